@@ -1,0 +1,49 @@
+# Bare `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo lock regenerate clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 $(BIN)/uv
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Build .venv from the lock file
+
+$(STAMP): requirements-uv.lock requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+	@echo "installed into $(VENV)"
+
+check: setup ## Format, lint, types, import contracts, documentation
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_documentation.py
+
+test: setup ## Run the whole test suite, its own PostgreSQL included
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+demo: setup ## Run the main job without a key and without a server of yours
+	@$(BIN)/etl demo
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: ## Write the lock files anew
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	echo 'uv==0.13.8' | $(COMPILE) - -o requirements-uv.lock
+
+regenerate: setup ## Write golden rows and column docs anew, to be reviewed as a diff
+	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_extractors.py tests/test_documentation.py
+
+clean: ## Remove what the other targets made; the embedded PostgreSQL's data in .etl stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
