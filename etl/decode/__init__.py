@@ -1,0 +1,173 @@
+"""Bytes as received → an answer's parts, or a record's values and what tells its content from another's."""
+
+import codecs
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from etl.decode import repair
+from etl.stream import Body, Malformed
+
+_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUE = msgspec.json.Decoder(float_hook=repair.exact)
+_CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
+_REFUSED = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
+
+# A signed link is signed anew with every answer: these parameters say nothing about what it leads to.
+_LINK = re.compile(rb'(://[^"\s?#\\]*)\?([^"\s#\\]+)')
+_SIGNING = re.compile(
+    rb"(x-(amz|goog|oss|cos|bz)-[^=]*|(aws|google|oss)?access(key)?id|key-pair-id|policy|signature|sig"
+    rb"|(access_|auth_)?token|expires(_in|_at)?|expiry|exp|hdnea)=.*",
+    re.IGNORECASE | re.DOTALL,
+)
+# What stands beside sig= in a shared access signature; elsewhere names as short as these may mean anything.
+_BESIDE_SIG = re.compile(rb"(s[eprtvi]|spr|sk[estv]|skoid|sktid)=.*", re.IGNORECASE | re.DOTALL)
+
+
+def decode(body: bytes) -> Body:
+    """An answer's JSON object, split; a damaged record is only itself damaged.
+
+    Raises :class:`Malformed` for what is no JSON object: HTML, nothing at all, a text that ends in the middle.
+    """
+    received, body = body, _utf8(body)
+    start = body[:64].lstrip()[:1] or body.lstrip()[:1]
+    if start != b"{":
+        raise Malformed(_said(start))
+    try:
+        parts: Mapping[str, msgspec.Raw | bytes] = _PARTS.decode(body)
+    except _REFUSED:
+        parts = repair.parts(body)
+    else:
+        parts = parts if _is_whole(body, parts) else repair.parts(body)
+    return _Answer(received, parts)
+
+
+def _is_whole(body: bytes, parts: Mapping[str, msgspec.Raw | bytes]) -> bool:
+    """Whether the parts make up the body to the byte: a key that stands twice would hide the first of its values."""
+    if not parts:
+        return True
+    compact = 1 + sum(len(memoryview(part)) + len(key.encode()) + 4 for key, part in parts.items())
+    rest = len(body) - body.endswith(b"\n") - compact
+    is_spaced = rest > 0 and body[(start := len(next(iter(parts)).encode()) + 3) : start + 2] == b": "
+    return rest == 0 or (is_spaced and rest == 2 * len(parts) - 1)
+
+
+def _said(start: bytes) -> str:
+    if not start:
+        return "the answer is empty"
+    if start == b"<":
+        return "the answer is a web page, not JSON; is the base URL right?"
+    return "the answer is a list, not an object" if start == b"[" else "the answer is not a JSON object"
+
+
+def _utf8(body: bytes) -> bytes:
+    if body.startswith(codecs.BOM_UTF8):
+        return body[3:]
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        coding = "utf-16"
+    elif body[:2] == b"{\0":
+        coding = "utf-16-le"
+    elif body[:2] == b"\0{":
+        coding = "utf-16-be"
+    else:
+        return body
+    return body.decode(coding, errors="replace").encode()
+
+
+class _Answer:
+    """The parts of an answer; each is read when it is asked for."""
+
+    __slots__ = ("_parts", "payload")
+
+    def __init__(self, payload: bytes, parts: Mapping[str, msgspec.Raw | bytes]) -> None:
+        self.payload = payload
+        self._parts = parts
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._parts
+
+    def get(self, key: str) -> Any:
+        part = self._parts.get(key)
+        return None if part is None else parse(bytes(part))
+
+    def records(self, key: str) -> Sequence[bytes]:
+        part = bytes(self._parts.get(key, b""))
+        if part[:1] != b"[":
+            raise Malformed(f"the answer has no list {key!r}")
+        try:
+            return [bytes(each) for each in _LIST.decode(part)]
+        except _REFUSED:
+            return repair.elements(part)
+
+
+def parse(data: bytes) -> Any:
+    """A JSON value, its numbers exact; :class:`Malformed` where it is none."""
+    try:
+        found = _VALUE.decode(data)
+    except _REFUSED:
+        found = repair.value(data)
+    _check_depth(data, found)
+    return repair.value(data) if b"\\u0000" in data else found
+
+
+def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
+    """A record's values and the digest of its content (16 bytes).
+
+    The digest is the same for the same content, whatever the order of keys, the spelling of numbers and texts, and the
+    signatures of links. Numbers are ``int`` or ``Decimal``; one that is none, or out of range, is ``None``; NUL and
+    lone surrogates are U+FFFD: the record is then :class:`~etl.decode.repair.Mended` and says so.
+    Raises :class:`Malformed` for what is no object, is nested too deep, or has a key twice.
+    """
+    try:
+        record = _VALUE.decode(payload)
+        if b"\\u0000" in payload:
+            record = repair.mend(payload)
+    except _REFUSED:
+        record = repair.mend(payload)
+    if not isinstance(record, dict):
+        raise Malformed("the record is not an object")
+    _check_depth(payload, record)
+    canonical = _CANONICAL.encode(record)
+    if not isinstance(record, repair.Mended) and _may_repeat_a_key(payload, canonical):
+        repair.mend(payload)
+    return record, content_digest(canonical)
+
+
+def content_digest(canonical: bytes) -> bytes:
+    """The digest of a canonical text, the signatures of its links aside."""
+    if b"?" in canonical:
+        canonical = _LINK.sub(_unsigned, canonical)
+    return hashlib.blake2b(canonical, digest_size=16).digest()
+
+
+def _unsigned(link: re.Match[bytes]) -> bytes:
+    parts = link[2].split(b"&")
+    kept = [part for part in parts if not _SIGNING.fullmatch(part)]
+    if any(part[:4].lower() == b"sig=" for part in parts):
+        kept = [part for part in kept if not _BESIDE_SIG.fullmatch(part)]
+    return link[1] + (b"?" + b"&".join(kept) if kept else b"")
+
+
+def _may_repeat_a_key(payload: bytes, canonical: bytes) -> bool:
+    """Whether the parser may have dropped a value: with it goes a colon, unless an escaped one takes its place."""
+    return payload.count(b":") != canonical.count(b":") or b"\\u003" in payload
+
+
+def _check_depth(data: bytes, found: Any) -> None:
+    if data.count(b"[") + data.count(b"{") <= repair.MAX_DEPTH:
+        return
+    level = [found]
+    for _ in range(repair.MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise Malformed(repair.TOO_DEEP)

@@ -1,0 +1,56 @@
+"""The ways in which providers write a point in time → UTC; strict, so that what is no time is never taken for one."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+FIRST_YEAR, LAST_YEAR = 2000, 2100
+
+# The shape alone: fromisoformat refuses what is no date, but would also take week dates and an hour 24.
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(Z|[+-](?!1[6-9]|[2-9])\d\d(?::?\d\d)?)?", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))  # below this number: one is so many microseconds
+
+
+def instant(text: str, zone: ZoneInfo) -> datetime | None:
+    """The UTC time of an ISO 8601 date and time; one without an offset is of this zone. ``None`` for no time.
+
+    Fractions are cut to microseconds. A local time that a clock shows twice is the first of the two; one that it skips
+    is read with the offset from before the gap.
+    """
+    found = _ISO.fullmatch(text) or _ISO.fullmatch(
+        text.strip().upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
+    )
+    if found is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(found.string)
+        if found.lastindex is None:
+            if zone.key == "UTC":
+                return moment.replace(tzinfo=UTC)
+            moment = moment.replace(tzinfo=zone)
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def epoch(number: Decimal | int) -> datetime | None:
+    """The UTC time of a number of seconds, milliseconds or microseconds since 1970, told apart by their size."""
+    for limit, microseconds in _UNITS:
+        if 0 <= number < limit:
+            return _EPOCH + timedelta(microseconds=int(number * microseconds))
+    return None
+
+
+def is_plausible(moment: datetime) -> bool:
+    """Whether a call can have been at this time."""
+    return FIRST_YEAR <= moment.year <= LAST_YEAR
+
+
+def seconds(span: timedelta) -> Decimal:
+    """A span in seconds, exact."""
+    whole = span.days * 86400 + span.seconds
+    return Decimal(whole) if not span.microseconds else Decimal(f"{whole}.{span.microseconds:06}".rstrip("0"))

@@ -1,0 +1,61 @@
+"""The words of the providers → the words of the warehouse; a word that one provider uses counts for all of them."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+LONGEST_WORD = 80
+
+_SEPARATORS = re.compile(r"[\s_\-]+")
+
+
+@lru_cache(maxsize=1 << 12)
+def fold(word: str) -> str:
+    """A word as the vocabularies hold it: case, spaces, hyphens and underscores make no difference."""
+    return _SEPARATORS.sub("", word.casefold())
+
+
+def _words(table: Mapping[str, str]) -> dict[str, str]:
+    return {fold(word): meaning for meaning, words in table.items() for word in words.split()}
+
+
+def meaning(words: Mapping[str, str], word: object) -> str | None:
+    """What a vocabulary says of a word; ``None`` for one that it does not know, and for what is no word at all."""
+    return words.get(fold(word)) if isinstance(word, str) and len(word) <= LONGEST_WORD else None
+
+
+OUTCOMES = _words(
+    {
+        "in_progress": "registered ongoing retry pending ringing in_progress initiated",
+        "completed": "completed forwarded ended ended_by_customer ended_by_assistant",
+        "no_answer": "no_answer",
+        "busy": "busy rejected",
+        "failed": "failed error",
+        "canceled": "canceled cancelled",
+        "voicemail": "voicemail voicemail_detected",
+    }
+)
+DIRECTIONS = _words(
+    {
+        "inbound": "inbound incoming inbound_call incoming_call",
+        "outbound": "outbound outgoing outbound_call outgoing_call",
+        "web": "web webcall web_call",
+    }
+)
+ANSWERED_BY = _words({"human": "human", "machine": "machine", "unknown": "unknown"})
+FLAGS = {
+    "cost_negative": "The cost is below zero.",
+    "cost_total_differs": "The total cost is not the sum of the parts that the provider shows.",
+    "cost_unreadable": "A cost is no plain number, such as 12,50; it is in extra.",
+    "duration_differs": "The provider's own duration is not the time between start and end.",
+    "duration_negative": "The duration is below zero; it is in extra.",
+    "ends_before_start": "The call ends before it starts; no duration follows from its times.",
+    "number_unreadable": "A number or telephone number could not be read as one.",
+    "number_without_country": "A telephone number has no country code; it is as sent.",
+    "text_repaired": "A text held a character that PostgreSQL cannot store; U+FFFD stands in its place.",
+    "time_implausible": "A time lies before 2000 or after 2100; it is in extra.",
+    "time_unreadable": "A time could not be read as one; it is in extra.",
+    "turn_time_outside_call": "A turn's time lies outside the call; it was left out.",
+    "type_unexpected": "A field has a type that its column cannot hold; it is in extra.",
+}
+"""Every quality flag and what it means."""

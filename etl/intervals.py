@@ -1,0 +1,36 @@
+"""What is held of source time, as a list of half-open intervals that do not touch."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from etl.stream import Window
+
+
+def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+    """The same instants as the fewest intervals, oldest first; those that touch become one."""
+    out: list[Window] = []
+    for window in sorted((w for w in windows if w), key=lambda w: w.start):
+        if out and window.start <= out[-1].end:
+            out[-1] = Window(out[-1].start, max(out[-1].end, window.end))
+        else:
+            out.append(window)
+    return tuple(out)
+
+
+def lacking(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
+    """The parts of a window that no interval holds, oldest first."""
+    parts: list[Window] = []
+    start = wanted.start
+    for window in merged(held):
+        if window.end <= start or window.start >= wanted.end:
+            continue
+        if window.start > start:
+            parts.append(Window(start, window.start))
+        start = max(start, window.end)
+    rest = Window(start, wanted.end)
+    return tuple(parts) + ((rest,) if rest else ())
+
+
+def gaps(held: Iterable[Window]) -> tuple[Window, ...]:
+    """What lies between the intervals."""
+    return tuple(Window(older.end, newer.start) for older, newer in pairwise(merged(held)))
