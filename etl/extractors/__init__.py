@@ -1,0 +1,20 @@
+"""The folder of providers → the providers by name: a file in it that holds a ``PROVIDER`` is one."""
+
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+
+from etl.stream import Provider
+
+
+def providers() -> Mapping[str, Provider]:
+    """Every provider whose file lies on this package's path, in the order of their names."""
+    return _found(tuple(__path__))
+
+
+@cache
+def _found(path: tuple[str, ...]) -> Mapping[str, Provider]:
+    names = sorted(module.name for module in pkgutil.iter_modules(path))
+    found = [import_module(f"{__name__}.{name}").PROVIDER for name in names]
+    return {provider.name: provider for provider in found}
