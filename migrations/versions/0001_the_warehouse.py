@@ -1,0 +1,748 @@
+"""The warehouse: four schemas, their tables, and the public views."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+SCHEMAS = {
+    "raw": "Payloads as the providers sent them",
+    "warehouse": "The tables behind the public views",
+    "ops": "The pipeline's own books",
+    "bi": "The public face: views that keep their names and columns",
+}
+
+# Every view of the public face: what it is, its query, and what each column means.
+VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "calls": (
+        "One row per call, of every source",
+        """
+        SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.provider_status,
+               coalesce(c.is_final, c.created_at < now() - interval '1 day') AS is_final,
+               c.agent_id, c.agent_name, c.campaign_name, c.from_number, c.to_number, c.customer_number,
+               c.agent_number, c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at,
+               c.ended_at, c.updated_at, c.duration_seconds, c.talk_seconds, c.duration_basis, c.cost, c.cost_unit,
+               c.answered_by, c.ended_by,
+               -- a signed link is a credential: whoever holds it hears the call, so its signature stays behind
+               regexp_replace(c.recording_url, '[?](.*&)?(x-amz-[^=&]*|[^=&]*signature|sig|token|expires|policy)=.*$', '', 'i')
+                   AS recording_url,
+               c.summary, c.sentiment, c.error_message, c.latency_ms, c.analysis, c.metadata, c.extra, c.turn_count,
+               c.has_transcript, c.quality_flags, c.first_seen_at, c.changed_at,
+               CASE WHEN coalesce(c.is_final, c.created_at < now() - interval '1 day')
+                     AND c.created_at + make_interval(secs => s.settled_after::double precision) <= now()
+                    THEN c.created_at + make_interval(secs => s.settled_after::double precision)
+               END AS settled_at,
+               c.missing_since
+          FROM warehouse.calls c
+          JOIN ops.sources s USING (source)
+        """,
+        {
+            "call_key": "The call, the same for a (source, provider id) everywhere and always",
+            "source": "The account that the call was read from, as configured",
+            "provider": "The vendor whose API was read: ringg, ravan, autocalls or vaani",
+            "provider_call_id": "The provider's own id, as text",
+            "direction": "inbound, outbound, web or unknown",
+            "outcome": "completed, no_answer, busy, failed, canceled, voicemail, in_progress or unknown",
+            "provider_status": "The status as the provider sent it",
+            "is_final": "The provider changes nothing of it any more, as far as its own marks say",
+            "agent_id": "The provider's id of the voice agent",
+            "agent_name": "The name of the voice agent",
+            "campaign_name": "The campaign that the call belongs to",
+            "from_number": "Who called, E.164 where it is a number",
+            "to_number": "Who was called, E.164 where it is a number",
+            "customer_number": "The customer's number, whichever way the call went",
+            "agent_number": "The agent's number, whichever way the call went",
+            "customer_name": "The customer's name",
+            "customer_email": "The customer's e-mail address",
+            "created_at": "When the provider made the call's record; Vaani: when the call started",
+            "started_at": "When dialling began",
+            "answered_at": "When the call was picked up",
+            "ended_at": "When the call ended",
+            "updated_at": "When the provider last changed the record",
+            "duration_seconds": "How long the call took, in seconds; duration_basis says by whose count",
+            "talk_seconds": "From picked up to ended, in seconds, where both are known",
+            "duration_basis": "provider: as sent; timestamps: end less start; estimate: the end is start plus duration",
+            "cost": "What the call cost in all, in cost_unit; null until the provider says",
+            "cost_unit": "The unit of cost: a currency, credits or unknown; different units are never added up",
+            "answered_by": "human, machine or unknown",
+            "ended_by": "customer, agent, system or unknown",
+            "recording_url": "Where the provider keeps the recording, without a link's signature",
+            "summary": "The provider's summary of the call",
+            "sentiment": "The provider's judgement of the customer's mood",
+            "error_message": "What went wrong, in the provider's words",
+            "latency_ms": "The agent's latency, in milliseconds",
+            "analysis": "The provider's evaluation of the call",
+            "metadata": "What the customer's own systems attached to the call",
+            "extra": "Fields that the provider sends and no column holds",
+            "turn_count": "How many turns the transcript has",
+            "has_transcript": "Whether a transcript is held",
+            "quality_flags": "What is odd in the record; docs/warehouse.md explains each",
+            "first_seen_at": "When the call was first loaded",
+            "changed_at": "When a loaded value last changed",
+            "settled_at": "When no sweep read it any more; null before",
+            "missing_since": "Since when a certified whole reading no longer lists it",
+        },
+    ),
+    "transcript_turns": (
+        "One row per turn of a transcript",
+        """
+        SELECT t.call_key, c.source, t.turn_index, t.speaker, t.text, t.spoken_at, t.offset_seconds
+          FROM warehouse.turns t
+          JOIN warehouse.calls c USING (call_key)
+        """,
+        {
+            "call_key": "The call",
+            "source": "The account that the call was read from",
+            "turn_index": "The turn's place in the transcript, from 0",
+            "speaker": "agent, customer, system or unknown",
+            "text": "What was said",
+            "spoken_at": "When it was said, where that is known",
+            "offset_seconds": "How long into the call it was said, in seconds, where that is known",
+        },
+    ),
+    "call_costs": (
+        "One row per component of what a call cost; the total is in bi.calls",
+        """
+        SELECT c.call_key, c.source, part.key AS component, (part.value ->> 'amount')::numeric AS amount,
+               part.value ->> 'unit' AS unit
+          FROM warehouse.calls c
+         CROSS JOIN LATERAL jsonb_each(c.costs) part
+        """,
+        {
+            "call_key": "The call",
+            "source": "The account that the call was read from",
+            "component": "The provider's name of the component",
+            "amount": "How much, in unit",
+            "unit": "A currency, credits or unknown",
+        },
+    ),
+    "call_changes": (
+        "One row per field of a call that changed after it was first loaded",
+        "SELECT call_key, changed_at, field, old_value, new_value FROM warehouse.changes",
+        {
+            "call_key": "The call",
+            "changed_at": "When the change was loaded",
+            "field": "The column of bi.calls that changed, or transcript",
+            "old_value": "What it was",
+            "new_value": "What it became",
+        },
+    ),
+    "daily_call_metrics": (
+        "One row per day, source, agent, direction and unit of cost",
+        """
+        SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
+               (array_agg(agent_name ORDER BY created_at DESC) FILTER (WHERE agent_name IS NOT NULL))[1] AS agent_name,
+               direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
+               coalesce(sum(duration_seconds), 0) / 60 AS minutes, sum(cost) AS cost
+          FROM warehouse.calls
+         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
+        """,
+        {
+            "day": "The day of created_at, UTC",
+            "source": "The account that the calls were read from",
+            "agent_id": "The provider's id of the voice agent",
+            "agent_name": "The agent's latest name of that day",
+            "direction": "inbound, outbound, web or unknown",
+            "cost_unit": "The unit of cost",
+            "calls": "How many calls",
+            "answered": "How many of them somebody or something took",
+            "minutes": "The sum of duration_seconds, in minutes",
+            "cost": "The sum of cost, in cost_unit",
+        },
+    ),
+    "agents": (
+        "One row per source and voice agent",
+        """
+        SELECT source, agent_id,
+               (array_agg(agent_name ORDER BY created_at DESC) FILTER (WHERE agent_name IS NOT NULL))[1] AS agent_name,
+               count(*) AS calls, min(created_at) AS first_call_at, max(created_at) AS last_call_at
+          FROM warehouse.calls
+         WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
+         GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
+        """,
+        {
+            "source": "The account that the calls were read from",
+            "agent_id": "The provider's id of the voice agent; null where it sends names only",
+            "agent_name": "The agent's latest name",
+            "calls": "How many calls",
+            "first_call_at": "created_at of the oldest",
+            "last_call_at": "created_at of the newest",
+        },
+    ),
+    "campaigns": (
+        "One row per source and campaign",
+        """
+        SELECT source, campaign_name, count(*) AS calls, min(created_at) AS first_call_at,
+               max(created_at) AS last_call_at
+          FROM warehouse.calls
+         WHERE campaign_name IS NOT NULL
+         GROUP BY source, campaign_name
+        """,
+        {
+            "source": "The account that the calls were read from",
+            "campaign_name": "The campaign",
+            "calls": "How many calls",
+            "first_call_at": "created_at of the oldest",
+            "last_call_at": "created_at of the newest",
+        },
+    ),
+    "freshness": (
+        "One row per source: how fresh and how complete it is",
+        """
+        SELECT s.source, s.provider, counted.newest_call_at, succeeded.last_success_at, held.held_from,
+               coalesce(judged.completeness, 'unknown') AS completeness,
+               coalesce(counted.unsettled, 0) AS unsettled, coalesce(waiting.quarantined, 0) AS quarantined
+          FROM ops.sources s
+          LEFT JOIN (SELECT source, max(created_at) AS newest_call_at, count(*) FILTER (WHERE settled_at IS NULL) AS unsettled
+                       FROM bi.calls GROUP BY source) counted USING (source)
+          LEFT JOIN (SELECT source, max(finished_at) AS last_success_at
+                       FROM ops.runs WHERE status = 'succeeded' AND kind IN ('sync', 'backfill') GROUP BY source
+                    ) succeeded USING (source)
+          -- a source is held from where the newest gapless stretch of each of its lists begins
+          LEFT JOIN (SELECT source, CASE WHEN bool_and(starts_at IS NOT NULL) THEN max(starts_at) END AS held_from
+                       FROM ops.lists l
+                       LEFT JOIN LATERAL (SELECT starts_at FROM ops.coverage c
+                                           WHERE (c.source, c.phone) = (l.source, l.phone)
+                                           ORDER BY ends_at DESC LIMIT 1) newest ON true
+                      GROUP BY source) held USING (source)
+          -- and as complete as the least complete of its lists
+          LEFT JOIN (SELECT source, (array_agg(completeness ORDER BY
+                            array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness)))[1] AS completeness
+                       FROM ops.lists GROUP BY source) judged USING (source)
+          LEFT JOIN (SELECT source, count(*) AS quarantined
+                       FROM ops.quarantine WHERE resolved_at IS NULL GROUP BY source) waiting USING (source)
+        """,
+        {
+            "source": "The account, as configured",
+            "provider": "The vendor whose API is read",
+            "newest_call_at": "created_at of the newest call that is held",
+            "last_success_at": "When it was last read without an error",
+            "held_from": "Every call from this time on is held, as far as the provider lists it",
+            "completeness": "verified, agrees, gap or unknown, of its least complete list",
+            "unsettled": "How many calls a sweep still reads again",
+            "quarantined": "How many records wait because they could not become rows",
+        },
+    ),
+}
+
+
+def create_views() -> None:
+    for name, (meaning, query, columns) in VIEWS.items():
+        op.execute(sa.DDL(f"CREATE VIEW bi.{name} AS {query}".replace("%", "%%")))
+        comment("VIEW", f"bi.{name}", meaning)
+        for column, said in columns.items():
+            comment("COLUMN", f"bi.{name}.{column}", said)
+
+
+def comment(kind: str, name: str, said: str) -> None:
+    quoted = said.replace("'", "''").replace("%", "%%")
+    op.execute(sa.DDL(f"COMMENT ON {kind} {name} IS '{quoted}'"))
+
+
+def create_tables() -> None:
+    op.create_table(
+        "drift",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column("field", sa.Text(), nullable=False, comment="The path in the record"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="new_field, unknown_word or type"),
+        sa.Column("detail", sa.Text(), nullable=False, comment="The unknown word, or the type that came"),
+        sa.Column("seen", sa.BigInteger(), nullable=False, comment="In how many loaded records"),
+        sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first seen"),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last seen"),
+        sa.PrimaryKeyConstraint("source", "field", "kind", "detail", name=op.f("pk_drift")),
+        schema="ops",
+        comment="What providers send and nobody expected",
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column(
+            "quarantine_id", sa.BigInteger(), sa.Identity(always=False), nullable=False, comment="The bad record"
+        ),
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column("provider_call_id", sa.Text(), nullable=True, comment="The provider's id, where one could be read"),
+        sa.Column("digest", sa.LargeBinary(), nullable=False, comment="Digest of the payload"),
+        sa.Column("reason", sa.Text(), nullable=False, comment="Why it could not become a row"),
+        sa.Column("payload", sa.LargeBinary(), nullable=False, comment="The exact bytes as received"),
+        sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first received"),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last received"),
+        sa.Column(
+            "resolved_at", sa.DateTime(timezone=True), nullable=True, comment="When the record became a row after all"
+        ),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that received it first"),
+        sa.PrimaryKeyConstraint("quarantine_id", name=op.f("pk_quarantine")),
+        schema="ops",
+        comment="One row per record that could not become a row",
+    )
+    op.create_index(
+        "ix_quarantine_open",
+        "quarantine",
+        ["source", "provider_call_id"],
+        unique=False,
+        schema="ops",
+        postgresql_where=sa.text("resolved_at IS NULL"),
+    )
+    op.create_index(op.f("ix_quarantine_source_digest"), "quarantine", ["source", "digest"], unique=True, schema="ops")
+    op.create_table(
+        "runs",
+        sa.Column("run_id", sa.BigInteger(), sa.Identity(always=False), nullable=False, comment="The run"),
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="sync, backfill, verify or replay"),
+        sa.Column("status", sa.Text(), nullable=False, comment="running, succeeded, failed or interrupted"),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False, comment="When it began"),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True, comment="When it ended"),
+        sa.Column(
+            "requests", sa.BigInteger(), server_default=sa.text("0"), nullable=False, comment="HTTP requests sent"
+        ),
+        sa.Column("pages", sa.BigInteger(), server_default=sa.text("0"), nullable=False, comment="Pages of lists read"),
+        sa.Column(
+            "received",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Records of committed batches",
+        ),
+        sa.Column(
+            "inserted",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Records that became new calls",
+        ),
+        sa.Column(
+            "updated",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Records that changed a call",
+        ),
+        sa.Column(
+            "unchanged",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Records that changed nothing",
+        ),
+        sa.Column(
+            "quarantined",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Records that became no row",
+        ),
+        sa.Column("owner", sa.Text(), nullable=False, comment="The process that runs it"),
+        sa.Column(
+            "backend", sa.Integer(), nullable=True, comment="Its database session, by which a dead run is recognised"
+        ),
+        sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True, comment="When that session began"),
+        sa.Column("error", sa.Text(), nullable=True, comment="What went wrong, without any secret or person's data"),
+        sa.Column(
+            "notes",
+            sa.ARRAY(sa.Text()),
+            server_default=sa.text("'{}'"),
+            nullable=False,
+            comment="What was noticed on the way",
+        ),
+        sa.CheckConstraint("received = inserted + updated + unchanged + quarantined", name=op.f("ck_runs_adds_up")),
+        sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
+        schema="ops",
+        comment="One row per run of a source",
+    )
+    op.create_index(op.f("ix_runs_source_started_at"), "runs", ["source", "started_at"], unique=False, schema="ops")
+    op.create_table(
+        "sources",
+        sa.Column("source", sa.Text(), nullable=False, comment="The name in the configuration"),
+        sa.Column("provider", sa.Text(), nullable=False, comment="The vendor that the source was first read from"),
+        sa.Column("host", sa.Text(), nullable=False, comment="The host that the source was first read from"),
+        sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first configured"),
+        sa.Column(
+            "settled_after", sa.Numeric(), nullable=False, comment="Seconds after which the last sweep has left a call"
+        ),
+        sa.Column("schedule", sa.Text(), nullable=False, comment="When the daemon reads it"),
+        sa.Column("next_run_at", sa.DateTime(timezone=True), nullable=True, comment="When the daemon reads it next"),
+        sa.Column(
+            "paused_until",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="No request before this time, except one probe by hand",
+        ),
+        sa.Column("pause_reason", sa.Text(), nullable=True, comment="Why it is paused"),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_sources")),
+        schema="ops",
+        comment="One row per source that was ever configured",
+    )
+    op.create_table(
+        "calls",
+        sa.Column(
+            "call_key", sa.Uuid(), nullable=False, comment="The call, the same for a (source, provider id) everywhere"
+        ),
+        sa.Column(
+            "source", sa.Text(), nullable=False, comment="The account that the call was read from, as configured"
+        ),
+        sa.Column("provider", sa.Text(), nullable=False, comment="The vendor whose API was read"),
+        sa.Column("provider_call_id", sa.Text(), nullable=False, comment="The provider's own id, as text"),
+        sa.Column("direction", sa.Text(), nullable=False, comment="inbound, outbound, web or unknown"),
+        sa.Column(
+            "outcome",
+            sa.Text(),
+            nullable=False,
+            comment="completed, no_answer, busy, failed, canceled, voicemail, in_progress or unknown",
+        ),
+        sa.Column("provider_status", sa.Text(), nullable=True, comment="The status as the provider sent it"),
+        sa.Column(
+            "is_live",
+            sa.Boolean(),
+            nullable=True,
+            comment="The status says that the call goes on; null: nobody knows the word",
+        ),
+        sa.Column(
+            "is_final",
+            sa.Boolean(),
+            nullable=True,
+            comment="No more will come; null: the word is unknown, final after a day",
+        ),
+        sa.Column("is_answered", sa.Boolean(), nullable=False, comment="Somebody or something took the call"),
+        sa.Column("agent_id", sa.Text(), nullable=True, comment="The provider's id of the voice agent"),
+        sa.Column("agent_name", sa.Text(), nullable=True, comment="The name of the voice agent"),
+        sa.Column("campaign_name", sa.Text(), nullable=True, comment="The campaign that the call belongs to"),
+        sa.Column("from_number", sa.Text(), nullable=True, comment="Who called, E.164 where it is a number"),
+        sa.Column("to_number", sa.Text(), nullable=True, comment="Who was called, E.164 where it is a number"),
+        sa.Column(
+            "customer_number", sa.Text(), nullable=True, comment="The customer's number, whichever way the call went"
+        ),
+        sa.Column("agent_number", sa.Text(), nullable=True, comment="The agent's number, whichever way the call went"),
+        sa.Column("customer_name", sa.Text(), nullable=True, comment="The customer's name"),
+        sa.Column("customer_email", sa.Text(), nullable=True, comment="The customer's e-mail address"),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), nullable=False, comment="When the provider made the call's record"
+        ),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True, comment="When dialling began"),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True, comment="When the call was picked up"),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True, comment="When the call ended"),
+        sa.Column(
+            "updated_at", sa.DateTime(timezone=True), nullable=True, comment="When the provider last changed the record"
+        ),
+        sa.Column("duration_seconds", sa.Numeric(), nullable=True, comment="How long the call took, in seconds"),
+        sa.Column(
+            "talk_seconds",
+            sa.Numeric(),
+            nullable=True,
+            comment="From picked up to ended, in seconds, where both are known",
+        ),
+        sa.Column(
+            "duration_basis",
+            sa.Text(),
+            nullable=True,
+            comment="Where the duration comes from: provider, timestamps or estimate",
+        ),
+        sa.Column("cost", sa.Numeric(), nullable=True, comment="What the call cost in all, in cost_unit"),
+        sa.Column("cost_unit", sa.Text(), nullable=True, comment="The unit of cost: a currency, credits or unknown"),
+        sa.Column(
+            "costs",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="Cost components: {component: {amount, unit}}",
+        ),
+        sa.Column("answered_by", sa.Text(), nullable=False, comment="human, machine or unknown"),
+        sa.Column("ended_by", sa.Text(), nullable=False, comment="customer, agent, system or unknown"),
+        sa.Column("recording_url", sa.Text(), nullable=True, comment="Where the provider keeps the recording"),
+        sa.Column("summary", sa.Text(), nullable=True, comment="The provider's summary of the call"),
+        sa.Column("sentiment", sa.Text(), nullable=True, comment="The provider's judgement of the customer's mood"),
+        sa.Column("error_message", sa.Text(), nullable=True, comment="What went wrong, in the provider's words"),
+        sa.Column("latency_ms", sa.Numeric(), nullable=True, comment="The agent's latency, in milliseconds"),
+        sa.Column(
+            "analysis",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            nullable=True,
+            comment="The provider's evaluation of the call",
+        ),
+        sa.Column(
+            "metadata",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            nullable=True,
+            comment="What the customer's own systems attached to the call",
+        ),
+        sa.Column(
+            "extra",
+            postgresql.JSONB(none_as_null=True, astext_type=sa.Text()),
+            nullable=True,
+            comment="Fields that the provider sends and no column holds",
+        ),
+        sa.Column("turn_count", sa.Integer(), nullable=False, comment="How many turns the transcript has"),
+        sa.Column("has_transcript", sa.Boolean(), nullable=False, comment="Whether a transcript is held"),
+        sa.Column("quality_flags", sa.ARRAY(sa.Text()), nullable=False, comment="What is odd in the record"),
+        sa.Column(
+            "first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When the call was first loaded"
+        ),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, comment="When a loaded value last changed"),
+        sa.Column(
+            "missing_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="Since when a certified whole reading no longer lists it",
+        ),
+        sa.Column(
+            "seen_seq", sa.BigInteger(), nullable=False, comment="The request that the row's newest record came with"
+        ),
+        sa.Column("record_digest", sa.LargeBinary(), nullable=False, comment="Digest of the newest record's content"),
+        sa.Column("turns_digest", sa.LargeBinary(), nullable=True, comment="Digest of the transcript that is held"),
+        sa.CheckConstraint(
+            "cost <> 'NaN'::numeric AND duration_seconds <> 'NaN'::numeric", name=op.f("ck_calls_numbers_are_numbers")
+        ),
+        sa.CheckConstraint(
+            "created_at BETWEEN '1970-01-01 00:00Z' AND '2999-12-31 00:00Z'", name=op.f("ck_calls_created_at_plausible")
+        ),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_calls")),
+        schema="warehouse",
+        comment="One row per call, the newest that is known of it",
+    )
+    op.create_index(op.f("ix_calls_created_at"), "calls", ["created_at"], unique=False, schema="warehouse")
+    op.create_index(
+        op.f("ix_calls_source_agent_number_created_at"),
+        "calls",
+        ["source", "agent_number", "created_at"],
+        unique=False,
+        schema="warehouse",
+    )
+    op.create_index(
+        op.f("ix_calls_source_created_at"), "calls", ["source", "created_at"], unique=False, schema="warehouse"
+    )
+    op.create_index(
+        op.f("ix_calls_source_customer_number_created_at"),
+        "calls",
+        ["source", "customer_number", "created_at"],
+        unique=False,
+        schema="warehouse",
+    )
+    op.create_index(
+        op.f("ix_calls_source_provider_call_id"),
+        "calls",
+        ["source", "provider_call_id"],
+        unique=True,
+        schema="warehouse",
+    )
+    op.create_index(
+        "ix_calls_unfinished",
+        "calls",
+        ["source", "created_at"],
+        unique=False,
+        schema="warehouse",
+        postgresql_where=sa.text("is_final IS NOT TRUE"),
+    )
+    op.create_index(
+        "ix_calls_without_transcript",
+        "calls",
+        ["source", "created_at"],
+        unique=False,
+        schema="warehouse",
+        postgresql_where=sa.text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
+    )
+    op.create_table(
+        "coverage",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+        ),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False, comment="From this source time on"),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False, comment="Up to this source time"),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_coverage_source")),
+        sa.PrimaryKeyConstraint("source", "phone", "starts_at", name=op.f("pk_coverage")),
+        schema="ops",
+        comment="The intervals of source time that are held for certain",
+    )
+    op.create_table(
+        "leases",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "epoch",
+            sa.BigInteger(),
+            server_default=sa.text("0"),
+            nullable=False,
+            comment="Counts holders; fences old ones",
+        ),
+        sa.Column("owner", sa.Text(), nullable=True, comment="Who holds it"),
+        sa.Column("backend", sa.Integer(), nullable=True, comment="The holder's database session"),
+        sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True, comment="When that session began"),
+        sa.Column(
+            "expires_at", sa.DateTime(timezone=True), nullable=True, comment="When it may be taken over in any case"
+        ),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_leases_source")),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_leases")),
+        schema="ops",
+        comment="Who may write a source's data",
+    )
+    op.create_table(
+        "lists",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+        ),
+        sa.Column(
+            "list_order",
+            sa.Text(),
+            nullable=False,
+            comment="newest, oldest, unsorted or unknown, found out from its pages",
+        ),
+        sa.Column(
+            "page_size",
+            sa.Integer(),
+            nullable=True,
+            comment="The page size that the provider accepts, where it refused a larger one",
+        ),
+        sa.Column("listed", sa.BigInteger(), nullable=True, comment="How many calls the provider said it lists"),
+        sa.Column(
+            "held", sa.BigInteger(), nullable=True, comment="How many calls the warehouse held of it at that time"
+        ),
+        sa.Column("completeness", sa.Text(), nullable=False, comment="verified, agrees, gap or unknown"),
+        sa.Column("reason", sa.Text(), nullable=True, comment="Why the completeness is not better"),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True, comment="When the counts were compared"),
+        sa.Column(
+            "read_whole_at", sa.DateTime(timezone=True), nullable=True, comment="When the whole list was last read"
+        ),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_lists_source")),
+        sa.PrimaryKeyConstraint("source", "phone", name=op.f("pk_lists")),
+        schema="ops",
+        comment="One row per list of a source",
+    )
+    op.create_table(
+        "pace",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "next_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="When a request would be sent if all were sent evenly",
+        ),
+        sa.Column(
+            "not_before",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="The provider's Retry-After: no request earlier",
+        ),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_pace_source")),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_pace")),
+        schema="ops",
+        comment="The budget of requests of each source, shared by every process",
+    )
+    op.create_table(
+        "sweeps",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+        ),
+        sa.Column("horizon_seconds", sa.Numeric(), nullable=False, comment="How far back the sweep reads"),
+        sa.Column("swept_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last done"),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_sweeps_source")),
+        sa.PrimaryKeyConstraint("source", "phone", "horizon_seconds", name=op.f("pk_sweeps")),
+        schema="ops",
+        comment="When each sweep of a list was last done",
+    )
+    op.create_table(
+        "transcripts",
+        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
+        sa.Column(
+            "asked_at", sa.DateTime(timezone=True), nullable=False, comment="When its transcript was last asked for"
+        ),
+        sa.Column("attempts", sa.Integer(), nullable=False, comment="How often it was asked for"),
+        sa.Column("state", sa.Text(), nullable=False, comment="held, not_ready or failed"),
+        sa.Column("reason", sa.Text(), nullable=True, comment="Why it is not held"),
+        sa.ForeignKeyConstraint(
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcripts_call_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_transcripts")),
+        schema="ops",
+        comment="Transcripts that take a request of their own",
+    )
+    op.create_table(
+        "walks",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+        ),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False, comment="The window's start"),
+        sa.Column(
+            "ends_at", sa.DateTime(timezone=True), nullable=False, comment="The window's end, fixed when the walk began"
+        ),
+        sa.Column("place", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Where the walk goes on"),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, comment="When the walk last came on"),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_walks_source")),
+        sa.PrimaryKeyConstraint("source", "phone", "starts_at", "ends_at", name=op.f("pk_walks")),
+        schema="ops",
+        comment="Walks through history that are not finished",
+    )
+    op.create_table(
+        "records",
+        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
+        sa.Column(
+            "kind", sa.Text(), nullable=False, comment="call: an element of the list; transcript: its second request"
+        ),
+        sa.Column(
+            "digest", sa.LargeBinary(), nullable=False, comment="Digest of the content, whatever the order of keys"
+        ),
+        sa.Column(
+            "seq", sa.BigInteger(), nullable=False, comment="The request that brought it last; later ones are newer"
+        ),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="When it was received"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that received it"),
+        sa.Column("payload", sa.LargeBinary(), nullable=False, comment="The exact bytes as received"),
+        sa.ForeignKeyConstraint(
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_records_call_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_key", "kind", "digest", name=op.f("pk_records")),
+        schema="raw",
+        comment="Every version of every record as received",
+    )
+    op.create_table(
+        "changes",
+        sa.Column("change_id", sa.BigInteger(), sa.Identity(always=False), nullable=False, comment="The change"),
+        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, comment="When the change was loaded"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that loaded it"),
+        sa.Column("field", sa.Text(), nullable=False, comment="The column that changed"),
+        sa.Column("old_value", sa.Text(), nullable=True, comment="What it was"),
+        sa.Column("new_value", sa.Text(), nullable=True, comment="What it became"),
+        sa.ForeignKeyConstraint(
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_changes_call_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("change_id", name=op.f("pk_changes")),
+        schema="warehouse",
+        comment="One row per changed field of a call",
+    )
+    op.create_index(op.f("ix_changes_call_key"), "changes", ["call_key"], unique=False, schema="warehouse")
+    op.create_table(
+        "turns",
+        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
+        sa.Column("turn_index", sa.Integer(), nullable=False, comment="The turn's place in the transcript, from 0"),
+        sa.Column("speaker", sa.Text(), nullable=False, comment="agent, customer, system or unknown"),
+        sa.Column("text", sa.Text(), nullable=False, comment="What was said"),
+        sa.Column(
+            "spoken_at", sa.DateTime(timezone=True), nullable=True, comment="When it was said, where that is known"
+        ),
+        sa.Column(
+            "offset_seconds", sa.Numeric(), nullable=True, comment="How long into the call it was said, in seconds"
+        ),
+        sa.ForeignKeyConstraint(
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_turns_call_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_key", "turn_index", name=op.f("pk_turns")),
+        schema="warehouse",
+        comment="One row per turn of a transcript",
+    )
+
+
+def upgrade() -> None:
+    for schema, said in SCHEMAS.items():
+        op.execute(sa.DDL(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        comment("SCHEMA", schema, said)
+    op.execute(sa.schema.CreateSequence(sa.Sequence("observations", schema="ops")))
+    create_tables()
+    create_views()
+    comment("TABLE", "ops.alembic_version", "The revision that this database is of")
+    comment("COLUMN", "ops.alembic_version.version_num", "The newest migration that ran")
+
+
+def downgrade() -> None:
+    raise NotImplementedError("the first migration has nothing before it: drop the database instead")
