@@ -1,0 +1,231 @@
+"""What the books remember of each list: its order, what of it is held for certain, and where unfinished walks go on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from etl import tables
+from etl.intervals import merged
+from etl.stream import Source, Sweep, Window
+from etl.walk import Order, Place
+
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class ForeignSource(Exception):
+    """The books hold another provider or host under a source's name; the text says both and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedWalk:
+    """A walk through a window that was cut off, and where it goes on."""
+
+    window: Window
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class ListState:
+    """What is known of one list of a source before it is read."""
+
+    source: str
+    phone: str
+    order: Order = Order.UNKNOWN
+    listed: int | None = None
+    held: int | None = None
+    read_whole_at: datetime | None = None
+    completeness: str = "unknown"
+    page_size: int | None = None  # the largest that the provider accepts, where it refused a larger one
+    coverage: tuple[Window, ...] = ()
+    unfinished: tuple[UnfinishedWalk, ...] = ()  # newest first
+
+    @property
+    def watermark(self) -> datetime | None:
+        """The newest instant that is held; everything above it is still to be read."""
+        tops = [w.end for w in self.coverage] + [w.place.newest for w in self.unfinished if w.place.newest]
+        return max(tops, default=None)
+
+
+def register(connection: Connection, source: Source, now: datetime) -> None:
+    """Enter a source into the books; raises :class:`ForeignSource` where its name stands for another account."""
+    host = urlsplit(source.base_url).hostname or ""
+    settled_after = max((sweep.horizon for sweep in source.sweeps), default=timedelta(0)).total_seconds()
+    row = connection.execute(
+        insert(tables.sources)
+        .values(
+            source=source.name,
+            provider=source.provider,
+            host=host,
+            first_seen_at=now,
+            settled_after=settled_after,
+            schedule=source.schedule,
+        )
+        .on_conflict_do_update(
+            index_elements=["source"],
+            set_={"settled_after": settled_after, "schedule": source.schedule},
+        )
+        .returning(tables.sources.c.provider, tables.sources.c.host)
+    ).one()
+    if (row.provider, row.host) != (source.provider, host):
+        raise ForeignSource(
+            f"source {source.name!r} is {source.provider} at {host}, but the books hold {row.provider} at {row.host} "
+            "under this name: give the new account a name of its own in etl.toml, or use another database"
+        )
+    for table in (tables.leases, tables.pace):
+        connection.execute(insert(table).values(source=source.name).on_conflict_do_nothing())
+
+
+def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, str] | None:
+    """Until when a source is set aside, and why; ``None`` where it is not, or a clock was set back since."""
+    t = tables.sources
+    row = connection.execute(select(t.c.paused_until, t.c.pause_reason).where(t.c.source == source)).one()
+    is_paused = row.paused_until and now < row.paused_until <= now + LONGEST_PAUSE
+    return (row.paused_until, row.pause_reason or "") if is_paused else None
+
+
+def load_list(connection: Connection, source: str, phone: str) -> ListState:
+    """What the books hold of a list."""
+    of_list = {"source": source, "phone": phone}
+    row = connection.execute(select(tables.lists).filter_by(**of_list)).one_or_none()
+    held = connection.execute(select(tables.coverage).filter_by(**of_list)).all()
+    walks = connection.execute(select(tables.walks).filter_by(**of_list).order_by(tables.walks.c.ends_at.desc())).all()
+    return ListState(
+        source,
+        phone,
+        Order(row.list_order) if row else Order.UNKNOWN,
+        row.listed if row else None,
+        row.held if row else None,
+        row.read_whole_at if row else None,
+        row.completeness if row else "unknown",
+        row.page_size if row else None,
+        merged(Window(c.starts_at, c.ends_at) for c in held),
+        tuple(UnfinishedWalk(Window(w.starts_at, w.ends_at), _place(w.place)) for w in walks),
+    )
+
+
+def save_place(connection: Connection, state: ListState, window: Window, place: Place, now: datetime) -> None:
+    """Note where a walk through a window goes on, in the transaction of the data before it."""
+    values = {"place": _as_json(place), "updated_at": now}
+    connection.execute(
+        insert(tables.walks)
+        .values(source=state.source, phone=state.phone, starts_at=window.start, ends_at=window.end, **values)
+        .on_conflict_do_update(constraint="pk_walks", set_=values)
+    )
+
+
+def finish_walk(connection: Connection, state: ListState, window: Window, held: Window | None) -> None:
+    """Note that a walk is at its end, and that what it read is held for certain."""
+    t = tables.walks
+    connection.execute(
+        delete(t).where(
+            t.c.source == state.source,
+            t.c.phone == state.phone,
+            t.c.starts_at == window.start,
+            t.c.ends_at == window.end,
+        )
+    )
+    if held:
+        _cover(connection, state, held)
+
+
+def _cover(connection: Connection, state: ListState, held: Window) -> None:
+    c = tables.coverage
+    of_list = (c.c.source == state.source, c.c.phone == state.phone)
+    rows = connection.execute(select(c.c.starts_at, c.c.ends_at).where(*of_list)).all()
+    before = {Window(row.starts_at, row.ends_at) for row in rows}
+    after = set(merged([*before, held]))
+    for gone in before - after:
+        connection.execute(delete(c).where(*of_list, c.c.starts_at == gone.start))
+    for new in after - before:
+        connection.execute(
+            insert(c)
+            .values(source=state.source, phone=state.phone, starts_at=new.start, ends_at=new.end)
+            .on_conflict_do_update(constraint="pk_coverage", set_={"ends_at": new.end})
+        )
+
+
+def save_list(connection: Connection, state: ListState, **values: Any) -> None:
+    """Write what a walk found out about a list: any columns of ``ops.lists``."""
+    connection.execute(
+        insert(tables.lists)
+        .values(
+            source=state.source,
+            phone=state.phone,
+            **{"list_order": state.order.value, "completeness": "unknown", **values},
+        )
+        .on_conflict_do_update(constraint="pk_lists", set_=values or {"phone": state.phone})
+    )
+
+
+def due_sweep(connection: Connection, source: Source, phone: str, now: datetime) -> Sweep | None:
+    """The widest sweep of a list whose last time is long enough ago; a wider one does the work of the narrower."""
+    t = tables.sweeps
+    rows = connection.execute(select(t).where(t.c.source == source.name, t.c.phone == phone)).all()
+    last = {timedelta(seconds=float(row.horizon_seconds)): row.swept_at for row in rows}
+    # One that lies ahead was done before a clock was set back.
+    due = [s for s in source.sweeps if s.horizon not in last or not last[s.horizon] <= now < last[s.horizon] + s.every]
+    return max(due, key=lambda sweep: sweep.horizon, default=None)
+
+
+def swept(connection: Connection, source: Source, phone: str, back_to: timedelta, now: datetime) -> None:
+    """Note that a list was read back that far: every sweep of that horizon or less is done."""
+    for sweep in source.sweeps:
+        if sweep.horizon <= back_to:
+            connection.execute(
+                insert(tables.sweeps)
+                .values(source=source.name, phone=phone, horizon_seconds=sweep.horizon.total_seconds(), swept_at=now)
+                .on_conflict_do_update(constraint="pk_sweeps", set_={"swept_at": now})
+            )
+
+
+def oldest_unfinished(connection: Connection, source: str, since: datetime) -> datetime | None:
+    """``created_at`` of the oldest call since then that may still change by its own marks."""
+    c = tables.calls.c
+    found: datetime | None = connection.scalar(
+        select(func.min(c.created_at)).where(c.source == source, c.is_final.is_not(True), c.created_at >= since)
+    )
+    return found
+
+
+HELD = text("""
+    SELECT count(*) FROM warehouse.calls
+     WHERE source = :source AND missing_since IS NULL
+       AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
+       AND created_at >= :since
+""")
+
+
+def held(connection: Connection, state: ListState, since: datetime) -> int:
+    """How many calls of a list the warehouse holds from a time on, those marked missing aside."""
+    return int(connection.scalar(HELD, {"source": state.source, "phone": state.phone, "since": since}) or 0)
+
+
+def _as_json(place: Place) -> dict[str, Any]:
+    def plain(value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else value
+
+    return {name: plain(getattr(place, name)) for name in Place.__slots__}
+
+
+def _place(stored: dict[str, Any]) -> Place:
+    def time(name: str) -> datetime | None:
+        return datetime.fromisoformat(stored[name]) if stored[name] else None
+
+    end = time("end")
+    assert end is not None  # noqa: S101 - written by _as_json above
+    return Place(
+        stored["position"], stored["size"], end, Order(stored["order"]), time("newest"), time("oldest"), stored["total"]
+    )
+
+
+def coverage_of(connection: Connection, source: str) -> dict[str, Sequence[Window]]:
+    """What is held for certain, by phone."""
+    out: dict[str, list[Window]] = {}
+    for row in connection.execute(select(tables.coverage).filter_by(source=source)):
+        out.setdefault(row.phone, []).append(Window(row.starts_at, row.ends_at))
+    return {phone: merged(windows) for phone, windows in out.items()}
