@@ -1,0 +1,30 @@
+"""Turns a provider's Retry-After into seconds to wait."""
+
+import math
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_SECONDS = re.compile(r"[0-9]+\Z")  # int() alone takes "-5", other scripts' digits and underscores
+
+
+def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
+    """Seconds to wait, at least 1 and without an upper bound; ``None`` where the header says nothing usable.
+
+    ``value`` and ``date`` are the headers Retry-After and Date. A point in time counts from the server's own clock.
+    """
+    text = (value or "").strip()
+    if _SECONDS.match(text):
+        return max(float(text), 1.0) if len(text) <= 9 else math.inf
+    until = _instant(text)
+    if until is None:
+        return None
+    return max((until - (_instant(date) or now)).total_seconds(), 1.0)
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        instant = parsedate_to_datetime(text or "")
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
