@@ -1,0 +1,114 @@
+"""The faults that the sandbox knows: what happens, to which providers, and when, unless the plan says otherwise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from etl.sandbox.call import PROVIDERS
+from etl.sandbox.effect import Effect
+from etl.sandbox.http_faults import HTTP_EFFECTS
+from etl.sandbox.paging_faults import PAGING_EFFECTS
+from etl.sandbox.value_faults import VALUE_EFFECTS
+
+EVERY = PROVIDERS
+COUNTED = ("autocalls", "vaani")
+WINDOWED = ("ringg", "autocalls")
+FILTERED = ("ringg", "ravan", "autocalls")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One fault: a sentence, the providers that can have it, its variants, and its options' defaults."""
+
+    sentence: str
+    providers: tuple[str, ...]
+    variants: Mapping[str, Effect]
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+
+
+SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
+    # id: (what happens, to whom, defaults and options; a name without a value is an option without a default)
+    "H01": ("429 with Retry-After in seconds (after=2).", EVERY, "every=5 after"),
+    "H02": ("429 with Retry-After as a date: IMF, RFC 850, asctime, without a zone (after=2).", EVERY, "every=5 after"),
+    "H03": ("429 without Retry-After.", EVERY, "every=5"),
+    "H04": (
+        "429 with a hostile Retry-After: negative, zero, huge, a list, empty, no number, year 9999.",
+        EVERY,
+        "every=5",
+    ),
+    "H05": ("429 on every request.", EVERY, ""),
+    "H06": ("500 for the first requests, then all is well.", EVERY, "first=3"),
+    "H07": ("502, 503 with and without Retry-After, 504, 520, 530.", EVERY, "every=5"),
+    "H08": ("500 whenever the page holds one position of the list (at=25).", EVERY, "at"),
+    "H09": ("401 once in the middle of a run.", EVERY, "nth=3"),
+    "H10": ("402 and 403.", EVERY, "nth=3"),
+    "H11": ("400 for one phone, the last one unless told (phone=+…).", ("ravan",), "phone"),
+    "H12": ("404 and 410: the endpoint has moved.", EVERY, ""),
+    "H13": ("422 with a FastAPI detail.", ("vaani",), "nth=3"),
+    "H14": ("408, 425 and 499.", EVERY, "every=5"),
+    "H16": ("Nothing comes for a while (seconds=30).", EVERY, "every=5 seconds"),
+    "H17": ("The body drips, 40 bytes a second (pace=40).", EVERY, "nth=2 pace"),
+    "H18": ("Ten thousand headers, a header of a megabyte, headers without end.", EVERY, "every=5"),
+    "H19": ("The connection ends or is reset in the middle of a body of known length.", EVERY, "every=5"),
+    "H20": ("The connection ends in the middle of a body of unknown length.", EVERY, "every=5"),
+    "H21": ("Gzip cut short, and gzip of two members.", EVERY, "every=5"),
+    "H22": ("A gzip bomb (size=80000000), stacked codings, br and zstd that nobody asked for.", EVERY, "every=5 size"),
+    "H23": ("A login page with 200, JSON under another type, an empty body, 204.", EVERY, "every=5"),
+    "H24": ("A wrong charset, a byte order mark, UTF-16, a byte that is no UTF-8.", EVERY, "every=5"),
+    "H25": ("An error under 200: success false, an error object, a null list, a missing list.", EVERY, "every=5"),
+    "H26": ("A redirect: same host, another one, to http, //host, userinfo, a loop (to=URL).", EVERY, "every=5 to"),
+    "H27": ("The answer to another request: phone, page or offset differ in the echo.", EVERY, "every=5"),
+    "H28": ("An answer from a stale cache (lag=900 seconds).", EVERY, "every=3 lag"),
+    "H29": ("The connection is closed after an answer, unannounced.", EVERY, "every=2"),
+    "G01": ("A record twice on one page, and once more on the next.", EVERY, ""),
+    "G02": ("New calls arrive at each request (count=1).", EVERY, "count"),
+    "G03": ("Calls are deleted at each request (count=1).", EVERY, "count"),
+    "G04": ("A call changes at each request, and changed calls move to the head of the list.", EVERY, ""),
+    "G05": ("All calls share one creation time.", EVERY, ""),
+    "G06": ("The oldest calls go at the third request (count=20).", EVERY, "nth=3 count"),
+    "G07": ("A total that is absent, many, negative, zero, too low or another on each page.", EVERY, ""),
+    "G08": ("An empty page in the middle.", EVERY, "nth=2"),
+    "G09": ("A page of half its records in the middle.", EVERY, "nth=2"),
+    "G10": ("Pages without end: the third for ever, always the first, or the first two in turn.", EVERY, ""),
+    "G11": ("The provider says that this is the last page, and it is not.", COUNTED, ""),
+    "G12": ("Another page size than was asked for, told or kept quiet (size=7).", EVERY, "size"),
+    "G13": ("400 for an offset beyond a cap (cap=10000).", ("ringg",), "cap"),
+    "G14": ("The date filter counts in another time zone, or leaves its bounds out.", WINDOWED, ""),
+    "G15": ("Some records lie outside what was asked for.", FILTERED, ""),
+    "G16": ("The filter is ignored.", FILTERED, ""),
+    "G17": ("New calls are shown late, with their old time (lag=600 seconds).", EVERY, "lag"),
+    "G18": ("The provider lists nothing, or only the last days (days=7).", EVERY, "days"),
+    "G19": ("The order is another one at each request.", EVERY, ""),
+    "G20": ("The list has exactly so many calls (size=1).", EVERY, "size"),
+    "V01": ("An id that is null, missing, empty or blank.", EVERY, "in"),
+    "V02": ("An id that is a number, has leading zeros or capitals, or is ten kilobytes long.", EVERY, "in"),
+    "V03": ("NaN, Infinity and -Infinity as costs.", EVERY, "in"),
+    "V04": ("Numbers too large for a float, a decimal or an int.", EVERY, "in"),
+    "V05": ("Negative and absurd durations and costs, 12,50 and ₹12.", EVERY, "in"),
+    "V06": ("NUL in a text and in a key, lone surrogates, controls, bidi, emoji, an invalid escape.", EVERY, "in"),
+    "V07": ("A huge transcript, as one text and as very many turns (size=1000000 bytes).", EVERY, "in=50 size"),
+    "V08": ("Nesting a thousand deep (depth=1000).", EVERY, "in depth"),
+    "V09": ("The id twice in one object, with two values.", EVERY, "in"),
+    "V10": ("Times that are no times, or in other notations.", EVERY, "in"),
+    "V11": ("Naive times in a gap of daylight saving, and times with an offset.", EVERY, "in"),
+    "V12": ("The year 9999.", EVERY, "in"),
+    "V13": ("Unknown words of status, and known ones in other case.", EVERY, "in"),
+    "V14": ("A new field.", EVERY, "in"),
+    "V15": ("A field that is gone.", EVERY, "in"),
+    "V16": ("Values of another type than before.", EVERY, "in"),
+    "V17": ("A record, or the list of them, that is no such thing.", EVERY, "in"),
+    "V18": ("Phones with spaces, without plus, tel:, sip:, anonymous, empty.", EVERY, "in"),
+    "V19": ("HTML, templates, SQL, formulas, terminal codes and forged log lines in names.", EVERY, "in"),
+    "V20": ("The key comes back in a name and in a field.", EVERY, "in"),
+}
+EFFECTS = HTTP_EFFECTS | PAGING_EFFECTS | VALUE_EFFECTS
+
+
+def _entry(fault_id: str) -> Entry:
+    sentence, providers, text = SENTENCES[fault_id]
+    words = text.split()
+    defaults = dict(word.split("=") for word in words if "=" in word)
+    return Entry(sentence, providers, EFFECTS[fault_id], defaults, tuple(word.split("=")[0] for word in words))
+
+
+CATALOGUE = {fault_id: _entry(fault_id) for fault_id in SENTENCES}

@@ -1,0 +1,52 @@
+"""What a fault does to a request, as values: one function for each step at which an answer can go wrong."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+
+from etl.sandbox.call import Call
+from etl.sandbox.provider import Asked, Page, Provider
+from etl.sandbox.wire import Request, Response
+from etl.sandbox.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One firing of a fault: which, where, the how-manieth (from 0), the plan's options, and a draw of its own."""
+
+    fault_id: str
+    source: Provider
+    request: Request
+    count: int
+    options: Mapping[str, str]
+    draw: Random
+    world: World
+
+    @property
+    def provider(self) -> str:
+        """The provider's name."""
+        return self.source.name
+
+    def number(self, name: str, default: int) -> int:
+        """A whole number of the plan."""
+        return int(self.options.get(name, default))
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The steps of an answer, in order; None leaves a step as it is. `stir` moves the world first, `instead` answers
+    without looking, `moment` looks at another time, `ask` misreads the request or refuses it, `calls` misjudges the
+    list, `record` spoils one printed record, `page` the page before it is printed, `answer` the response."""
+
+    stir: Callable[[Hit], None] | None = None
+    instead: Callable[[Hit], Response | None] | None = None
+    moment: Callable[[Hit, datetime], datetime] | None = None
+    ask: Callable[[Hit, Asked], Asked | Response] | None = None
+    calls: Callable[[Hit, list[Call]], list[Call]] | None = None
+    record: Callable[[Hit, Call, bytes], bytes] | None = None
+    page: Callable[[Hit, Page], Page] | None = None
+    answer: Callable[[Hit, Response], Response] | None = None
+
+
+Firing = tuple[Effect, Hit]
