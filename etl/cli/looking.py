@@ -1,0 +1,69 @@
+"""The commands that only look: check and status."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from etl.cli import session
+from etl.cli.endings import CONFIGURATION, FAILED, print_json
+from etl.cli.session import AsJson
+
+if TYPE_CHECKING:
+    from etl.check import Finding
+
+
+def check(as_json: AsJson = False) -> None:
+    """Try the configuration, the database and each source.
+
+    One request per source. Says what is wrong, all of it, and how to mend it.
+
+    \b
+    Example:  etl check
+    Next:     etl migrate, then etl sync
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from etl import check as checks
+    from etl.clock import SystemClock
+
+    settings = session.settings()
+    sources = session.sources(settings)
+    database = checks.check_database(settings, sources)
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda source: checks.check(source, SystemClock(session.stop)), sources))
+    if as_json:
+        print_json({"database": _plain(database), "sources": [{"source": f.of, **_plain(f)} for f in found]})
+    else:
+        typer.echo(f"configuration: right; {len(sources)} source{'s' if len(sources) != 1 else ''}")
+        for each in (database, *found):
+            typer.echo(f"{each.of}: {'right' if each.is_right else 'WRONG'}; {each.text}")
+    if not database.is_right:
+        raise typer.Exit(CONFIGURATION)
+    raise typer.Exit(0 if all(each.is_right for each in found) else FAILED)
+
+
+def _plain(finding: "Finding") -> dict[str, object]:
+    return {"is_right": finding.is_right, "text": finding.text}
+
+
+def status(as_json: AsJson = False) -> None:
+    """Say how fresh and how complete each source is.
+
+    Also the last run, what waits in quarantine, and, while a daemon runs, when each is read next.
+
+    \b
+    Example:  etl status
+              etl status --json
+    """
+    from etl.display import status_table
+    from etl.status import status as look
+
+    settings = session.settings()
+    with session.opened(settings) as engine:
+        rows = look(engine, [source.name for source in settings.sources])
+    if as_json:
+        print_json(rows)
+    elif rows:
+        status_table(rows)
+    else:
+        typer.echo("no source is configured and none was ever read: put a key into .env, then run `etl sync`")

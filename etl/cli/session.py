@@ -1,0 +1,89 @@
+"""The environment → what every command works with: settings, sources, the database, and the wish to end."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from etl.cli.endings import warn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.reader import Means
+    from etl.secret import Secret
+    from etl.settings import Settings
+    from etl.stream import Source
+
+Named = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Only these sources; all by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")]
+
+stop = threading.Event()
+is_debugging = False
+
+
+def logs(secrets: Sequence["Secret"] = ()) -> None:
+    """Send log lines to stderr, with these secrets hidden."""
+    from etl.logs import setup
+
+    setup(logging.DEBUG if is_debugging else logging.INFO, secrets=secrets)
+
+
+def home() -> Path:
+    """Where the embedded PostgreSQL lives, whatever else of the configuration is wrong."""
+    from etl.settings import home
+
+    return home(os.environ, Path.cwd())
+
+
+def settings() -> "Settings":
+    """All that is configured; raises :class:`~etl.settings.ConfigurationError`."""
+    from etl.settings import load
+
+    loaded = load(os.environ, Path.cwd())
+    logs(loaded.secrets)
+    for warning in loaded.warnings:
+        warn(warning)
+    return loaded
+
+
+def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["Source"]:
+    """The configured sources, or those named; a name that is none is a wrong command line."""
+    from etl.settings import NO_SOURCES, ConfigurationError
+
+    if not settings.sources:
+        raise ConfigurationError([NO_SOURCES])
+    known = {source.name: source for source in settings.sources}
+    require_known(names, known)
+    return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
+
+
+def require_known(names: Sequence[str] | None, known: Sequence[str] | dict[str, "Source"]) -> None:
+    """Refuse a source name that is none, with the nearest that is."""
+    from etl.settings.entries import nearest
+
+    for name in names or ():
+        if name not in known:
+            raise typer.BadParameter(f"there is no source {name!r}{nearest(name, known)}")
+
+
+@contextmanager
+def opened(settings: "Settings") -> Iterator["Engine"]:
+    """The database, reachable and of this program's revision."""
+    from etl.warehouse import opened
+
+    with opened(settings) as engine:
+        yield engine
+
+
+def means(engine: "Engine") -> "Means":
+    """The machine's own clock and network; waits end as soon as somebody asks the process to."""
+    from etl.clock import SystemClock
+    from etl.reader import Means
+
+    return Means(engine, SystemClock(stop))

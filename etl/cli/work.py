@@ -1,0 +1,198 @@
+"""The commands that change the warehouse: demo, migrate, sync, backfill, daemon and replay."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from etl.cli import session
+from etl.cli.endings import FAILED, end, warn
+from etl.cli.session import Named, stop
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.reader import Report, Work
+    from etl.settings import Settings
+    from etl.stream import Source
+
+FIRST_YEAR = 2000
+Day = ["%Y-%m-%d"]
+
+
+def demo() -> None:
+    """Show it all without a key: four providers, one warehouse.
+
+    Starts an embedded PostgreSQL and a sandbox of the four providers, syncs all of them into a database `demo`, and
+    says what came of it. Your DATABASE_URL, keys and etl.toml are not looked at.
+
+    \b
+    Example:  etl demo
+    Next:     etl db psql demo, or put a key into .env and run `etl check`
+    """
+    from etl.demo import demo as run_demo
+    from etl.signals import set_by_signals
+
+    set_by_signals(stop)
+    raise typer.Exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
+
+
+def migrate(
+    beside_others: Annotated[
+        bool, typer.Option("--beside-others", help="Also in a database that holds tables of something else.")
+    ] = False,
+) -> None:
+    """Bring the database to this program's revision.
+
+    Makes the schemas raw, warehouse, ops and bi, and the role bi_reader, which reads bi alone. Several at once wait for
+    each other; run again, it changes nothing.
+
+    \b
+    Example:  etl migrate
+    Next:     etl sync
+    """
+    from etl import database, warehouse
+
+    with warehouse.engine(warehouse.url_of(session.settings())) as engine:
+        before, after = database.migrate(engine, beside_others=beside_others)
+        done = f"is of revision {after}" if before == after else f"migrated to revision {after}"
+        typer.echo(f"database {engine.url.database}: {done}")
+        if not database.reader_may_read(engine):
+            warn(database.GRANT_BY_HAND)
+
+
+def sync(sources: Named = None) -> None:
+    """Catch up now: new calls, changed calls, missing transcripts.
+
+    The first time that is the whole history that a provider lists, newest first. Cut off, the same command goes on
+    where it was.
+
+    \b
+    Example:  etl sync
+              etl sync ringg vaani
+    Next:     etl status
+    """
+    from etl.pipeline import sync as work
+
+    _run(sources, "sync", work)
+
+
+def backfill(
+    sources: Named = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DATE", formats=Day, help="First day, of the source's time zone."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DATE", formats=Day, help="The day after the last; now by default."),
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Read all of it, not only what is not held.")] = False,
+) -> None:
+    """Read a stretch of history.
+
+    What is held is not asked for again. Cut off, the same command goes on where it was.
+
+    \b
+    Example:  etl backfill ringg --from 2026-01-01 --to 2026-02-01
+    Next:     etl status
+    """
+    from etl.pipeline import backfill as work
+    from etl.pipeline import days
+
+    if since is None:
+        raise typer.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
+    for day, option in ((since, "--from"), (until, "--to")):
+        if day is not None and not FIRST_YEAR <= day.year <= 9000:
+            raise typer.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
+    if since.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
+        raise typer.BadParameter("that day is still to come", param_hint="--from")
+    if until is not None and until <= since:
+        raise typer.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
+    _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
+
+
+def daemon() -> None:
+    """Read every source as its schedule says, until SIGTERM.
+
+    Every five minutes by default; `schedule` in etl.toml takes cron lines too. SIGTERM or Ctrl-C ends it within
+    seconds, and nothing is lost; a second one ends it at once.
+
+    \b
+    Example:  etl daemon
+    Next:     etl status, in another terminal, says when each is read next
+    """
+    from etl.daemon import serve
+    from etl.signals import set_by_signals
+
+    settings = session.settings()
+    sources = session.sources(settings)
+    set_by_signals(stop)
+    with session.opened(settings) as engine:
+        _register(engine, sources)
+        all_ended = serve(session.means(engine), stop, sources)
+    if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
+        os._exit(0)
+
+
+def replay(
+    sources: Named = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
+) -> None:
+    """Put the raw payloads through today's program again.
+
+    No network; after an update it brings old calls to what the new program makes of them.
+
+    \b
+    Example:  etl replay --dry-run
+    Next:     etl replay
+    """
+    from etl import replay as replays
+    from etl.display import difference
+
+    settings = session.settings()
+    chosen = session.sources(settings, sources)
+    found = {source.name: replays.Difference() for source in chosen}
+    reports: list[Report] = []
+    if dry_run:
+        with session.opened(settings) as engine:
+            for source in chosen:
+                replays.compare(engine, source, found[source.name])
+    else:
+        reports = run(settings, chosen, "replay", lambda reader: replays.replay(reader, found[reader.source.name]))
+    for name, each in found.items():
+        typer.echo(difference(name, each, dry_run=dry_run))
+    end(reports)
+
+
+def _run(names: list[str] | None, kind: str, work: "Work") -> None:
+    settings = session.settings()
+    end(run(settings, session.sources(settings, names), kind, work))
+
+
+def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Work") -> list["Report"]:
+    """Run work on sources, with progress, and say how each ended."""
+    from etl.display import progress, result
+    from etl.fleet import run_all
+    from etl.signals import set_by_signals
+
+    set_by_signals(stop)
+    with session.opened(settings) as engine:
+        _register(engine, sources)
+        with progress([source.name for source in sources]) as say:
+            reports = run_all(session.means(engine), sources, kind, work, say)
+    for report in reports:
+        typer.echo(result(report))
+    return reports
+
+
+def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
+    """Enter every source into the books before any is read: one that cannot be stops all, as a wrong configuration."""
+    from etl.state import lists
+
+    with engine.begin() as connection:
+        for source in sources:
+            lists.register(connection, source, datetime.now(UTC))

@@ -1,0 +1,69 @@
+"""What a provider says that it lists, against what is held → how complete a list is, and why not better."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from etl.reader import Reader
+from etl.state import lists, quarantine
+from etl.state.lists import ListState
+from etl.stream import Ask, DateFilter, Paging, Provider, Window
+
+
+def ask(reader: Reader, books: ListState, whole: Window) -> None:
+    """Where a windowed list's last verdict was not the best, ask for its whole total: one request for one record."""
+    provider = reader.provider
+    if provider.date_filter is DateFilter.NONE or books.completeness == "agrees" or books.unfinished:
+        return
+    if books.listed is None and not reader.swept_from:
+        return  # it gave no total last time: once per sweep is often enough to ask again
+    reader.take_turn()
+    first = 1 if provider.paging is Paging.PAGES else 0
+    asked = Ask(reader.source, whole, first, 1, books.phone)
+    page = reader.client.get(provider.ask(asked), partial(provider.read, asked)).value
+    reader.lease.give_up()
+    with reader.means.db.begin() as connection:
+        lists.save_list(connection, books, **compared(connection, reader, books, whole.start, page.total))
+
+
+def compared(
+    connection: Connection,
+    reader: Reader,
+    books: ListState,
+    start: datetime,
+    total: int | None,
+    first_total: int | None = None,
+    doubts: Sequence[str] = (),
+) -> dict[str, object]:
+    """The columns of ``ops.lists`` on completeness, by a total that counts a list's calls from ``start`` on."""
+    held = lists.held(connection, books, _counted_from(reader.provider, start))
+    waiting = quarantine.waiting(connection, reader.source.name)
+    verdict, reason = judged(total, held, waiting, first_total, doubts)
+    now = reader.means.clock.now()
+    return {"listed": total, "held": held, "checked_at": now, "completeness": verdict, "reason": reason}
+
+
+def _counted_from(provider: Provider, start: datetime) -> datetime:
+    """From when on a total counts calls: days begin in a zone that nobody states."""
+    if provider.date_filter is DateFilter.NONE:
+        return datetime.min.replace(tzinfo=UTC)
+    return start - (timedelta(days=2) if provider.date_filter is DateFilter.DAYS else timedelta(0))
+
+
+def judged(
+    total: int | None, held: int, waiting: int, first_total: int | None, doubts: Sequence[str]
+) -> tuple[str, str | None]:
+    """The verdict on a whole list, and the reason where it is not the best that a count can give."""
+    if total is None:
+        return "unknown", "; ".join(doubts) or "the provider gives no total"
+    if first_total is not None and first_total <= held + waiting < total:
+        return "unknown", f"the list grew by {total - held} while it was read: the next run reads what came"
+    if held + waiting < total:
+        return "gap", f"the provider lists {total}, {held} are held: {total - held} are missing"
+    if held > total:
+        return "unknown", f"the provider lists {total}, {held} are held: {held - total} are gone there, or hidden"
+    if doubts:
+        return "unknown", "; ".join(doubts)
+    return "agrees", f"{total - held} of {total} wait in quarantine" if held < total else None

@@ -1,0 +1,130 @@
+"""Calls whose transcript takes a request of its own: asked once they are final, and again while it is not ready."""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, text
+
+from etl import loader
+from etl.batch import Counts
+from etl.client.errors import RequestRefused, SourceError, SourcePaused
+from etl.loader import Entry, Record
+from etl.reader import Reader
+from etl.stream import Body, TranscriptNotReady, TranscriptRequest, Turn
+
+log = logging.getLogger("etl.pending")
+
+AT_ONCE = 4
+BATCH = 50  # so many answers are asked for again after a crash, at most
+NOT_FOUND = (404, 410)
+AGE_CAP = timedelta(days=30)
+
+# Never asked, of any age; asked and not ready, while young enough for a sweep; each once in a run.
+PENDING = text("""
+    SELECT c.call_key, c.provider_call_id, count(*) OVER () AS waiting
+      FROM warehouse.calls c
+      LEFT JOIN ops.transcripts t USING (call_key)
+     WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
+       AND (c.is_final OR c.created_at < CAST(:run_began AS timestamptz) - interval '1 day')
+       AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
+     ORDER BY c.created_at DESC
+     LIMIT :batch
+""")
+ASKED = text("""
+    INSERT INTO ops.transcripts (call_key, asked_at, attempts, state, reason)
+    VALUES (:call_key, :now, 1, :state, :reason)
+    ON CONFLICT (call_key) DO UPDATE
+       SET asked_at = excluded.asked_at, attempts = ops.transcripts.attempts + 1,
+           state = excluded.state, reason = excluded.reason
+""")
+
+
+class Fetched(NamedTuple):
+    """The answer to one transcript request: turns, or the reason why there are none."""
+
+    key: uuid.UUID
+    state: str  # held, not_ready or failed
+    turns: tuple[Turn, ...] = ()
+    record: Record | None = None
+    reason: str | None = None
+
+
+def fetch_transcripts(reader: Reader) -> None:
+    """Ask for every transcript that is due, newest call first, and load them fifty at a time."""
+    wanted = reader.provider.transcript
+    if wanted is None:
+        return
+    now = reader.means.clock.now()
+    again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
+    due = {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": BATCH}
+    done = 0
+    while batch := reader.desk.all(PENDING, due):
+        reader.take_turn()
+        fetched = _fetch(reader, wanted, batch)
+        with reader.lease.transaction() as connection:
+            _load(connection, reader, fetched)
+        reader.lease.give_up()
+        done += len(fetched)
+        reader.progress("transcripts", done, done + batch[0].waiting - len(batch))
+
+
+def _fetch(reader: Reader, wanted: TranscriptRequest, batch: Sequence[Row[Any]]) -> list[Fetched]:
+    """Ask for a batch's transcripts, several at a time; one that fails stops none of the others."""
+
+    def one(row: Row[Any]) -> Fetched | SourcePaused:
+        try:
+            return _ask(reader, wanted, row.call_key, row.provider_call_id)
+        except SourcePaused as paused:
+            return paused
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        answers = list(threads.map(one, batch))
+    fetched = [answer for answer in answers if isinstance(answer, Fetched)]
+    paused = next((answer for answer in answers if isinstance(answer, SourcePaused)), None)
+    if paused is not None:
+        with reader.lease.transaction() as connection:  # what came before the refusal stays
+            _load(connection, reader, fetched)
+        raise paused
+    return fetched
+
+
+def _ask(reader: Reader, wanted: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
+    def read(body: Body) -> tuple[tuple[Turn, ...], bytes]:
+        return wanted.read(body), body.payload
+
+    try:
+        answer = reader.client.get(wanted.ask(call_id), read)
+    except TranscriptNotReady:
+        return Fetched(key, "not_ready")
+    except SourcePaused:
+        raise
+    except RequestRefused as refused:
+        return Fetched(key, "not_ready" if refused.status in NOT_FOUND else "failed", reason=refused.what)
+    except SourceError as error:
+        return Fetched(key, "failed", reason=error.what)
+    turns, payload = answer.value
+    digest = hashlib.blake2b(payload, digest_size=16).digest()
+    return Fetched(key, "held", turns, Record("transcript", digest, answer.seq, payload))
+
+
+def _load(connection: Connection, reader: Reader, fetched: Sequence[Fetched]) -> None:
+    writing = reader.writing()
+    rows = loader.rows_of(connection, [each.key for each in fetched if each.record])
+    entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
+    changing = [entry for entry in entries if loader.differs(entry)]
+    reader.write(connection, writing, changing, Counts(received=len(changing)))
+    for each in fetched:
+        connection.execute(
+            ASKED, {"call_key": each.key, "now": writing.now, "state": each.state, "reason": each.reason}
+        )
+
+
+def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: Record) -> Entry:
+    entry = Entry(before, dict(before), None, [record])
+    loader.take_transcript(entry, turns)
+    return entry

@@ -1,0 +1,284 @@
+"""The loop: one source's lists walked page by page, transformed, and loaded batch by batch, with the books kept.
+
+Read this first. :func:`sync` and :func:`backfill` are what a run does; they come down to :func:`catch_up` and
+:func:`read_history`, and these to :func:`_walk`, which is the whole way from the provider to the warehouse.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+
+from etl import completeness, loader
+from etl.batch import Arrival, Batch
+from etl.client.errors import RequestRefused, SourceError, SourcePaused, SourceUnavailable
+from etl.clock import Stopped
+from etl.fetch import fetch
+from etl.intervals import lacking
+from etl.logs import event
+from etl.pending import fetch_transcripts
+from etl.reader import Reader
+from etl.state import lists
+from etl.state.lists import ListState
+from etl.stream import Ask, DateFilter, Page, Provider, Window
+from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
+
+log = logging.getLogger("etl.pipeline")
+
+BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # before any of the four providers
+OVERLAP = timedelta(minutes=15)
+LATEST_ARRIVAL = timedelta(days=1)  # how late a call may show up, or a clock be wrong
+OLDEST_SWEEP = timedelta(days=30)
+SMALLER_PAGES = (100, 50, 10)
+REFUSED = (400, 422)  # how providers refuse a size or a position
+BATCH_ROWS, BATCH_BYTES, BATCH_SECONDS = 1000, 16 << 20, 10.0
+UNSORTED_AT_MOST, UNSORTED_AT_LEAST = timedelta(hours=1), timedelta(days=1)
+
+
+def sync(reader: Reader) -> None:
+    """Catch up with every list of the source, then with the transcripts that take a request of their own."""
+    _each_list(reader, catch_up)
+    fetch_transcripts(reader)
+
+
+def backfill(reader: Reader, window: Window, *, again: bool = False) -> None:
+    """Read a window of history, of it only what coverage lacks unless ``again``, then the transcripts of it."""
+    _each_list(reader, lambda reader, phone: read_history(reader, phone, window, again=again))
+    fetch_transcripts(reader)
+
+
+def days(reader: Reader, first: date, end: date | None) -> Window:
+    """Days of the source's time zone, the last one exclusive, as a window of instants; without an end up to now."""
+    zone = reader.source.timezone
+    start = datetime.combine(first, time(), zone).astimezone(UTC)
+    now = reader.means.clock.now()
+    return Window(start, min(datetime.combine(end, time(), zone).astimezone(UTC), now) if end else now)
+
+
+def _each_list(reader: Reader, read: Callable[[Reader, str], None]) -> None:
+    """One list after the other; one that the provider refuses does not keep the others from being read."""
+    for phone in reader.source.phones if reader.provider.needs_phones else ("",):
+        try:
+            read(reader, phone)
+        except (SourceError, EndlessList) as error:
+            if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
+                raise  # it is the whole source
+            name = reader.source.name
+            said = str(error) if isinstance(error, SourceError) else f"{name}: {error}"
+            reader.report.error = reader.report.error or said
+            event(log, "list not read", level=logging.WARNING, source=name, error=said)
+
+
+def catch_up(reader: Reader, phone: str) -> None:
+    """Read a list's head, as far back as a sweep is due, then whatever older stretch is not held yet, newest first."""
+    now = reader.means.clock.now()
+    start = reader.source.since or BEGINNING
+    books = _list(reader, phone)
+    top = books.watermark
+    if top is None:
+        _read(reader, books, Window(start, now))
+    elif not (books.order is Order.UNSORTED and _read_whole_within(reader, books, UNSORTED_AT_MOST)):
+        top = min(top, now)
+        back_to = max(_back_to(reader, phone, top, now), _read_so_far(books) or start)
+        _read(reader, books, Window(back_to, now), joins=True)
+        read_history(reader, phone, Window(start, top))
+        if reader.by_hand or reader.swept_from:
+            completeness.ask(reader, _list(reader, phone), Window(start, now))
+
+
+def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = False) -> None:
+    """Go on with the walks that were cut off, then read what of a window is not held, newest first."""
+    for cut_off in _list(reader, phone).unfinished:
+        _read(reader, _list(reader, phone), cut_off.window, place=cut_off.place)
+    held = () if again else _list(reader, phone).coverage
+    for window in reversed(lacking(wanted, held)):
+        _read(reader, _list(reader, phone), window)
+
+
+def _list(reader: Reader, phone: str) -> ListState:
+    with reader.means.db.connect() as connection:
+        return lists.load_list(connection, reader.source.name, phone)
+
+
+def _back_to(reader: Reader, phone: str, top: datetime, now: datetime) -> datetime:
+    """How far back the head is read: the overlap, the widest sweep that is due, the oldest call that may change."""
+    back_to = [top - OVERLAP]
+    with reader.means.db.connect() as connection:
+        sweep = lists.due_sweep(connection, reader.source, phone, now)
+        widest = max((s.horizon for s in reader.source.sweeps), default=OVERLAP)
+        if sweep:
+            reader.swept_from = now - sweep.horizon
+            back_to.append(reader.swept_from)
+        if reader.by_hand or (sweep and sweep.horizon == widest):
+            since = now - (OLDEST_SWEEP if sweep and sweep.horizon == widest else widest)
+            unfinished = lists.oldest_unfinished(connection, reader.source.name, since)
+            back_to += [unfinished - timedelta(seconds=1)] if unfinished else []
+    return min(back_to)
+
+
+def _read_so_far(books: ListState) -> datetime | None:
+    """How far down the newest walk came, where it was cut off: the rest of it is read by going on with it."""
+    place = books.unfinished[0].place if books.unfinished else None
+    if place is None or place.oldest is None or place.newest != books.watermark:
+        return None
+    return place.oldest + timedelta(seconds=1)
+
+
+def _read_whole_within(reader: Reader, books: ListState, span: timedelta) -> bool:
+    """Whether a list without a filter was read whole so lately that the schedule need not do so; by hand, always."""
+    if reader.by_hand or books.read_whole_at is None or reader.provider.date_filter is not DateFilter.NONE:
+        return False
+    return timedelta(0) <= reader.means.clock.now() - books.read_whole_at < span
+
+
+def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = False, place: Place | None = None) -> None:
+    """Walk one window of a list, load what comes, and note that it is held."""
+    provider, now = reader.provider, reader.means.clock.now()
+    unfiltered = provider.date_filter is DateFilter.NONE
+    first = books.watermark is None
+    goal = Goal(
+        window,
+        provider.paging,
+        provider.date_filter,
+        place.size if place else books.page_size or provider.page_size,
+        order=books.order,
+        joins=joins,
+        whole=reader.source.since is None and window.start <= BEGINNING,
+        listed=books.listed if unfiltered else None,
+        held=books.held if unfiltered else None,
+        peek=_read_whole_within(reader, books, UNSORTED_AT_LEAST),
+        place=place,
+    )
+    goal, outcome = _walk_at_some_size(reader, books, goal)
+    _note(reader, books, goal, outcome)
+    if first and unfiltered and not joins and outcome.newest and outcome.moved:
+        # what arrived meanwhile lies above where the walk began
+        _read(reader, _list(reader, books.phone), Window(outcome.newest - OVERLAP, now), joins=True)
+
+
+def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Goal, Outcome]:
+    """Walk with the pages that the provider accepts: where the largest is refused at once, with smaller ones."""
+    for size in (size for size in SMALLER_PAGES if size < goal.size):
+        pages = reader.report.counts.pages
+        try:
+            return goal, _walk(reader, books, goal)
+        except RequestRefused as refused:
+            if refused.status not in REFUSED or reader.report.counts.pages > pages or goal.place:
+                raise
+            goal = replace(goal, size=size)
+    return goal, _walk(reader, books, goal)
+
+
+def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
+    """From the provider to the warehouse: ask for what the walk wants, commit every thousand rows or ten seconds."""
+    clock = reader.means.clock
+    steps = walk(goal)
+    step = next(steps)
+    outcome: Outcome | None = None
+    batch, began, first_seq, rows = Batch(reader.provider, reader.source), clock.monotonic(), None, 0
+    while outcome is None:
+        try:
+            reader.take_turn()
+            ask = Ask(reader.source, step.window, step.position, goal.size, books.phone)
+            try:
+                answer = fetch(reader.client, reader.provider, ask)
+            except RequestRefused as refused:
+                step = _nearer(steps, refused)
+                continue
+            first_seq = answer.seq if first_seq is None else first_seq
+            arrivals = batch.take(answer.value, answer.seq)
+            batch.held.update(reader.held(arrivals))
+            rows += len(arrivals)
+            reader.outside += _outside(reader.provider, goal.window, arrivals)
+            step = steps.send(_seen(answer.value, arrivals, batch, first_seq))
+        except StopIteration as end:
+            outcome = end.value
+        except (SourceError, EndlessList, Stopped):
+            if batch.pages:  # what was read stays
+                _commit(reader, batch, books, goal.window, step.place)
+            raise
+        full = len(batch.arrivals) >= BATCH_ROWS or batch.size >= BATCH_BYTES
+        if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
+            _commit(reader, batch, books, goal.window, step.place)
+            reader.progress(_name(books), rows, answer.value.total)
+            batch, began = Batch(reader.provider, reader.source), clock.monotonic()
+    _commit(reader, batch, books, goal.window, None, outcome)
+    reader.progress(_name(books), rows, rows)
+    return outcome
+
+
+def _nearer(steps: Walk, refused: RequestRefused) -> Step:
+    """The step to take instead of one that was refused: some providers cap how deep a list may be paged."""
+    if refused.status not in REFUSED:
+        raise refused
+    try:
+        return steps.throw(OutOfReach())
+    except OutOfReach:
+        raise refused from None
+
+
+def _seen(page: Page, arrivals: Sequence[Arrival], batch: Batch, first_seq: int) -> Seen:
+    def sighting(each: Arrival) -> Sighting:
+        held = batch.held.get(each.key) if each.key else None
+        before = held is not None and held.seq < first_seq
+        return Sighting(each.call_id or each.record.digest.hex(), each.created_at, before)
+
+    return Seen([sighting(each) for each in arrivals], page.total, page.size, page.is_last)
+
+
+def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) -> int:
+    """How many records of a filtered list lie outside the window asked for: a filter that was ignored shows here."""
+    slack = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}.get(provider.date_filter)
+    if slack is None:
+        return 0
+    low, high = window.start - slack, window.end + slack
+    return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
+
+
+def _commit(
+    reader: Reader, batch: Batch, books: ListState, window: Window, place: Place | None, outcome: Outcome | None = None
+) -> None:
+    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
+    with reader.lease.transaction() as connection:
+        writing = reader.writing()
+        entries, rejects, counts = batch.settle(
+            writing, loader.rows_of(connection, batch.unknown()), reader.rejects_seen
+        )
+        reader.write(connection, writing, entries, counts, rejects, batch.unchanged(rejects))
+        if place is not None:
+            lists.save_place(connection, books, window, place, writing.now)
+        if outcome is not None:
+            lists.finish_walk(connection, books, window, _certain(books, window, outcome, writing.now))
+    reader.lease.give_up()
+
+
+def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) -> Window | None:
+    """What is held for certain after a walk: up to its newest row, by the provider's clock and not by ours."""
+    if outcome.kept_still:
+        return None
+    is_past = window.end <= now - LATEST_ARRIVAL or any(window.end <= held.end for held in books.coverage)
+    end = window.end if is_past else min(outcome.newest or window.start, now)
+    return Window(window.start, max(end, window.start))
+
+
+def _note(reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:
+    """Note what a walk found out about its list, and where its total speaks of all of it, how complete that is."""
+    now = reader.means.clock.now()
+    whole = outcome.ended and goal.window.start <= (reader.source.since or BEGINNING)
+    values: dict[str, object] = {} if outcome.order is Order.UNKNOWN else {"list_order": outcome.order.value}
+    with reader.means.db.begin() as connection:
+        if whole or reader.provider.date_filter is DateFilter.NONE:
+            values |= completeness.compared(
+                connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts
+            )
+        if whole:
+            values["read_whole_at"] = now
+        if goal.size != reader.provider.page_size:
+            values["page_size"] = goal.size
+        lists.save_list(connection, books, **values)
+        if goal.window.end >= now - OVERLAP and not outcome.kept_still:
+            lists.swept(connection, reader.source, books.phone, now - goal.window.start, now)
+
+
+def _name(books: ListState) -> str:
+    return "calls" if not books.phone else f"calls of …{books.phone[-2:]}"

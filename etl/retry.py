@@ -1,0 +1,34 @@
+"""Records in quarantine through the transformer again: those that can become rows by now do."""
+
+from collections.abc import Sequence
+
+from etl import loader
+from etl.batch import Batch
+from etl.reader import Reader
+from etl.state import quarantine
+from etl.stream import Page
+
+BATCH = 500
+OLDER_THAN_ALL = 0  # a record that waited fills what is empty and overwrites nothing
+
+
+def retry(reader: Reader) -> None:
+    """Try every record of the source that waits; what is refused again stays, with its reason of today."""
+    with reader.means.db.connect() as connection:
+        waiting = quarantine.listed(connection, [reader.source.name])
+    for first in range(0, len(waiting), BATCH):
+        _retry(reader, [bytes(row["payload"]) for row in waiting[first : first + BATCH]])
+
+
+def _retry(reader: Reader, payloads: Sequence[bytes]) -> None:
+    reader.take_turn()
+    batch = Batch(reader.provider, reader.source)
+    batch.take(Page(payloads), OLDER_THAN_ALL)
+    batch.held.update(reader.held(batch.arrivals))
+    with reader.lease.transaction() as connection:
+        writing = reader.writing()
+        rows = loader.rows_of(connection, batch.unknown())
+        entries, rejects, counts = batch.settle(writing, rows, set())
+        refused = {reject.payload for reject in reader.write(connection, writing, entries, counts, rejects)}
+        quarantine.resolve_payloads(connection, writing, [each for each in payloads if each not in refused])
+    reader.lease.give_up()

@@ -1,0 +1,215 @@
+"""Turns the environment, ``.env`` and a TOML file into one frozen value, or into the list of all that is wrong."""
+
+import difflib
+import os
+import stat
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from etl import addresses
+from etl.addresses import Listen
+from etl.secret import Secret
+from etl.settings import entries
+from etl.settings.sources import Reader
+from etl.stream import Provider, Source
+
+T = TypeVar("T")
+
+NO_SOURCES = (
+    "no source is configured: set RINGG_API_KEY, RAVAN_API_KEY (with RAVAN_PHONES), AUTOCALLS_API_KEY or VAANI_API_KEY "
+    "in .env or the environment, or write [sources.NAME] into etl.toml; `etl demo` needs none"
+)
+_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_CONFIG")
+
+
+class ConfigurationError(Exception):
+    """The configuration is wrong (exit status 78): every problem, each with where it stands and its mend."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All that is configured.
+
+    ``database_url`` is as SQLAlchemy takes it, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off.
+    """
+
+    database_url: Secret | None
+    home: Path
+    sources: tuple[Source, ...]
+    listen: Listen | None
+    token: Secret | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Every secret of the configuration, the database's password by itself among them."""
+        password = unquote(urlsplit(self.database_url.reveal()).password or "") if self.database_url else ""
+        found = (self.database_url, Secret(password), self.token, *(source.api_key for source in self.sources))
+        return tuple(secret for secret in found if secret)
+
+
+def variables(providers: Mapping[str, Provider]) -> tuple[str, ...]:
+    """The names of all environment variables that are read."""
+    of_providers = [f"{name.upper()}_{kind}" for name in providers for kind in ("API_KEY", "BASE_URL")]
+    phones = [f"{name.upper()}_PHONES" for name, provider in providers.items() if provider.needs_phones]
+    return (*_VARIABLES, *of_providers, *phones)
+
+
+def load(environment: Mapping[str, str], directory: Path) -> Settings:
+    """The settings of an environment, ``.env`` and ``etl.toml`` of this directory; the environment wins over ``.env``.
+
+    Raises :class:`ConfigurationError` with every problem at once.
+    """
+    from etl.extractors import providers
+
+    return _Loading(providers(), environment, directory).settings()
+
+
+def home(environment: Mapping[str, str], directory: Path) -> Path:
+    """ETL_HOME alone, of the environment or ``.env``, for what needs nothing else and goes on whatever else is wrong.
+
+    Raises :class:`ConfigurationError`.
+    """
+    from dotenv import dotenv_values
+
+    text = environment.get("ETL_HOME", "").strip()
+    if not text:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (dotenv_values(directory / ".env", interpolate=False).get("ETL_HOME") or "").strip()
+    try:
+        return _home_at(directory, text or ".etl")
+    except ValueError as error:
+        raise ConfigurationError([f"ETL_HOME {error}"]) from None
+
+
+def _home_at(directory: Path, text: str) -> Path:
+    try:
+        home = (directory / Path(text).expanduser()).absolute()
+    except (RuntimeError, ValueError):
+        raise ValueError("is no path; write the path of a directory") from None
+    if home.exists() and not home.is_dir():
+        raise ValueError("is a file; write the path of a directory")
+    return home
+
+
+def _is_near(name: str, known: Iterable[str], likeness: float) -> bool:
+    return bool(difflib.get_close_matches(name, known, 1, likeness))
+
+
+class _Loading:
+    """One reading of one configuration; problems are collected on the way."""
+
+    def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], directory: Path) -> None:
+        self._providers = providers
+        self._directory = directory
+        self._problems: list[str] = []
+        self._warnings: list[str] = []
+        self._process = dict(environment)
+        self._file = self._dotenv(directory / ".env")
+        self._environment = {**self._file, **self._process}
+
+    def settings(self) -> Settings:
+        sources = self._sources()
+        listen = self._at("ETL_LISTEN", addresses.listen, "127.0.0.1:8787")
+        token = self._at("ETL_TOKEN", entries.key, "")
+        if listen and not addresses.is_loopback(listen.host) and not token:
+            self._problems.append(
+                "ETL_LISTEN is no loopback address, and others could read the page; set ETL_TOKEN, which they then "
+                "have to present, or listen on 127.0.0.1"
+            )
+        database_url = self._at("DATABASE_URL", lambda text: Secret(addresses.database_url(text)), "")
+        home = self._at("ETL_HOME", self._home, ".etl")
+        if self._problems:
+            raise ConfigurationError(self._problems)
+        return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings))
+
+    def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:
+        """A variable's value as read; ``None`` where it is not set and has no default, or where it is wrong."""
+        text = self._environment.get(name, "").strip() or default
+        try:
+            return read(text) if text else None
+        except ValueError as error:
+            self._problems.append(f"{name} {error}")
+            return None
+
+    def _home(self, text: str) -> Path:
+        return _home_at(self._directory, text)
+
+    def _sources(self) -> tuple[Source, ...]:
+        document, folder = self._document()
+        reader = Reader(self._providers, self._environment, folder)
+        for key in document.keys() - {"sources"}:
+            self._problems.append(
+                f"the configuration file has no {entries.shown(key)}{entries.nearest(key, ['sources'])}"
+            )
+        named = document.get("sources", {})
+        sources = reader.from_tables(named) if named != {} else reader.from_environment()
+        self._problems.extend(reader.problems)
+        self._check_names(reader.referred)
+        if named == {}:
+            self._warn_of_phones()
+        return sources
+
+    def _document(self) -> tuple[dict[str, Any], Path]:
+        """The TOML file and the directory that it stands in."""
+        configured = self._environment.get("ETL_CONFIG", "").strip()
+        path = self._directory / Path(configured or "etl.toml").expanduser()
+        if not configured and not path.exists():
+            return {}, path.parent
+        try:
+            return tomllib.loads(path.read_text("utf-8-sig")), path.parent
+        except tomllib.TOMLDecodeError as error:
+            self._problems.append(f"{path.name} is no TOML: {error}")
+        except (OSError, UnicodeDecodeError):
+            self._problems.append(f"ETL_CONFIG: the file {path.name} cannot be read; check its path and its rights")
+        return {}, path.parent
+
+    def _check_names(self, referred: set[str]) -> None:
+        """Variables that look like ours and are none: a misspelt one would be ignored without a word."""
+        known = {*variables(self._providers), *referred}
+        prefixes = ("ETL_", *(f"{name.upper()}_" for name in self._providers))
+        for name in sorted(self._environment.keys() - known):
+            ours = name.upper().startswith(prefixes)
+            is_near = _is_near(name.upper(), known, 0.8 if ours else 0.85)
+            # .env is ours alone; the environment of the process holds other tools' variables, with any prefix
+            if (ours or is_near) if name in self._file else (ours and is_near):
+                self._problems.append(f"{name} is no variable of ours{entries.nearest(name.upper(), known)}")
+
+    def _warn_of_phones(self) -> None:
+        for prefix in (name.upper() for name, provider in self._providers.items() if provider.needs_phones):
+            phones, key = (self._environment.get(f"{prefix}_{kind}", "").strip() for kind in ("PHONES", "API_KEY"))
+            if phones and not key:
+                self._warnings.append(f"{prefix}_PHONES is set and {prefix}_API_KEY is not: this provider is not read")
+
+    def _dotenv(self, path: Path) -> dict[str, str]:
+        """The variables of ``.env``; a variable inside a value stays as it is written."""
+        from dotenv.parser import parse_stream
+
+        found: dict[str, str] = {}
+        try:
+            with path.open(encoding="utf-8-sig") as stream:
+                if os.name == "posix" and os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                    self._warnings.append(".env can be read by other users of this machine; run: chmod 600 .env")
+                bindings = list(parse_stream(stream))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError):
+            self._problems.append(".env cannot be read as text; check its rights, and that it is UTF-8")
+            return {}
+        for binding in bindings:
+            if binding.error:
+                self._problems.append(
+                    f".env line {binding.original.line} is not NAME=value; mend it or put # before it"
+                )
+            elif binding.key and binding.value is not None:
+                found[binding.key] = binding.value
+        return found

@@ -1,0 +1,70 @@
+"""Turns the text of a schedule, ``every 5m`` or five fields of cron, into a value that says when to run."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"([1-9][0-9]{0,5})\s*([smhd])\Z", re.ASCII)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_DAY_RANGE = re.compile(r"([0-7])(?:-([0-7]))?\Z", re.ASCII)
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Again and again after the same time."""
+
+    interval: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """At the times of a crontab line; ``crontab`` names its days of the week, as schedulers number them differently."""
+
+    crontab: str
+
+
+def parse(text: str) -> Every | Cron:
+    """The schedule that a text means; ``ValueError`` says what is wrong and what to write."""
+    words = text.split()
+    if words[:1] == ["every"]:
+        return Every(duration("".join(words[1:])))
+    if len(words) != 5:
+        raise ValueError('is no schedule; write "every 5m" (s, m, h, d) or five fields of cron, "*/10 * * * *"')
+    crontab = " ".join([*words[:4], _days(words[4])])
+    _check(crontab)
+    return Cron(crontab)
+
+
+def duration(text: str) -> timedelta:
+    """``90s``, ``5m``, ``6h`` or ``7d`` as a span of time; ``ValueError`` for anything else."""
+    found = _DURATION.match(text.strip())
+    if not found:
+        raise ValueError("is no span of time; write a number and s, m, h or d, such as 5m")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _days(field: str) -> str:
+    """Numbers of cron, where 0 and 7 are Sunday, as names; anything else as it stands."""
+    return ",".join(_day(part) for part in field.split(","))
+
+
+def _day(part: str) -> str:
+    found = _DAY_RANGE.match(part)
+    if not found:
+        return part
+    first = int(found[1])
+    last = int(found[2] or first)
+    return ",".join(_DAYS[day % 7] for day in range(first, last + 1)) or part
+
+
+def _check(crontab: str) -> None:
+    from apscheduler.triggers.cron import CronTrigger  # only a configured cron line pays for this import
+
+    try:
+        trigger = CronTrigger.from_crontab(crontab, UTC)
+    except ValueError as error:
+        raise ValueError(f"is no line of cron: {error}") from None
+    if trigger.get_next_fire_time(None, _LONG_AGO) is None:
+        raise ValueError("names a day that never comes")

@@ -1,0 +1,93 @@
+"""The books → what a person, or a program, wants to know of each source."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from etl.intervals import gaps
+from etl.state import lists
+
+FRESHNESS = text("""
+    SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
+           (SELECT reason FROM ops.lists l WHERE l.source = f.source AND l.reason IS NOT NULL
+             ORDER BY array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness) LIMIT 1) AS reason,
+           (SELECT count(*) FROM ops.walks w WHERE w.source = f.source) AS unfinished_walks
+      FROM bi.freshness f
+      JOIN ops.sources s USING (source)
+     ORDER BY f.source
+""")
+LAST_RUNS = text("""
+    SELECT DISTINCT ON (source) source, run_id, kind, status, started_at, finished_at, requests, pages, received,
+           inserted, updated, unchanged, quarantined, error, notes
+      FROM ops.runs
+     ORDER BY source, started_at DESC, run_id DESC
+""")
+KEYS = (
+    "source",
+    "provider",
+    "is_configured",
+    "newest_call_at",
+    "watermark",
+    "held_from",
+    "completeness",
+    "reason",
+    "gaps",
+    "unsettled",
+    "quarantined",
+    "last_success_at",
+    "last_run",
+    "next_run_at",
+    "schedule",
+    "paused_until",
+    "pause_reason",
+    "unfinished_walks",
+)
+
+
+def status(db: Engine, configured: Sequence[str]) -> list[dict[str, Any]]:
+    """One dictionary per source, of those configured and those in the books, ready for JSON.
+
+    The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}``, ``last_run`` a row of
+    ``ops.runs`` or null.
+    """
+    with db.connect() as connection:
+        runs = {row.source: row for row in connection.execute(LAST_RUNS)}
+        out = []
+        for row in connection.execute(FRESHNESS).mappings().all():
+            coverage = lists.coverage_of(connection, row["source"])
+            tops = [windows[-1].end for windows in coverage.values() if windows]
+            last = runs.get(row["source"])
+            out.append(
+                {
+                    **{name: _plain(value) for name, value in row.items()},
+                    "is_configured": row["source"] in configured,
+                    "watermark": _plain(min(tops, default=None)),
+                    "gaps": [
+                        {"from": _plain(gap.start), "to": _plain(gap.end)}
+                        for windows in coverage.values()
+                        for gap in gaps(windows)
+                    ],
+                    "last_run": {k: _plain(v) for k, v in last._mapping.items() if k != "source"} if last else None,
+                }
+            )
+    seen = {each["source"] for each in out}
+    out += [_never_read(name) for name in configured if name not in seen]
+    return [{key: each[key] for key in KEYS} for each in out]
+
+
+def sources_in_the_books(connection: Connection) -> list[str]:
+    """The names of all sources that were ever configured."""
+    return list(connection.scalars(text("SELECT source FROM ops.sources ORDER BY source")))
+
+
+def _never_read(name: str) -> dict[str, Any]:
+    """The same keys as any other row, so that a program needs no special case."""
+    never = dict.fromkeys(KEYS)
+    known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
+    return never | known | {"gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
