@@ -1,0 +1,62 @@
+"""The PostgreSQL of the test session, and a migrated database of its own for each test that asks for one."""
+
+import fcntl
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sqlalchemy import Engine
+
+from etl import database, embedded
+from etl.embedded import Server
+from tests.cluster import clone, cluster
+
+# The same examples on every run: a build is red for what changed, and not for what was drawn.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
+
+TEMPLATE = "template_migrated"
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all workers of the session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    with cluster(shared / "postgres") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a migrated and empty database, made once by whichever worker comes first."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base
+    with (Path(shared) / "template.lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            embedded.ensure_database(server, TEMPLATE)
+            made = database.engine(server.url(TEMPLATE))
+            database.migrate(made)
+            made.dispose()
+            lock.write("made")
+    return TEMPLATE
+
+
+@pytest.fixture
+def database_url(server: Server, template: str) -> Iterator[str]:
+    """The URL of a migrated database of this test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield clone(server, template, name)
+    embedded.drop_database(server, name)
+
+
+@pytest.fixture
+def db(database_url: str) -> Iterator[Engine]:
+    """Connections to this test's database."""
+    made = database.engine(database_url)
+    yield made
+    made.dispose()

@@ -1,0 +1,48 @@
+"""Echoline's calls → pages and columns: a fifth provider, as small as one can be."""
+
+from etl import fields
+from etl.envelope import check_position, page
+from etl.fields.turns import turns
+from etl.fields.vocabulary import DIRECTIONS
+from etl.stream import Ask, Body, DateFilter, Field, Page, Paging, Provider, Request
+
+
+def ask(a: Ask) -> Request:
+    """A page of the whole list."""
+    return Request("/v1/calls", {"page": str(a.position), "per_page": str(a.size)})
+
+
+def read(a: Ask, body: Body) -> Page:
+    """The items, and how many there are in all."""
+    check_position(body.get("page"), a.position)
+    return page(body, "items", body.get("count"), body.get("per_page"))
+
+
+PROVIDER = Provider(
+    name="echoline",
+    title="Echoline",
+    base_url="https://api.echoline.example",
+    credential=lambda key: ("X-Echo-Key", key),
+    cost_unit="EUR",
+    page_size=50,
+    paging=Paging.PAGES,
+    date_filter=DateFilter.NONE,
+    ask=ask,
+    read=read,
+    call_id=fields.identity("uuid"),
+    created_at=fields.utc("started"),
+    columns={
+        "provider_status": fields.text("state"),
+        "is_live": fields.live("state"),
+        "outcome": Field(("state",), lambda reading: fields.status_outcome(reading, "state") or "unknown"),
+        "is_final": fields.all_of(fields.is_over),
+        "direction": fields.one_of("way", DIRECTIONS),
+        "from_number": fields.phone_number("from"),
+        "to_number": fields.phone_number("to"),
+        "duration_seconds": fields.seconds("length"),
+        "duration_basis": fields.constant("provider", where="duration_seconds"),
+        "cost": fields.money("price"),
+    },
+    turns=turns("talk"),
+    extra=frozenset({"node"}),
+)

@@ -1,0 +1,61 @@
+"""Records that a test writes down → a provider whose list holds exactly those, and the house that reads it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine
+
+from etl.sandbox.world import World
+from tests.clocks import FakeClock
+from tests.worlds import NOW, House
+
+PHONE = "+918040000001"
+TIME = "2025-04-30T10:00:00Z"
+
+
+@dataclass
+class Shelf(httpx.BaseTransport):
+    """Answers Ringg's, Ravan's and Autocalls' list requests with the same records, ``size`` a page at most.
+
+    ``total`` is said of them instead of their number; ``before`` is done before each answer, given the number of
+    the request, from 1.
+    """
+
+    records: list[bytes] = field(default_factory=list)
+    size: int = 100
+    total: int | None = None
+    before: Callable[[int], None] = lambda number: None
+    asked: int = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        self.before(self.asked)
+        query, total = request.url.params, len(self.records) if self.total is None else self.total
+        size = min(self.size, int(query.get("limit") or query.get("page_size") or query.get("per_page") or 20))
+        start = int(query["offset"]) if "offset" in query else (int(query["page"]) - 1) * size
+        cut = self.records[start : start + size]
+        said: dict[str, Any] = {"total": total, "limit": size, "offset": start, "count": len(cut)}
+        if "offset" not in query:
+            page, last = int(query["page"]), max(1, -(-total // size))
+            said = {"page": page, "page_size": size, "total_count": total}
+            if "per_page" in query:
+                said = {"current_page": page, "per_page": size, "total": total, "last_page": last}
+        key = b"data" if "per_page" in query else b"calls"
+        body = b'{"' + key + b'":[' + b",".join(cut) + b"]," + json.dumps(said).encode()[1:]
+        return httpx.Response(200, headers={"content-type": "application/json"}, content=body)
+
+
+def ringg(call_id: object, **fields: Any) -> bytes:
+    """One of Ringg's records, over and done unless told otherwise."""
+    record = {"id": call_id, "created_at": TIME, "status": "completed", "call_type": "outbound", "call_duration": 12}
+    return json.dumps({**record, "to_number": "+919876543210", **fields}).encode()
+
+
+def shelved(db: Engine, *records: bytes, size: int = 100, **rate: int) -> tuple[House, Shelf]:
+    """A house whose providers list these records."""
+    shelf = Shelf(list(records), size)
+    world = World(1, calls=0, now=NOW, phones=(PHONE,))
+    return House(db, world, FakeClock(NOW), shelf, **rate), shelf

@@ -1,0 +1,81 @@
+"""Turns bytes that a test writes down into a server on loopback that says exactly those, however rude they are."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+Talk = Callable[[socket.socket], None]
+
+
+@dataclass
+class Server:
+    """A loopback server; ``heard`` are the requests as they came, heads alone."""
+
+    port: int
+    heard: list[bytes] = field(default_factory=list)
+
+
+@contextmanager
+def serving(*talks: Talk, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    """Each connection gets the next talk, the last one again and again; a talk starts when a request was heard."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(listener.getsockname()[1])
+
+    def serve() -> None:
+        turn = 0
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            talk = talks[min(turn, len(talks) - 1)]
+            turn += 1
+            threads.append(threading.Thread(target=_talk, args=(connection, talk, server, tls), daemon=True))
+            threads[-1].start()
+
+    threads = [threading.Thread(target=serve, daemon=True)]
+    threads[0].start()
+    try:
+        yield server
+    finally:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        for thread in threads:
+            thread.join(10)
+
+
+def _talk(connection: socket.socket, talk: Talk, server: Server, tls: ssl.SSLContext | None) -> None:
+    with connection, suppress(OSError):
+        connection.settimeout(10)
+        stream = tls.wrap_socket(connection, server_side=True) if tls else connection
+        with stream:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                piece = stream.recv(65536)
+                if not piece:
+                    return
+                head += piece
+            server.heard.append(head)
+            talk(stream)
+
+
+def says(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = None) -> Talk:
+    """Sends the pieces one after the other; a pause between them ends early once ``gone`` is set."""
+
+    def talk(connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+            if pause and (gone or threading.Event()).wait(pause):
+                return
+
+    return talk
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """A whole answer with its length, after which the connection closes."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

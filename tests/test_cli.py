@@ -1,0 +1,377 @@
+"""What a person sees who types `etl …`: the right words, the right status, and never a traceback."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from etl import database, embedded
+from etl.embedded import Server
+from etl.sandbox.faults import parse_fault
+from etl.sandbox.server import Sandbox
+from etl.sandbox.world import World
+from etl.unforeseen import in_a_line, trace
+from tests.commands import ended, environment, etl, started
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+COMMANDS = (
+    "demo", "check", "migrate", "sync", "backfill", "daemon", "status", "replay", "sandbox", "db", "quarantine",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(World(3, calls=30, days=5, now=NOW)) as served:
+        yield served
+
+
+@pytest.fixture
+def configured(sandbox: Sandbox, tmp_path: Path, database_url: str) -> dict[str, str]:
+    """The environment of four unhurried sources and a migrated database."""
+    return unhurried(sandbox, tmp_path, database_url)
+
+
+def unhurried(sandbox: Sandbox, folder: Path, database_url: str) -> dict[str, str]:
+    tables = [
+        f'[sources.{name}]\nprovider = "{name}"\napi_key = "env:{name.upper()}_API_KEY"\nrequests_per_minute = 6000\n'
+        + (f"phones = {list(sandbox.service.world.phones)}\n" if name == "ravan" else "")
+        for name in ("autocalls", "ravan", "ringg", "vaani")
+    ]
+    (folder / "quick.toml").write_text("".join(tables))
+    variables = {name: value for name, value in sandbox.environment().items() if name != "RAVAN_PHONES"}
+    return {**variables, "ETL_CONFIG": "quick.toml", "DATABASE_URL": f"{database_url}?sslmode=disable"}
+
+
+def lines(said: str) -> list[str]:
+    return [line for line in said.splitlines() if line.startswith("etl: ")]
+
+
+# -- the command line itself
+
+
+def test_alone_it_shows_its_help(tmp_path: Path) -> None:
+    said = etl(cwd=tmp_path)
+    assert all(re.search(rf"^  {name} ", said.stdout + said.stderr, re.M) for name in COMMANDS)
+
+
+def test_help_costs_none_of_the_heavy_imports() -> None:
+    heavy = {"sqlalchemy", "alembic", "httpx", "psycopg", "apscheduler", "msgspec", "phonenumbers"}
+    found = subprocess.run(
+        [sys.executable, "-c", "import sys, etl.cli; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert heavy & set(found.stdout.split()) == set()
+
+
+def test_what_is_still_to_come_is_not_offered(tmp_path: Path) -> None:
+    for words in (("verify",), ("why",), ("erase",), ("worker",)):
+        assert etl(*words, cwd=tmp_path).returncode == 2
+    assert "--plan" not in etl("backfill", "-h", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: str) -> None:
+    said = etl(name, "--help", cwd=tmp_path)
+    assert said.returncode == 0
+    assert all(len(line) <= 80 for line in said.stdout.splitlines())
+    assert "..." not in said.stdout.replace("]...", "").replace("[ARGS]...", "")
+    if name not in ("db", "quarantine"):
+        assert f"Example:  etl {name}" in said.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("synk",), "Did you mean 'sync'?"),
+        (("sandbox", "--prot", "1"), "--port"),
+        (("backfill",), "--from 2026-01-31"),
+        (("backfill", "--from"), "--from"),
+        (("backfill", "--from", "2026-13-01"), "2026-13-01"),
+        (("backfill", "--from", "0001-01-01"), "from the year 2000 on"),
+        (("backfill", "--from", "2999-01-01"), "still to come"),
+        (("backfill", "--from", "2026-02-01", "--to", "2026-02-01"), "later day than --from"),
+        (("backfill", "--from", "2026-02-01", "--plan"), "--plan"),
+        (("quarantine", "show", "x"), "number"),
+        (("quarantine", "show", "0"), "number"),
+        (("quarantine", "show", "99999999999999999999"), "number"),
+        (("sandbox", "--order", "sideways"), "newest, oldest, unsorted, reshuffled"),
+        (("sandbox", "--fault", "Z99"), "Z99"),
+        (("sandbox", "--port", "70000"), "65535"),
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_status_2_and_says_what_to_write(
+    tmp_path: Path, words: tuple[str, ...], expected: str
+) -> None:
+    said = etl(*words, cwd=tmp_path)
+    assert said.returncode == 2, said.stderr
+    assert expected in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_an_unknown_source_is_status_2_with_the_nearest_name(tmp_path: Path, configured: dict[str, str]) -> None:
+    for words in (("sync", "rimgg"), ("backfill", "rimgg", "--from", "2026-01-01"), ("replay", "rimgg")):
+        said = etl(*words, cwd=tmp_path, given=configured)
+        assert said.returncode == 2
+        assert "there is no source 'rimgg'; did you mean ringg?" in said.stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        said = etl("sandbox", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+    assert said.returncode == 2
+    assert "is taken; leave --port out for a free one" in said.stderr
+
+
+def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
+    said = etl("sandbox", "--fault", "list", cwd=tmp_path)
+    assert said.returncode == 0
+    assert "G09" in said.stdout
+
+
+# -- the configuration
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "no source is configured"),
+        ({"RINGG_API_KEY": " "}, "no source is configured"),
+        ({"RAVAN_API_KEY": "k"}, "RAVAN_PHONES is not set"),
+        ({"RINGG_API_KEY": "k", "DATABASE_URL": "mysql://x/y"}, "DATABASE_URL is no PostgreSQL URL"),
+        ({"RINGG_API_KEY": "k", "RINGG_BASE_URL": "http://api.ringg.ai"}, "RINGG_BASE_URL is http"),
+        ({"RINGG_API_KEY": "k", "ETL_CONFIG": "mine.toml"}, "the file mine.toml cannot be read"),
+    ],
+)
+def test_a_wrong_configuration_is_status_78(tmp_path: Path, given: dict[str, str], expected: str) -> None:
+    for words in (("sync",), ("check",)):
+        said = etl(*words, cwd=tmp_path, given={"DATABASE_URL": "postgresql://127.0.0.1:1/x", **given})
+        assert said.returncode == 78
+        assert expected in said.stderr
+        assert said.stdout == ""
+
+
+def test_every_problem_is_listed_at_once_and_no_key_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "etl.toml").write_text('[sources.a]\nprovider = "rimgg"\n[sources.b]\napi_key = "sk-SECRET-42"\n')
+    said = etl("sync", cwd=tmp_path, given={"DATABASE_URL": "mysql://u:hunter2@h/d"})
+    assert said.returncode == 78
+    assert len(lines(said.stderr)) >= 4
+    assert "SECRET" not in said.stderr + said.stdout
+    assert "hunter2" not in said.stderr + said.stdout
+
+
+def test_malformed_toml_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "etl.toml").write_text("[sources.a\n")
+    said = etl("status", cwd=tmp_path)
+    assert said.returncode == 78
+    assert re.search(r"etl: etl.toml is no TOML: .*line 1", said.stderr)
+
+
+def test_variables_of_other_tools_do_not_stop_it(tmp_path: Path, configured: dict[str, str]) -> None:
+    said = etl("status", cwd=tmp_path, given={**configured, "ETL_PIPELINE_OWNER": "somebody", "RINGG_MASTER": "x"})
+    assert said.returncode == 0
+    assert etl("status", cwd=tmp_path, given={**configured, "RINGG_API_KEYS": "x"}).returncode == 78
+
+
+# -- the database
+
+
+def test_an_unreachable_database_is_status_78(tmp_path: Path, configured: dict[str, str]) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        free = listener.getsockname()[1]
+    given = {**configured, "DATABASE_URL": f"postgresql://u:hunter2@127.0.0.1:{free}/calls"}
+    for words in (("sync",), ("migrate",), ("status",), ("daemon",)):
+        said = etl(*words, cwd=tmp_path, given=given)
+        assert said.returncode == 78
+        assert lines(said.stderr) == [
+            f"etl: the database at 127.0.0.1:{free}, database 'calls' cannot be used: nothing listens there: "
+            "start the server, or mend host and port in DATABASE_URL"
+        ]
+
+
+def test_a_wrong_password_or_database_is_status_78_and_is_not_shown(
+    tmp_path: Path, configured: dict[str, str], server: Server
+) -> None:
+    right = make_url(configured["DATABASE_URL"])
+    for wrong, expected in (
+        (right.set(password="hunter2"), "refuses this user and password"),
+        (right.set(database="nowhere"), "does not exist there"),
+    ):
+        given = {**configured, "DATABASE_URL": wrong.render_as_string(hide_password=False)}
+        said = etl("sync", cwd=tmp_path, given=given)
+        assert said.returncode == 78
+        assert expected in said.stderr
+        assert "hunter2" not in said.stderr
+        assert server.password not in said.stderr
+
+
+def test_a_database_that_is_not_migrated_or_of_another_revision_is_status_78(
+    tmp_path: Path, configured: dict[str, str], db: Engine
+) -> None:
+    head = database.head_revision()
+    for change, expected in (
+        ("UPDATE ops.alembic_version SET version_num = '9999'", "of revision 9999, which this program does not know"),
+        ("DROP TABLE ops.alembic_version", "is not migrated: run `etl migrate`"),
+    ):
+        with db.begin() as connection:
+            connection.execute(text(change))
+        said = etl("sync", cwd=tmp_path, given=configured)
+        assert said.returncode == 78
+        assert expected in said.stderr
+        assert "9999" not in expected or head in said.stderr
+
+
+def test_a_source_under_another_ones_name_is_status_78(tmp_path: Path, configured: dict[str, str]) -> None:
+    assert etl("sync", "ringg", cwd=tmp_path, given=configured).returncode == 0
+    other_host = {**configured, "RINGG_BASE_URL": "http://localhost:9/ringg"}
+    (tmp_path / "other.toml").write_text('[sources.ringg]\nprovider = "vaani"\napi_key = "env:VAANI_API_KEY"\n')
+    other_provider = {**configured, "ETL_CONFIG": "other.toml"}
+    for given, commands in ((other_host, ("sync", "daemon")), (other_provider, ("sync", "check"))):
+        for command in commands:
+            said = etl(command, cwd=tmp_path, given=given)
+            assert said.returncode == 78, command
+            assert "but the books hold ringg at 127.0.0.1" in said.stdout + said.stderr
+
+
+def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[str, str]) -> None:
+    said = etl("check", cwd=tmp_path, given=configured)
+    assert said.returncode == 0
+    assert said.stdout.count(": right; ") == 6
+    broken = {**configured, "RINGG_API_KEY": "wrong-key-000", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
+    said = etl("check", "--json", cwd=tmp_path, given=broken)
+    assert said.returncode == 78
+    found = json.loads(said.stdout)
+    assert found["database"]["is_right"] is False
+    assert [each["source"] for each in found["sources"] if not each["is_right"]] == ["ringg"]
+    assert "wrong-key-000" not in said.stdout + said.stderr
+
+
+# -- the work
+
+
+def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: dict[str, str]) -> None:
+    said = etl("status", cwd=tmp_path, given=configured)
+    assert said.returncode == 0
+    assert "last run     never" in said.stdout
+    said = etl("sync", cwd=tmp_path, given=configured)
+    assert said.returncode == 0, said.stderr
+    assert len(re.findall(r"^(\w+): succeeded; .*: 30 new, 0 changed", said.stdout, re.M)) == 3
+    assert re.search(r"^vaani: 30 of 30 calls in \d requests", said.stderr, re.M)
+    rows = json.loads(etl("status", "--json", cwd=tmp_path, given=configured).stdout)
+    assert {row["source"]: row["completeness"] for row in rows} == dict.fromkeys(
+        ("autocalls", "ravan", "ringg", "vaani"), "agrees"
+    )
+    assert all(row["last_run"]["status"] == "succeeded" and row["next_run_at"] is None for row in rows)
+    week_ago = f"{NOW - timedelta(days=7):%Y-%m-%d}"
+    assert "0 new, 0 changed" in etl("backfill", "ringg", "--from", week_ago, cwd=tmp_path, given=configured).stdout
+    again = etl("backfill", "ringg", "--from", week_ago, "--again", cwd=tmp_path, given=configured)
+    assert "30 unchanged" in again.stdout
+    assert "30 calls replayed, 0 would change" in etl("replay", "--dry-run", cwd=tmp_path, given=configured).stdout
+    assert etl("replay", cwd=tmp_path, given=configured).returncode == 0
+    assert all(len(line) <= 80 for line in etl("status", cwd=tmp_path, given=configured).stdout.splitlines())
+
+
+def test_a_wrong_key_fails_its_source_alone(tmp_path: Path, configured: dict[str, str]) -> None:
+    said = etl("sync", "ringg", "vaani", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
+    assert said.returncode == 1
+    assert re.search(r"^ringg: failed; ", said.stdout, re.M)
+    assert re.search(r"^vaani: succeeded; ", said.stdout, re.M)
+    assert [line.partition(";")[0] for line in lines(said.stderr)] == [
+        "etl: ringg: the provider refuses the key (HTTP 401)"
+    ]
+    assert "wrong-key-000" not in said.stdout + said.stderr
+
+
+def test_an_error_that_nobody_foresaw_is_a_line_and_the_others_are_done(
+    tmp_path: Path, configured: dict[str, str], db: Engine
+) -> None:
+    with db.begin() as connection:
+        connection.execute(text("ALTER TABLE warehouse.turns RENAME TO elsewhere"))
+    said = etl("sync", "ringg", "vaani", cwd=tmp_path, given=configured)
+    assert said.returncode == 1
+    assert "Traceback" not in said.stderr
+    assert {line.split(":")[1].strip() for line in lines(said.stderr)} == {"ringg", "vaani"}
+
+
+def test_an_unforeseen_error_shows_its_kind_and_place_and_none_of_its_text() -> None:
+    try:
+        raise RuntimeError("https://api/?key=SECRET")
+    except RuntimeError as error:
+        said, way = in_a_line(error), trace(error)
+    assert re.match(r"unforeseen RuntimeError at test_cli:\d+: ", said)
+    assert "SECRET" not in said + way.replace('raise RuntimeError("https://api/?key=SECRET")', "")
+
+
+def test_an_unforeseen_error_is_one_line_and_its_way_is_in_the_log_for_those_who_ask(
+    tmp_path: Path, configured: dict[str, str]
+) -> None:
+    broken = """if True:
+        import sys, etl.status
+        from etl.cli import main
+        def fail(*_): raise LookupError("https://api/?key=SECRET")
+        etl.status.status = fail
+        main()
+    """
+    for words in (("status",), ("--debug", "status")):
+        said = subprocess.run(
+            [sys.executable, "-c", broken, *words], cwd=tmp_path, env=environment(tmp_path, configured),
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (said.returncode, said.stdout) == (1, "")
+        assert "Traceback" not in said.stderr
+        assert "api/?key" not in said.stderr
+        assert re.search(r"^etl: unforeseen LookupError at \S+:\d+: this is a defect", said.stderr, re.M)
+        assert said.stderr.count("\n") == len(words)
+
+
+def test_the_sandbox_says_how_it_is_reached_and_ends_when_asked(tmp_path: Path) -> None:
+    process = started("sandbox", "--calls", "5", cwd=tmp_path, given={})
+    assert process.stdout
+    printed = [process.stdout.readline() for _ in range(9)]
+    assert all(re.match(r"export [A-Z_]+=\S+\n", line) for line in printed)
+    code, _, err = ended(process)
+    assert (code, "Traceback" in err) == (0, False)
+
+
+def test_quarantine_lists_shows_and_tries_again(tmp_path: Path, database_url: str) -> None:
+    with Sandbox(World(3, calls=10, days=2, now=NOW), [parse_fault("V01")]) as broken:
+        given = unhurried(broken, tmp_path, database_url)
+        assert etl("sync", "ringg", cwd=tmp_path, given=given).returncode == 0
+        rows = json.loads(etl("quarantine", "list", "--json", cwd=tmp_path, given=given).stdout)
+        assert rows
+        number = str(rows[0]["quarantine_id"])
+        assert rows[0]["reason"] in etl("quarantine", "list", "ringg", cwd=tmp_path, given=given).stdout
+        shown = etl("quarantine", "show", number, cwd=tmp_path, given=given)
+        assert json.loads(shown.stdout)
+        assert etl("quarantine", "retry", cwd=tmp_path, given=given).returncode == 0
+        assert etl("quarantine", "list", "nobody", cwd=tmp_path, given=given).returncode == 2
+        unknown = etl("quarantine", "show", "4711", cwd=tmp_path, given=given)
+        assert (unknown.returncode, "there is no record 4711" in unknown.stderr) == (2, True)
+
+
+# -- the embedded server
+
+
+def test_the_embedded_server_needs_no_right_configuration(tmp_path: Path) -> None:
+    (tmp_path / "etl.toml").write_text("[broken")
+    (tmp_path / ".env").write_text("ETL_NONSENSE=1\n")
+    said = etl("db", "url", cwd=tmp_path)
+    assert (said.returncode, said.stdout) == (78, "")
+    assert "run `etl db start`" in said.stderr
+    assert etl("db", "stop", cwd=tmp_path).stdout == "it was not running\n"
+    (tmp_path / "file").write_text("")
+    assert "is a file" in etl("db", "start", cwd=tmp_path, given={"ETL_HOME": "file"}).stderr
+
+
+def test_psql_is_opened_on_the_server_of_etl_home(tmp_path: Path, server: Server) -> None:
+    home = next(parent for parent in tmp_path.parents if (parent / "postgres").exists()) / "postgres" / "home"
+    assert embedded.running(home) == server
+    assert etl("db", "url", "demo", cwd=tmp_path, given={"ETL_HOME": str(home)}).stdout == f"{server.url('demo')}\n"
+    said = etl("db", "psql", "postgres", cwd=tmp_path, given={"ETL_HOME": str(home)})
+    assert said.returncode == 0, said.stderr

@@ -1,0 +1,682 @@
+"""Each fault that a provider or a network can show, and what the client makes of it."""
+
+import gzip
+import json
+import logging
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.client import bodies
+from etl.client.client import Client, Limits
+from etl.client.errors import (
+    AnswerTooLarge,
+    AnswerUnreadable,
+    RequestRefused,
+    SourceError,
+    SourcePaused,
+    SourceUnavailable,
+)
+from etl.client.retry_after import retry_after
+from etl.client.wire import Wire
+from etl.clock import Stopped, SystemClock
+from etl.secret import Secret
+from etl.stream import Body, Malformed, Request, Source
+from tests.clocks import FakeClock
+from tests.gates import MemoryGate
+from tests.sockets import answer, says, serving
+
+KEY = "CANARY/key+7f3a=="
+PHONE = "+919876543210"
+REQUEST = Request("/calls", {"phone": PHONE, "page": "1"})
+OK = httpx.Response(200, json={"data": [{"id": 1}]})
+SOURCE = Source("acme", "ringg", "https://api.example.com/v1", Secret(KEY), "credits")
+
+Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
+
+
+class Script(httpx.BaseTransport):
+    """A provider that answers as the steps say, the last one again and again; ``sent`` are the requests."""
+
+    def __init__(self, clock: FakeClock, *steps: Step) -> None:
+        self._clock = clock
+        self._steps = steps
+        self.sent: list[httpx.Request] = []
+        self.at: list[datetime] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        step = self._steps[min(len(self.sent), len(self._steps) - 1)]
+        self.sent.append(request)
+        self.at.append(self._clock.now())
+        if isinstance(step, Exception):
+            raise step
+        found = step if isinstance(step, httpx.Response) else step(request)
+        return httpx.Response(found.status_code, headers=found.headers, content=found.content)
+
+
+class Scene:
+    """A client of one source, its provider's script, its gate and its clock."""
+
+    def __init__(self, *steps: Step, source: Source = SOURCE, limits: Limits | None = None) -> None:
+        self.clock = FakeClock()
+        self.gate = MemoryGate(self.clock)
+        self.script = Script(self.clock, *steps)
+        self.client = Client(source, api_key_header, self.gate, self.clock, Random(7).random, self.script, limits)
+
+    def get(self, request: Request = REQUEST) -> Any:
+        return self.client.get(request, data).value
+
+
+def api_key_header(key: str) -> tuple[str, str]:
+    return "X-API-KEY", key
+
+
+def data(body: Body) -> Any:
+    found = body.get("data")
+    if found is None:
+        raise Malformed("there is no data")
+    return found
+
+
+def failing(*steps: Step) -> tuple[SourceError, Scene]:
+    scene = Scene(*steps)
+    with pytest.raises(SourceError) as caught:
+        scene.get()
+    assert not any(secret in str(caught.value) for secret in (KEY, PHONE, PHONE[1:], "api.example.com/"))
+    assert caught.value.source in str(caught.value)
+    return caught.value, scene
+
+
+# ------------------------------------------------------------------ what is sent
+
+
+def test_a_request_has_the_key_and_asks_for_gzipped_json() -> None:
+    scene = Scene(OK)
+    assert scene.get() == [{"id": 1}]
+    sent = scene.script.sent[0]
+    assert sent.method == "GET"
+    assert str(sent.url) == "https://api.example.com/v1/calls?phone=%2B919876543210&page=1"
+    assert sent.headers["x-api-key"] == KEY
+    assert sent.headers["accept"] == "application/json"
+    assert sent.headers["accept-encoding"] == "gzip"
+    assert sent.headers["user-agent"].startswith("callhouse/")
+    assert "cookie" not in sent.headers
+
+
+def test_an_answer_has_the_number_of_the_request_that_brought_it() -> None:
+    scene = Scene(httpx.Response(500), OK)
+    found = scene.client.get(REQUEST, data)
+    assert found.seq == 2
+    assert found.received_at == scene.clock.now()
+    assert scene.client.requests == 2
+
+
+def test_a_base_url_may_end_in_a_slash() -> None:
+    scene = Scene(OK, source=replace(SOURCE, base_url="https://api.example.com/v1/"))
+    scene.get(Request("/calls"))
+    assert str(scene.script.sent[0].url) == "https://api.example.com/v1/calls"
+
+
+@given(st.text(min_size=1).filter(lambda text: text.isprintable()))
+def test_every_value_of_a_query_arrives_as_it_was(value: str) -> None:
+    scene = Scene(OK)
+    scene.get(Request("/calls", {"q": value}))
+    assert scene.script.sent[0].url.params["q"] == value
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/t/../../admin",
+        "/t/..%2F..%2Fadmin",
+        "/t/%2e%2e/admin",
+        "/t/%252e%252e/x",
+        "//evil.example/x",
+        "/t/a?b",
+        "/t/a#b",
+        "/t/a\\..\\b",
+        "/t/%5c..%5cb",
+        "/@evil.example",
+        ":8443/x",
+        "@evil.example/x",
+        ".evil.example/x",
+        "/t/%0d%0aX: y",
+        "",
+    ],
+)
+def test_a_path_that_leaves_the_base_url_is_never_sent(path: str) -> None:
+    scene = Scene(OK)
+    with pytest.raises(RequestRefused):
+        scene.get(Request(path))
+    assert scene.script.sent == []
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_an_id_stays_one_segment_of_its_path_or_is_never_sent(call_id: str) -> None:
+    scene = Scene(OK)
+    path = f"/transcript/{quote(call_id, safe='')}"
+    try:
+        scene.get(Request(path))
+    except RequestRefused:
+        assert scene.script.sent == []
+    else:
+        url = scene.script.sent[0].url
+        assert (url.scheme, url.host, url.raw_path.decode()) == ("https", "api.example.com", f"/v1{path}")
+
+
+@pytest.mark.parametrize("base_url", ["https://api.example.com@evil.example", "https://user:pass@api.example.com"])
+def test_no_key_goes_to_an_address_that_looks_like_two(base_url: str) -> None:
+    scene = Scene(OK, source=replace(SOURCE, base_url=base_url))
+    with pytest.raises(RuntimeError):
+        scene.get()
+    assert scene.script.sent == []
+
+
+def test_no_key_goes_to_another_host_even_if_the_address_changes_under_way() -> None:
+    source = replace(SOURCE)
+    scene = Scene(OK, source=source)
+    object.__setattr__(source, "base_url", "https://evil.example/v1")
+    with pytest.raises(RuntimeError):
+        scene.get()
+    assert scene.script.sent == []
+
+
+def test_a_set_cookie_is_not_sent_back() -> None:
+    scene = Scene(httpx.Response(200, json={"data": []}, headers={"Set-Cookie": "session=1; Path=/"}))
+    scene.get()
+    scene.get()
+    assert "cookie" not in scene.script.sent[1].headers
+
+
+# ------------------------------------------------------------------ told to wait
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", 1),
+        ("-5", None),
+        ("1.5", None),
+        ("120, 60", None),
+        ("", None),
+        ("soon", None),
+        ("٣", None),
+        ("1_0", None),
+        ("1000000000", float("inf")),
+        ("1" + "0" * 20, float("inf")),
+        ("9" * 5000, float("inf")),
+        ("Fri, 01 May 2026 12:02:00 GMT", 120),
+        ("Friday, 01-May-26 12:02:00 GMT", 120),
+        ("Fri May  1 12:02:00 2026", 120),
+        ("Fri, 01 May 2026 17:32:00 +0530", 120),
+        ("Fri, 01 May 2026 11:00:00 GMT", 1),
+        ("Fri, 99 May 2026 12:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_understood_in_every_form(value: str, seconds: float | None) -> None:
+    assert retry_after(value, None, datetime(2026, 5, 1, 12, tzinfo=UTC)) == seconds
+
+
+def test_a_date_to_wait_for_counts_from_the_servers_own_clock() -> None:
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    assert retry_after("Fri, 01 May 2026 12:02:00 GMT", "Fri, 01 May 2026 12:00:00 GMT", now) == 120
+
+
+@given(st.text(), st.none() | st.text())
+def test_no_retry_after_breaks_the_client(value: str, date: str | None) -> None:
+    seconds = retry_after(value, date, datetime(2026, 5, 1, tzinfo=UTC))
+    assert seconds is None or seconds >= 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_whole_source_waits_as_long_as_it_is_told(status: int) -> None:
+    scene = Scene(httpx.Response(status, headers={"Retry-After": "120"}), OK)
+    start = scene.clock.now()
+    assert scene.get() == [{"id": 1}]
+    assert scene.script.at == [start, start + timedelta(seconds=120)]
+    assert scene.gate.not_before == start + timedelta(seconds=120)
+
+
+def test_without_a_time_the_waits_grow_and_end() -> None:
+    error, scene = failing(httpx.Response(429))
+    assert isinstance(error, SourcePaused)
+    assert error.until == scene.gate.not_before
+    waits = [(b - a).total_seconds() for a, b in zip(scene.script.at, scene.script.at[1:], strict=False)]
+    assert len(waits) == 4
+    assert all(1 <= wait <= min(900, 30 * 2**n) for n, wait in enumerate(waits))
+
+
+def test_more_than_an_hour_sets_the_source_aside_for_an_hour() -> None:
+    error, scene = failing(httpx.Response(429, headers={"Retry-After": "86400"}))
+    assert isinstance(error, SourcePaused)
+    assert len(scene.script.sent) == 1
+    assert scene.gate.not_before == scene.clock.now() + timedelta(hours=1)
+    assert "13:00:00 UTC" in str(error)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_a_key_that_is_refused_pauses_the_source(status: int) -> None:
+    error, scene = failing(httpx.Response(status, json={"error": KEY}))
+    assert isinstance(error, SourcePaused)
+    assert len(scene.script.sent) == 1
+    assert scene.gate.pauses == [(scene.clock.now() + timedelta(minutes=15), error.what)]
+    assert error.status == status
+
+
+# ------------------------------------------------------------------ told no
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 422, 451])
+def test_a_refused_request_is_not_sent_again(status: int) -> None:
+    error, scene = failing(httpx.Response(status, json={"error": f"bad {PHONE} {KEY}"}))
+    assert isinstance(error, RequestRefused)
+    assert error.status == status
+    assert len(scene.script.sent) == 1
+    assert scene.clock.slept == []
+
+
+def test_a_validation_error_names_its_fields_and_no_value() -> None:
+    detail = [{"loc": ["query", "page_size"], "msg": f"{PHONE} is bad", "input": KEY}, {"loc": ["query", PHONE]}]
+    error, _ = failing(httpx.Response(422, json={"detail": detail}))
+    assert "query.page_size" in str(error)
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_no_validation_error_breaks_the_client(detail: Any) -> None:
+    error, _ = failing(httpx.Response(422, content=json.dumps({"detail": detail}).encode()))
+    assert isinstance(error, RequestRefused)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        (f"https://evil.example/steal?key={KEY}", "evil.example"),
+        (f"http://api.example.com/v1/calls?phone={PHONE}", "api.example.com"),
+        ("//evil.example/x", "evil.example"),
+        ("http://169.254.169.254/latest", "169.254.169.254"),
+        ("/login", "another address"),
+        (r"https://api.example.com\@evil.example/", "evil.example"),
+        ("https://[::bad", "another address"),
+        (f"https://{PHONE[1:]}.example/", "another address"),
+        ("", "another address"),
+    ],
+)
+def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> None:
+    scene = Scene(httpx.Response(status, headers={"Location": location}))
+    with pytest.raises(RequestRefused) as caught:
+        scene.get()
+    assert f"on to {host}, where" in str(caught.value)
+    assert len(scene.script.sent) == 1
+    assert KEY not in str(caught.value)
+    assert PHONE[1:] not in str(caught.value)
+
+
+# ------------------------------------------------------------------ trouble that passes
+
+
+TRANSIENT: list[Step] = [
+    *(httpx.Response(status) for status in (408, 425, 499, 500, 502, 503, 504, 520, 530, 599)),
+    httpx.ReadTimeout(f"GET {PHONE}"),
+    httpx.ConnectTimeout("x"),
+    httpx.PoolTimeout("x"),
+    httpx.ConnectError(f"{KEY}"),
+    httpx.ReadError("x"),
+    httpx.RemoteProtocolError("x"),
+]
+
+
+@pytest.mark.parametrize("step", TRANSIENT, ids=lambda step: str(getattr(step, "status_code", type(step).__name__)))
+def test_trouble_is_tried_again_and_ends(step: Step) -> None:
+    scene = Scene(step, step, step, step, OK)
+    assert scene.get() == [{"id": 1}]
+    assert len(scene.clock.slept) == 4
+    assert all(0 <= wait <= 2**n for n, wait in enumerate(scene.clock.slept))
+    error, scene = failing(step)
+    assert isinstance(error, SourceUnavailable)
+    assert len(scene.script.sent) == 5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><body>Log in</body></html>",
+        b'{"data": [{"id": 1}',
+        b"[1]",
+        b'"x"',
+        b"null",
+        b'{"success": false, "data": null}',
+        b'{"other": []}',
+    ],
+)
+def test_an_answer_that_is_no_page_is_tried_three_times_and_is_never_an_empty_page(body: bytes) -> None:
+    error, scene = failing(httpx.Response(200, content=body))
+    assert isinstance(error, AnswerUnreadable)
+    assert len(scene.script.sent) == 3
+    assert Scene(httpx.Response(200, content=body), OK).get() == [{"id": 1}]
+
+
+def test_the_content_type_does_not_matter() -> None:
+    for kind in ("text/html", "text/plain", "application/octet-stream"):
+        assert Scene(httpx.Response(200, content=b'{"data": [1]}', headers={"Content-Type": kind})).get() == [1]
+
+
+def test_a_run_has_a_budget_of_retries() -> None:
+    scene = Scene(httpx.Response(500))
+    for _ in range(50):
+        with pytest.raises(SourceUnavailable):
+            scene.get()
+    assert scene.client.requests == 50 + 20
+
+
+def test_threads_share_one_client_and_its_count() -> None:
+    scene = Scene(OK)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: scene.client.get(REQUEST, data), range(200)))
+    assert [answer.value for answer in found] == [[{"id": 1}]] * 200
+    assert scene.client.requests == 200
+
+
+def test_waits_are_said_without_a_word_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(500), OK)
+    with caplog.at_level(logging.DEBUG):
+        scene.get()
+    assert [record.getMessage() for record in caplog.records] == ["told to wait", "trying again"]
+    fields = [getattr(record, "event_fields") for record in caplog.records]  # noqa: B009 - logging adds it
+    assert fields[0] == {"source": "acme", "status": 429, "seconds": 7.0}
+    assert fields[1]["status"] == 500
+
+
+def test_errors_of_the_reader_pass_through() -> None:
+    class NotReady(Exception):
+        pass
+
+    def not_ready(body: Body) -> None:
+        raise NotReady
+
+    scene = Scene(OK)
+    with pytest.raises(NotReady):
+        scene.client.get(REQUEST, not_ready)
+    assert len(scene.script.sent) == 1
+
+
+def test_a_stop_ends_a_wait_and_is_not_swallowed() -> None:
+    stop = threading.Event()
+    stop.set()
+    script = Script(FakeClock(), httpx.Response(500))
+    client = Client(SOURCE, api_key_header, MemoryGate(FakeClock()), SystemClock(stop), Random(7).random, script)
+    with pytest.raises(Stopped):
+        client.get(REQUEST, data)
+    assert not issubclass(Stopped, Exception)
+
+
+# ------------------------------------------------------------------ bodies
+
+
+def test_a_key_that_is_echoed_is_hidden_from_everyone() -> None:
+    echoes = json.dumps({"data": [KEY, f"x{KEY}y"]}).encode() + b"  "
+    for body in (echoes, echoes.replace(b"/", b"\\/")):
+        assert Scene(httpx.Response(200, content=body)).get() == ["***", "x***y"]
+
+
+def test_a_key_too_short_to_be_told_from_words_is_left_in_the_data() -> None:
+    scene = Scene(httpx.Response(200, json={"data": ["the dog"]}), source=replace(SOURCE, api_key=Secret("the")))
+    assert scene.get() == ["the dog"]
+
+
+def zipped(*bodies_: bytes) -> bytes:
+    return b"".join(gzip.compress(body) for body in bodies_)
+
+
+def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: bodies.Bounds | None = None) -> bytes:
+    chunks, rest = [], wire
+    for size in sizes:
+        chunks.append(rest[:size])
+        rest = rest[size:]
+    announced = None if length is None else str(length)
+    return bodies.whole([*chunks, rest], "gzip", announced, bounds or bodies.Bounds())
+
+
+@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=3), st.lists(st.integers(0, 60), max_size=20))
+def test_gzip_of_several_members_is_read_to_its_end(members: list[bytes], sizes: list[int]) -> None:
+    wire = zipped(*members)
+    assert unzip(wire, sizes, len(wire)) == b"".join(members)
+
+
+@given(st.lists(st.binary(max_size=500), min_size=1, max_size=3), st.data(), st.lists(st.integers(0, 60), max_size=9))
+def test_gzip_that_is_cut_anywhere_is_refused(members: list[bytes], data: st.DataObject, sizes: list[int]) -> None:
+    wire = zipped(*members)
+    cut = data.draw(st.integers(1, len(wire) - 1))
+    with pytest.raises(bodies.Cut):
+        unzip(wire[:cut], sizes, len(wire))
+
+
+@given(st.binary(max_size=500), st.integers(1, 7))
+def test_gzip_that_is_cut_is_refused_without_an_announced_length(body: bytes, missing: int) -> None:
+    with pytest.raises(bodies.Cut):
+        unzip(zipped(body)[:-missing], [])
+
+
+def test_damaged_gzip_is_asked_for_again() -> None:
+    clock = FakeClock()
+    transport = Raw(b"no gzip", zipped(b'{"data": [1]}')[:-4], zipped(b'{"data": [1]}'))
+    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport)
+    assert client.get(REQUEST, data).value == [1]
+    assert transport.turn == 3
+
+
+class Raw(httpx.BaseTransport):
+    """Answers with bodies as they stand on the wire."""
+
+    def __init__(self, *wires: bytes, coding: str = "gzip") -> None:
+        self._wires = wires
+        self._coding = coding
+        self.turn = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        wire = self._wires[min(self.turn, len(self._wires) - 1)]
+        self.turn += 1
+        return httpx.Response(200, headers={"Content-Encoding": self._coding}, stream=httpx.ByteStream(wire))
+
+
+def test_a_bomb_is_stopped_at_its_bounds() -> None:
+    produced = 0
+    bomb = zipped(bytes(50 << 20))
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal produced
+        for at in range(0, len(bomb), 4096):
+            produced += 1
+            yield bomb[at : at + 4096]
+
+    with pytest.raises(bodies.TooLarge):
+        bodies.whole(chunks(), "gzip", None, bodies.Bounds())
+    assert produced < len(bomb) / 4096
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) -> None:
+    body = json.dumps({"data": ["x" * 1000 + str(n) for n in range(100)]}).encode()
+    clock = FakeClock()
+    transport = Raw(zipped(body) if coding else body, coding=coding)
+    limits = Limits(body=bodies.Bounds(size=50_000))
+    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport, limits)
+    with pytest.raises(AnswerTooLarge):
+        client.get(REQUEST, data)
+    assert transport.turn == 1
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, gzip", "compress"])
+def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
+    clock = FakeClock()
+    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, Raw(b"xx", coding=coding))
+    with pytest.raises(AnswerUnreadable):
+        client.get(REQUEST, data)
+
+
+# ------------------------------------------------------------------ real sockets
+
+GOOD = answer(b'{"data": [1]}')
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+def over_sockets(port: int, scheme: str = "http", seconds: float = 5.0) -> Client:
+    """A client whose waits are imaginary and whose connections are real."""
+    source = replace(SOURCE, base_url=f"{scheme}://127.0.0.1:{port}")
+    clock = FakeClock()
+    transport = Wire(source.base_url, SystemClock())
+    return Client(source, api_key_header, MemoryGate(clock), Blend(clock), Random(7).random, transport, Limits(seconds))
+
+
+class Blend(SystemClock):
+    """The machine's clocks, and waits that take no time."""
+
+    def __init__(self, fake: FakeClock) -> None:
+        super().__init__()
+        self._fake = fake
+
+    def sleep(self, seconds: float) -> None:
+        self._fake.sleep(seconds)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b'Content-Length: 100\r\n\r\n{"data"')
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        pytest.param(says(HEAD + b'Content-Length: 100\r\n\r\n{"data": [1]}'), id="short of its length"),
+        pytest.param(
+            says(HEAD + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + b'{"data": [1]}\r\n'), id="no last chunk"
+        ),
+        pytest.param(says(HEAD + b'\r\n{"data": [1'), id="cut without a length"),
+        pytest.param(says(HEAD[:7]), id="half a status"),
+        pytest.param(says(), id="nothing"),
+        pytest.param(says(b"SSH-2.0-OpenSSH\r\n\r\n"), id="no HTTP"),
+        pytest.param(says(HEAD + b"X: " + b"a" * (1 << 20) + b"\r\n\r\n{}"), id="a header of a megabyte"),
+        pytest.param(says(HEAD + b"X: a\r\n" * 20_000 + b"\r\n{}"), id="20,000 headers"),
+        pytest.param(says(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"), id="two lengths"),
+        pytest.param(reset, id="reset"),
+        pytest.param(says(answer(gzip.compress(b'{"data": [1]}')[:-4], "Content-Encoding: gzip")), id="cut gzip"),
+    ],
+)
+def test_a_broken_answer_is_asked_for_again(talk: Callable[[socket.socket], None]) -> None:
+    with serving(talk, says(GOOD)) as server:
+        client = over_sockets(server.port)
+        assert client.get(REQUEST, data).value == [1]
+        assert client.requests == 2
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "drops",
+    [
+        pytest.param([HEAD + b"Content-Length: 1000\r\n\r\n", *[b" "] * 1000], id="body"),
+        pytest.param([HEAD, *[b"X: y\r\n"] * 1000], id="headers"),
+        pytest.param([b""] * 1000, id="silence"),
+    ],
+)
+def test_one_deadline_bounds_the_whole_of_a_request(drops: list[bytes]) -> None:
+    gone = threading.Event()
+    with serving(says(*drops, pause=0.05, gone=gone)) as server:
+        client = over_sockets(server.port, seconds=0.3)
+        with pytest.raises(SourceUnavailable, match="in time"):
+            client.get(REQUEST, data)
+        assert client.requests == 5
+        gone.set()
+        client.close()
+
+
+def test_interim_answers_and_closed_connections_go_unnoticed() -> None:
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
+    kept = HEAD + b'Content-Length: 13\r\n\r\n{"data": [1]}'
+    with serving(says(early + kept), says(GOOD)) as server:
+        client = over_sockets(server.port)
+        assert client.get(REQUEST, data).value == [1]
+        assert client.get(REQUEST, data).value == [1]
+        assert len(server.heard) == 2
+        client.close()
+
+
+def test_a_redirect_sends_the_key_nowhere() -> None:
+    with serving(says(GOOD)) as elsewhere:
+        away = answer(b"", f"Location: http://127.0.0.1:{elsewhere.port}/", status="302 Found")
+        with serving(says(away)) as server:
+            client = over_sockets(server.port)
+            with pytest.raises(RequestRefused):
+                client.get(REQUEST, data)
+            assert len(server.heard) == 1
+            client.close()
+        assert elsewhere.heard == []
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(says(GOOD)) as proxy, serving(says(GOOD)) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        client = over_sockets(server.port)
+        assert client.get(REQUEST, data).value == [1]
+        assert proxy.heard == []
+        client.close()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_never_accepted() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
+    with serving(says(GOOD), tls=context) as server:
+        client = over_sockets(server.port, "https")
+        with pytest.raises(SourceUnavailable, match="certificate"):
+            client.get(REQUEST, data)
+        assert client.requests == 3
+        assert server.heard == []
+        client.close()
+
+
+def test_a_refused_connection_is_tried_again_and_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    client = over_sockets(port)
+    with pytest.raises(SourceUnavailable, match="cannot be reached"):
+        client.get(REQUEST, data)
+    assert client.requests == 5
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "10.1.2.3", "192.168.0.1", "100.64.0.1", "::1", "127.0.0.1", "::ffff:127.0.0.1", "fd00::1"],
+)
+def test_a_public_name_that_leads_inside_is_not_connected_to(address: str) -> None:
+    clock = FakeClock()
+    wire = Wire(SOURCE.base_url, SystemClock(), resolve=lambda host, port: ["93.184.216.34", address])
+    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, wire)
+    with pytest.raises(SourceError, match="private network"):
+        client.get(REQUEST, data)
+    assert client.requests == 1
+    client.close()
+
+
+def test_nothing_of_a_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG), serving(says(answer(b"", status="500 X")), says(GOOD)) as server:
+        client = over_sockets(server.port)
+        client.get(REQUEST, data)
+        client.close()
+    assert not any(secret in caplog.text for secret in (KEY, PHONE, PHONE[1:]))

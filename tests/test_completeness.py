@@ -1,0 +1,95 @@
+"""How complete a list is, by what the provider says it lists; and pages that a provider will not give so large."""
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from etl.completeness import judged
+from etl.sandbox.provider import Manner
+from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.world import World
+from tests.clocks import FakeClock
+from tests.worlds import NOW, House
+
+
+@pytest.mark.parametrize(
+    ("total", "held", "waiting", "first_total", "doubts", "verdict"),
+    [
+        (5, 5, 0, 5, (), "agrees"),
+        (5, 4, 1, 5, (), "agrees"),
+        (5, 4, 0, 5, (), "gap"),
+        (5, 4, 0, None, (), "gap"),
+        (5, 4, 0, 4, (), "unknown"),
+        (5, 6, 0, 5, (), "unknown"),
+        (5, 5, 0, 5, ("it moved",), "unknown"),
+        (None, 5, 0, None, (), "unknown"),
+        (0, 0, 0, 0, (), "agrees"),
+    ],
+)
+def test_counts_become_a_verdict(
+    total: int | None, held: int, waiting: int, first_total: int | None, doubts: tuple[str, ...], verdict: str
+) -> None:
+    found, reason = judged(total, held, waiting, first_total, doubts)
+    assert found == verdict
+    assert (reason is None) == (found == "agrees" and not waiting)
+
+
+class Strict(httpx.BaseTransport):
+    """The sandbox, as a server that refuses a limit above 50 instead of clamping it."""
+
+    def __init__(self, world: World) -> None:
+        self._sandbox = SandboxTransport(world)
+        self.limits: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.limits.append(request.url.params["limit"])
+        if int(self.limits[-1]) > 50:
+            return httpx.Response(400, json={"error": {"code": "invalid_parameter"}})
+        return self._sandbox.handle_request(request)
+
+
+def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    world = World(3, calls={"ringg": 120}, now=NOW, clock=clock.now)
+    strict = Strict(world)
+    house = House(db, world, clock, strict)
+    house.sync("ringg")
+    assert strict.limits == ["100", "50", "50", "50"]
+    assert house.holds("ringg") == {call.call_id for call in world.calls("ringg")}
+    strict.limits.clear()
+    clock.sleep(3600)
+    house.sync("ringg")
+    assert set(strict.limits) == {"50"}
+
+
+def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, manner=Manner(ringg_total="many"))
+    house = House(db, world, clock, SandboxTransport(world))
+    house.sync("ringg")
+    house.sync("vaani")
+    verdicts = "SELECT source, completeness, reason FROM ops.lists ORDER BY source"
+    assert house.rows(verdicts) == [
+        {"source": "ringg", "completeness": "unknown", "reason": "the provider gives no total"},
+        {"source": "vaani", "completeness": "agrees", "reason": None},
+    ]
+
+
+def test_a_windowed_list_that_did_not_agree_is_asked_for_its_whole_total(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    world = World(3, calls={"autocalls": 250}, now=NOW, clock=clock.now)
+    transport = SandboxTransport(world)
+    house = House(db, world, clock, transport)
+    house.sync("autocalls")
+    house.do("UPDATE ops.lists SET completeness = 'unknown', reason = 'of a test'")
+    before = len(transport.requests)
+    house.sync("autocalls")
+    assert len(transport.requests) - before == 2
+    assert house.one("SELECT completeness FROM ops.lists") == "agrees"
+    oldest = "SELECT call_key FROM warehouse.calls ORDER BY created_at LIMIT 2"
+    house.do(f"DELETE FROM warehouse.calls WHERE call_key IN ({oldest})")
+    house.do("UPDATE ops.lists SET completeness = 'unknown'")
+    house.sync("autocalls")
+    assert house.rows("SELECT completeness, reason FROM ops.lists") == [
+        {"completeness": "gap", "reason": "the provider lists 250, 248 are held: 2 are missing"}
+    ]

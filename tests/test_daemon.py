@@ -1,0 +1,243 @@
+"""The schedule: what runs when, what a failing source or a lost database does to it, and how it ends."""
+
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import Engine, make_url, text
+
+from etl import daemon, database, settings
+from etl.clock import SystemClock
+from etl.embedded import Server
+from etl.reader import Means
+from etl.sandbox.faults import parse_fault
+from etl.sandbox.server import Sandbox
+from etl.sandbox.world import World
+from etl.state import lists
+from etl.stream import Source
+from tests.commands import ended, etl, started
+from tests.sockets import Talk, serving
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+FREE = text("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL")
+RUNS = text("SELECT count(*) FROM ops.runs WHERE source = :source AND status = :status")
+PLANNED = text("SELECT count(*) FROM ops.sources WHERE next_run_at IS NOT NULL")
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait until something has happened; what never does is a failure."""
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen within half a minute")
+
+
+def silence(gone: threading.Event) -> Talk:
+    """A peer that takes the request and never answers."""
+
+    def talk(connection: socket.socket) -> None:
+        gone.wait(60)
+
+    return talk
+
+
+def count(db: Engine, query: object, **values: str) -> int:
+    with db.connect() as connection:
+        return int(connection.scalar(query, values) or 0)  # type: ignore[call-overload]
+
+
+def runs(db: Engine, source: str, status: str = "succeeded") -> int:
+    return count(db, RUNS, source=source, status=status)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(World(5, calls=12, days=2, now=NOW)) as served:
+        yield served
+
+
+def sources(sandbox: Sandbox, folder: Path, schedule: str = "every 1s") -> dict[str, Source]:
+    found = settings.load(sandbox.environment(), folder).sources
+    return {each.name: replace(each, requests_per_minute=6000, schedule=schedule) for each in found}
+
+
+@contextmanager
+def serving_daemon(means: Means, stop: threading.Event, served: list[Source]) -> Iterator[list[bool]]:
+    """The daemon in this process; the list holds what it said when it ended."""
+    with means.db.begin() as connection:
+        for source in served:
+            lists.register(connection, source, means.clock.now())
+    said: list[bool] = []
+    thread = threading.Thread(target=lambda: said.append(daemon.serve(means, stop, served)))
+    thread.start()
+    try:
+        yield said
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_it_reads_every_source_plans_the_next_run_and_ends_with_0(
+    tmp_path: Path, sandbox: Sandbox, database_url: str, db: Engine
+) -> None:
+    given = {**sandbox.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+    process = started("daemon", cwd=tmp_path, given=given)
+    until(lambda: all(runs(db, name) for name in ("ringg", "autocalls", "ravan")))
+    until(lambda: count(db, PLANNED) == 4)
+    status = etl("status", cwd=tmp_path, given=given).stdout
+    assert re.search(r"next run     in [1-5]m|next run     in \d+s", status)
+    code, out, err = ended(process)
+    assert (code, out) == (0, ""), err
+    assert "Traceback" not in err
+    assert '"event": "daemon ended"' in err
+    assert (count(db, PLANNED), count(db, FREE)) == (0, 0)
+    assert "next run     no daemon is running" in etl("status", cwd=tmp_path, given=given).stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_0_in_the_middle_of_a_retry_after(
+    tmp_path: Path, database_url: str, db: Engine, number: signal.Signals
+) -> None:
+    with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as told:
+        given = {**told.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+        process = started("daemon", cwd=tmp_path, given=given)
+        until(lambda: count(db, text("SELECT count(*) FROM ops.pace WHERE not_before IS NOT NULL")) == 4)
+        code, _, err = ended(process, number)
+    assert code == 0, err
+    assert count(db, FREE) == 0
+    assert {runs(db, name, "interrupted") for name in ("ringg", "autocalls", "ravan", "vaani")} == {1}
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str) -> None:
+    gone = threading.Event()
+    with serving(silence(gone)) as silent:
+        given = {
+            "RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}",
+            "DATABASE_URL": f"{database_url}?sslmode=disable",
+        }  # fmt: skip
+        process = started("daemon", cwd=tmp_path, given=given)
+        until(lambda: silent.heard)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        code, *_ = ended(process)
+        gone.set()
+    assert code == -signal.SIGTERM
+
+
+def test_a_sync_that_is_ended_says_that_the_same_command_goes_on_and_it_does(
+    tmp_path: Path, database_url: str, db: Engine
+) -> None:
+    with Sandbox(World(5, calls=40, days=2, now=NOW)) as served:
+        environment = {**served.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+        given = {name: value for name, value in environment.items() if not name.startswith(("RAVAN", "AUTO", "RINGG"))}
+        process = started("sync", cwd=tmp_path, given=given)
+        until(lambda: len(served.requests) >= 10)  # the pace of a minute holds it back from here on
+        code, _, err = ended(process, signal.SIGINT)
+        assert code == 1
+        assert "etl: stopped; what was read is kept, and the same command goes on from here" in err
+        assert "Traceback" not in err
+        assert count(db, FREE) == 0
+        assert count(db, text("SELECT count(*) FROM warehouse.calls")) == 40
+        (tmp_path / "etl.toml").write_text(
+            '[sources.vaani]\nprovider = "vaani"\napi_key = "env:VAANI_API_KEY"\nrequests_per_minute = 6000\n'
+        )
+        assert etl("sync", cwd=tmp_path, given=given).returncode == 0
+
+
+def test_a_failing_source_and_a_lost_database_do_not_end_it(
+    tmp_path: Path, sandbox: Sandbox, database_url: str, db: Engine, server: Server
+) -> None:
+    chosen = sources(sandbox, tmp_path)
+    failing = replace(chosen["ringg"], base_url="http://127.0.0.1:9/nobody")
+    stop = threading.Event()
+    name = make_url(database_url).database
+    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]) as said:
+        until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
+        with admin.connect() as connection:
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+            connection.execute(
+                text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+            )
+            time.sleep(1.5)  # at least one run falls into the gap
+            connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+        before = runs(db, "autocalls")
+        until(lambda: runs(db, "autocalls") >= before + 2)
+    assert said == [True]
+    admin.dispose()
+
+
+def test_no_run_beside_itself_and_late_ones_are_one(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
+    stop, hold, inside, most = threading.Event(), threading.Event(), [0], [0]
+    source = sources(sandbox, tmp_path)["autocalls"]
+
+    class Slow(SystemClock):
+        def sleep(self, seconds: float) -> None:
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            hold.wait(3)
+            inside[0] -= 1
+            super().sleep(seconds)
+
+    with serving_daemon(Means(db, Slow(stop)), stop, [source]) as said:
+        until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) >= 1)
+        time.sleep(1.5)
+        assert count(db, text("SELECT count(*) FROM ops.runs")) == 1
+        hold.set()
+        until(lambda: runs(db, "autocalls") >= 2)
+    assert most == [1]
+    assert said == [True]
+
+
+def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(
+    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "GRACE_SECONDS", 0.1)
+    gone, stop = threading.Event(), threading.Event()
+    with serving(silence(gone)) as silent:
+        environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
+        hanging = list(settings.load(environment, tmp_path).sources)
+        with serving_daemon(Means(db, SystemClock(stop)), stop, hanging) as said:
+            until(lambda: silent.heard)
+        assert said == [False]
+        gone.set()
+        until(lambda: runs(db, "ringg", "interrupted"))
+
+
+def test_a_clock_that_was_set_back_does_not_silence_it(
+    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.05)
+    stop, back = threading.Event(), [timedelta(0)]
+
+    class Set(SystemClock):
+        def now(self) -> datetime:
+            return super().now() - back[0]
+
+    source = sources(sandbox, tmp_path, "0 3 1 1 *")["autocalls"]
+    with serving_daemon(Means(db, Set(stop)), stop, [source]):
+        until(lambda: runs(db, "autocalls") == 1)
+        back[0] = timedelta(hours=1)
+        until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
+
+
+def test_a_cron_line_means_the_time_of_the_sources_zone(tmp_path: Path, sandbox: Sandbox) -> None:
+    source = replace(sources(sandbox, tmp_path)["ringg"], schedule="30 9 * * 1", timezone=ZoneInfo("Asia/Kolkata"))
+    after = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    next_run = daemon.trigger(source).get_next_fire_time(None, after)
+    assert next_run == datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
+    every = daemon.trigger(replace(source, schedule="every 90s")).get_next_fire_time(after, after)
+    assert every == after + timedelta(seconds=90)

@@ -1,0 +1,66 @@
+"""What a person sees of long work: lines where nobody looks, bars that fit where somebody does."""
+
+import io
+import re
+import sys
+
+import pytest
+
+from etl.batch import Counts
+from etl.display import ago, progress, result
+from etl.reader import Progress, Report
+
+SOURCE = "a-source-with-a-very-long-name-indeed"
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def step(what: str, rows: int, total: int | None) -> Progress:
+    return Progress(SOURCE, what, rows, total, 7, Counts())
+
+
+def test_elsewhere_each_step_is_a_line_with_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress([SOURCE]) as say:
+        say(step("calls", 1000, 4000))
+        say(step("calls", 4000, 4000))
+        say(step("transcripts", 50, None))
+        say(step("transcripts", 0, 3))
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = [line.removeprefix(f"{SOURCE}: ") for line in said.err.splitlines()]
+    assert re.fullmatch(r"1,000 of 4,000 calls in 7 requests, [\d,]+/s, \d+s left", lines[0])
+    assert re.fullmatch(r"4,000 of 4,000 calls in 7 requests, [\d,]+/s", lines[1])
+    assert re.fullmatch(r"50 transcripts in 7 requests, [\d,]+/s", lines[2])
+    assert lines[3] == "0 of 3 transcripts in 7 requests"
+
+
+def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    with progress([SOURCE, "b"]) as say:
+        say(step("calls of …18", 1_000_000, 2_000_000))
+        say(step("transcripts", 7, 2_000_000))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    assert "1,000,000" in shown
+    assert "left" in shown
+    assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
+
+
+def test_how_a_run_ended_is_a_line_with_all_its_counts() -> None:
+    counts = Counts(received=10, inserted=4, updated=3, unchanged=2, quarantined=1)
+    said = result(Report("ringg", "sync", "succeeded", counts, 1200, notes=["odd"]))
+    assert said == (
+        "ringg: succeeded; 10 received in 1,200 requests: 4 new, 3 changed, 2 unchanged, 1 quarantined\n  note: odd"
+    )
+
+
+def test_a_time_that_never_was_is_never() -> None:
+    assert ago(None) == "never"
+    assert ago("2020-01-01T00:00:00+00:00").endswith("days ago")
+    assert ago("2999-01-01T00:00:00+00:00").startswith("in ")

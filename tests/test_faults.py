@@ -1,0 +1,157 @@
+"""Every fault of the sandbox, on every provider that can have it: nothing is lost, and the keys stay where they are."""
+
+import logging
+import re
+
+import pytest
+from sqlalchemy import Engine
+
+from etl.sandbox.catalogue import CATALOGUE
+from etl.sandbox.faults import FAULTS
+from etl.sandbox.provider import Manner
+from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.world import World
+from tests.worlds import KEYS, NOW, PROVIDERS, House, adds_up, asked, differences, hours, house
+
+PAGE = "G12:size=10"  # several pages of a small list
+DAY = hours(25).total_seconds()
+
+# What the error of a run under the fault says; under all others it succeeds. A small list may not come to the fault.
+FAILS = {
+    "H05": "left alone",
+    "H09": "refuses the key",
+    "H10": "balance|may not read",
+    "H11": "does not accept this request",
+    "H12": "nothing at this address",
+    "H13": "does not accept query.page",
+    "H26": "sends us on",
+    "G10": "page at position|pages up to position",
+}
+# The byte that is no text stands for itself in a transcript, which is asked for once.
+LEFT = {("H24", "vaani"): {"turns"}}
+LISTED = [f"{each}:variant={variant}" for each in FAULTS if each[0] == "G" for variant in CATALOGUE[each].variants]
+INFRASTRUCTURE = [each for each in FAULTS if each[0] == "H" and each != "H08"] + LISTED
+VALUES = [each for each in FAULTS if each[0] == "V"]
+
+
+def faulty_house(db: Engine, fault: str) -> House:
+    world = World(8, calls={"ringg": 43, "autocalls": 43, "vaani": 43, "ravan": 110}, days=5, now=NOW)
+    clamped = [] if fault.startswith(("G12", "G20")) else [PAGE]
+    return house(db, world, *clamped, fault)
+
+
+def heal(place: House) -> None:
+    """The fault is over, and the next day comes."""
+    place.transport = SandboxTransport(place.world)
+    place.clock.sleep(DAY)
+
+
+def shown_keys(place: House) -> list[str]:
+    """The tables in which any column shows a key of a source, as text or as bytes."""
+    tables = place.rows(
+        "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
+        " WHERE schemaname IN ('raw', 'warehouse', 'ops')"
+    )
+    assert len(tables) > 10
+    shown = []
+    for key in KEYS:
+        for table in tables:
+            found = f"SELECT EXISTS (SELECT FROM {table['name']} t WHERE t::text LIKE :plain OR t::text LIKE :hex)"
+            if place.one(found, plain=f"%{key}%", hex=f"%{key.encode().hex()}%"):
+                shown.append(table["name"])
+    return shown
+
+
+@pytest.mark.parametrize("fault", INFRASTRUCTURE)
+def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    place, fault_id = faulty_house(db, fault), fault[:3]
+    errors = [str(place.run(name).error) for name in FAULTS[fault_id][1]]
+    if fault_id in FAILS:
+        assert all(re.search(FAILS[fault_id], error) for error in errors), errors
+    else:
+        assert set(errors) == {"None"}
+    assert place.one("SELECT count(*) FROM ops.quarantine") == 0
+    assert shown_keys(place) == []
+    assert not any(key in caplog.text or key in str(errors) for key in KEYS)
+    heal(place)
+    for name in FAULTS[fault_id][1]:
+        place.sync(name)
+        # what vanished at the provider stays here
+        found = differences(place, name, besides=LEFT.get((fault_id, name), ()))
+        assert [each for each in found if "nobody has it" not in each or fault_id not in ("G03", "G06")] == []
+    assert adds_up(place)
+
+
+@pytest.mark.parametrize("fault", VALUES)
+def test_a_hostile_value_costs_no_neighbour(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    place = faulty_house(db, f"{fault}:size=100000" if fault == "V07" else fault)
+    for name in PROVIDERS:
+        report = place.sync(name)
+        found = differences(place, name)
+        spoilt = {call.call_id for call in place.world.calls(name) if call.shape("spoilt", 10) == 0}
+        assert spoilt
+        assert [each for each in found if not concerns(each, spoilt) and "nobody has it" not in each] == []
+        lost = sum("not held" in each for each in found) - sum("nobody has it" in each for each in found)
+        assert lost <= report.counts.quarantined + report.counts.unchanged
+    assert shown_keys(place) == []
+    assert not any(key in caplog.text for key in KEYS)
+    assert adds_up(place)
+    heal(place)
+    for name in PROVIDERS:
+        place.sync(name)
+        assert [each for each in differences(place, name) if not is_richer(each, fault)] == []
+
+
+def concerns(difference: str, call_ids: set[str]) -> bool:
+    """Whether a line of differences is about one of these calls."""
+    return any(difference.startswith((f"{call_id}:", f"{call_id}.")) for call_id in call_ids)
+
+
+def is_richer(difference: str, fault: str) -> bool:
+    """Whether more is held than is true by now: nothing empty replaces a value, and an id that came stays."""
+    return difference.endswith(("None is true", "[] is true", "True is held, False is true")) or (
+        fault == "V02" and difference.endswith("has it")
+    )
+
+
+@pytest.mark.parametrize("name", ["ringg", "vaani"])
+def test_a_page_that_never_comes_fails_the_run_and_is_not_taken_for_held(db: Engine, name: str) -> None:
+    place = house(db, World(8, calls=43, days=5, now=NOW), "H08:at=25")
+    report = place.run(name)
+    assert report.status == "failed"
+    assert report.error is not None
+    assert "HTTP 500" in report.error
+    assert place.one("SELECT count(*) FROM ops.coverage") == 0
+    heal(place)
+    place.sync(name)
+    assert differences(place, name) == []
+
+
+def test_one_list_that_is_refused_keeps_no_other_from_loading(db: Engine) -> None:
+    place = house(db, World(8, calls=43, days=5, now=NOW), "H11")
+    report = place.run("ravan")
+    assert report.error is not None
+    assert "HTTP 400" in report.error
+    *others, _ = place.sources["ravan"].phones
+    listed = {call.call_id for call in place.world.calls("ravan") if {call.caller, call.callee} & set(others)}
+    assert place.holds("ravan") == listed
+    assert {row["phone"] for row in place.rows("SELECT phone FROM ops.coverage")} == set(others)
+
+
+def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) -> None:
+    place = house(db, World(8, calls=90, days=5, now=NOW), PAGE, "G13:cap=20")
+    place.sync("ringg")
+    assert differences(place, "ringg") == []
+    assert 400 in {each.status for each in asked(place, "ringg")}
+
+
+def test_a_total_that_is_no_number_costs_nothing_but_the_proof(db: Engine) -> None:
+    place = house(db, World(8, calls=230, now=NOW, manner=Manner(ringg_total="many")))
+    place.sync("ringg")
+    assert differences(place, "ringg") == []
+    requests = len(asked(place))
+    place.run("ringg", by_hand=False)
+    assert len(asked(place)) <= requests + 3  # only an empty page is the end
+    assert place.one("SELECT completeness FROM bi.freshness") == "unknown"

@@ -1,0 +1,70 @@
+"""A page that the provider cannot give whole comes in pieces, and no row of it is lost or doubled."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.client.client import Client
+from etl.client.errors import SourceUnavailable
+from etl.extractors import providers
+from etl.fetch import fetch, pieces
+from etl.secret import Secret
+from etl.stream import Ask, Paging, Source, Window
+from tests.clocks import FakeClock
+from tests.gates import MemoryGate
+
+SOURCE = Source("vaani", "vaani", "http://127.0.0.1:1", Secret("a-key-of-a-test"), "credits")
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+ROWS = 25
+
+
+class Pages(httpx.BaseTransport):
+    """Vaani's list of 25 calls, which fails where ``fails`` says so of the first row and the size."""
+
+    def __init__(self, fails: Callable[[int, int], bool], clamp: int = 1000) -> None:
+        self._fails, self._clamp = fails, clamp
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        page, asked = int(request.url.params["page"]), int(request.url.params["page_size"])
+        size = min(asked, self._clamp)
+        first = (page - 1) * size
+        if self._fails(first, asked):
+            return httpx.Response(500)
+        data = [{"call_id": f"c{n}"} for n in range(first, min(first + size, ROWS))]
+        pagination = {"page": page, "page_size": size, "total_count": ROWS, "has_next": first + size < ROWS}
+        return httpx.Response(200, json={"data": data, "pagination": pagination})
+
+
+def asked(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> list[bytes]:
+    provider, clock = providers()["vaani"], FakeClock()
+    client = Client(SOURCE, provider.credential, MemoryGate(clock), clock, lambda: 0.5, Pages(fails, clamp))
+    return list(fetch(client, provider, Ask(SOURCE, WINDOW, position, size)).value.records)
+
+
+def test_a_page_that_fails_whole_comes_as_smaller_ones() -> None:
+    found = asked(lambda first, size: size > 5, 1, 20)
+    assert found == [b'{"call_id":"c%d"}' % n for n in range(20)]
+
+
+def test_a_row_that_always_fails_is_an_error_and_not_left_out() -> None:
+    with pytest.raises(SourceUnavailable):
+        asked(lambda first, size: first <= 7 < first + size, 1, 20)
+
+
+def test_pieces_that_a_server_makes_smaller_are_not_the_page() -> None:
+    with pytest.raises(SourceUnavailable):
+        asked(lambda first, size: size > 10, 1, 20, clamp=4)
+
+
+@given(st.sampled_from(list(Paging)), st.integers(1, 40), st.integers(2, 200))
+def test_the_pieces_are_the_page(paging: Paging, position: int, size: int) -> None:
+    def rows(ask: Ask) -> list[int]:
+        first = (ask.position - 1) * ask.size if paging is Paging.PAGES else ask.position
+        return list(range(first, first + ask.size))
+
+    whole = Ask(SOURCE, WINDOW, position, size)
+    assert [row for piece in pieces(paging, whole) for row in rows(piece)] == rows(whole)

@@ -1,0 +1,242 @@
+"""Single fields of a record → single columns: what is read, and what becomes null with a note."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl import fields
+from etl.extractors import providers
+from etl.fields import times
+from etl.fields.phones import phone
+from etl.fields.vocabulary import DIRECTIONS, FLAGS, OUTCOMES, fold
+from etl.stream import Drift, Field, Reading
+from tests.contract import source
+
+
+def read(make: Callable[[str], Field], value: Any, **settings: Any) -> tuple[Any, list[str]]:
+    """What a field makes of a value, and the flags that it leaves."""
+    reading = Reading(source(providers()["ringg"], **settings), {"x": value})
+    found = make("x").read(reading)
+    assert set(reading.flags) <= FLAGS.keys()
+    return found, reading.flags
+
+
+FIRST, LAST = datetime(2000, 1, 2), datetime(2100, 12, 30)  # noqa: DTZ001 - the strategy puts the zone to them
+NOON = datetime(2026, 4, 21, 12, 27, 23, tzinfo=UTC)
+MICRO = NOON.replace(microsecond=335803)
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-04-21T12:27:23Z", NOON),
+        ("2026-04-21T12:27:23", NOON),
+        ("2026-04-21 12:27:23", NOON),
+        ("2026-04-21t12:27:23z", NOON),
+        (" 2026-04-21 12:27:23 ", NOON),
+        ("2026-04-21T12:27:23.335803", MICRO),
+        ("2026-04-21T12:27:23.335803+00:00", MICRO),
+        ("2026-04-21T12:27:23.335803999Z", MICRO),
+        ("2026-04-21T12:27:23.3Z", NOON.replace(microsecond=300000)),
+        ("2026-04-21T12:27:23,335803Z", MICRO),
+        ("2026-04-21T17:57:23+05:30", NOON),
+        ("2026-04-21T17:57:23+0530", NOON),
+        ("2026-04-21T14:27:23+02", NOON),
+        ("2026-04-21T04:27:23-08:00", NOON),
+        ("2026-04-21 04:27:23 -08:00", NOON),
+        ("2026-04-21T12:27", NOON.replace(second=0)),
+        ("2026-04-21T12:27:23.000000Z", NOON),
+    ],
+)
+def test_a_time_is_read_in_every_spelling_that_is_one(written: str, moment: datetime) -> None:
+    assert read(fields.utc, written) == (moment, [])
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-02-30T00:00:00Z", "2026-13-01T00:00:00Z", "2026-04-21T24:00:00Z", "2026-04-21T12:27:60Z",
+        "20260421", "20260421T122723Z", "2026-W17-2", "2026-04-21", "12:27", "yesterday", "1776774443",
+        "2026-04-21T12:27:23 UTC", "2026-04-21T12:27:23.1234567890Z", "2026-04-21T12:27:23+25:00",
+        "２０２６-04-21T12:27:23Z",
+    ],
+)  # fmt: skip
+def test_what_is_no_time_is_null_and_said(written: str) -> None:
+    assert read(fields.utc, written) == (None, ["time_unreadable"])
+
+
+@pytest.mark.parametrize("written", ["1999-12-31T23:59:59Z", "0001-01-01T00:00:00+05:30", "2101-01-01 00:00:00"])
+def test_a_time_that_no_call_can_have_is_null_and_said(written: str) -> None:
+    assert read(fields.utc, written)[0] is None
+    assert read(fields.utc, written)[1] in (["time_implausible"], ["time_unreadable"])
+
+
+@pytest.mark.parametrize(
+    ("written", "moment"),
+    [
+        ("2026-07-01 12:00:00", datetime(2026, 7, 1, 10, tzinfo=UTC)),
+        ("2026-01-01 12:00:00", datetime(2026, 1, 1, 11, tzinfo=UTC)),
+        ("2026-10-25 02:30:00", datetime(2026, 10, 25, 0, 30, tzinfo=UTC)),  # shown twice: the first
+        ("2026-03-29 02:30:00", datetime(2026, 3, 29, 1, 30, tzinfo=UTC)),  # skipped by the clock
+        ("2026-07-01T12:00:00Z", datetime(2026, 7, 1, 12, tzinfo=UTC)),
+    ],
+)
+def test_a_naive_time_is_of_the_zone_of_the_source(written: str, moment: datetime) -> None:
+    assert read(fields.utc, written, timezone=ZoneInfo("Europe/Berlin")) == (moment, [])
+
+
+@given(st.datetimes(FIRST, LAST, timezones=st.timezones()))
+def test_a_printed_time_is_read_back(moment: datetime) -> None:
+    offset = moment.utcoffset() or timedelta(0)
+    if offset % timedelta(minutes=1):
+        return
+    assert times.instant(moment.isoformat(), ZoneInfo("UTC")) == moment.astimezone(UTC)
+
+
+@given(st.text(max_size=40))
+def test_no_text_makes_a_time_fail(text: str) -> None:
+    moment = times.instant(text, ZoneInfo("Asia/Kolkata"))
+    assert moment is None or moment.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize("number", [1776774443, 1776774443000, 1776774443000000, Decimal("1776774443.0")])
+def test_an_epoch_is_told_by_its_size(number: Decimal) -> None:
+    assert times.epoch(number) == datetime(2026, 4, 21, 12, 27, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("number", [-1, 10**17, Decimal("1e30")])
+def test_an_epoch_out_of_range_is_none(number: Decimal) -> None:
+    assert times.epoch(number) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [
+        ("12.50", "12.50"),
+        (Decimal("12.5"), "12.5"),
+        ("0.08000000", "0.08000000"),
+        (0, "0"),
+        ("0", "0"),
+        (" 7 ", "7"),
+        ("1e2", "1E+2"),
+        ("+3", "3"),
+        (".5", "0.5"),
+        ("12345678901234.123456789", "12345678901234.123456789"),
+    ],
+)
+def test_money_is_exact(value: Any, amount: str) -> None:
+    found, flags = read(fields.money, value)
+    assert (str(found), flags) == (amount, [])
+
+
+@pytest.mark.parametrize("value", ["12,50", "₹12", "1,000.00", "12.50 USD", "NaN", "Infinity", "1e400", "0x10", "१२"])
+def test_money_that_is_no_plain_number_is_null_and_said(value: str) -> None:
+    assert read(fields.money, value) == (None, ["cost_unreadable"])
+
+
+def test_a_duration_is_never_negative() -> None:
+    assert read(fields.seconds, "-0.5") == (None, ["duration_negative"])
+    assert read(fields.seconds, "0") == (Decimal(0), [])
+    assert read(fields.seconds, Decimal("30.5")) == (Decimal("30.5"), [])
+    assert read(fields.seconds, 10**40) == (None, ["number_unreadable"])
+
+
+@pytest.mark.parametrize(
+    "make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number, fields.json]
+)
+@pytest.mark.parametrize("empty", [None, "", "  \n", [], {}])
+def test_what_is_empty_is_null_and_no_note(make: Callable[[str], Field], empty: Any) -> None:
+    assert read(make, empty) == (None, [])
+
+
+@pytest.mark.parametrize("make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number])
+@pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
+def test_a_type_that_no_column_expects_is_null_kept_and_said(make: Callable[[str], Field], value: Any) -> None:
+    reading = Reading(source(providers()["ringg"]), {"x": value})
+    assert make("x").read(reading) is None
+    assert reading.flags == ["type_unexpected"]
+    assert reading.keep == ["x"]
+    assert reading.drift == [Drift("x", "type", fields.json_type(value))]
+
+
+def test_json_is_an_object_or_a_list_as_it_is() -> None:
+    assert read(fields.json, {"a": [1]}) == ({"a": [1]}, [])
+    assert read(fields.json, [0]) == ([0], [])
+    assert read(fields.json, "text") == (None, ["type_unexpected"])
+
+
+def test_a_text_is_exact() -> None:
+    assert read(fields.text, "  two  spaces \n") == ("  two  spaces \n", [])
+    assert read(fields.text, 7)[0] == "7"
+    assert read(fields.text, Decimal("7.5"))[0] == "7.5"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        (7, "7"),
+        (Decimal(1), "1"),
+        ("007", "007"),
+        ("A-1 ", "A-1 "),
+        ("550E8400-E29B-41D4-A716-446655440000", "550e8400-e29b-41d4-a716-446655440000"),
+        ("{550E8400-E29B-41D4-A716-446655440000}", "{550E8400-E29B-41D4-A716-446655440000}"),
+        ("x" * 512, "x" * 512),
+        (10**25, "1" + "0" * 25),
+    ],
+)
+def test_an_id_is_text_as_sent(sent: Any, kept: str) -> None:
+    assert read(fields.identity, sent)[0] == kept
+
+
+@pytest.mark.parametrize("sent", [None, "", "  ", True, [], ["a"], {"a": 1}, "x" * 513, "é" * 257, "a\ufffd"])
+def test_what_is_no_usable_id_is_none(sent: Any) -> None:
+    assert read(fields.identity, sent)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "region", "number", "flags"),
+    [
+        ("+91 98765-43210", None, "+919876543210", []),
+        ("+919876543210", None, "+919876543210", []),
+        ("tel:+919876543210", None, "+919876543210", []),
+        ("+1 (415) 555-0100", None, "+14155550100", []),
+        ("(+91) 98765 43210", None, "+919876543210", []),
+        (919876543210, None, "919876543210", ["number_without_country"]),
+        ("098765 43210", None, "098765 43210", ["number_without_country"]),
+        ("098765 43210", "IN", "+919876543210", []),
+        ("0151 12345678", "DE", "+4915112345678", []),
+        ("anonymous", "IN", "anonymous", []),
+        ("sip:desk@example.com", None, "sip:desk@example.com", []),
+        ("<string>", None, "<string>", []),
+        ("+1", None, "+1", ["number_unreadable"]),
+        ("+999999999999999999999", None, "+999999999999999999999", ["number_unreadable"]),
+        ("9" * 300, None, None, ["number_unreadable"]),
+    ],
+)
+def test_a_number_is_e164_where_it_is_one(sent: Any, region: str | None, number: str | None, flags: list[str]) -> None:
+    assert read(fields.phone_number, sent, region=region) == (number, flags)
+
+
+@given(st.text(max_size=30), st.sampled_from([None, "IN", "US"]))
+def test_no_text_makes_a_number_fail_and_e164_stays(text: str, region: str | None) -> None:
+    found = phone(text, region).number
+    assert phone(found, region).number == found
+
+
+@pytest.mark.parametrize("word", ["no_answer", "No Answer", "NO-ANSWER", "noanswer", " no  answer "])
+def test_spelling_makes_no_difference_to_a_word(word: str) -> None:
+    assert OUTCOMES[fold(word)] == "no_answer"
+
+
+def test_an_unknown_word_is_unknown_kept_and_said_cut() -> None:
+    reading = Reading(source(providers()["ringg"]), {"x": "sideways" * 20})
+    assert fields.one_of("x", DIRECTIONS).read(reading) == "unknown"
+    assert reading.keep == ["x"]
+    assert reading.drift == [Drift("x", "unknown_word", ("sideways" * 20)[:80])]
+    assert read(lambda path: fields.one_of(path, DIRECTIONS), None) == ("unknown", [])

@@ -1,0 +1,45 @@
+"""Intervals of source time: merged they hold the same instants, and what they lack is the rest."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from etl.intervals import gaps, lacking, merged
+from etl.stream import Window
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def window(first: int, length: int) -> Window:
+    return Window(START + timedelta(hours=first), START + timedelta(hours=first + length))
+
+
+windows = st.lists(st.builds(window, st.integers(0, 40), st.integers(0, 12)), max_size=8)
+
+
+def hours(held: list[Window] | tuple[Window, ...]) -> set[int]:
+    return {hour for hour in range(60) if any(w.start <= START + timedelta(hours=hour) < w.end for w in held)}
+
+
+@given(windows)
+def test_merged_intervals_hold_the_same_instants_and_do_not_touch(held: list[Window]) -> None:
+    found = merged(held)
+    assert hours(found) == hours(held)
+    assert all(older.end < newer.start for older, newer in pairwise(found))
+
+
+@given(windows, st.integers(0, 40), st.integers(0, 20))
+def test_what_is_lacking_is_what_is_wanted_and_not_held(held: list[Window], first: int, length: int) -> None:
+    wanted = window(first, length)
+    found = lacking(wanted, held)
+    assert hours(found) == hours([wanted]) - hours(held)
+    assert all(found)
+
+
+@given(windows)
+def test_gaps_lie_between_the_intervals(held: list[Window]) -> None:
+    whole = hours(held)
+    between = set(range(min(whole), max(whole) + 1)) - whole if whole else set()
+    assert hours(gaps(held)) == between

@@ -1,0 +1,358 @@
+"""The warehouse comes into being once, whole, explained, and readable by those who may."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy.exc import ProgrammingError
+
+from etl import database, embedded, tables
+from etl.database import DatabaseProblem
+from etl.embedded import Server
+from tests.commands import etl, started
+
+PG15 = Path("/usr/lib/postgresql/15/bin")
+
+# The public face, as it is promised: names and columns, in their order.
+BI = {
+    "calls": "call_key source provider provider_call_id direction outcome provider_status is_final agent_id agent_name"
+    " campaign_name from_number to_number customer_number agent_number customer_name customer_email created_at"
+    " started_at answered_at ended_at updated_at duration_seconds talk_seconds duration_basis cost cost_unit"
+    " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
+    " has_transcript quality_flags first_seen_at changed_at settled_at missing_since",
+    "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
+    "call_costs": "call_key source component amount unit",
+    "call_changes": "call_key changed_at field old_value new_value",
+    "daily_call_metrics": "day source agent_id agent_name direction cost_unit calls answered minutes cost",
+    "agents": "source agent_id agent_name calls first_call_at last_call_at",
+    "campaigns": "source campaign_name calls first_call_at last_call_at",
+    "freshness": "source provider newest_call_at last_success_at held_from completeness unsettled quarantined",
+}
+SILENT = text("""
+    SELECT n.nspname || coalesce('.' || c.relname || coalesce('.' || a.attname, ''), '') AS name
+      FROM pg_namespace n
+      LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE n.nspname IN ('raw', 'warehouse', 'ops', 'bi')
+       AND (obj_description(n.oid, 'pg_namespace') IS NULL
+            OR c.oid IS NOT NULL AND obj_description(c.oid, 'pg_class') IS NULL
+            OR a.attnum IS NOT NULL AND col_description(c.oid, a.attnum) IS NULL)
+""")
+
+
+@pytest.fixture
+def empty(server: Server) -> Iterator[str]:
+    """The URL of a database with nothing in it."""
+    with new_database(server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: Server) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex}"
+    embedded.ensure_database(server, name)
+    yield f"{server.url(name)}?sslmode=disable"
+    embedded.drop_database(server, name)
+
+
+@pytest.fixture(scope="module")
+def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A cluster in which nobody has migrated yet: PostgreSQL 15, the oldest that will do, where there is one."""
+    home = tmp_path_factory.mktemp("fifteen")
+    with pytest.MonkeyPatch.context() as patch:
+        if PG15.exists():
+            patch.setenv("PGBINDIR", str(PG15))
+        yield embedded.start(home, {"fsync": "off"})
+        embedded.stop(home)
+
+
+def query(url: str, statement: str, **values: Any) -> list[Any]:
+    made = database.engine(url)
+    try:
+        with made.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []
+    finally:
+        made.dispose()
+
+
+def migrated(url: str, **options: bool) -> tuple[str | None, str]:
+    made = database.engine(url)
+    try:
+        return database.migrate(made, **options)
+    finally:
+        made.dispose()
+
+
+def at_once(folder: Path, *urls: str) -> list[str]:
+    """What as many processes said that migrated at the same moment."""
+    processes = [started("migrate", cwd=folder, given={"DATABASE_URL": url}) for url in urls]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(urls), said
+    return [out for out, _ in said]
+
+
+def test_three_processes_at_once_all_end_well(empty: str, tmp_path: Path) -> None:
+    said = at_once(tmp_path, empty, empty, empty)
+    assert sorted(re.sub(r".*: (migrated|is of).*\n", r"\1", line) for line in said) == ["is of", "is of", "migrated"]
+
+
+@pytest.mark.parametrize("statements", [1, 3, 10, 60, 150, 250])
+def test_cut_off_anywhere_it_leaves_nothing_behind(empty: str, statements: int) -> None:
+    made, left = database.engine(empty), [statements]
+
+    class CutError(Exception):
+        pass
+
+    @event.listens_for(made, "after_cursor_execute")
+    def cut(*_: object) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise CutError
+
+    with pytest.raises(CutError):
+        database.migrate(made)
+    made.dispose()
+    assert query(empty, "SELECT nspname FROM pg_namespace WHERE nspname IN ('raw', 'warehouse', 'ops', 'bi')") == []
+    assert migrated(empty) == (None, database.head_revision())
+    assert migrated(empty) == (database.head_revision(), database.head_revision())
+
+
+def test_the_tables_are_those_of_the_program(db: Engine) -> None:
+    def ours(name: str | None, kind: str, _: object) -> bool:
+        return kind != "schema" or name in tables.SCHEMAS
+
+    options = {"include_schemas": True, "include_name": ours, "version_table_schema": "ops", "compare_type": True}
+    with db.connect() as connection:
+        context = MigrationContext.configure(connection, opts={**options, "compare_server_default": True})
+        assert compare_metadata(context, tables.metadata) == []
+
+
+def test_every_schema_table_view_and_column_says_what_it_is(db: Engine) -> None:
+    with db.connect() as connection:
+        assert connection.scalars(SILENT).all() == []
+
+
+def test_the_public_views_are_those_that_are_promised(db: Engine) -> None:
+    with db.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT table_name AS view, string_agg(column_name, ' ' ORDER BY ordinal_position) AS columns"
+                " FROM information_schema.columns WHERE table_schema = 'bi' GROUP BY 1"
+            )
+        )
+        assert {row.view: row.columns for row in rows} == BI
+        kinds = connection.scalars(
+            text("SELECT DISTINCT relkind FROM pg_class WHERE relnamespace = 'bi'::regnamespace")
+        )
+        assert set(kinds) == {"v"}
+
+
+def test_the_reader_reads_bi_and_nothing_else(db: Engine) -> None:
+    def may(statement: str) -> bool:
+        try:
+            with db.begin() as connection:
+                connection.execute(text("SET LOCAL ROLE bi_reader"))
+                connection.execute(text(statement))
+        except ProgrammingError as error:
+            if database.sqlstate(error) != "42501":
+                raise
+            return False
+        return True
+
+    assert all(may(f"SELECT * FROM bi.{view}") for view in BI)
+    assert not any(may(f"SELECT * FROM {table.fullname}") for table in tables.metadata.tables.values())
+    assert not may("DELETE FROM bi.call_changes")
+    assert not may("CREATE TABLE bi.mine (x int)")
+    assert not may("SELECT nextval('ops.observations')")
+
+
+def readable(url: str) -> bool:
+    made = database.engine(url)
+    try:
+        with made.begin() as connection:
+            connection.execute(text("SET LOCAL ROLE bi_reader"))
+            return connection.execute(text("SELECT count(*) FROM bi.calls")).one() == (0,)
+    finally:
+        made.dispose()
+
+
+def test_two_databases_of_a_cluster_create_the_reader_once(other_server: Server, tmp_path: Path) -> None:
+    with new_database(other_server) as one, new_database(other_server) as two:
+        assert all("migrated" in said for said in at_once(tmp_path, one, two))
+        assert readable(one)
+        assert readable(two)
+
+
+def test_without_the_right_to_create_roles_it_says_what_to_grant_and_goes_on(
+    other_server: Server, tmp_path: Path
+) -> None:
+    with new_database(other_server) as url:
+        query(url, "DROP ROLE IF EXISTS bi_reader")
+        query(url, "CREATE ROLE plain LOGIN PASSWORD 'plain'")
+        query(url, f'GRANT CREATE ON DATABASE "{make_url(url).database}" TO plain')
+        own = make_url(url).set(username="plain", password="plain").render_as_string(hide_password=False)
+        said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
+        assert said.returncode == 0, said.stderr
+        assert said.stderr.count("\n") == 1
+        assert "CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader;" in said.stderr
+        query(url, "CREATE ROLE bi_reader NOLOGIN")
+        assert etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).stderr == ""
+        assert readable(url)
+        query(url, f'REVOKE CREATE ON DATABASE "{make_url(url).database}" FROM plain')
+        assert etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).returncode == 0
+
+
+def test_without_the_right_to_create_schemas_it_says_what_to_grant(other_server: Server, tmp_path: Path) -> None:
+    with new_database(other_server) as url:
+        query(url, "CREATE ROLE poor LOGIN PASSWORD 'poor'")
+        own = make_url(url).set(username="poor", password="poor").render_as_string(hide_password=False)
+        said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
+        assert said.returncode == 78
+        assert f"let an administrator run: GRANT CREATE ON DATABASE {make_url(url).database} TO poor" in said.stderr
+
+
+def test_another_ones_database_is_refused_unless_it_is_asked_for(empty: str, tmp_path: Path) -> None:
+    query(empty, "CREATE TABLE shop (id int)")
+    said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": empty})
+    assert (said.returncode, "tables of something else (public.shop)" in said.stderr) == (78, True)
+    assert etl("migrate", "--beside-others", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
+    assert query(empty, "SELECT count(*) FROM shop") == [(0,)]
+
+
+def test_a_schema_of_another_ones_is_not_touched(empty: str) -> None:
+    query(empty, "CREATE SCHEMA ops; CREATE TABLE ops.runs (mine text)")
+    with pytest.raises(DatabaseProblem, match="a table of ours is there already"):
+        migrated(empty, beside_others=True)
+    assert query(empty, "SELECT mine FROM ops.runs") == []
+
+
+def test_an_old_server_and_another_encoding_are_refused(
+    server: Server, empty: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = make_url(empty).database
+    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f'DROP DATABASE "{name}"'))
+        connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"))
+    admin.dispose()
+    with pytest.raises(DatabaseProblem, match="encoding is LATIN1: create one with ENCODING 'UTF8'"):
+        migrated(empty)
+    monkeypatch.setattr(database, "OLDEST_SERVER", 99)
+    with pytest.raises(DatabaseProblem, match=r"the server is PostgreSQL [0-9]+: 99 or newer is needed"):
+        migrated(empty)
+
+
+# -- the views' arithmetic
+
+
+def plant(connection: Connection, number: int, **columns: object) -> None:
+    row: dict[str, object] = {
+        "call_key": uuid.UUID(int=number), "source": "one", "provider": "ringg", "provider_call_id": str(number),
+        "direction": "outbound", "outcome": "completed", "is_final": True, "is_answered": True,
+        "answered_by": "human", "ended_by": "agent", "created_at": "2026-05-01T10:00Z", "turn_count": 0,
+        "has_transcript": False, "quality_flags": [], "first_seen_at": "2026-05-01T10:00Z",
+        "changed_at": "2026-05-01T10:00Z", "seen_seq": 1, "record_digest": b"", **columns,
+    }  # fmt: skip
+    connection.execute(
+        text(f"INSERT INTO warehouse.calls ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"), row
+    )
+
+
+@pytest.fixture
+def planted(db: Engine) -> Iterator[Connection]:
+    with db.connect() as connection:
+        for source in ("one", "two"):
+            connection.execute(
+                text(
+                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)"
+                    " VALUES (:source, 'ringg', 'h', now(), 604800, 'every 5m')"
+                ),
+                {"source": source},
+            )
+        yield connection
+
+
+def test_a_day_has_one_row_for_each_agent_direction_and_unit(planted: Connection) -> None:
+    def call(number: int, **columns: object) -> None:
+        same = {"agent_id": "a", "agent_name": "Old", "duration_seconds": 90, "cost": "0.1", "cost_unit": "USD"}
+        plant(planted, number, **{**same, **columns})
+
+    call(1)
+    call(2, agent_name="New", created_at="2026-05-01T23:59:59Z", is_answered=False, cost="0.2")
+    call(3, agent_name=None, duration_seconds=None, cost=None)  # a unit is known before the amount is
+    call(4, direction="inbound")
+    call(5, cost_unit="credits")
+    call(6, created_at="2026-05-02T00:00Z")
+    call(7, source="two")
+    call(8, agent_id=None, agent_name="A")
+    call(9, agent_id=None, agent_name="B")
+    call(10, agent_id=None, agent_name=None)
+    rows = planted.execute(text("SELECT * FROM bi.daily_call_metrics")).all()
+    keys = [(r.day, r.source, r.agent_id or r.agent_name, r.direction, r.cost_unit) for r in rows]
+    assert len(keys) == len(set(keys)) == 8
+    first = next(r for r in rows if r.calls == 3)
+    assert (first.agent_name, first.answered, first.minutes, first.cost) == ("New", 2, Decimal(3), Decimal("0.3"))
+    assert sum(r.calls for r in rows) == 10
+    agents = {(r.source, r.agent_id, r.agent_name): r.calls for r in planted.execute(text("SELECT * FROM bi.agents"))}
+    assert agents == {("one", "a", "Old"): 6, ("two", "a", "Old"): 1, ("one", None, "A"): 1, ("one", None, "B"): 1}
+
+
+def test_a_call_is_settled_once_it_is_final_and_past_the_last_sweep(planted: Connection) -> None:
+    for number, age, is_final in ((1, "6 days", True), (2, "8 days", True), (3, "8 days", False), (4, "8 days", None)):
+        plant(planted, number, is_final=is_final)
+        planted.execute(
+            text("UPDATE warehouse.calls SET created_at = now() - CAST(:age AS interval) WHERE provider_call_id = :id"),
+            {"age": age, "id": str(number)},
+        )
+    rows = planted.execute(
+        text("SELECT provider_call_id, is_final, settled_at = created_at + interval '7 days' AS settled FROM bi.calls")
+    )
+    assert {row.provider_call_id: (row.is_final, row.settled) for row in rows} == {
+        "1": (True, None), "2": (True, True), "3": (False, None), "4": (True, True),
+    }  # fmt: skip
+    freshness = planted.execute(text("SELECT * FROM bi.freshness WHERE source = 'one'")).one()
+    assert (freshness.unsettled, freshness.completeness, freshness.held_from) == (2, "unknown", None)
+
+
+def test_what_is_held_begins_where_the_newest_gapless_stretch_of_every_list_does(planted: Connection) -> None:
+    planted.execute(
+        text(
+            "INSERT INTO ops.lists (source, phone, list_order, completeness)"
+            " VALUES ('one', 'a', 'newest', 'agrees'), ('one', 'b', 'newest', 'gap'), ('two', '', 'newest', 'agrees');"
+            "INSERT INTO ops.coverage (source, phone, starts_at, ends_at)"
+            " VALUES ('one', 'a', '2026-01-01Z', '2026-02-01Z'), ('one', 'a', '2026-03-01Z', '2026-04-01Z'),"
+            "        ('one', 'b', '2026-02-01Z', '2026-04-01Z'), ('two', '', '2015-01-01Z', '2026-04-01Z');"
+        )
+    )
+    rows = {row.source: row for row in planted.execute(text("SELECT * FROM bi.freshness"))}
+    assert {name: (row.completeness, f"{row.held_from:%Y-%m}") for name, row in rows.items()} == {
+        "one": ("gap", "2026-03"), "two": ("agrees", "2015-01"),
+    }  # fmt: skip
+
+
+def test_a_recording_keeps_its_address_and_loses_its_signature(planted: Connection) -> None:
+    links = {
+        "https://s3/x.mp3?X-Amz-Signature=abc&a=1": "https://s3/x.mp3",
+        "https://h/x.mp3?id=7": "https://h/x.mp3?id=7",
+        "https://h/x.mp3?id=7&token=abc": "https://h/x.mp3",
+    }
+    for number, link in enumerate(links):
+        plant(planted, number, recording_url=link)
+    shown = planted.scalars(text("SELECT recording_url FROM bi.calls ORDER BY call_key")).all()
+    assert shown == list(links.values())
+
+
+def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
+    plant(planted, 1, costs='{"llm": {"amount": 0.10, "unit": "USD"}, "seats": {"amount": 3, "unit": "credits"}}')
+    plant(planted, 2)
+    rows = planted.execute(text("SELECT component, amount, unit FROM bi.call_costs ORDER BY 1")).all()
+    assert [tuple(row) for row in rows] == [("llm", Decimal("0.10"), "USD"), ("seats", Decimal(3), "credits")]

@@ -1,0 +1,194 @@
+"""The books between processes: one writer at a time, one budget of requests, and waits that outlive a process."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from etl import pipeline, reader
+from etl.clock import SystemClock
+from etl.fleet import run_all
+from etl.reader import Means, Report, Work
+from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.world import World
+from etl.state import lists
+from etl.state.desk import Desk
+from etl.state.lease import TERM, Lease, LeaseLost
+from etl.state.pace import Pace
+from etl.stream import Window
+from tests.clocks import FakeClock
+from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
+
+EVERYTHING = Window(pipeline.BEGINNING, NOW)
+
+
+@contextmanager
+def process(place: House, clock: FakeClock, name: str = "ringg", rate: int = 60) -> Iterator[tuple[Lease, Pace]]:
+    """The books as a process of its own holds them."""
+    source = replace(place.sources[name], requests_per_minute=rate)
+    with place.db.begin() as connection:
+        lists.register(connection, source, clock.now())
+    with Desk(place.db) as desk:
+        lease = Lease(desk, place.db, name, clock)
+        yield lease, Pace(desk, lease, source, clock)
+
+
+def test_a_sixth_of_a_minutes_requests_at_once_and_the_rest_evenly(db: Engine) -> None:
+    place, clock = house(db), FakeClock(NOW)
+    with process(place, clock, rate=60) as (_, pace):
+        sent = [(pace.wait(), clock.monotonic())[1] for _ in range(30)]
+    assert sent[:10] == [0] * 10
+    assert [round(later - earlier, 3) for earlier, later in pairwise(sent[9:])] == [1.0] * 20
+
+
+def test_two_processes_share_one_budget(db: Engine) -> None:
+    place, clock = house(db), FakeClock(NOW)
+    with ExitStack() as both:
+        paces = [both.enter_context(process(place, clock, rate=60))[1] for _ in range(2)]
+        numbers = [pace.wait() for _ in range(20) for pace in paces]
+    assert round(clock.monotonic(), 3) == 30.0
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_wait_that_a_provider_asked_for_outlives_the_process(db: Engine) -> None:
+    place, clock = house(db), FakeClock(NOW)
+    with process(place, clock) as (_, pace):
+        pace.hold(NOW + timedelta(seconds=300))
+        pace.hold(NOW + timedelta(seconds=20))  # a shorter one does not end it
+    with process(place, clock) as (_, pace):
+        pace.wait()
+    assert clock.now() >= NOW + timedelta(seconds=300)
+
+
+def test_a_holder_that_slept_through_its_end_writes_nothing(db: Engine) -> None:
+    place, clock = house(db), FakeClock(NOW)
+    with process(place, clock) as (slow, _), process(place, clock) as (quick, _):
+        slow.take(lambda: None)
+        clock.sleep(TERM.total_seconds() + 1)
+        quick.take(lambda: None)
+        with pytest.raises(LeaseLost, match="took the source over"), slow.transaction():
+            pytest.fail("it writes although it lost the source")
+        with quick.transaction():
+            pass
+
+
+def test_a_run_whose_source_was_taken_over_leaves_its_batch_to_the_other(db: Engine) -> None:
+    place = house(db)
+    with process(place, place.clock) as (other, _):
+
+        def sleep_too_long(count: int, request: httpx.Request) -> None:
+            place.clock.sleep(TERM.total_seconds() + 1)
+            other.take(lambda: None)
+
+        place.transport = Through(place.transport, sleep_too_long)
+        report = place.run("ringg")
+        assert (report.status, report.counts.received) == ("failed", 0)
+        assert "took the source over" in str(report.error)
+        assert place.one("SELECT count(*) FROM warehouse.calls") == 0
+        assert place.one("SELECT count(*) FROM ops.coverage") == 0
+
+
+def at_once(place: House, name: str, *several: tuple[str, Work]) -> list[Report]:
+    """Several runs of one source, each as a process of its own would do it."""
+    reports: list[Report] = []
+    start = threading.Barrier(len(several))
+
+    def work(kind: str, what: Work) -> None:
+        means = Means(place.db, SystemClock(), lambda: 0.5, lambda source: SandboxTransport(place.world))
+        start.wait()
+        reports.append(reader.run(means, place.sources[name], kind, what, lambda progress: None, by_hand=True))
+
+    threads = [threading.Thread(target=work, args=one) for one in several]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return reports
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_two_syncs_at_once_are_one(db: Engine, name: str) -> None:
+    place = house(db, World(3, calls=230, now=NOW))
+    reports = at_once(place, name, ("sync", pipeline.sync), ("sync", pipeline.sync))
+    assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * 2
+    assert sum(report.counts.inserted for report in reports) == 230
+    assert differences(place, name) == []
+    assert adds_up(place)
+
+
+@pytest.mark.parametrize("name", ["ravan", "vaani"])
+def test_a_backfill_beside_a_sync_is_no_trouble(db: Engine, name: str) -> None:
+    place = house(db, World(3, calls=230, now=NOW))
+    backfill = partial(pipeline.backfill, window=EVERYTHING, again=True)
+    reports = at_once(place, name, ("sync", pipeline.sync), ("backfill", backfill))
+    assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * 2
+    assert differences(place, name) == []
+    assert adds_up(place)
+
+
+def test_a_source_that_is_set_aside_is_left_alone_until_somebody_probes_it(db: Engine) -> None:
+    place = house(db, None, "H09:first=1")
+    assert "refuses the key" in str(place.run("ringg").error)
+    by_schedule = place.run("ringg", by_hand=False)
+    assert by_schedule.status == "failed"
+    assert "set aside until" in str(by_schedule.error)
+    assert len(asked(place)) == 1
+    place.sync("ringg")
+    assert place.run("ringg", by_hand=False).status == "succeeded"
+    assert place.one("SELECT paused_until FROM ops.sources") is None
+
+
+def test_a_source_that_was_set_aside_is_read_again_after_a_quarter_of_an_hour(db: Engine) -> None:
+    place = house(db, None, "H10:first=1")
+    place.run("vaani", by_hand=False)
+    place.clock.sleep(15 * 60 + 1)
+    assert place.run("vaani", by_hand=False).status == "succeeded"
+    assert differences(place, "vaani") == []
+
+
+def test_a_key_that_is_refused_concerns_no_other_source(db: Engine) -> None:
+    place = house(db, None, "H09:provider=autocalls,first=1")
+    sources = [place.sources[name] for name in PROVIDERS]
+    reports = run_all(place.means(), sources, "sync", pipeline.sync, lambda progress: None)
+    assert {report.source: report.status for report in reports if report.error} == {"autocalls": "failed"}
+    assert all(differences(place, name) == [] for name in PROVIDERS if name != "autocalls")
+
+
+def test_a_source_under_another_host_is_refused(db: Engine) -> None:
+    place = house(db)
+    place.sync("ringg")
+    elsewhere = replace(place.sources["ringg"], base_url="https://calls.example/ringg")
+    with pytest.raises(lists.ForeignSource, match=r"calls\.example.*127\.0\.0\.1"):
+        reader.run(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
+
+
+def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:
+    place = house(db)
+    sandbox, place.transport = place.transport, Through(place.transport, lambda count, request: kill(place))
+    assert run_until_killed(place, "ringg")
+    assert place.rows("SELECT status FROM ops.runs") == [{"status": "running"}]
+    place.transport = sandbox
+    place.sync("ringg")
+    runs = place.rows("SELECT status, finished_at IS NOT NULL AS ended FROM ops.runs ORDER BY run_id")
+    assert runs == [{"status": "interrupted", "ended": True}, {"status": "succeeded", "ended": True}]
+
+
+def test_a_backfill_asks_only_for_what_is_not_held_and_fills_no_gap_by_a_claim(db: Engine) -> None:
+    place = house(db, World(3, calls=60, days=20, now=NOW))
+    week = Window(NOW - timedelta(days=14), NOW - timedelta(days=7))
+    assert place.run("ringg", partial(pipeline.backfill, window=week), "backfill").status == "succeeded"
+    inside = {call.call_id for call in place.world.calls("ringg") if week.start <= call.created_at < week.end}
+    assert inside <= place.holds("ringg")
+    requests = len(asked(place))
+    place.run("ringg", partial(pipeline.backfill, window=week), "backfill")
+    assert len(asked(place)) == requests
+    place.sync("ringg")
+    assert differences(place, "ringg") == []
+    assert place.one("SELECT count(*) FROM ops.coverage") == 1

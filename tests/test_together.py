@@ -1,0 +1,204 @@
+"""Several processes at one database: they take turns at a source, lose nothing and keep out of each other's way."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import Engine, text
+
+from etl import fleet, pipeline, reader, retry
+from etl.reader import Means, Report, Work
+from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.world import World
+from etl.state import lists
+from etl.state.desk import Desk
+from etl.state.lease import TERM, Lease, LeaseLost
+from etl.stream import Window
+from tests.clocks import FakeClock
+from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house
+
+
+class Slow:
+    """A clock that really waits, under which every page takes so long that it is written at once."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._looks = 0.0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=time.monotonic() - self._began)
+
+    def monotonic(self) -> float:
+        self._looks += pipeline.BATCH_SECONDS
+        return self._looks
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def paged(db: Engine, calls: int = 60, order: str = "newest") -> House:
+    return house(db, World(6, calls=calls, order=order, now=NOW), "G12:size=10")
+
+
+def at_once(place: House, name: str, *works: tuple[str, Work], clock: Callable[[], Slow] = Slow) -> list[Report]:
+    """Each work as a process of its own, begun in the same moment."""
+    together = threading.Barrier(len(works))
+
+    def process(kind: str, work: Work) -> Report:
+        means = Means(place.db, clock(), lambda: 0.5, lambda source: place.transport)
+        together.wait(10)
+        return reader.run(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(process, *zip(*works, strict=True)))
+
+
+def everything_is_there_once(place: House, name: str, reports: list[Report]) -> None:
+    assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * len(reports)
+    assert differences(place, name) == []
+    assert adds_up(place)
+    inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
+    assert inserted == len(place.world.calls(name))
+    assert place.one("SELECT count(*) FROM ops.walks") == 0
+    assert place.one("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL") == 0
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_two_syncs_at_once(db: Engine, name: str, order: str) -> None:
+    place = paged(db, order=order)
+    reports = at_once(place, name, ("sync", pipeline.sync), ("sync", pipeline.sync))
+    everything_is_there_once(place, name, reports)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_backfill_beside_a_sync(db: Engine, name: str) -> None:
+    place = paged(db)
+    window = Window(NOW - timedelta(days=20), NOW - timedelta(days=5))
+
+    def backfill(reader: reader.Reader) -> None:
+        pipeline.backfill(reader, window, again=True)
+
+    everything_is_there_once(place, name, at_once(place, name, ("sync", pipeline.sync), ("backfill", backfill)))
+
+
+@pytest.mark.parametrize("name", ["ringg", "vaani"])
+def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
+    place = house(db, World(6, calls=60, now=NOW), "G12:size=10", "V01:every=1,in=7")
+    place.sync(name)
+    waiting = place.one("SELECT count(*) FROM ops.quarantine")
+    assert waiting > 0
+    place.transport = SandboxTransport(place.world)
+    place.clock.sleep(3600)
+    reports = at_once(place, name, ("retry", retry.retry), ("sync", pipeline.sync), clock=Slow)
+    assert [report.status for report in reports] == ["succeeded"] * 2
+    assert adds_up(place)
+    inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
+    assert inserted == len(place.holds(name)) == place.one("SELECT count(*) FROM warehouse.calls")
+
+
+@contextmanager
+def process(db: Engine, clock: FakeClock | Slow) -> Iterator[Lease]:
+    """One process at the lease of a source."""
+    with db.begin() as connection:
+        lists.register(connection, house(db).sources["ringg"], NOW)
+    with Desk(db) as desk:
+        yield Lease(desk, db, "ringg", clock)
+
+
+def never() -> None:
+    raise AssertionError("nobody has to wait here")
+
+
+def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
+    clock, waits, turns = Slow(), threading.Event(), []
+    with process(db, clock) as first, process(db, clock) as second, ThreadPoolExecutor(1) as threads:
+        first.take(never)
+
+        def wait_and_hold() -> None:
+            second.take(waits.set)
+            turns.append("second")
+            second.give_up()
+
+        waiting = threads.submit(wait_and_hold)
+        assert waits.wait(10)
+        first.give_up()
+        first.take(lambda: None)
+        turns.append("first")
+        first.give_up()
+        waiting.result(10)
+    assert turns == ["second", "first"]
+
+
+def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as first, process(db, clock) as second:
+        first.take(never)
+        clock.sleep(TERM.total_seconds() + 1)
+        second.take(never)
+        with pytest.raises(LeaseLost, match="took the source over"), first.transaction() as connection:
+            connection.execute(text("UPDATE ops.pace SET next_at = NULL"))
+        with second.transaction():
+            pass
+
+
+def test_a_holder_who_renews_is_not_replaced(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as first, process(db, clock) as second:
+        first.take(never)
+        for _ in range(4):
+            clock.sleep(TERM.total_seconds() * 0.9)
+            first.renew()
+        second.take(lambda: None)
+        waited = clock.now() - NOW - 4 * 0.9 * TERM
+        assert waited >= TERM
+
+
+def test_a_holder_whose_session_is_gone_is_replaced_at_once(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as second:
+        with process(db, clock) as first:
+            first.take(never)
+        second.take(never)
+    assert clock.slept == []
+
+
+def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engine) -> None:
+    place = paged(db)
+    sandbox = place.transport
+    done: list[Report] = []
+
+    def sleep_on_the_third(count: int, request: httpx.Request) -> None:
+        if count == 3:
+            through, place.transport = place.transport, sandbox
+            place.clock.sleep(TERM.total_seconds() + 1)
+            done.append(place.sync("ringg"))
+            place.transport = through
+
+    place.transport = Through(sandbox, sleep_on_the_third)
+    overtaken = place.run("ringg")
+    assert (overtaken.status, overtaken.counts.received) == ("failed", 0)
+    assert "another process took the source over" in (overtaken.error or "")
+    assert differences(place, "ringg") == []
+    assert adds_up(place)
+
+
+def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
+    place = house(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
+    names = ("vaani", "autocalls", "ringg")
+    reports = fleet.run_all(
+        place.means(), [place.sources[name] for name in names], "sync", pipeline.sync, lambda p: None
+    )
+    assert [report.source for report in reports] == list(names)
+    assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
+    assert "refuses the key" in (reports[1].error or "")
+    assert differences(place, "vaani") == differences(place, "ringg") == []
+    assert place.holds("autocalls") == set()
+    assert len(asked(place, "autocalls")) == 1
+    paused = place.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
+    assert paused == [{"source": "autocalls"}]

@@ -1,0 +1,298 @@
+"""Moving lists, walked without losing a record: whatever their order, however they move, whatever their totals say."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from etl.stream import DateFilter, Paging, Window
+from etl.walk import EndlessList, Goal, Order, Outcome, Place, Seen, Sighting, order_of, walk
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = START + timedelta(days=30)
+
+
+@dataclass
+class MovingList:
+    """A list of (id, creation time) as a provider shows it, and what happens to it between two requests."""
+
+    order: str = "newest"
+    paging: Paging = Paging.PAGES
+    date_filter: DateFilter = DateFilter.NONE
+    size: int = 5
+    rows: dict[str, datetime] = field(default_factory=dict)
+    total: Callable[[int], int | None] = lambda count: count
+    says_last: bool = False
+    motion: Callable[["MovingList", int], None] = lambda moving, request: None
+    requests: int = 0
+    seed: int = 1
+
+    def fill(self, count: int, gap: timedelta = timedelta(minutes=30)) -> "MovingList":
+        for number in range(count):
+            self.rows[f"call-{number}"] = START + number * gap
+        return self
+
+    def arrive(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.rows[f"new-{len(self.rows)}-{self.requests}-{Random(len(self.rows)).random()}"] = max(
+                self.rows.values(), default=START
+            ) + timedelta(seconds=30)
+
+    def vanish(self, random: Random) -> None:
+        if self.rows:
+            del self.rows[random.choice(sorted(self.rows))]
+
+    def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        self.requests += 1
+        self.motion(self, self.requests)
+        rows = sorted(self.rows.items(), key=lambda row: (row[1], row[0]), reverse=self.order == "newest")
+        if self.order == "unsorted":
+            Random(self.seed).shuffle(rows)
+        if self.date_filter is DateFilter.INSTANTS:
+            rows = [row for row in rows if window.start <= row[1] <= window.end + timedelta(seconds=1)]
+        skip = position if self.paging is Paging.ROWS else (position - 1) * self.size
+        page = rows[skip : skip + self.size]
+        return Seen(
+            [Sighting(name, at, name in held) for name, at in page],
+            self.total(len(rows)),
+            self.size,
+            skip + self.size >= len(rows) if self.says_last else None,
+        )
+
+
+def read(
+    moving: MovingList, goal: Goal | None = None, held: set[str] | None = None, stop_after: int | None = None
+) -> tuple[set[str], Outcome | Place]:
+    """Everything that a walk reads, and how it ended; cut off after some requests, the place to go on from."""
+    held = held or set()
+    goal = goal or Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True)
+    steps, got = walk(goal), set[str]()
+    step = next(steps)
+    while True:
+        if stop_after is not None and moving.requests >= stop_after:
+            return got, step.place
+        assert moving.requests < 500, "the walk does not end"
+        seen = moving.answer(step.window, step.position, held)
+        got |= {row.call_id for row in seen.rows}
+        try:
+            step = steps.send(seen)
+        except StopIteration as end:
+            return got, end.value
+
+
+KINDS = [
+    (Paging.PAGES, DateFilter.NONE),
+    (Paging.ROWS, DateFilter.INSTANTS),
+    (Paging.PAGES, DateFilter.DAYS),
+]
+
+
+@pytest.mark.parametrize(("paging", "date_filter"), KINDS)
+@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 10, 23, 50])
+@pytest.mark.parametrize("says_last", [True, False])
+def test_a_list_that_stands_still_is_read_whole(
+    paging: Paging, date_filter: DateFilter, order: str, count: int, says_last: bool
+) -> None:
+    moving = MovingList(order, paging, date_filter, says_last=says_last).fill(count)
+    got, outcome = read(moving)
+    assert got == set(moving.rows)
+    assert isinstance(outcome, Outcome)
+    assert outcome.ended
+    assert outcome.total == count
+    assert moving.requests <= -(-count // 5) + 2
+
+
+@pytest.mark.parametrize(
+    "total", [lambda n: None, lambda n: n // 3, lambda n: n + 7, lambda n: 0], ids=["none", "low", "high", "zero"]
+)
+@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize(("paging", "date_filter"), KINDS)
+def test_a_total_that_is_wrong_or_missing_costs_no_record(
+    total: Callable[[int], int | None], order: str, paging: Paging, date_filter: DateFilter
+) -> None:
+    moving = MovingList(order, paging, date_filter, total=total).fill(23)
+    got, outcome = read(moving)
+    assert got == set(moving.rows)
+    assert isinstance(outcome, Outcome)
+
+
+def test_an_end_that_comes_too_early_is_not_believed_where_the_total_says_more() -> None:
+    moving = MovingList().fill(23)
+
+    class Early(MovingList):
+        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+            return replace(super().answer(window, position, held), is_last=True)
+
+    early = Early(rows=moving.rows)
+    got, _ = read(early)
+    assert got == set(moving.rows)
+
+
+@pytest.mark.parametrize("clamp", [1, 2, 3])
+@pytest.mark.parametrize(("paging", "date_filter"), KINDS)
+def test_a_smaller_page_than_asked_for_skips_nothing(clamp: int, paging: Paging, date_filter: DateFilter) -> None:
+    moving = MovingList("newest", paging, date_filter, size=clamp).fill(11)
+    goal = Goal(Window(START, NOW), paging, date_filter, size=100, whole=True)
+    got, _ = read(moving, goal)
+    assert got == set(moving.rows)
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_clamp_that_is_not_admitted_skips_nothing(order: str) -> None:
+    class Silent(MovingList):
+        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+            return replace(super().answer(window, position, held), size=None)
+
+    moving = Silent(order, size=4).fill(23)
+    got, _ = read(moving, Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, size=100, whole=True))
+    assert got == set(moving.rows)
+
+
+def test_a_page_that_repeats_for_ever_is_an_error_that_names_it() -> None:
+    class Stuck(MovingList):
+        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+            return replace(super().answer(window, 1, held), is_last=False)
+
+    with pytest.raises(EndlessList, match="position 2"):
+        read(Stuck().fill(23))
+
+
+def test_two_pages_in_turn_for_ever_are_an_error() -> None:
+    class Turning(MovingList):
+        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+            return replace(super().answer(window, 1 + position % 2, held), is_last=False)
+
+    with pytest.raises(EndlessList, match="no new call"):
+        read(Turning(order="unsorted").fill(23))
+
+
+@settings(max_examples=300, deadline=None)
+@example(4, KINDS[0], 1, 0.4375, 4)  # falls twice in a row
+@example(5, KINDS[0], 3, 0.25, 5)  # the last row vanishes while others arrive
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(0, 3), st.floats(0, 0.5), st.integers(4, 8))
+def test_newest_first_no_row_is_lost_while_calls_arrive_and_vanish(
+    seed: int, kind: tuple[Paging, DateFilter], arrivals: int, vanishing: float, size: int
+) -> None:
+    random = Random(seed)
+
+    def motion(moving: MovingList, request: int) -> None:
+        moving.arrive(random.randint(0, arrivals))
+        if random.random() < vanishing:
+            moving.vanish(random)
+
+    moving = MovingList("newest", *kind, size=size, motion=motion).fill(40)
+    before = set(moving.rows)
+    got, _ = read(moving)
+    assert (before & set(moving.rows)) <= got
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 3), st.floats(0, 0.5), st.integers(4, 8))
+def test_oldest_first_no_row_is_lost_while_calls_arrive_and_vanish(
+    seed: int, arrivals: int, vanishing: float, size: int
+) -> None:
+    random = Random(seed)
+
+    def motion(moving: MovingList, request: int) -> None:
+        moving.arrive(random.randint(0, arrivals))
+        if random.random() < vanishing:
+            moving.vanish(random)
+
+    moving = MovingList("oldest", size=size, motion=motion).fill(40)
+    before = set(moving.rows)
+    got, _ = read(moving)
+    assert (before & set(moving.rows)) <= got
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 12), st.integers(0, 6))
+def test_a_walk_that_was_cut_off_goes_on_where_it_was(
+    seed: int, kind: tuple[Paging, DateFilter], cut: int, arrived: int, vanished: int
+) -> None:
+    random = Random(seed)
+    moving = MovingList("newest", *kind).fill(45)
+    first, place = read(moving, stop_after=cut)
+    if isinstance(place, Outcome):
+        assert first == set(moving.rows)
+        return
+    before, so_far = set(moving.rows), moving.requests
+    moving.arrive(arrived)
+    for _ in range(vanished):
+        moving.vanish(random)
+    goal = Goal(Window(START, NOW), *kind, moving.size, whole=True, place=place)
+    rest, _ = read(moving, goal, held=first)
+    assert (before & set(moving.rows)) <= first | rest
+    if not vanished:
+        assert so_far + moving.requests - so_far <= 9 + cut + 2 + -(-arrived // 5)
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_catching_up_with_nothing_new_is_one_request(order: str) -> None:
+    moving = MovingList(order).fill(50)
+    held = set(moving.rows)
+    window = Window(max(moving.rows.values()) - timedelta(minutes=15), NOW)
+    goal = Goal(window, Paging.PAGES, DateFilter.NONE, 5, order=Order(order), joins=True, held=50)
+    _, outcome = read(moving, goal, held)
+    assert moving.requests == (1 if order == "newest" else 2)  # a full last page may have another behind it
+    assert isinstance(outcome, Outcome)
+    assert not outcome.ended
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("arrived", [1, 4, 5, 12])
+def test_catching_up_reads_what_is_new_down_to_what_is_held(order: str, arrived: int) -> None:
+    moving = MovingList(order).fill(50)
+    held, top = set(moving.rows), max(moving.rows.values())
+    moving.arrive(arrived)
+    goal = Goal(
+        Window(top - timedelta(minutes=15), NOW), Paging.PAGES, DateFilter.NONE, 5, Order(order), joins=True, held=50
+    )
+    got, _ = read(moving, goal, held)
+    assert set(moving.rows) <= got | held
+    assert moving.requests <= -(-arrived // 5) + 2
+
+
+def test_an_order_that_changed_is_noticed_and_survived() -> None:
+    moving = MovingList("oldest").fill(30)
+    goal = Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, 5, order=Order.NEWEST, whole=True)
+    got, outcome = read(moving, goal)
+    assert got == set(moving.rows)
+    assert isinstance(outcome, Outcome)
+    assert outcome.order is Order.OLDEST
+
+
+def test_an_unsorted_list_that_is_as_long_as_it_was_can_be_left_alone() -> None:
+    moving = MovingList("unsorted").fill(30)
+    goal = Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, 5, Order.UNSORTED, joins=True, listed=30, peek=True)
+    _, outcome = read(moving, goal, set(moving.rows))
+    assert moving.requests == 1
+    assert isinstance(outcome, Outcome)
+    assert outcome.kept_still
+
+
+def test_an_unsorted_list_that_moved_is_read_once_more_and_says_so() -> None:
+    moving = MovingList("unsorted", motion=lambda moving, request: moving.arrive(request == 3)).fill(30)
+    got, outcome = read(moving)
+    assert got == set(moving.rows)
+    assert isinstance(outcome, Outcome)
+    assert outcome.doubts == ()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "order"),
+    [
+        ([], Order.UNKNOWN),
+        ([3], Order.UNKNOWN),
+        ([3, 3, 3], Order.UNKNOWN),
+        ([3, 3, 2], Order.NEWEST),
+        ([1, 2, 2], Order.OLDEST),
+        ([1, 3, 2], Order.UNSORTED),
+    ],
+)
+def test_a_page_shows_its_order(minutes: list[int], order: Order) -> None:
+    assert order_of([START + timedelta(minutes=each) for each in minutes]) is order

@@ -1,0 +1,200 @@
+"""A sandbox world, a database and a clock in hand → runs through the public door, and what the warehouse then holds."""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl import pipeline, reader, settings
+from etl.reader import Means, Report, Work
+from etl.sandbox.faults import parse_fault
+from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.truth import truth
+from etl.sandbox.world import World
+from etl.stream import Source
+from tests.clocks import FakeClock
+
+PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
+NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
+KEYS = [f"sandbox-{provider}-key" for provider in PROVIDERS]
+FAST = 60_000  # requests a minute: no test waits for its turn, nor does its world move on meanwhile
+
+logging.getLogger("etl").setLevel(logging.DEBUG)
+
+
+@dataclass
+class House:
+    """One database with sources that read a world; ``transport`` is what stands between them."""
+
+    db: Engine
+    world: World
+    clock: FakeClock
+    transport: httpx.BaseTransport
+    requests_per_minute: int = FAST
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        environment = SandboxTransport(self.world).environment()
+        found = settings.load(environment, Path("/nonexistent")).sources
+        return {each.name: replace(each, requests_per_minute=self.requests_per_minute) for each in found}
+
+    def means(self, clock: FakeClock | None = None) -> Means:
+        """What a process of its own would work with."""
+        return Means(self.db, clock or self.clock, Random(1).random, lambda source: self.transport)
+
+    def run(self, name: str, work: Work = pipeline.sync, kind: str = "sync", *, by_hand: bool = True) -> Report:
+        """One run of one source, as a new process would do it."""
+        return reader.run(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
+
+    def sync(self, name: str) -> Report:
+        """One run that has to succeed."""
+        report = self.run(name)
+        assert (report.status, report.error) == ("succeeded", None)
+        return report
+
+    def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """What the database answers."""
+        with self.db.connect() as connection:
+            return [dict(row) for row in connection.execute(text(query), values).mappings()]
+
+    def one(self, query: str, **values: Any) -> Any:
+        """The only value that the database answers."""
+        with self.db.connect() as connection:
+            return connection.execute(text(query), values).scalar_one()
+
+    def do(self, statement: str, **values: Any) -> None:
+        """Change the database by hand."""
+        with self.db.begin() as connection:
+            connection.execute(text(statement), values)
+
+    def holds(self, name: str) -> set[str]:
+        """The provider's ids of the calls that are held."""
+        return {row["id"] for row in self.rows(IDS, source=name)}
+
+    def written(self) -> dict[str, int]:
+        """How many tuples of each table of `warehouse` and `raw` were ever inserted, updated or deleted."""
+        self.db.dispose()  # a session tells its counts when it ends, and it ends after its client has gone
+        while self.one(OTHERS):
+            time.sleep(0.01)
+        return {row["name"]: row["tuples"] for row in self.rows(TUPLES)}
+
+
+IDS = "SELECT provider_call_id AS id FROM warehouse.calls WHERE source = :source"
+OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
+TUPLES = """
+    SELECT schemaname || '.' || relname AS name, n_tup_ins + n_tup_upd + n_tup_del AS tuples
+      FROM pg_stat_user_tables WHERE schemaname IN ('warehouse', 'raw')
+"""
+
+
+def house(db: Engine, world: World | None = None, *faults: str, clock: FakeClock | None = None, **rate: int) -> House:
+    """A house over a world that stands still, unless the world's clock is the one that is given."""
+    world = world or World(3, calls=40, now=NOW)
+    transport = SandboxTransport(world, [parse_fault(fault) for fault in faults])
+    return House(db, world, clock or FakeClock(world.now()), transport, **rate)
+
+
+def moving(db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "newest", days: float = 10) -> House:
+    """A house and a world under one clock."""
+    clock = FakeClock(NOW)
+    world = World(5, calls=calls, days=days, order=order, clock=clock.now, per_hour=per_hour)
+    return house(db, world, clock=clock)
+
+
+def asked(place: House, name: str = "", *, lists: bool = True) -> list[Any]:
+    """The ledger of the sandbox: the requests for lists, or those for transcripts."""
+    transport = place.transport
+    while not isinstance(transport, SandboxTransport):
+        transport = transport.inner  # type: ignore[attr-defined]
+    return [
+        each for each in transport.requests if name in ("", each.provider) and ("/transcript/" in each.path) != lists
+    ]
+
+
+CALLS = "SELECT * FROM bi.calls WHERE source = :source"
+TURNS = """
+    SELECT c.provider_call_id AS id, t.speaker, t.text
+      FROM bi.transcript_turns t JOIN bi.calls c USING (call_key)
+     WHERE c.source = :source AND t.speaker <> 'system'  -- a tool's doing is a turn, but nothing that was said
+     ORDER BY c.provider_call_id, t.turn_index
+"""
+
+
+def differences(place: House, name: str, at: datetime | None = None, besides: Collection[str] = ()) -> list[str]:
+    """Where the warehouse differs from the truth: one line per call and column; ``besides`` are left aside."""
+    turns: dict[str, list[tuple[str, str]]] = {}
+    for row in place.rows(TURNS, source=name):
+        turns.setdefault(row["id"], []).append((row["speaker"], row["text"]))
+    held = {row["provider_call_id"]: row for row in place.rows(CALLS, source=name)}
+    wanted: dict[str, dict[str, Any]] = {str(each["provider_call_id"]): each for each in truth(place.world, name, at)}
+    found = [f"{call_id}: not held" for call_id in sorted(wanted.keys() - held.keys())]
+    found += [f"{call_id}: nobody has it" for call_id in sorted(held.keys() - wanted.keys())]
+    for call_id in sorted(wanted.keys() & held.keys()):
+        row = {**held[call_id], "turns": turns.get(call_id, [])}
+        for column, value in wanted[call_id].items():
+            if column not in besides and row[column] != value:
+                found.append(f"{call_id}.{column}: {row[column]!r} is held, {value!r} is true")
+    return found
+
+
+def adds_up(place: House) -> bool:
+    """Whether every run accounts for every record that it received."""
+    runs = place.rows("SELECT * FROM ops.runs")
+    return bool(runs) and all(
+        run["received"] == run["inserted"] + run["updated"] + run["unchanged"] + run["quarantined"] for run in runs
+    )
+
+
+class Through(httpx.BaseTransport):
+    """Passes requests on, after something was done first: given the number of the request, from 1, and itself."""
+
+    def __init__(self, inner: httpx.BaseTransport, before: Callable[[int, httpx.Request], None]) -> None:
+        self.inner, self.before, self.count = inner, before, 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        self.before(self.count, request)
+        return self.inner.handle_request(request)
+
+
+class Killed(BaseException):
+    """The end of a process at any moment."""
+
+
+def kill(place: House) -> None:
+    """Ends the process, as far as its database can tell: its sessions are gone and it never says another word."""
+    with create_engine(place.db.url, poolclass=NullPool).connect() as connection:
+        connection.execute(text(TERMINATE))
+    raise Killed
+
+
+TERMINATE = """
+    SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+     WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
+
+
+def run_until_killed(place: House, name: str) -> bool:
+    """A sync that is killed on its way, or comes to its end before; whether it was killed."""
+    try:
+        return place.run(name).status != "succeeded"
+    except (Killed, SQLAlchemyError):
+        place.db.dispose()
+        return True
+
+
+def hours(count: float) -> timedelta:
+    """So many hours."""
+    return timedelta(hours=count)
