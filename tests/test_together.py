@@ -164,6 +164,9 @@ def test_a_holder_whose_session_is_gone_is_replaced_at_once(db: Engine) -> None:
     with process(db, clock) as second:
         with process(db, clock) as first:
             first.take(never)
+        place = house(db)
+        while place.one("SELECT count(*) FROM ops.leases l JOIN pg_stat_activity a ON a.pid = l.backend"):
+            time.sleep(0.01)  # a session ends a moment after its client has gone
         second.take(never)
     assert clock.slept == []
 
