@@ -17,7 +17,7 @@ from etl.transformer import to_call
 class Held:
     """What the warehouse holds of a call before its record is read: its content, by digest, and which request's."""
 
-    digest: bytes
+    digest: bytes | None
     seq: int
 
 

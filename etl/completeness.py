@@ -38,7 +38,8 @@ def compared(
     doubts: Sequence[str] = (),
 ) -> dict[str, object]:
     """The columns of ``ops.lists`` on completeness, by a total that counts a list's calls from ``start`` on."""
-    held = lists.held(connection, books, _counted_from(reader.provider, start))
+    counted_from = max(_counted_from(reader.provider, start), books.listed_from or datetime.min.replace(tzinfo=UTC))
+    held = lists.held(connection, books, counted_from)
     waiting = quarantine.waiting(connection, reader.source.name)
     verdict, reason = judged(total, held, waiting, first_total, doubts)
     now = reader.means.clock.now()

@@ -9,16 +9,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
-from etl import completeness, loader
+from sqlalchemy import Connection
+
+from etl import completeness
 from etl.batch import Arrival, Batch
 from etl.client.errors import RequestRefused, SourceError, SourcePaused, SourceUnavailable
 from etl.clock import Stopped
 from etl.fetch import fetch
 from etl.intervals import lacking
+from etl.loader import Writing
 from etl.logs import event
 from etl.pending import fetch_transcripts
 from etl.reader import Reader
-from etl.state import lists
+from etl.state import lists, sightings
 from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Page, Provider, Window
 from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
@@ -151,8 +154,8 @@ def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = Fal
     )
     goal, outcome = _walk_at_some_size(reader, books, goal)
     _note(reader, books, goal, outcome)
-    if first and unfiltered and not joins and outcome.newest and outcome.moved:
-        # what arrived meanwhile lies above where the walk began
+    if first and not joins and outcome.newest and (outcome.moved or (outcome.met or 0) > goal.size):
+        # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
         _read(reader, _list(reader, books.phone), Window(outcome.newest - OVERLAP, now), joins=True)
 
 
@@ -172,7 +175,7 @@ def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Go
 def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
     """From the provider to the warehouse: ask for what the walk wants, commit every thousand rows or ten seconds."""
     clock = reader.means.clock
-    steps = walk(goal)
+    steps, began_at = walk(goal), clock.now()
     step = next(steps)
     outcome: Outcome | None = None
     batch, began, first_seq, rows = Batch(reader.provider, reader.source), clock.monotonic(), None, 0
@@ -202,7 +205,7 @@ def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
             _commit(reader, batch, books, goal.window, step.place)
             reader.progress(_name(books), rows, answer.value.total)
             batch, began = Batch(reader.provider, reader.source), clock.monotonic()
-    _commit(reader, batch, books, goal.window, None, outcome)
+    _finish(reader, batch, books, goal.window, outcome, began_at)
     reader.progress(_name(books), rows, rows)
     return outcome
 
@@ -235,21 +238,49 @@ def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) ->
     return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
 
 
-def _commit(
-    reader: Reader, batch: Batch, books: ListState, window: Window, place: Place | None, outcome: Outcome | None = None
-) -> None:
+def _commit(reader: Reader, batch: Batch, books: ListState, window: Window, place: Place) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
     with reader.lease.transaction() as connection:
-        writing = reader.writing()
-        entries, rejects, counts = batch.settle(
-            writing, loader.rows_of(connection, batch.unknown()), reader.rejects_seen
-        )
-        reader.write(connection, writing, entries, counts, rejects, batch.unchanged(rejects))
-        if place is not None:
-            lists.save_place(connection, books, window, place, writing.now)
-        if outcome is not None:
-            lists.finish_walk(connection, books, window, _certain(books, window, outcome, writing.now))
+        writing = reader.load(connection, batch)
+        lists.save_place(connection, books, window, place, writing.now)
     reader.lease.give_up()
+
+
+def _finish(
+    reader: Reader, batch: Batch, books: ListState, window: Window, outcome: Outcome, began_at: datetime
+) -> None:
+    """The last transaction of a walk: its last batch, what is held for certain now, and what is listed no more."""
+    with reader.lease.transaction() as connection:
+        writing = reader.load(connection, batch)
+        lists.finish_walk(connection, books, window, _certain(books, window, outcome, writing.now))
+        if outcome.is_certified and books.watermark is not None:
+            _mark_missing(connection, reader, writing, books, window, outcome, began_at)
+    reader.lease.give_up()
+
+
+def _mark_missing(
+    connection: Connection,
+    reader: Reader,
+    writing: Writing,
+    books: ListState,
+    window: Window,
+    outcome: Outcome,
+    began_at: datetime,
+) -> None:
+    """Mark what a certified walk did not meet; a block of the oldest calls that left together left by retention."""
+    whole = _is_whole(reader, window)
+    start = max(window.start, outcome.oldest) if whole and outcome.oldest else window.start
+    gone = sightings.mark_missing(connection, writing, books.phone, Window(start, window.end), began_at)
+    if whole and outcome.oldest:
+        left = lists.held(connection, books, datetime.min.replace(tzinfo=UTC), before=outcome.oldest)
+        lists.save_list(connection, books, listed_from=outcome.oldest if left else None)
+    if gone:
+        reader.report.notes.append(f"{gone} calls are no longer listed by the provider; they are marked missing")
+
+
+def _is_whole(reader: Reader, window: Window) -> bool:
+    """Whether a window reaches back to where a source's calls begin."""
+    return window.start <= (reader.source.since or BEGINNING)
 
 
 def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) -> Window | None:
@@ -264,9 +295,10 @@ def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) 
 def _note(reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:
     """Note what a walk found out about its list, and where its total speaks of all of it, how complete that is."""
     now = reader.means.clock.now()
-    whole = outcome.ended and goal.window.start <= (reader.source.since or BEGINNING)
+    whole = outcome.ended and _is_whole(reader, goal.window)
     values: dict[str, object] = {} if outcome.order is Order.UNKNOWN else {"list_order": outcome.order.value}
     with reader.means.db.begin() as connection:
+        books = lists.load_list(connection, reader.source.name, books.phone)
         if whole or reader.provider.date_filter is DateFilter.NONE:
             values |= completeness.compared(
                 connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import loader
-from etl.batch import Arrival, Counts, Held
+from etl.batch import Arrival, Batch, Counts, Held
 from etl.client.client import Client
 from etl.client.errors import SourceError
 from etl.clock import Clock, Stopped
@@ -22,7 +22,7 @@ from etl.database import describe
 from etl.extractors import providers
 from etl.loader import Entry, Writing
 from etl.logs import event
-from etl.state import drift, lists, quarantine
+from etl.state import drift, lists, quarantine, sightings
 from etl.state.desk import Desk
 from etl.state.lease import Lease, LeaseLost
 from etl.state.pace import Pace
@@ -33,7 +33,11 @@ from etl.walk import EndlessList
 
 log = logging.getLogger("etl.reader")
 
-HELD = text("SELECT call_key, record_digest, seen_seq FROM warehouse.calls WHERE call_key = ANY(:keys)")
+# A call that is marked missing is held with no content: when it comes again, its row has to be written.
+HELD = text("""
+    SELECT call_key, CASE WHEN missing_since IS NULL THEN record_digest END AS digest, seen_seq
+      FROM warehouse.calls WHERE call_key = ANY(:keys)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +105,20 @@ class Reader:
     def held(self, arrivals: Sequence[Arrival]) -> dict[UUID, Held]:
         """What the warehouse holds of some arrivals."""
         keys = [each.key for each in arrivals if each.key]
-        return {row.call_key: Held(row.record_digest, row.seen_seq) for row in self.desk.all(HELD, {"keys": keys})}
+        return {row.call_key: Held(row.digest, row.seen_seq) for row in self.desk.all(HELD, {"keys": keys})}
 
     def progress(self, what: str, rows: int, total: int | None) -> None:
         """Say how far the run has come."""
         counts = replace(self.report.counts)
         self.say(Progress(self.source.name, what, rows, total, self.client.requests, counts))
+
+    def load(self, connection: Connection, batch: Batch) -> Writing:
+        """Write all that came in a batch, in a transaction of the lease."""
+        writing = self.writing()
+        entries, rejects, counts = batch.settle(writing, loader.rows_of(connection, batch.unknown()), self.rejects_seen)
+        self.write(connection, writing, entries, counts, rejects, batch.unchanged(rejects))
+        sightings.note(connection, writing, batch.held)
+        return writing
 
     def write(
         self,

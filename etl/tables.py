@@ -233,6 +233,7 @@ lists = Table(
     Column("reason", Text, comment="Why the completeness is not better"),
     Column("checked_at", timestamptz(), comment="When the counts were compared"),
     Column("read_whole_at", timestamptz(), comment="When the whole list was last read"),
+    Column("listed_from", timestamptz(), comment="The oldest call still listed: older ones left by retention"),
     schema="ops",
     comment="One row per list of a source",
 )
@@ -330,6 +331,21 @@ drift = Table(
     Column("last_seen_at", timestamptz(), nullable=False, comment="When it was last seen"),
     schema="ops",
     comment="What providers send and nobody expected",
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column(
+        "call_key",
+        ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"),
+        primary_key=True,
+        comment="The call",
+    ),
+    Column("seen_at", timestamptz(), nullable=False, comment="When it last came again"),
+    Column("run_id", BigInteger, comment="The run that it came with"),
+    schema="ops",
+    comment="When calls that were held already came again",
 )
 
 transcripts = Table(

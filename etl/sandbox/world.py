@@ -112,6 +112,11 @@ class World:
         with self.lock:
             return self._put(replace(self._known(provider, call_id), vanishes_at=self.now()))
 
+    def list_again(self, provider: str, call_id: str) -> Call:
+        """The provider lists a call that had vanished, from now on."""
+        with self.lock:
+            return self._put(replace(self._known(provider, call_id), vanishes_at=None))
+
     def change(self, provider: str, call_id: str, **facts: object) -> Call:
         """From now on these facts of the call's story are the true ones. ValueError where a Story has no such fact."""
         with self.lock:

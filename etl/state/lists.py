@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +40,7 @@ class ListState:
     held: int | None = None
     read_whole_at: datetime | None = None
     completeness: str = "unknown"
+    listed_from: datetime | None = None  # the oldest call that the provider still lists, where older ones are held
     page_size: int | None = None  # the largest that the provider accepts, where it refused a larger one
     coverage: tuple[Window, ...] = ()
     unfinished: tuple[UnfinishedWalk, ...] = ()  # newest first
@@ -102,6 +103,7 @@ def load_list(connection: Connection, source: str, phone: str) -> ListState:
         row.held if row else None,
         row.read_whole_at if row else None,
         row.completeness if row else "unknown",
+        row.listed_from if row else None,
         row.page_size if row else None,
         merged(Window(c.starts_at, c.ends_at) for c in held),
         tuple(UnfinishedWalk(Window(w.starts_at, w.ends_at), _place(w.place)) for w in walks),
@@ -196,13 +198,15 @@ HELD = text("""
     SELECT count(*) FROM warehouse.calls
      WHERE source = :source AND missing_since IS NULL
        AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
-       AND created_at >= :since
+       AND created_at >= :since AND created_at < :before
 """)
+EVER = datetime.max.replace(tzinfo=UTC)
 
 
-def held(connection: Connection, state: ListState, since: datetime) -> int:
-    """How many calls of a list the warehouse holds from a time on, those marked missing aside."""
-    return int(connection.scalar(HELD, {"source": state.source, "phone": state.phone, "since": since}) or 0)
+def held(connection: Connection, state: ListState, since: datetime, *, before: datetime = EVER) -> int:
+    """How many calls of a list the warehouse holds of a span of time, those marked missing aside."""
+    values = {"source": state.source, "phone": state.phone, "since": since, "before": before}
+    return int(connection.scalar(HELD, values) or 0)
 
 
 def _as_json(place: Place) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Course:
     size: int = 0
     pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PAGES))
     met: set[int] = field(default_factory=set)  # hashes of the ids of a list without order, over several passes
+    count: int = 0  # of the rows that were shown for the first time
     stale: int = 0
     backs: int = 0
     furthest: int = 0
@@ -54,6 +55,7 @@ class Course:
         repeats = any(ids & page for page in self.pages)
         self.fresh = ids.difference(*self.pages)
         self._guard_against_loops(ids, seen, position)
+        self.count += len(self.fresh)
         times = [row.created_at for row in seen.rows if row.created_at is not None]
         if times:
             self.newest = max(times) if self.newest is None else max(self.newest, *times)
@@ -81,7 +83,7 @@ class Course:
 
     def step_back(self) -> bool:
         """Forget the page just read, which joins nothing; whether it is worth going back for what lies before it."""
-        self.pages.pop()
+        self._forget_page()
         self.backs += 1
         if self.backs == STEPS_BACK:
             self.doubts.append("the list or its total fell so often that not every page could be joined to the next")
@@ -104,9 +106,13 @@ class Course:
         is_middle = seen.total is not None and rows_before + seen.count < seen.total
         self.asked_again = is_short and is_middle and not self.asked_again
         if self.asked_again:
-            self.pages.pop()
+            self._forget_page()
             self.last = None
         return self.asked_again
+
+    def _forget_page(self) -> None:
+        self.pages.pop()
+        self.count -= len(self.fresh)
 
     def ended(self, seen: Seen, rows_before: int) -> bool:
         """Whether the list ends with this page: the provider's explicit end, or an empty or short page, unless the
@@ -123,8 +129,17 @@ class Course:
 
     def outcome(self, order: Order, *, ended: bool) -> Outcome:
         """How the walk ends here."""
+        met = None if self.goal.place else self.count if self.is_ordered else len(self.met)
         return Outcome(
-            order, self.newest, self.oldest, self.listed, ended, self.first_total, self.moved, doubts=tuple(self.doubts)
+            order,
+            self.newest,
+            self.oldest,
+            self.listed,
+            ended,
+            self.first_total,
+            self.moved,
+            doubts=tuple(self.doubts),
+            met=met,
         )
 
 

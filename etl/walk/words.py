@@ -98,7 +98,8 @@ class Outcome:
     """How a walk ended: the order it found, the newest and oldest row, the total, and what speaks against it.
 
     ``ended`` says that the end of the list, or of the window asked for, was reached; ``moved`` that it changed while it
-    was read, from ``first_total`` rows on; ``kept_still`` that a peek was enough.
+    was read, from ``first_total`` rows on; ``kept_still`` that a peek was enough; ``met`` how many calls it met, each
+    once, where it was one walk from beginning to end.
     """
 
     order: Order
@@ -110,6 +111,12 @@ class Outcome:
     moved: bool = False
     kept_still: bool = False
     doubts: tuple[str, ...] = ()
+    met: int | None = None
+
+    @property
+    def is_certified(self) -> bool:
+        """Whether the walk met every call that the provider lists: whatever else is held is gone there."""
+        return self.ended and bool(self.met) and self.met == self.total and not self.doubts
 
 
 Walk = Generator[Step, Seen, Outcome]

@@ -602,6 +602,12 @@ def create_tables() -> None:
         sa.Column(
             "read_whole_at", sa.DateTime(timezone=True), nullable=True, comment="When the whole list was last read"
         ),
+        sa.Column(
+            "listed_from",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="The oldest call still listed: older ones left by retention",
+        ),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_lists_source")),
         sa.PrimaryKeyConstraint("source", "phone", name=op.f("pk_lists")),
         schema="ops",
@@ -639,6 +645,18 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("source", "phone", "horizon_seconds", name=op.f("pk_sweeps")),
         schema="ops",
         comment="When each sweep of a list was last done",
+    )
+    op.create_table(
+        "sightings",
+        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it last came again"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that it came with"),
+        sa.ForeignKeyConstraint(
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_sightings_call_key"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_sightings")),
+        schema="ops",
+        comment="When calls that were held already came again",
     )
     op.create_table(
         "transcripts",
