@@ -1,6 +1,6 @@
-"""The commands that only look: check and status."""
+"""The commands that only look: check, status and why."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,11 @@ from etl.cli.session import AsJson
 
 if TYPE_CHECKING:
     from etl.check import Finding
+
+UNKNOWN = (
+    "no call and no record in quarantine has this key or id; `etl status` says how much of each source is held, and "
+    "`etl quarantine list` which records came without an id"
+)
 
 
 def check(as_json: AsJson = False) -> None:
@@ -67,3 +72,43 @@ def status(as_json: AsJson = False) -> None:
         status_table(rows)
     else:
         typer.echo("no source is configured and none was ever read: put a key into .env, then run `etl sync`")
+
+
+def why(
+    call: Annotated[str, typer.Argument(metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")],
+    show_values: Annotated[
+        bool, typer.Option("--show-values", help="Also changed numbers, names, summaries and the like.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell one call's life: what was seen of it, and what is next.
+
+    When it was first and last seen, every version received, each changed field, the runs that did it, what is odd in
+    it, and which sweep reads it next. Changed values that show a person are hidden unless you ask for them.
+
+    \b
+    Example:  etl why ringg:7f9c2ba4
+              etl why 7f9c2ba4 --json
+    """
+    from datetime import UTC, datetime
+
+    from msgspec import to_builtins
+
+    from etl.telling import tell
+    from etl.why import find, life
+
+    settings = session.settings()
+    with session.opened(settings) as engine, engine.connect() as connection:
+        found = find(connection, call)
+        if len(found) == 1:
+            told = life(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
+    if len(found) > 1:
+        choices = " or ".join(f"{each.source}:{each.provider_call_id}" for each in found)
+        raise typer.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
+    if not found:
+        typer.echo(f"etl: {UNKNOWN}", err=True)
+        raise typer.Exit(FAILED)
+    if as_json:
+        print_json(to_builtins(told))
+    else:
+        tell(told)
