@@ -12,7 +12,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import Connection
 
 from etl import completeness
+from etl.ahead import Ahead
 from etl.batch import Arrival, Batch
+from etl.client.client import Answer
 from etl.client.errors import RequestRefused, SourceError, SourcePaused, SourceUnavailable
 from etl.clock import Stopped
 from etl.fetch import fetch
@@ -136,7 +138,7 @@ def _read_whole_within(reader: Reader, books: ListState, span: timedelta) -> boo
 
 def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = False, place: Place | None = None) -> None:
     """Walk one window of a list, load what comes, and note that it is held."""
-    provider, now = reader.provider, reader.means.clock.now()
+    provider = reader.provider
     unfiltered = provider.date_filter is DateFilter.NONE
     first = books.watermark is None
     goal = Goal(
@@ -154,9 +156,11 @@ def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = Fal
     )
     goal, outcome = _walk_at_some_size(reader, books, goal)
     _note(reader, books, goal, outcome)
-    if first and not joins and outcome.newest and (outcome.moved or (outcome.met or 0) > goal.size):
+    has_head = outcome.order is not Order.UNSORTED and (outcome.met or 0) > goal.size
+    if first and not joins and outcome.newest and (outcome.moved or has_head):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
-        _read(reader, _list(reader, books.phone), Window(outcome.newest - OVERLAP, now), joins=True)
+        head = Window(outcome.newest - OVERLAP, reader.means.clock.now())
+        _read(reader, _list(reader, books.phone), head, joins=True)
 
 
 def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Goal, Outcome]:
@@ -173,7 +177,20 @@ def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Go
 
 
 def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
-    """From the provider to the warehouse: ask for what the walk wants, commit every thousand rows or ten seconds."""
+    """From the provider to the warehouse, with a few pages in flight where the way ahead is known."""
+
+    def ask(step: Step) -> Answer[Page]:
+        wanted = Ask(reader.source, step.window, step.position, goal.size, books.phone)
+        return fetch(reader.client, reader.provider, wanted)
+
+    # Where a list that becomes shorter is gone on with from an instant, what was asked ahead is of no use.
+    most = min(reader.means.ahead, 1) if goal.date_filter is DateFilter.INSTANTS else reader.means.ahead
+    with Ahead(ask, goal, most) as pages:
+        return _load(reader, books, goal, pages)
+
+
+def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome:
+    """Ask for what the walk wants, and commit every thousand rows or ten seconds."""
     clock = reader.means.clock
     steps, began_at = walk(goal), clock.now()
     step = next(steps)
@@ -182,9 +199,8 @@ def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
     while outcome is None:
         try:
             reader.take_turn()
-            ask = Ask(reader.source, step.window, step.position, goal.size, books.phone)
             try:
-                answer = fetch(reader.client, reader.provider, ask)
+                answer = pages.fetch(step)
             except RequestRefused as refused:
                 step = _nearer(steps, refused)
                 continue

@@ -48,6 +48,7 @@ class Means:
     clock: Clock
     random: Callable[[], float] = random.random
     transport: Callable[[Source], httpx.BaseTransport | None] = lambda source: None
+    ahead: int = 2  # how many pages of a list may be in flight beside the one that is read
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class House:
     clock: FakeClock
     transport: httpx.BaseTransport
     requests_per_minute: int = FAST
+    ahead: int = 0  # with pages in flight beside each other no two runs are the same
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -49,7 +50,7 @@ class House:
 
     def means(self, clock: FakeClock | None = None) -> Means:
         """What a process of its own would work with."""
-        return Means(self.db, clock or self.clock, Random(1).random, lambda source: self.transport)
+        return Means(self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.ahead)
 
     def run(self, name: str, work: Work = pipeline.sync, kind: str = "sync", *, by_hand: bool = True) -> Report:
         """One run of one source, as a new process would do it."""

@@ -1,0 +1,126 @@
+"""Pages of one list in flight beside each other: as exact as one after the other, and no request more than it costs."""
+
+import threading
+from math import ceil
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+
+from etl.sandbox.world import World
+from tests.clocks import FakeClock
+from tests.worlds import (
+    NOW,
+    PROVIDERS,
+    House,
+    Killed,
+    Through,
+    adds_up,
+    asked,
+    differences,
+    house,
+    kill,
+    run_until_killed,
+)
+
+ORDERS = ("newest", "oldest", "unsorted")
+CALLS = 930
+PAGE = {"ringg": 100, "ravan": 100, "autocalls": 100, "vaani": 200}
+
+
+def flying(db: Engine, order: str = "newest", *faults: str) -> House:
+    """A house that reads ahead; one phone, so that every list is as long as its provider's history."""
+    clock = FakeClock(NOW)
+    world = World(5, calls=CALLS, days=10, order=order, clock=clock.now, phones=("+918047105000",))
+    place = house(db, world, *faults, clock=clock)
+    place.ahead = 2
+    return place
+
+
+class Together:
+    """Counts how many requests are under way at the same time; the first pages wait for each other, if any come."""
+
+    def __init__(self, place: House) -> None:
+        self.inner, self.most, self._now, self._lock = place.transport, 0, 0, threading.Lock()
+        self._met = threading.Barrier(2)
+        place.transport = self  # type: ignore[assignment]
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if "/transcript/" in request.url.path:
+            return self.inner.handle_request(request)
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        try:
+            self._met.wait(0.05)
+        except threading.BrokenBarrierError:
+            self._met.reset()
+        with self._lock:
+            self._now -= 1
+        return self.inner.handle_request(request)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_several_pages_of_a_long_list_are_in_flight(db: Engine, name: str) -> None:
+    place = flying(db)
+    transport, together = place.transport, Together(place)
+    place.sync(name)
+    place.transport = transport
+    assert together.most in (2, 3)
+    assert differences(place, name) == []
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_whole_history_costs_no_request_more(db: Engine, name: str, order: str) -> None:
+    place = flying(db, order)
+    place.sync(name)
+    listed = len(place.world.calls(name))
+    assert len(asked(place, name)) <= ceil(listed / PAGE[name]) + (2 if order == "newest" else 4)
+    assert differences(place, name) == []
+    assert place.one("SELECT bool_and(completeness = 'agrees') FROM ops.lists")
+    before = len(asked(place, name))
+    place.sync(name)
+    assert len(asked(place, name)) == before + 1 or order != "newest"
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_calls_that_go_while_pages_are_in_flight_cost_two_requests_each(db: Engine, name: str) -> None:
+    place = flying(db)
+    gone = [call.call_id for call in place.world.calls(name)[-50:-5:15]]
+
+    def vanish(count: int, request: httpx.Request) -> None:
+        if count in (3, 5, 7) and len(gone) >= 1:
+            place.world.vanish(name, gone.pop())
+
+    sandbox, place.transport = place.transport, Through(place.transport, vanish)
+    place.sync(name)
+    place.transport = sandbox
+    assert gone == []
+    assert {call.call_id for call in place.world.calls(name)} <= place.holds(name)
+    assert len(asked(place, name)) <= ceil(CALLS / PAGE[name]) + 2 + 3 * 2
+    assert adds_up(place)
+
+
+@pytest.mark.parametrize("at", range(1, 12, 2))
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_after_a_kill_at_most_a_batch_and_two_pages_are_asked_again(db: Engine, name: str, at: int) -> None:
+    place = flying(db)
+
+    def strike(count: int, request: httpx.Request) -> None:
+        if count == at:
+            kill(place)
+        if count > at:
+            raise Killed
+
+    sandbox, place.transport = place.transport, Through(place.transport, strike)
+    run_until_killed(place, name)
+    place.transport = sandbox
+    place.sync(name)
+    assert differences(place, name) == []
+    pages = ceil(CALLS / PAGE[name])
+    assert len(asked(place, name)) <= pages + 2 + ceil(1000 / PAGE[name]) + 2
+    assert adds_up(place)
