@@ -1,6 +1,6 @@
 # Bare `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo lock regenerate clean
+.PHONY: help setup check test demo bench bench-quick lock regenerate clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,12 +35,20 @@ test: setup ## Run the whole test suite, its own PostgreSQL included
 demo: setup ## Run the main job without a key and without a server of yours
 	@$(BIN)/etl demo
 
+BENCH ?=
+bench: setup ## Measure Callhouse, its peers and the limit, and write docs/benchmarks.md
+	$(BIN)/python -m benchmarks --report docs/benchmarks.md $(BENCH)
+
+bench-quick: setup ## The same of Callhouse, the bare script and COPY alone, in two minutes
+	$(BIN)/python -m benchmarks --calls 2000 --rounds 2 --only callhouse,script,copy $(BENCH)
+
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 lock: ## Write the lock files anew
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo 'uv==0.13.8' | $(COMPILE) - -o requirements-uv.lock
+	for each in benchmarks/locks/*.in; do $(COMPILE) $$each -o $${each%.in}.lock; done
 
 regenerate: setup ## Write golden rows and column docs anew, to be reviewed as a diff
 	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_extractors.py tests/test_documentation.py

@@ -471,7 +471,7 @@ def test_a_key_that_cannot_be_found_is_never_shown(tmp_path: Path, text: str) ->
         (f'phones = "{PHONE}"', "phones is no list"),
         ('phones = ["0987"]', "place 1"),
         ("requests_per_minute = 0", "requests_per_minute is no rate"),
-        ("requests_per_minute = 6001", "requests_per_minute is no rate"),
+        ("requests_per_minute = 600001", "requests_per_minute is no rate"),
         ("requests_per_minute = 1.5", "requests_per_minute is no rate"),
         ("requests_per_minute = true", "requests_per_minute is no rate"),
         ('schedule = "every 5 minutes"', "schedule is no span of time"),

@@ -79,8 +79,8 @@ def cost_unit(value: object) -> str:
 
 def rate(value: object) -> int:
     """Requests a minute."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 6000:
-        raise ValueError("is no rate; write a whole number of requests from 1 to 6000")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 600_000:
+        raise ValueError("is no rate; write a whole number of requests from 1 to 600000")
     return value
 
 

@@ -1,0 +1,92 @@
+"""Who is measured: what each one runs, in which environment, and where its result lies afterwards."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+CALLHOUSE = """
+    SELECT source, provider_call_id AS id, cost FROM bi.calls
+"""
+CALLHOUSE_TURNS = """
+    SELECT source, provider_call_id AS id, text, turn_index FROM warehouse.turns JOIN warehouse.calls USING (call_key)
+     WHERE speaker <> 'system'
+"""
+BARE = "SELECT source, id, cost FROM bare.calls"
+BARE_TURNS = "SELECT source, id, text, turn_index FROM bare.turns WHERE speaker <> 'system'"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One way to load calls. ``calls`` and ``turns`` are queries of what it loaded, by which it is checked."""
+
+    name: str
+    title: str
+    stores: str
+    lock: str  # its environment: a file of benchmarks/locks, or "" for Callhouse's own
+    command: Sequence[str]  # "{python}", "{bin}" and "{folder}" are filled in
+    calls: str
+    turns: str = ""
+    cases: Sequence[str] = ("backfill",)
+    needs_warehouse: bool = False  # a migrated database, as `etl migrate` leaves it
+
+    def argv(self, environment: Path, folder: Path) -> list[str]:
+        """The command line."""
+        known = {"python": environment / "bin/python", "bin": environment / "bin", "here": HERE, "folder": folder}
+        return [part.format(**known) for part in self.command]
+
+
+EVERYTHING = "columns, turns, costs, raw payloads"
+CONTENDERS = (
+    Contender("callhouse", "Callhouse", f"{EVERYTHING}, books, indexes", "callhouse",
+              ["{bin}/etl", "sync"], CALLHOUSE, CALLHOUSE_TURNS, ("backfill", "nothing", "apart"), True),
+    Contender("script", "bare script", EVERYTHING, "script",
+              ["{python}", "{here}/script.py"], BARE, BARE_TURNS, ("backfill", "apart")),
+    Contender("copy", "COPY of Callhouse's bytes", "the final bytes", "script",
+              ["{python}", "{here}/copy_bytes.py", "{folder}/../bytes"],
+              "SELECT source, provider_call_id AS id, cost FROM bare.calls", "", ("backfill",), True),
+    Contender("arrow", "dlt through Arrow", "columns", "dlt",
+              ["{python}", "{here}/dlt_rows.py", "arrow"], "SELECT source, id, cost FROM dlt.calls"),
+    Contender("dlt", "dlt, tuned", "columns", "dlt",
+              ["{python}", "{here}/dlt_rows.py", "rows"], "SELECT source, id, cost FROM dlt.calls",
+              "", ("backfill", "nothing", "apart")),
+    Contender("singer", "Singer, target-postgres", "columns", "singer",
+              ["/bin/sh", "-c", "{python} {here}/singer_tap.py | {bin}/target-postgres --config {folder}/target.json"],
+              "SELECT source, id, cost FROM singer.calls"),
+)  # fmt: skip
+
+
+def target_config(url: str) -> str:
+    """The configuration of target-postgres, tuned: large batches through COPY, nothing validated."""
+    return json.dumps(
+        {
+            "sqlalchemy_url": url.replace("postgresql://", "postgresql+psycopg://"),
+            "default_target_schema": "singer",
+            "batch_size_rows": 20_000,
+            "validate_records": False,
+            "use_copy": True,
+            "add_record_metadata": False,
+            "activate_version": False,
+            "load_method": "upsert",
+        }
+    )
+
+
+def etl_toml(origin: str, sources: Sequence[str], phones: Sequence[str]) -> str:
+    """Callhouse's configuration: the sources at the simulator, and no pace to keep."""
+    tables = [_table(origin, source, phones) for source in sources]
+    return "\n".join(tables)
+
+
+def _table(origin: str, source: str, phones: Sequence[str]) -> str:
+    provider = "vaani" if source == "apart" else source
+    values: Mapping[str, object] = {
+        "provider": provider,
+        "api_key": f"env:{provider.upper()}_API_KEY",
+        "base_url": f"{origin}/{source}",
+        "requests_per_minute": 600_000,
+        **({"phones": list(phones)} if provider == "ravan" else {}),
+    }
+    return "\n".join([f"[sources.{source}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items()), ""])

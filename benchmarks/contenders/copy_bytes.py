@@ -1,0 +1,45 @@
+"""The limit: the final bytes of Callhouse's tables, copied as they are into tables with primary keys and no more."""
+
+import os
+import sys
+from pathlib import Path
+
+import psycopg
+
+TABLES = ("warehouse.calls", "warehouse.turns", "raw.records")
+
+
+def keep(url: str, folder: Path) -> None:
+    """Write each table's bytes, and the statement that makes it, into a folder."""
+    folder.mkdir(exist_ok=True)
+    with psycopg.connect(url) as connection:
+        for table in TABLES:
+            with (
+                connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy,
+                (folder / table).open("wb") as file,
+            ):
+                for piece in copy:
+                    file.write(piece)
+
+
+def main(folder: Path) -> None:
+    """Load them again."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        for table in TABLES:
+            bare = f"bare.{table.partition('.')[2]}"
+            connection.execute("CREATE SCHEMA IF NOT EXISTS bare")
+            connection.execute(f"CREATE TABLE {bare} (LIKE {table} INCLUDING DEFAULTS)")
+            key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'"
+            (primary,) = connection.execute(key, [table]).fetchone()
+            connection.execute(f"ALTER TABLE {bare} ADD {primary}")
+            with (
+                connection.cursor().copy(f"COPY {bare} FROM STDIN (FORMAT binary)") as copy,
+                (folder / table).open("rb") as file,
+            ):
+                while piece := file.read(1 << 20):
+                    copy.write(piece)
+            connection.commit()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

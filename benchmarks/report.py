@@ -1,0 +1,111 @@
+"""Results → docs/benchmarks.md between its two marks, and the plots beside it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.contenders import CONTENDERS
+from benchmarks.plots import bars
+
+BEGIN, END = "<!-- from here on written by `make bench` -->", "<!-- up to here -->"
+TITLES = {
+    "backfill": "The whole history",
+    "nothing": "A run with nothing new",
+    "apart": "Vaani with a request per transcript",
+}
+ABOUT = {
+    "backfill": "{calls:,} calls of each provider, {all:,} in all; {received:.0f} MB as received.",
+    "nothing": "The same command once more, on the database that it has just filled.",
+    "apart": "{calls:,} calls of Vaani, whose answered calls take a request for their transcript each.",
+}
+
+Runs = Sequence[Mapping[str, Any]]
+
+
+def write(results: Mapping[str, Any], page: Path) -> None:
+    """Put the results into a page that has the marks, and the plots into a folder named like it."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    plots = page.parent / page.stem
+    plots.mkdir(exist_ok=True)
+    cases = [case for case in TITLES if any(run["case"] == case for run in results["runs"])]
+    lines = [BEGIN, "", *_head(results)]
+    for case in cases:
+        lines += _case(results, case, plots)
+    page.write_text("\n".join([before.rstrip(), "", *lines, END]) + rest.partition(END)[2])
+
+
+def _head(results: Mapping[str, Any]) -> list[str]:
+    machine = results["machine"]
+    return [
+        f"Measured {results['at']} by `{results['command']}`: medians of {results['rounds']} rounds on"
+        f" {machine['cores']} cores, shared by simulator, client and PostgreSQL {machine['postgres']};"
+        f" Python {machine['python']}; load before it {machine['load']:.1f}.",
+        "",
+    ]
+
+
+def _case(results: Mapping[str, Any], case: str, plots: Path) -> list[str]:
+    calls = results["calls"]
+    about = ABOUT[case].format(calls=calls, all=4 * calls, received=results.get("received", 0) / 1e6)
+    rows = {each.name: _medians(results["runs"], case, each.name) for each in CONTENDERS}
+    rows = {name: row for name, row in rows.items() if row}
+    lines = [f"## {TITLES[case]}", "", about, ""]
+    lines += ["| | stores | wall s | client CPU s | database CPU s | memory MB | requests | disk MB | right |"]
+    lines += ["|---|---|--:|--:|--:|--:|--:|--:|---|"]
+    lines += [_line(name, row) for name, row in rows.items()]
+    wall = plots / f"{case}-wall.svg"
+    cpu = plots / f"{case}-cpu.svg"
+    titles = {each.name: each.title for each in CONTENDERS}
+    wall.write_text(bars(f"{TITLES[case]}: seconds", "s", {titles[n]: [row["wall"]] for n, row in rows.items()}))
+    both = {titles[n]: [row["client"], row["database"]] for n, row in rows.items()}
+    cpu.write_text(bars(f"{TITLES[case]}: processor seconds", "s", both, ("client", "database")))
+    lines += ["", *(f"![{TITLES[case]}]({plots.name}/{plot.name})" for plot in (wall, cpu)), ""]
+    return lines + (_disk(results, rows["callhouse"]) if case == "backfill" and "callhouse" in rows else [])
+
+
+def _medians(runs: Runs, case: str, name: str) -> dict[str, Any]:
+    mine = [run for run in runs if (run["case"], run["contender"]) == (case, name) and run["cost"]]
+    if not mine:
+        return {}
+    costs = {of: median(run["cost"][of] for run in mine) for of in mine[0]["cost"]}
+    return {
+        **costs,
+        "requests": mine[-1]["requests"],
+        "disk": mine[-1]["disk"],
+        "wrong": [w for r in mine for w in r["wrong"]],
+    }
+
+
+def _line(name: str, row: Mapping[str, Any]) -> str:
+    contender = next(each for each in CONTENDERS if each.name == name)
+    shown = [f"{row['wall']:.2f}", f"{row['client']:.2f}", f"{row['database']:.2f}", f"{row['memory']:.0f}"]
+    right = "no: " + row["wrong"][0] if row["wrong"] else "yes"
+    cells = [
+        contender.title,
+        contender.stores,
+        *shown,
+        f"{row['requests']:,}",
+        f"{row['disk']['all'] / 1e6:.0f}",
+        right,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _disk(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+    """Callhouse's bytes on disk for each 1,000 bytes received, by part."""
+    received, disk = results["received"] / 1000, row["disk"]
+    parts = {
+        "raw payloads": "raw.records",
+        "calls": "warehouse.calls",
+        "turns": "warehouse.turns",
+        "indexes": "indexes",
+    }
+    said = {title: disk.get(part, 0) / received for title, part in parts.items()}
+    said["books and the rest"] = disk["all"] / received - sum(said.values())
+    lines = ["Callhouse's bytes on disk for each 1,000 bytes received:", "", f"| {' | '.join(said)} | all |"]
+    lines += [
+        f"|{'--:|' * (len(said) + 1)}",
+        f"| {' | '.join(f'{n:,.0f}' for n in said.values())} | {disk['all'] / received:,.0f} |",
+    ]
+    return [*lines, ""]

@@ -1,0 +1,161 @@
+"""One contender, one case → a run on a fresh database: what it cost, what it left, and whether that is true."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.contenders import Contender, copy_bytes, etl_toml, target_config
+from benchmarks.environments import ENVS, ROOT
+from benchmarks.measure import Cost, measured
+from etl import database, embedded
+from etl.embedded import Server
+
+WORK = Path(__file__).resolve().parent / ".work"
+DATABASE = "bench"
+SOURCES = ("ringg", "ravan", "autocalls", "vaani")
+CASES = {"backfill": SOURCES, "nothing": SOURCES, "apart": ("apart",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender's run of one case: what it cost, what it left, and whether that is true."""
+
+    case: str
+    contender: str
+    cost: Cost
+    requests: int
+    disk: dict[str, int]
+    wrong: list[str]
+
+
+class Simulator:
+    """The simulator's process, as the runner sees it."""
+
+    def __init__(self, calls: int) -> None:
+        command = [sys.executable, "-m", "benchmarks.simulator", str(calls)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        self.said: dict[str, Any] = json.loads(self._process.stdout.readline())
+
+    def requests(self) -> int:
+        """How many requests it had since it was last asked."""
+        with urllib.request.urlopen(f"{self.said['origin']}/_requests") as answer:  # noqa: S310 - loopback
+            return int(answer.read())
+
+    def close(self) -> None:
+        """Lets it end."""
+        self._process.communicate()
+
+
+class Bench:
+    """A server, a simulator and the rounds over them."""
+
+    def __init__(self, server: Server, simulator: Simulator) -> None:
+        self._server, self._simulator = server, simulator
+        self._postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+
+    def run(self, case: str, contender: Contender) -> Run:
+        """One contender on a fresh database; a run with nothing new comes after one that loaded everything."""
+        folder = WORK / contender.name
+        folder.mkdir(parents=True, exist_ok=True)
+        place, sources = ENVS / contender.lock, CASES[case]
+        self._renew(contender.needs_warehouse)
+        shutil.rmtree(folder / "bench", ignore_errors=True)  # dlt's own state
+        (folder / "target.json").write_text(target_config(self._server.url(DATABASE)))
+        (folder / "etl.toml").write_text(
+            etl_toml(self._simulator.said["origin"], sources, self._simulator.said["phones"])
+        )
+        argv, environment = contender.argv(place, folder), self._environment(folder, sources)
+        if case == "nothing":
+            measured(argv, environment, self._postmaster, folder / "log")
+        with self._connected() as connection:
+            connection.execute("CHECKPOINT")
+        self._simulator.requests()
+        cost = measured(argv, environment, self._postmaster, folder / "log")
+        done = Run(
+            case, contender.name, cost, self._simulator.requests(), self._disk(), self._wrong(contender, sources)
+        )
+        if contender.name == "callhouse" and case == "backfill":
+            copy_bytes.keep(self._server.url(DATABASE), WORK / "bytes")
+        return done
+
+    def release(self) -> str:
+        """The server's."""
+        with self._connected() as connection:
+            return str(connection.info.parameter_status("server_version"))
+
+    def _environment(self, folder: Path, sources: Sequence[str]) -> dict[str, str]:
+        said = self._simulator.said
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()},
+            "DATABASE_URL": self._server.url(DATABASE),
+            "ETL_CONFIG": str(folder / "etl.toml"),
+            "ETL_HOME": str(folder),
+            "BENCH_SIMULATOR": json.dumps({name: said[name] for name in ("origin", "keys", "phones")}),
+            "BENCH_SOURCES": ",".join(sources),
+            "BENCH_FOLDER": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+
+    def _renew(self, migrated: bool) -> None:
+        embedded.drop_database(self._server, DATABASE)
+        embedded.ensure_database(self._server, DATABASE)
+        if migrated:
+            engine = database.engine(self._server.url(DATABASE))
+            database.migrate(engine)
+            engine.dispose()
+
+    @contextmanager
+    def _connected(self) -> Iterator[psycopg.Connection[Any]]:
+        with psycopg.connect(self._server.url(DATABASE), autocommit=True) as connection:
+            yield connection
+
+    def _disk(self) -> dict[str, int]:
+        """Bytes by part: each table's heap (with what is stored beside it), and all indexes."""
+        query = """
+            SELECT n.nspname || '.' || c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid)
+              FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+             WHERE relkind = 'r' AND nspname !~ '^(pg_|information_schema)'
+        """
+        with self._connected() as connection:
+            rows = connection.execute(query).fetchall()
+        tables = {name: size for name, size, _ in rows}
+        return {**tables, "indexes": sum(size for *_, size in rows), "all": sum(a + b for _, a, b in rows)}
+
+    def _wrong(self, contender: Contender, sources: Sequence[str]) -> list[str]:
+        """Where the result differs from the truth, one line for each source and measure."""
+        found = []
+        for source in sources:
+            truth = self._simulator.said["truth"][source]
+            name = "vaani" if source == "apart" and contender.name != "callhouse" else source
+            held = self._held(contender, name)
+            found += [f"{source}: {key} {held[key]} instead of {truth[key]}" for key in held if held[key] != truth[key]]
+        return found
+
+    def _held(self, contender: Contender, source: str) -> dict[str, Any]:
+        line = "id || ':' || row_number() OVER (PARTITION BY id ORDER BY turn_index) - 1 || ':' || text"
+        with self._connected() as connection:
+            count, ids, cost = connection.execute(
+                f"SELECT count(*), coalesce(md5(string_agg(id, E'\\n' ORDER BY id COLLATE \"C\")), ''),"  # noqa: S608
+                f" trim_scale(coalesce(sum(cost::numeric), 0))::text FROM ({contender.calls}) x WHERE source = %s",
+                [source],
+            ).fetchone()  # type: ignore[misc]
+            held = {"calls": count, "ids": ids, "cost": cost}
+            if contender.turns:
+                held["turns"], held["words"] = connection.execute(
+                    f"SELECT count(*), md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"))"  # noqa: S608
+                    f" FROM (SELECT {line} AS line FROM ({contender.turns}) x WHERE source = %s) y",
+                    [source],
+                ).fetchone()  # type: ignore[misc]
+        return held

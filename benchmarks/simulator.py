@@ -1,0 +1,167 @@
+"""Printed calls → the four providers on loopback, in a process of their own that does as little as it can.
+
+``python -m benchmarks.simulator CALLS`` prints its address and what is true of its calls as one line of JSON, and
+serves until its standard input ends. Besides the providers it knows ``/_requests`` (how many there were since the
+last time) and ``/_hide/N`` (the newest N calls of each list are not there yet).
+"""
+
+import asyncio
+import json
+import sys
+from bisect import bisect_left
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from urllib.parse import parse_qsl, unquote
+
+from benchmarks import history
+from benchmarks.history import APART, Listed
+from etl.sandbox.listing import PROVIDERS
+from etl.sandbox.provider import Asked, Manner, Page, Provider
+from etl.sandbox.wire import Request, Response
+
+SECOND = timedelta(seconds=1)
+HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+class Shelf:
+    """One list, newest first, and the part of it that a request sees."""
+
+    def __init__(self, provider: Provider, calls: Sequence[Listed]) -> None:
+        self.provider, self.hidden = provider, 0
+        self._calls = calls
+        self._ages = [-call.created_at.timestamp() for call in calls]
+        self._of_phone: dict[str, tuple[Sequence[Listed], list[float]]] = {}
+
+    def page(self, query: dict[str, str], headers: dict[str, str]) -> Response:
+        """The answer to a list request."""
+        request = Request("GET", self.provider.path, query, headers)
+        refused = self.provider.refuse(request)
+        asked = refused or self.provider.read(Manner(), request)
+        if isinstance(asked, Response):
+            return asked
+        calls, ages = self._listed(asked)
+        start, end = self._bounds(asked)
+        first = max(bisect_left(ages, -end.timestamp()) if end else 0, self.hidden)
+        last = bisect_left(ages, -start.timestamp()) if start else len(calls)
+        return Response(200, (), self._printed(asked, calls[first:last] if first else calls[:last]))
+
+    def _listed(self, asked: Asked) -> tuple[Sequence[Listed], list[float]]:
+        if not asked.phone:
+            return self._calls, self._ages
+        if asked.phone not in self._of_phone:
+            calls = [call for call in self._calls if asked.phone in call.phones]
+            self._of_phone[asked.phone] = calls, [-call.created_at.timestamp() for call in calls]
+        return self._of_phone[asked.phone]
+
+    def _bounds(self, asked: Asked) -> tuple[datetime | None, datetime | None]:
+        """From just above which instant to which one the filter lets calls through."""
+        if self.provider.name == "ringg":
+            start, end = asked.by
+            return start - timedelta(microseconds=1) if isinstance(start, datetime) else None, end  # type: ignore[return-value]
+        if self.provider.name == "autocalls":
+            first, last = (each if isinstance(each, date) else None for each in asked.by)
+            return _midnight(first, -SECOND), _midnight(last, timedelta(days=1) - SECOND)
+        return None, None
+
+    def _printed(self, asked: Asked, calls: Sequence[Listed]) -> bytes:
+        shown = calls[asked.skip : asked.skip + asked.size]
+        total = len(calls)
+        page = Page(
+            asked,
+            tuple(call.call_id for call in shown),
+            tuple(call.record for call in shown),
+            total,
+            max(1, -(-total // asked.size)),
+            asked.skip + len(shown) < total,
+            self.provider.path,
+        )
+        return self.provider.print_page(Manner(), page)
+
+
+def _midnight(day: date | None, further: timedelta) -> datetime | None:
+    return datetime.combine(day, time(), UTC) + further if day else None
+
+
+class Simulator:
+    """Every list under the name of its provider, and Vaani's transcripts."""
+
+    def __init__(self, calls: int) -> None:
+        world = history.world(calls)
+        self.phones = world.phones
+        names = [*PROVIDERS, APART]
+        self._shelves = {
+            name: Shelf(PROVIDERS["vaani" if name == APART else name], list(history.printed(world, name)))
+            for name in names
+        }
+        self._transcripts = {
+            f"/{name}/api/transcript/{call_id}": HEAD % (200, len(body)) + body
+            for call_id, body in history.transcripts(world)
+            for name in ("vaani", APART)
+        }
+        self.truth = {
+            name: history.as_values(history.expected(world, name, self.phones if name == "ravan" else ()))
+            for name in names
+        }
+        self.requests = 0
+
+    def answer(self, target: str, head: str) -> bytes:
+        """The whole answer to one request."""
+        if target in self._transcripts:
+            self.requests += 1
+            return self._transcripts[target]
+        path, _, query = target.partition("?")
+        name, _, rest = path[1:].partition("/")
+        if name.startswith("_"):
+            return self._own(name, rest)
+        self.requests += 1
+        lines = (line.partition(":") for line in head.split("\r\n")[1:])
+        headers = {key.lower(): value.strip() for key, _, value in lines}
+        if name not in self._shelves or unquote(rest) != self._shelves[name].provider.path[1:]:
+            return HEAD % (404, 2) + b"{}"
+        response = self._shelves[name].page(dict(parse_qsl(query)), headers)
+        return HEAD % (response.status, len(response.body)) + response.body
+
+    def _own(self, name: str, rest: str) -> bytes:
+        if name == "_hide":
+            for shelf in self._shelves.values():
+                shelf.hidden = int(rest)
+        body, self.requests = b"%d" % self.requests, 0
+        return HEAD % (200, len(body)) + body
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection whose requests have no body."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator, self._received = simulator, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remembers where to write."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answers each request that is whole."""
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            target = head.split(b" ", 2)[1].decode()
+            self._transport.write(self._simulator.answer(target, head.decode()))  # type: ignore[attr-defined]
+
+
+async def _serve(simulator: Simulator) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(simulator), "127.0.0.1", 0)
+    said = {
+        "origin": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
+        "phones": simulator.phones,
+        "keys": {name: provider.key for name, provider in PROVIDERS.items()},
+        "truth": simulator.truth,
+    }
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Simulator(int(sys.argv[1]))))
