@@ -14,7 +14,10 @@ from etl.state import lists
 from etl.stream import DateFilter, Source
 from etl.walk import Order
 
-BOOKS = text("SELECT next_run_at, paused_until, pause_reason FROM ops.sources WHERE source = :source")
+BOOKS = text("""
+    SELECT s.next_run_at, s.paused_until, s.pause_reason, p.not_before
+      FROM ops.sources s LEFT JOIN ops.pace p USING (source) WHERE s.source = :source
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ def rereading(connection: Connection, call: Mapping[str, Any], source: Source | 
     if source is None:
         return _never("its source is configured no more")
     books = connection.execute(BOOKS, {"source": source.name}).one()
-    run = max(at for at in (now, books.next_run_at, books.paused_until) if at is not None)
+    run = max(at for at in (now, books.next_run_at, books.paused_until, books.not_before) if at is not None)
     readings = [
         reading
         for phone in _phones(source, call)
@@ -50,6 +53,8 @@ def rereading(connection: Connection, call: Mapping[str, Any], source: Source | 
         said += "; no daemon is running: `etl sync` does it"
     if books.paused_until and books.paused_until > now:
         said += f"; the source is set aside: {books.pause_reason}"
+    if books.not_before and books.not_before > now:
+        said += "; the provider asks to be left alone until then"
     return Rereading(by, at, books.next_run_at is not None, said)
 
 

@@ -105,6 +105,14 @@ def test_compose_migrates_before_the_daemon_starts_and_gives_no_rights_away() ->
     assert "postgres" in compose()["volumes"]
 
 
+def test_the_override_that_the_documents_show_fits_onto_compose() -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", read("docs/operations.md"), re.S)
+    override = yaml.safe_load(shown)["services"]
+    assert override.keys() <= compose()["services"].keys()
+    ports = [port for service in override.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
 def test_whoever_stops_the_daemon_waits_longer_than_it_takes() -> None:
     from etl.daemon import GRACE_SECONDS
 

@@ -157,7 +157,7 @@ def test_the_widest_sweep_goes_on_to_the_oldest_call_that_is_not_final(db: Engin
     assert "etl backfill ringg --from" in told["900h"].said
 
 
-def test_without_a_daemon_a_pause_or_the_source_it_says_so(db: Engine) -> None:
+def test_what_keeps_it_from_being_read_is_said(db: Engine) -> None:
     place, _ = shelved(db, *ages(3).values())
     place.sync("ringg")
     told = life(place, "3h").held
@@ -170,6 +170,12 @@ def test_without_a_daemon_a_pause_or_the_source_it_says_so(db: Engine) -> None:
     assert told is not None
     assert told.next_reading.at == until
     assert "the key was refused" in told.next_reading.said
+    later = until + hours(0.5)
+    place.do("UPDATE ops.pace SET not_before = :later WHERE source = 'ringg'", later=later)
+    told = life(place, "3h").held
+    assert told is not None
+    assert told.next_reading.at == later
+    assert "left alone" in told.next_reading.said
     with place.db.connect() as connection:
         alone = why.life(connection, why.find(connection, "3h")[0], [], place.clock.now())
     assert alone.held is not None
