@@ -62,8 +62,11 @@ COLUMNS = (
 )
 
 
-def summary(db: Engine, url: str, reports: Sequence[Report], seconds: float) -> None:
-    """Print what is in the warehouse now, how complete it is, what was odd, and what to try next."""
+def summary(db: Engine, url: str, reports: Sequence[Report], seconds: float, page: str | None = None) -> None:
+    """Print what is in the warehouse now, how complete it is, what was odd, and what to try next.
+
+    ``page`` is where it can be seen going on.
+    """
     console = Console(highlight=False, soft_wrap=True)
     with db.connect() as connection:
         by_source = connection.execute(BY_SOURCE).all()
@@ -79,6 +82,8 @@ def summary(db: Engine, url: str, reports: Sequence[Report], seconds: float) -> 
             _line(console, "Failed", report.error, "red")
     _oddities(console, by_source, odd, drift)
     _next_steps(console, url)
+    if page:
+        _the_page(console, page)
 
 
 def _table(rows: Sequence[Row[Any]]) -> Table:
@@ -127,6 +132,11 @@ def _next_steps(console: Console, url: str) -> None:
         for line in query.split("\n"):
             console.print(Text(f"  {line}"))
     console.print("\nThe server stays up: [cyan]etl db stop[/] ends it. Next: a key into .env, and [cyan]etl check[/].")
+
+
+def _the_page(console: Console, page: str) -> None:
+    console.print("\n[bold]Watch it go on[/]: calls come in every minute, until Ctrl-C")
+    console.print(Text(f"  {page}", style="bold cyan"))
 
 
 def _line(console: Console, label: str, said: str, style: str = "") -> None:

@@ -2,6 +2,7 @@
 
 import fcntl
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,15 @@ settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
 TEMPLATE = "template_migrated"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was left out, and why: a quiet skip reads as a pass."""
+    reasons = Counter(
+        str(each.longrepr[2]).removeprefix("Skipped: ") for each in terminalreporter.getreports("skipped")
+    )
+    for reason, times in reasons.items():
+        terminalreporter.write_line(f"LEFT OUT: {times} tests: {reason}", red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,8 @@ def demo() -> None:
     """Show it all without a key: four providers, one warehouse.
 
     Starts an embedded PostgreSQL and a sandbox of the four providers, syncs all of them into a database `demo`, and
-    says what came of it. Your DATABASE_URL, keys and etl.toml are not looked at.
+    says what came of it. Your DATABASE_URL, keys and etl.toml are not looked at. On a terminal it then goes on as the
+    daemon does, calls come in, and its page shows them until Ctrl-C.
 
     \b
     Example:  etl demo
@@ -118,22 +119,26 @@ def backfill(
 def daemon() -> None:
     """Read every source as its schedule says, until SIGTERM.
 
-    Every five minutes by default; `schedule` in etl.toml takes cron lines too. SIGTERM or Ctrl-C ends it within
-    seconds, and nothing is lost; a second one ends it at once.
+    Every five minutes by default; `schedule` in etl.toml takes cron lines too. Its page at http://127.0.0.1:8787/, or
+    wherever ETL_LISTEN says, shows how all of it is. SIGTERM or Ctrl-C ends it within seconds, and nothing is lost; a
+    second one ends it at once.
 
     \b
     Example:  etl daemon
-    Next:     etl status, in another terminal, says when each is read next
+    Next:     the page, or etl status in another terminal
     """
     from etl.daemon import serve
     from etl.signals import set_by_signals
+    from etl.web.server import serving
 
     settings = session.settings()
     sources = session.sources(settings)
     set_by_signals(stop)
     with session.opened(settings) as engine:
         _register(engine, sources)
-        all_ended = serve(session.means(engine), stop, sources)
+        means = session.means(engine)
+        with serving(means, sources, [settings.listen] if settings.listen else [], settings.token):
+            all_ended = serve(means, stop, sources)
     if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
         os._exit(0)
 

@@ -1,0 +1,1 @@
+"""The daemon's page: what the books and the warehouse hold, for a person who looks once."""

@@ -1,0 +1,71 @@
+"""What the books say of a source → one word, one colour and a sentence: whether somebody has to look."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from etl.settings import schedule
+from etl.web.words import ago, moment
+
+PATIENCE = timedelta(minutes=15)
+INTERVALS = 3
+GOOD, UNSURE, WARNING, BAD, OFF = "good", "unsure", "warning", "bad", "off"
+WORST_FIRST = (BAD, WARNING, UNSURE, GOOD, OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``kind`` is good, unsure, warning, bad or off; ``word`` is for a badge and ``said`` is the sentence beside it."""
+
+    kind: str
+    word: str
+    said: str
+
+
+def judge(row: Mapping[str, Any], now: datetime) -> Judgement:
+    """The first of these that applies to a row of :func:`etl.status.status`."""
+    last = row["last_run"]
+    if not row["is_configured"]:
+        return Judgement(OFF, "left alone", "no longer configured; what was read of it stays")
+    if last is None:
+        return Judgement(UNSURE, "never read", "the first reading has not begun")
+    if row["pause_reason"]:
+        return Judgement(BAD, "set aside", f"{row['pause_reason']}; etl sync tries at once")
+    if last["status"] == "failed":
+        return Judgement(BAD, "failing", last["error"] or "the last run failed")
+    if row["completeness"] == "gap":
+        return Judgement(BAD, "gap", row["reason"] or "the provider lists calls that are not held")
+    return _of_one_that_is_read(row, now)
+
+
+def _of_one_that_is_read(row: Mapping[str, Any], now: datetime) -> Judgement:
+    success = moment(row["last_success_at"])
+    if success is None:
+        return Judgement(UNSURE, "first reading", "its history is being read for the first time")
+    if now - success > goal(row["schedule"]):
+        return Judgement(WARNING, "stale", f"last read {ago(success, now)}, which is longer than its schedule allows")
+    if row["gaps"]:
+        return Judgement(WARNING, "catching up", "a stretch of time is not held yet; the next run reads it")
+    if row["completeness"] == "unknown":
+        return Judgement(UNSURE, "unproven", row["reason"] or "nobody has compared the counts yet")
+    return Judgement(GOOD, "up to date", COMPLETE[row["completeness"]])
+
+
+COMPLETE = {
+    "verified": "proved day by day against the provider’s own counts",
+    "agrees": "the provider lists as many calls as are held",
+    "gap": "the provider lists calls that are not held",
+    "unknown": "the counts could not be compared",
+}
+
+
+def goal(text: str | None) -> timedelta:
+    """How old the last success may be; a line of cron may leave a weekend out, so it is given three days."""
+    try:
+        when = schedule.parse(text or "")
+    except ValueError:
+        return PATIENCE
+    if isinstance(when, schedule.Every):
+        return max(INTERVALS * when.interval, PATIENCE)
+    return timedelta(days=3)

@@ -1,0 +1,563 @@
+"""The daemon's page over real HTTP: what it says is what is held, who may read it, and what it never shows."""
+
+import logging
+import os
+import pty
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl import database, embedded
+from etl.addresses import Listen
+from etl.embedded import Server
+from etl.sandbox.server import Sandbox
+from etl.sandbox.world import World
+from etl.secret import Secret
+from etl.stream import Window
+from etl.web import calls, plots, words
+from etl.web.judgement import judge
+from etl.web.passes import LOGGED_IN, SHOWN, Passes
+from etl.web.reading import Reading
+from etl.web.remembered import Remembered
+from etl.web.server import serving
+from tests.clocks import FakeClock
+from tests.commands import ETL, ended, environment, started
+from tests.worlds import House, house
+
+TOKEN = Secret("a-token-that-nobody-guesses")
+HERE = [Listen("127.0.0.1", 0)]
+HTML = {"accept": "text/html"}
+
+
+@contextmanager
+def page(place: House, token: Secret | None = None) -> Iterator[httpx.Client]:
+    """A reader of the page, who has not shown a token."""
+    with serving(place.means(), list(place.sources.values()), HERE, token) as where:
+        assert where
+        with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
+            yield reader
+
+
+@pytest.fixture
+def place(db: Engine) -> House:
+    """A warehouse with the calls of two sources."""
+    place = house(db)
+    for name in ("ravan", "ringg"):
+        place.sync(name)
+    return place
+
+
+def plain(html: str) -> str:
+    """The words of a page."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html.partition("<body")[2]).split())
+
+
+def seen(place: House, path: str = "/", **given: Any) -> str:
+    with page(place) as reader:
+        answer = reader.get(path, **given)
+        assert answer.status_code == 200
+        return answer.text
+
+
+def test_the_first_page_says_of_each_source_how_it_is(place: House) -> None:
+    said = plain(seen(place))
+    assert "All four sources are being read; 2 cannot be proved complete yet." in said
+    assert said.count("up to date the provider lists as many calls as are held") == 2
+    assert said.count("never read the first reading has not begun") == 2
+    unsettled = place.one("SELECT sum(unsettled) FROM bi.freshness")
+    assert f"{unsettled} calls may still change, nothing is in quarantine" in said
+    for days in (7, 30, 90):
+        held = place.one(
+            "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
+            since=place.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
+        )
+        with page(place) as reader:
+            assert f"Calls {held} " in plain(reader.get(f"/?days={days}").text)
+
+
+def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> None:
+    with page(house(db)) as reader:
+        assert "No call in these days." in reader.get("/?days=7&x=1").text
+        assert "No call is held yet." in reader.get("/calls").text
+        for wrong in ("/nothing", "/sources/nobody", "/calls/x", "/quarantine/1", f"/calls/{'0' * 32}"):
+            answer = reader.get(wrong)
+            assert (answer.status_code, "There is no such" in answer.text or "no source" in answer.text) == (404, True)
+        assert reader.get("/nothing", headers={"accept": "*/*"}).text == (
+            "There is no such page. The overview leads everywhere.\n"
+        )
+
+
+def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -> None:
+    now = place.clock.now()
+    place.do("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(hours=5))
+    place.do("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(hours=8))
+    place.do("INSERT INTO ops.drift VALUES ('ringg', 'a.field', 'new_field', 'text', 3, :now, :now)", now=now)
+    place.do(
+        "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
+        " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
+        now=now + timedelta(seconds=1),
+    )
+    html = seen(place, "/sources/ringg")
+    said = plain(html)
+    assert "failing ringg: the key is refused" in said
+    assert "not held: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
+    assert len(re.findall(r'<rect class="gap"', html)) == 1
+    assert "a.field new field text 3" in said
+    assert "Empty: every record became a row." in said
+    assert "Calls of •••• " in plain(seen(place, "/sources/ravan"))
+
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>&{{ 7*7 }}</p><style>*{display:none}</style>"
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and their attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: set[tuple[str, str]] = set()
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.found |= {(tag, name) for name, _ in attributes} | {(tag, "")}
+
+
+def test_whatever_a_provider_sends_is_text(place: House) -> None:
+    key = place.one("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
+    paths = ("/", "/calls", "/sources/ravan", f"/calls/{key}", "/quarantine/1")
+    place.do("INSERT INTO ops.drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
+    place.do(
+        "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
+        " VALUES ('ravan', 'x', 'because', 'payload', now(), now())"
+    )
+    place.do("UPDATE ops.runs SET error = 'an error' WHERE source = 'ravan'")
+    place.do(
+        "UPDATE warehouse.calls SET error_message = 'x', summary = 'x', provider_status = 'x', campaign_name = 'x',"
+        " sentiment = 'x', extra = '{\"x\": 1}', agent_name = 'x', customer_name = 'x', customer_email = 'x',"
+        " recording_url = 'x' WHERE call_key = :key", key=key,
+    )  # fmt: skip
+    with page(place) as reader:
+        reader.post("/show", data={"see": "yes"})
+        tame = {path: Elements(reader.get(path).text).found for path in paths}
+    for statement in (
+        "UPDATE warehouse.turns SET text = :evil",
+        "UPDATE warehouse.calls SET error_message = :evil, summary = :evil, provider_status = :evil, sentiment = :evil,"
+        " campaign_name = :evil, agent_name = :evil, customer_name = :evil, customer_email = :evil,"
+        " recording_url = :evil, extra = to_jsonb(CAST(:evil AS text))",
+        "UPDATE ops.drift SET field = :evil, detail = :evil",
+        "UPDATE ops.runs SET error = :evil WHERE source = 'ravan'",
+        "UPDATE ops.quarantine SET reason = :evil, payload = convert_to(:evil, 'UTF8')",
+    ):
+        place.do(statement, evil=EVIL)
+    with page(place) as reader:
+        reader.post("/show", data={"see": "yes"})
+        for path in paths:
+            html = reader.get(path).text
+            assert Elements(html).found == tame[path]
+            assert "49" not in re.findall(r"&amp;(.{0,9})&lt;/p", html)
+        assert "&lt;script&gt;alert(1)" in reader.get(f"/calls/{key}").text
+
+
+def test_people_are_hidden_until_the_reader_asks_for_them(place: House) -> None:
+    row = place.rows("SELECT * FROM bi.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
+    turns = place.rows("SELECT text FROM bi.transcript_turns WHERE call_key = :key", key=row["call_key"])
+    people = [row["customer_name"], row["customer_number"], turns[0]["text"]]
+    with page(place) as reader:
+        for path in ("/calls", f"/calls/{row['call_key']}"):
+            assert not [each for each in people if each in reader.get(path).text]
+        answer = reader.post("/show", data={"see": "yes", "next": "/calls"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/calls")
+        assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", answer.headers["set-cookie"])
+        shown = reader.get(f"/calls/{row['call_key']}").text
+        assert [each in shown for each in people] == [True] * 3
+        place.clock.sleep(901)
+        assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
+        reader.post("/show", data={"see": "yes"})
+        assert people[1] in reader.get("/calls").text + reader.get(f"/calls/{row['call_key']}").text
+        reader.post("/show", data={"see": "no"})
+        assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
+
+
+def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: House) -> None:
+    row = place.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
+    turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    place.do(
+        "UPDATE warehouse.turns SET text = '100%_sure' WHERE call_key = :key AND turn_index = 0", key=turn["call_key"]
+    )
+
+    def found(reader: httpx.Client, sought: str, **more: str) -> set[str]:
+        answer = reader.post("/calls", data={"words": sought, **more})
+        assert sought not in answer.headers["location"]
+        return set(re.findall(r"/calls/([0-9a-f-]{36})", reader.get(answer.headers["location"]).text))
+
+    with page(place) as reader:
+        number = row["customer_number"]
+        for sought in (number, number[-6:], f"{number[:3]} {number[3:7]} {number[7:]}"):
+            assert str(row["call_key"]) in found(reader, sought)
+        assert found(reader, "100%_SURE") == {str(turn["call_key"])}
+        assert found(reader, "100%%sure") == set()
+        assert found(reader, str(turn["call_key"])) == {str(turn["call_key"])}
+        assert found(reader, "100%_sure", source="vaani") == set()
+        assert "That search is forgotten" in reader.get("/calls?search=abc").text
+        place.do("UPDATE warehouse.calls SET created_at = '2025-04-30'")
+        older = reader.get("/calls").text
+        assert "The newest calls" in older
+        following = re.search(r'href="(/calls\?before=[^"]+)"', older)
+        assert following
+        second = reader.get(following[1].replace("&amp;", "&")).text
+        pages = [re.findall(r"/calls/([0-9a-f-]{36})", each) for each in (older, second)]
+        assert [len(each) for each in pages] == [50, 30]
+        assert not set(pages[0]) & set(pages[1])
+
+
+def test_a_search_that_takes_too_long_says_how_far_it_came(place: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "OF_TEXT", text(str(calls.OF_TEXT).replace("SELECT", "SELECT pg_sleep(0.2),", 1)))
+    monkeypatch.setattr(calls, "SECONDS", 0.1)
+    with page(place) as reader:
+        answer = reader.post("/calls", data={"words": "hello"}, follow_redirects=True)
+    assert "Looked through the calls back to" in answer.text
+
+
+def test_the_quarantine_is_tried_again_from_there(place: House) -> None:
+    row = place.rows(
+        "SELECT c.provider_call_id, r.payload FROM raw.records r JOIN bi.calls c USING (call_key)"
+        " WHERE c.source = 'ringg' AND r.kind = 'call' LIMIT 1"
+    )[0]
+    place.do(
+        "INSERT INTO ops.quarantine (source, provider_call_id, digest, reason, payload, first_seen_at, last_seen_at)"
+        " VALUES ('ringg', :id, 'x', 'created_at is missing', :payload, now(), now())",
+        id=row["provider_call_id"], payload=row["payload"],
+    )  # fmt: skip
+    with page(place) as reader:
+        said = plain(reader.get("/sources/ringg").text)
+        assert "1 record could not become a row" in said
+        assert "created_at is missing" in said
+        assert row["provider_call_id"] not in plain(reader.get("/quarantine/1").text).partition("As it was received")[2]
+        assert "Hidden" in reader.get("/quarantine/1").text
+        answer = reader.post("/sources/ringg/retry")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
+        until(lambda: place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1)
+        assert reader.post("/sources/nobody/retry").status_code == 404
+
+
+def until(happened: Callable[[], object]) -> None:
+    for _ in range(400):
+        if happened():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen within 20 s")
+
+
+def test_a_change_is_only_made_where_the_page_itself_asks_for_it(place: House) -> None:
+    with page(place) as reader:
+        for headers in (
+            {"origin": "https://evil.example"},
+            {"origin": "null"},
+            {"origin": ""},
+            {"sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "same-site"},
+            {"sec-fetch-site": "none"},
+        ):
+            for path in ("/sources/ringg/retry", "/show", "/login", "/calls"):
+                assert reader.post(path, headers=headers).status_code == 403
+        assert reader.get("/sources/ringg/retry").status_code == 405
+        assert reader.put("/show").status_code == 405
+        assert reader.post("/show", content=b"x" * 20_000).status_code == 413
+        assert reader.post("/show", data={"next": "//evil.example"}).headers["location"] == "/"
+        assert reader.post("/show", data={"next": "/\\evil.example"}).headers["location"] == "/"
+    assert place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay'") == 0
+
+
+def test_a_name_that_is_pointed_here_is_refused(place: House) -> None:
+    with page(place) as reader:
+        for host in ("evil.example", "evil.example:8787", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"):
+            assert reader.get("/", headers={"host": host}).status_code == 421
+        for host in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", "LOCALHOST"):
+            assert reader.get("/", headers={"host": host}).status_code == 200
+
+
+def test_an_address_that_others_reach_takes_names_of_its_own(place: House) -> None:
+    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN) as where:  # noqa: S104 - what is tested
+        assert where
+        base = where.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        for host, status in (("10.1.2.3:80", 401), ("callhouse", 401), ("evil.example", 421), ("localhost", 401)):
+            assert httpx.get(base, headers={"host": host}).status_code == status
+
+
+def test_with_a_token_only_who_presents_it_reads(place: House) -> None:
+    bearer = {"authorization": f"Bearer {TOKEN.reveal()}"}
+    with page(place, TOKEN) as reader:
+        for path in ("/", "/calls", "/sources/ringg", "/metrics", "/nothing"):
+            answer = reader.get(path)
+            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+            assert "ringg" not in answer.text.replace('value="/sources/ringg"', "")
+        assert reader.post("/sources/ringg/retry").status_code == 401
+        assert reader.get("/", headers={"accept": "*/*"}).text == "Present ETL_TOKEN: Authorization: Bearer …\n"
+        assert reader.get("/healthz").text == "alive\n"
+        assert reader.get("/static/page.css").status_code == 200
+        for wrong in ("Bearer", "Bearer x", f"Basic {TOKEN.reveal()}", f"Bearer {TOKEN.reveal()}x"):
+            assert reader.get("/", headers={"authorization": wrong}).status_code == 401
+        assert reader.get("/", headers=bearer).status_code == 200
+
+
+def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None:
+    with page(place, TOKEN) as reader:
+        form = reader.get("/sources/ringg").text
+        assert '<input type="hidden" name="next" value="/sources/ringg">' in form
+        wrong = reader.post("/login", data={"token": "x", "next": "/calls"})
+        assert (wrong.status_code, "That is not the token." in wrong.text) == (401, True)
+        right = reader.post("/login", data={"token": TOKEN.reveal(), "next": "/sources/ringg"})
+        assert (right.status_code, right.headers["location"]) == (303, "/sources/ringg")
+        assert re.search(r"; HttpOnly; .*SameSite=strict", right.headers["set-cookie"])
+        assert TOKEN.reveal() not in right.headers["set-cookie"]
+        assert reader.get("/sources/ringg").status_code == 200
+        given = reader.cookies[LOGGED_IN]
+        reader.post("/logout")
+        assert reader.get("/").status_code == 401
+        other = Passes(Secret("another token"), place.clock).issue(LOGGED_IN, 99)
+        for forged in (f"9{given}", given[:-1] + ("0" if given[-1] != "0" else "1"), "", "x.y", other):
+            assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={forged}"}).status_code == 401
+        assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={given}"}).status_code == 200
+        secure = reader.post(
+            "/login", data={"token": TOKEN.reveal()}, headers={"origin": "https://x", "sec-fetch-site": "same-origin"}
+        )
+        assert "; Secure" in secure.headers["set-cookie"]
+
+
+def test_a_pass_is_for_one_purpose_and_ends() -> None:
+    clock = FakeClock()
+    passes = Passes(TOKEN, clock)
+    given = passes.issue(SHOWN, 60)
+    assert passes.holds(SHOWN, given)
+    assert not passes.holds(LOGGED_IN, given)
+    assert Passes(TOKEN, clock).holds(SHOWN, given)
+    assert not Passes(None, clock).holds(SHOWN, given)
+    clock.sleep(60)
+    assert not passes.holds(SHOWN, given)
+
+
+def test_every_answer_says_what_a_browser_may_do_with_it(place: House) -> None:
+    with page(place, TOKEN) as reader:
+        answers = [reader.get(path) for path in ("/", "/healthz", "/static/page.js", "/static/nothing", "/login")]
+        answers.append(reader.get("/", headers={"host": "evil.example"}))
+    for answer in answers:
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'; ")
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert "server" not in answer.headers
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["cache-control"] == ("no-cache" if "static" in answer.url.path else "no-store")
+    templates = Path(__file__).parent.parent / "etl" / "web" / "templates"
+    for template in templates.glob("*.html"):
+        assert not re.search(r"\bstyle=|\bon[a-z]+=|<style|<script>|https?://|\|\s*safe", template.read_text()), (
+            template
+        )
+
+
+def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
+    place: House, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = make_url(place.db.url.render_as_string(hide_password=False)).database
+    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    with page(place) as reader, caplog.at_level(logging.INFO), admin.connect() as connection:
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
+        )
+        answer = reader.get("/")
+        assert (answer.status_code, "The database does not answer." in answer.text) == (503, True)
+        assert reader.get("/healthz").status_code == 200
+        connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
+        assert reader.get("/").status_code == 200
+    admin.dispose()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "page not answered"
+    ]
+
+
+def test_a_defect_is_answered_and_logged_without_what_it_was_about(
+    place: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    number = "+91" + "9876543210"
+
+    def broken(*_: object) -> None:
+        raise ValueError(number)
+
+    monkeypatch.setattr("etl.web.overview.cards", broken)
+    with page(place) as reader:
+        answer = reader.get("/")
+    assert (answer.status_code, "this is a defect of Callhouse" in answer.text) == (500, True)
+    assert number[3:] not in answer.text + caplog.text
+
+
+def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
+    reading = Reading(db.url)
+    with pytest.raises(SQLAlchemyError) as refused, reading.open() as connection:
+        connection.execute(text("CREATE TABLE warehouse.x ()"))
+    assert database.sqlstate(refused.value) == "25006"
+    with pytest.raises(SQLAlchemyError) as late, reading.open(0.05) as connection:
+        connection.execute(text("SELECT pg_sleep(5)"))
+    assert database.sqlstate(late.value) == calls.TIMEOUT
+    with reading.open() as connection:
+        assert connection.scalar(text("SHOW statement_timeout")) == "5s"
+    reading.close()
+
+
+def test_a_port_that_is_taken_keeps_nobody_from_loading(place: House, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
+        busy = Listen("127.0.0.1", taken.getsockname()[1])
+        with serving(place.means(), [], [busy], None) as nowhere:
+            assert nowhere is None
+        with serving(place.means(), [], [busy, *HERE], None) as where:
+            assert where
+            assert httpx.get(f"{where}healthz").text == "alive\n"
+    assert "page not served" in caplog.text
+    with serving(place.means(), [], [], None) as nowhere:
+        assert nowhere is None
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def test_the_daemon_serves_it_and_ends_within_seconds_while_somebody_reads(tmp_path: Path, database_url: str) -> None:
+    port = free_port()
+    with Sandbox(World(5, calls=12, days=2, now=datetime.now(UTC).replace(microsecond=0))) as sandbox:
+        given = {
+            **sandbox.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable",
+            "ETL_LISTEN": f"127.0.0.1:{port}",
+        }  # fmt: skip
+        process = started("daemon", cwd=tmp_path, given=given)
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        with httpx.Client() as reader, socket.create_connection(("127.0.0.1", port)):
+            until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text)
+            began = time.monotonic()
+            code, out, err = ended(process)
+    assert (code, out) == (0, ""), err
+    assert time.monotonic() - began < 8
+    assert f'"address": "http://127.0.0.1:{port}/"' in err
+    assert "Traceback" not in err
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = Popen(
+        [*ETL, "demo"], cwd=tmp_path, env={**environment(tmp_path, {}), "TERM": "dumb"}, stdin=theirs, stdout=theirs,
+        stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    said = b""
+    try:
+        while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", said, re.S)):
+            said += os.read(ours, 65536)
+        where = found[1].decode()
+        until(lambda: "sources are" in httpx.get(where, headers=HTML).text)
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        os.close(ours)
+        embedded.stop(tmp_path / "etl")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({}, "up to date"),
+        ({"is_configured": False}, "left alone"),
+        ({"last_run": None}, "never read"),
+        ({"pause_reason": "the key is refused"}, "set aside"),
+        ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
+        ({"completeness": "gap"}, "gap"),
+        ({"completeness": "unknown"}, "unproven"),
+        ({"last_success_at": None}, "first reading"),
+        ({"last_success_at": "2025-05-01T11:44:00+00:00"}, "stale"),
+        ({"last_success_at": "2025-05-01T11:44:00+00:00", "schedule": "every 1h"}, "up to date"),
+        ({"last_success_at": "2025-04-29T12:00:00+00:00", "schedule": "0 9 * * 1-5"}, "up to date"),
+        ({"gaps": [{}]}, "catching up"),
+    ],
+)
+def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str) -> None:
+    now = datetime(2025, 5, 1, 12, tzinfo=UTC)
+    row = {
+        "is_configured": True, "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "agrees",
+        "reason": None, "gaps": [], "last_success_at": "2025-05-01T11:50:00+00:00", "schedule": "every 5m",
+    }  # fmt: skip
+    assert judge({**row, **change}, now).word == word
+
+
+def test_words_for_times_and_numbers() -> None:
+    spans = [0, 59, 60, 61, 185, 3600, 3660, 4 * 3600 + 60, 86400, 90000, 5 * 86400]
+    assert [words.span(each) for each in spans] == [
+        "0 s", "59 s", "1 min", "1 min 1 s", "3 min", "1 h", "1 h 1 min", "4 h", "1 d", "1 d 1 h", "5 d",
+    ]  # fmt: skip
+    now = datetime(2025, 5, 1, tzinfo=UTC)
+    assert [words.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == ["5 s ago", "now", "in 1 min 5 s"]
+    assert (words.number("+919876543210", False), words.number(None, True)) == ("•••• 10", "–")
+    assert [words.short(each) for each in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
+
+
+def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    span = Window(start, start + timedelta(days=365))
+    hour = Window(start + timedelta(days=364, hours=23), start + timedelta(days=365))
+    held, gap = plots.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
+    assert (held.kind, held.x, round(held.width)) == ("held", 0, 100)
+    assert (gap.kind, gap.width, gap.x) == ("gap", plots.NARROWEST, 100 - plots.NARROWEST)
+
+
+def test_a_plot_is_as_high_as_its_numbers() -> None:
+    assert [round(plots.nice(each), 9) for each in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
+        1,
+        0.3,
+        8,
+        10,
+        20,
+        80,
+        200,
+        4000,
+    ]
+    days = [datetime(2025, 5, day, tzinfo=UTC).date() for day in (1, 2)]
+    drawn = plots.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
+    assert [[part.height for part in bar.parts] for bar in drawn.bars] == [[18.75], [75, 75]]
+    assert [bar.said for bar in drawn.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
+
+
+def test_an_answer_is_worked_out_once_and_the_longer_it_took_the_longer_it_is_kept() -> None:
+    clock, asked = FakeClock(), [0]
+    remembered = Remembered(clock, 2.0)
+
+    def work() -> int:
+        asked[0] += 1
+        clock.sleep(1.0)
+        return asked[0]
+
+    assert [remembered("x", work) for _ in range(3)] == [1, 1, 1]
+    clock.sleep(9.9)
+    assert remembered("x", work) == 1
+    clock.sleep(0.2)
+    assert remembered("x", work) == 2
+    remembered.forget()
+    assert remembered("x", work) == 3

@@ -1,0 +1,181 @@
+"""The page in a real browser: quiet, self-contained, readable by anybody on anything, and up to date by itself."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from sqlalchemy import Engine
+
+from etl.addresses import Listen
+from etl.web.server import serving
+from tests.worlds import House, house
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page was not looked at in a browser")
+
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def place(db: Engine) -> House:
+    """A warehouse with something of everything: a gap, a failure, a quarantine, drift, and two sources never read."""
+    place = house(db, None, "V14")
+    for name in ("ringg", "ravan"):
+        place.sync(name)
+    now = place.clock.now()
+    place.do("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(days=3))
+    place.do("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(days=4))
+    place.do(
+        "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
+        " SELECT 'ringg', 'sync', CASE WHEN i < 3 THEN 'failed' ELSE 'succeeded' END, :now - i * interval '5 min',"
+        " :now - i * interval '5 min', 'x', 'ringg: ' || repeat('a-long-word-without-a-break-', 9)"
+        " FROM generate_series(0, 30) i", now=now + timedelta(seconds=9),
+    )  # fmt: skip
+    place.do(
+        "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
+        " SELECT 'ringg', i::text::bytea, 'the record has no usable id', repeat('x', 500)::bytea, :now, :now"
+        " FROM generate_series(1, 12) i", now=now,
+    )  # fmt: skip
+    return place
+
+
+class Watched:
+    """A tab, and all that went wrong in it."""
+
+    def __init__(self, context: BrowserContext, where: str) -> None:
+        self.page, self.where, self.wrong = context.new_page(), where, list[str]()
+        self.page.on("console", lambda said: self.wrong.append(said.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", self._asked)
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith(self.where):
+            self.wrong.append(request.url)
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.where + path.removeprefix("/"))
+        return self.page
+
+
+@contextmanager
+def tab(browser: Browser, place: House, **given: Any) -> Iterator[Watched]:
+    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None) as where:
+        assert where
+        context = browser.new_context(**{"viewport": DESK, **given})
+        context.set_default_timeout(10_000)
+        watched = Watched(context, where)
+        yield watched
+        context.close()
+        assert watched.wrong == []
+
+
+def paths(place: House) -> list[str]:
+    key = place.one("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND extra IS NOT NULL LIMIT 1")
+    return ["/", "/sources/ringg", "/sources/ravan", "/calls", f"/calls/{key}", "/quarantine/1"]
+
+
+FLAWS = (Path(__file__).parent / "flaws.js").read_text()
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE), ("dark", PHONE)])
+def test_every_page_is_quiet_readable_and_fits(
+    browser: Browser, place: House, scheme: str, size: dict[str, int]
+) -> None:
+    with tab(browser, place, color_scheme=scheme, viewport=size) as watched:
+        for path in paths(place):
+            page = watched.open(path)
+            page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            assert page.evaluate(FLAWS) == [], path
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (int(paper.removeprefix("rgb(").partition(",")[0]) < 60) == (scheme == "dark")
+
+
+def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browser, place: House) -> None:
+    with tab(browser, place) as watched:
+        watched.page.clock.install()
+        page = watched.open("/")
+        expect(page.get_by_role("heading", level=1)).to_have_text("One of four sources needs a look.")
+        page.locator("#table-calls summary").click()
+        link = page.locator("#to-ravan")
+        link.focus()
+        page.evaluate("scrollTo(0, 300)")
+        place.do("UPDATE ops.lists SET completeness = 'gap' WHERE source = 'ravan'")
+        place.clock.sleep(3)  # what was remembered is old by now
+        page.clock.fast_forward(6_000)
+        expect(page.locator(".card", has=link)).to_contain_text("gap")
+        expect(link).to_be_focused()
+        expect(page.locator("#table-calls")).to_have_attribute("open", "")
+        assert page.evaluate("scrollY") == 300
+        expect(page.get_by_role("status")).to_have_text("Two of four sources need a look.")
+
+
+def test_a_page_that_is_out_of_reach_says_so(browser: Browser, place: House) -> None:
+    with tab(browser, place) as watched:
+        watched.page.clock.install()
+        page = watched.open("/")
+        page.route("**/*", lambda route: route.abort())
+        page.clock.fast_forward(6_000)
+        expect(page.locator(".beat.lost")).to_have_count(1)
+        page.unroute("**/*")
+        page.clock.fast_forward(6_000)
+        expect(page.locator(".beat.live")).to_have_count(1)
+        watched.wrong[:] = [said for said in watched.wrong if "ERR_FAILED" not in said]
+
+
+def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, place: House) -> None:
+    with tab(browser, place) as watched:
+        page = watched.open("/")
+        reached = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            at = page.evaluate(
+                "[document.activeElement.id || document.activeElement.textContent.trim(),"
+                " getComputedStyle(document.activeElement).outlineStyle]"
+            )
+            if at[0] in reached:
+                break
+            assert at[1] != "none", at
+            reached.append(at[0])
+        assert reached[:5] == ["Skip to the content", "Callhouse", "Overview", "Calls", "Show people"]
+        sources = ["to-ringg", "to-ravan", "to-autocalls", "to-vaani"]
+        assert {*sources, "days-7", "days-30", "days-90"} < set(reached)
+        page.locator(".skip").focus()
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.id") in sources
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_from_the_first_page_to_a_conversation(browser: Browser, place: House, has_script: bool) -> None:
+    turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    with tab(browser, place, java_script_enabled=has_script, viewport=PHONE) as watched:
+        page = watched.open("/")
+        page.get_by_role("link", name="ringg").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("ringg")
+        expect(page.locator(".gaps", has_text="not held: ")).to_be_visible()
+        page.get_by_role("button", name="Try all again").click()
+        expect(page.get_by_role("heading", name="Quarantine")).to_be_visible()
+        page.get_by_role("link", name="Calls", exact=True).click()
+        page.get_by_label("A number, or words that were said").fill(turn["text"][:40])
+        page.get_by_role("button", name="Search").click()
+        page.locator(f"a[href='/calls/{turn['call_key']}']").click()
+        assert turn["text"] not in page.content()
+        page.get_by_role("button", name="Show people").click()
+        expect(page.locator(".talk")).to_contain_text(turn["text"])
+        page.get_by_role("button", name="Hide people").click()
+        assert turn["text"] not in page.content()
