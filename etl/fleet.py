@@ -46,7 +46,7 @@ def _report(source: Source, kind: str, future: Future[Report]) -> Report:
         return failed(source, kind, error)
 
 
-def failed(source: Source, kind: str, error: Exception) -> Report:
+def failed(source: Source, kind: str, error: BaseException) -> Report:
     """The report of a run that ended with an error which it did not know."""
     log.debug("the way to the error:\n%s", trace(error))
     said = describe(error) if isinstance(error, SQLAlchemyError) else in_a_line(error)

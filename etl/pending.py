@@ -54,16 +54,21 @@ class Fetched(NamedTuple):
     reason: str | None = None
 
 
-def fetch_transcripts(reader: Reader) -> None:
-    """Ask for every transcript that is due, newest call first, and load them fifty at a time."""
+def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
+    """Ask for every transcript that is due, newest call first, and load them fifty at a time; whether any is left.
+
+    ``batches`` is how many fifties at most.
+    """
     wanted = reader.provider.transcript
     if wanted is None:
-        return
+        return False
     now = reader.means.clock.now()
     again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
     due = {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": BATCH}
     done = 0
     while batch := reader.desk.all(PENDING, due):
+        if batches is not None and done >= batches * BATCH:
+            return True
         reader.take_turn()
         fetched = _fetch(reader, wanted, batch)
         with reader.lease.transaction() as connection:
@@ -71,6 +76,7 @@ def fetch_transcripts(reader: Reader) -> None:
         reader.lease.give_up()
         done += len(fetched)
         reader.progress("transcripts", done, done + batch[0].waiting - len(batch))
+    return False
 
 
 def _fetch(reader: Reader, wanted: TranscriptRequest, batch: Sequence[Row[Any]]) -> list[Fetched]:

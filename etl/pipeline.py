@@ -1,7 +1,8 @@
 """The loop: one source's lists walked page by page, transformed, and loaded batch by batch, with the books kept.
 
-Read this first. :func:`sync` and :func:`backfill` are what a run does; they come down to :func:`catch_up` and
-:func:`read_history`, and these to :func:`_walk`, which is the whole way from the provider to the warehouse.
+Read this first. :func:`sync` and :func:`backfill` are what a run does, and of a sync the daemon does :func:`live` and
+:func:`history` beside each other. They come down to :func:`read_head` and :func:`read_history`, and these to
+:func:`_walk`, which is the whole way from the provider to the warehouse.
 """
 
 import logging
@@ -46,6 +47,25 @@ def sync(reader: Reader) -> None:
     fetch_transcripts(reader)
 
 
+def live(reader: Reader) -> bool:
+    """The part of a sync that is never long: every list's head, and the newest transcripts; whether any is left."""
+    left = []
+
+    def read(reader: Reader, phone: str) -> None:
+        read_head(reader, phone)
+        _compare(reader, phone)
+        left.append(_has_history(reader, phone))
+
+    _each_list(reader, read)
+    return fetch_transcripts(reader, batches=1) or any(left)
+
+
+def history(reader: Reader) -> None:
+    """The rest of a sync: first readings, whatever older stretch is not held yet, and every transcript."""
+    _each_list(reader, lambda reader, phone: read_history(reader, phone, _past(reader, _list(reader, phone))))
+    fetch_transcripts(reader)
+
+
 def backfill(reader: Reader, window: Window, *, again: bool = False) -> None:
     """Read a window of history, of it only what coverage lacks unless ``again``, then the transcripts of it."""
     _each_list(reader, lambda reader, phone: read_history(reader, phone, window, again=again))
@@ -75,20 +95,24 @@ def _each_list(reader: Reader, read: Callable[[Reader, str], None]) -> None:
 
 
 def catch_up(reader: Reader, phone: str) -> None:
-    """Read a list's head, as far back as a sweep is due, then whatever older stretch is not held yet, newest first."""
-    now = reader.means.clock.now()
-    start = reader.source.since or BEGINNING
+    """Read a list's head, then whatever older stretch is not held yet, newest first."""
     books = _list(reader, phone)
+    if _rests(reader, books):
+        return
+    read_head(reader, phone)
+    read_history(reader, phone, _past(reader, books))
+    if books.watermark:
+        _compare(reader, phone)
+
+
+def read_head(reader: Reader, phone: str) -> None:
+    """Read a list from its newest call as far back as a sweep is due; one that was never read has no head yet."""
+    books, now = _list(reader, phone), reader.means.clock.now()
     top = books.watermark
-    if top is None:
-        _read(reader, books, Window(start, now))
-    elif not (books.order is Order.UNSORTED and _read_whole_within(reader, books, UNSORTED_AT_MOST)):
-        top = min(top, now)
-        back_to = max(_back_to(reader, phone, top, now), _read_so_far(books) or start)
-        _read(reader, books, Window(back_to, now), joins=True)
-        read_history(reader, phone, Window(start, top))
-        if reader.by_hand or reader.swept_from:
-            completeness.ask(reader, _list(reader, phone), Window(start, now))
+    if top is None or _rests(reader, books) or _is_being_read_whole(reader, books):
+        return
+    back_to = _back_to(reader, phone, min(top, now), now)
+    _read(reader, books, Window(max(back_to, _read_so_far(books) or _start(reader)), now), joins=True)
 
 
 def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = False) -> None:
@@ -98,6 +122,30 @@ def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = Fa
     held = () if again else _list(reader, phone).coverage
     for window in reversed(lacking(wanted, held)):
         _read(reader, _list(reader, phone), window)
+
+
+def _start(reader: Reader) -> datetime:
+    return reader.source.since or BEGINNING
+
+
+def _past(reader: Reader, books: ListState) -> Window:
+    """What of a list is history: all up to the newest call that is held, or up to now where none is."""
+    now = reader.means.clock.now()
+    return Window(_start(reader), min(books.watermark or now, now))
+
+
+def _has_history(reader: Reader, phone: str) -> bool:
+    """Whether a list was never read, or not all of it up to its newest call."""
+    books = _list(reader, phone)
+    lacks = books.watermark is None or books.unfinished or lacking(_past(reader, books), books.coverage)
+    return bool(lacks) and not _rests(reader, books)
+
+
+def _compare(reader: Reader, phone: str) -> None:
+    """Ask for a list's whole total where somebody waits for it, or a sweep of this run has read far back."""
+    if reader.by_hand or reader.swept_from:
+        whole = Window(_start(reader), reader.means.clock.now())
+        completeness.ask(reader, _list(reader, phone), whole)
 
 
 def _list(reader: Reader, phone: str) -> ListState:
@@ -124,9 +172,23 @@ def _back_to(reader: Reader, phone: str, top: datetime, now: datetime) -> dateti
 def _read_so_far(books: ListState) -> datetime | None:
     """How far down the newest walk came, where it was cut off: the rest of it is read by going on with it."""
     place = books.unfinished[0].place if books.unfinished else None
-    if place is None or place.oldest is None or place.newest != books.watermark:
+    if place is None or place.oldest is None or place.newest is None:
+        return None
+    is_joined = any(held.start <= place.newest <= held.end for held in books.coverage)  # by a head read meanwhile
+    if place.newest != books.watermark and not is_joined:
         return None
     return place.oldest + timedelta(seconds=1)
+
+
+def _rests(reader: Reader, books: ListState) -> bool:
+    """Whether a list is left alone for now: without order and filter it is read whole, or not at all."""
+    return books.order is Order.UNSORTED and _read_whole_within(reader, books, UNSORTED_AT_MOST)
+
+
+def _is_being_read_whole(reader: Reader, books: ListState) -> bool:
+    """Whether the schedule's history reads such a list beside us: it meets what is new as well."""
+    unfiltered = reader.provider.date_filter is DateFilter.NONE
+    return unfiltered and not reader.by_hand and any(w.place.order is Order.UNSORTED for w in books.unfinished)
 
 
 def _read_whole_within(reader: Reader, books: ListState, span: timedelta) -> bool:
@@ -315,7 +377,9 @@ def _note(reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> Non
     values: dict[str, object] = {} if outcome.order is Order.UNKNOWN else {"list_order": outcome.order.value}
     with reader.means.db.begin() as connection:
         books = lists.load_list(connection, reader.source.name, books.phone)
-        if whole or reader.provider.date_filter is DateFilter.NONE:
+        if books.unfinished:
+            values |= {"completeness": "unknown", "reason": "its history is still being read"}
+        elif whole or reader.provider.date_filter is DateFilter.NONE:
             values |= completeness.compared(
                 connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts
             )

@@ -11,26 +11,39 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import daemon, database, settings
+from etl import daemon, database, pipeline, settings
 from etl.clock import SystemClock
 from etl.embedded import Server
-from etl.reader import Means
+from etl.reader import Means, Reader
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.server import Sandbox
+from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import lists
 from etl.stream import Source
 from tests.commands import ended, etl, started
 from tests.sockets import Talk, serving
+from tests.worlds import Through
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FREE = text("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL")
 RUNS = text("SELECT count(*) FROM ops.runs WHERE source = :source AND status = :status")
+CALLS = text("SELECT count(*) FROM warehouse.calls")
+CALL = text("SELECT count(*) FROM warehouse.calls WHERE provider_call_id = :call_id")
+OWNERS = text("SELECT DISTINCT split_part(owner, ':', 2) FROM ops.runs")
+# pairs of runs of one source and kind, one of which began while the other was under way: two that begin in the same
+# moment may not see each other, and take turns by the lease
+AT_ONCE = text("""
+    SELECT count(*) FROM ops.runs a JOIN ops.runs b USING (source, kind)
+     WHERE a.run_id < b.run_id AND b.started_at < coalesce(a.finished_at, 'infinity')
+       AND b.started_at > a.started_at + interval '0.5 s'
+       AND a.status = 'succeeded' AND b.status = 'succeeded'
+""")
 PLANNED = text("SELECT count(*) FROM ops.sources WHERE next_run_at IS NOT NULL")
 
 
@@ -55,6 +68,12 @@ def silence(gone: threading.Event) -> Talk:
 def count(db: Engine, query: object, **values: str) -> int:
     with db.connect() as connection:
         return int(connection.scalar(query, values) or 0)  # type: ignore[call-overload]
+
+
+def owners(db: Engine) -> set[str]:
+    """The processes whose runs are in the books."""
+    with db.connect() as connection:
+        return set(connection.scalars(OWNERS))
 
 
 def runs(db: Engine, source: str, status: str = "succeeded") -> int:
@@ -234,10 +253,131 @@ def test_a_clock_that_was_set_back_does_not_silence_it(
         until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
 
 
-def test_a_cron_line_means_the_time_of_the_sources_zone(tmp_path: Path, sandbox: Sandbox) -> None:
-    source = replace(sources(sandbox, tmp_path)["ringg"], schedule="30 9 * * 1", timezone=ZoneInfo("Asia/Kolkata"))
-    after = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    next_run = daemon.trigger(source).get_next_fire_time(None, after)
-    assert next_run == datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
-    every = daemon.trigger(replace(source, schedule="every 90s")).get_next_fire_time(after, after)
-    assert every == after + timedelta(seconds=90)
+def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
+    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of a page, each of which takes its time; the call that comes meanwhile does not wait for the last."""
+    monkeypatch.setattr(pipeline, "BATCH_ROWS", 1)
+    world = World(5, calls=200, days=2, now=NOW)
+    with Sandbox(world, [parse_fault("G12:size=10")]) as served:
+        source = sources(served, tmp_path)["ringg"]
+        stop = threading.Event()
+        slowly = Through(httpx.HTTPTransport(), lambda count, request: time.sleep(0.2))
+        with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0, lambda source: slowly), stop, [source]):
+            until(lambda: count(db, CALLS) >= 20)
+            new = world.arrive("ringg").call_id
+            until(lambda: count(db, CALL, call_id=new))
+            assert count(db, CALLS) < 200
+            until(lambda: count(db, CALLS) == 201)
+            until(lambda: count(db, text("SELECT count(*) FROM ops.lists WHERE completeness = 'agrees'")) == 1)
+
+
+def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
+    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(daemon, "GRACE_SECONDS", 0.1)
+    gone, stop, hung = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(count: int, request: httpx.Request) -> None:
+        if not hung.is_set():
+            hung.set()
+            gone.wait(30)
+
+    source = sources(sandbox, tmp_path)["autocalls"]
+    means = Means(db, SystemClock(stop), lambda: 0.0, lambda source: Through(httpx.HTTPTransport(), hang))
+    monkeypatch.setattr(daemon, "SILENT_LOOKS", 10)
+    with serving_daemon(means, stop, [source]) as said:
+        until(lambda: runs(db, "autocalls", "failed") == 1)
+        until(lambda: runs(db, "autocalls") >= 1)
+        held = count(db, CALLS)
+        gone.set()  # what hung comes back, and its lease is another's: it writes nothing
+        until(lambda: runs(db, "autocalls") >= 2)
+        assert (count(db, CALLS), runs(db, "autocalls", "failed")) == (held, 1)
+    assert said == [False]
+
+
+def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
+    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(daemon, "BOOKS_SECONDS", 0.2)
+    monkeypatch.setattr(daemon.work, "give_up", lambda means, stint: time.sleep(2))
+    gone, stop = threading.Event(), threading.Event()
+    with serving(silence(gone)) as silent:
+        environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
+        with db.begin() as connection:
+            for source in settings.load(environment, tmp_path).sources:
+                lists.register(connection, source, NOW)
+        with pytest.raises(daemon.Hung, match="the database gives no answer"):
+            daemon.serve(Means(db, SystemClock(stop)), stop, list(settings.load(environment, tmp_path).sources))
+        stop.set()
+        gone.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), ValueError()])
+def test_no_error_of_a_run_ends_the_schedule(
+    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    source, stop, raised = sources(sandbox, tmp_path)["autocalls"], threading.Event(), threading.Event()
+    real = pipeline.history
+
+    def bad(reader: Reader) -> None:
+        if not raised.is_set():
+            raised.set()
+            raise error
+        real(reader)
+
+    monkeypatch.setattr(pipeline, "history", bad)
+    with serving_daemon(Means(db, SystemClock(stop)), stop, [source]):
+        until(lambda: runs(db, "autocalls") >= 1)
+    assert runs(db, "autocalls", "failed") == 1
+
+
+def test_two_daemons_share_the_sources_and_one_takes_over_from_the_other(
+    tmp_path: Path, database_url: str, db: Engine
+) -> None:
+    """Each source at most once in an interval, by whichever of two; after a kill -9 by the one that is left."""
+    with Sandbox(World(5, calls=12, days=2, now=NOW)) as served:
+        keys = [name for name in served.environment() if name.endswith("_KEY") and not name.startswith("VAANI")]
+        tables = "".join(
+            f'[sources.{key.split("_")[0].lower()}]\nprovider = "{key.split("_")[0].lower()}"\n'
+            f'api_key = "env:{key}"\nschedule = "every 2s"\nrequests_per_minute = 6000\n'
+            + ('phones = ["+911140000000"]\n' if key.startswith("RAVAN") else "")
+            for key in keys
+        )
+        (tmp_path / "etl.toml").write_text(tables)
+        given = {**served.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+        given.pop("RAVAN_PHONES", None)
+        both = [started("daemon", cwd=tmp_path, given=given) for _ in range(2)]
+        until(lambda: len(owners(db)) == 2 and runs(db, "ringg") > 4)
+        assert count(db, AT_ONCE) == 0
+        both[0].kill()
+        both[0].wait()
+        killed_at = runs(db, "ringg")
+        until(lambda: runs(db, "ringg") >= killed_at + 2 and runs(db, "autocalls") and runs(db, "ravan"))
+        code, _, err = ended(both[1])
+    assert code == 0, err
+    assert count(db, text("SELECT count(*) FROM ops.runs WHERE status IN ('running', 'failed')")) == 0
+    assert count(db, FREE) == 0
+
+
+def test_fifty_sources_are_read_by_a_few_hands(db: Engine, tmp_path: Path) -> None:
+    world = World(5, calls=3, days=2, now=NOW)
+    transport = SandboxTransport(world)
+    one = settings.load(transport.environment(), tmp_path).sources[1]
+    many = [replace(one, name=f"account-{n}", schedule="every 5s", requests_per_minute=6000) for n in range(50)]
+    stop = threading.Event()
+    before = threading.active_count()
+    most = 0
+    with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
+        daemon_is_done = text("SELECT count(DISTINCT source) = 50 FROM ops.runs WHERE status = 'succeeded'")
+        for _ in range(600):
+            most = max(most, threading.active_count() - before)
+            if count(db, daemon_is_done):
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("not all were read")
+    assert most <= 2 + sum(daemon.HANDS.values())
+    assert count(db, text("SELECT count(*) FROM ops.runs WHERE status = 'failed'")) == 0

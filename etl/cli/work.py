@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.stream import Source
 
 FIRST_YEAR = 2000
+HUNG = 75  # EX_TEMPFAIL: start it again
 Day = ["%Y-%m-%d"]
 
 
@@ -127,7 +128,7 @@ def daemon() -> None:
     Example:  etl daemon
     Next:     the page, or etl status in another terminal
     """
-    from etl.daemon import serve
+    from etl.daemon import Hung, serve
     from etl.signals import set_by_signals
     from etl.web.server import serving
 
@@ -138,7 +139,11 @@ def daemon() -> None:
         _register(engine, sources)
         means = session.means(engine)
         with serving(means, sources, [settings.listen] if settings.listen else [], settings.token):
-            all_ended = serve(means, stop, sources)
+            try:
+                all_ended = serve(means, stop, sources)
+            except Hung as hung:
+                typer.echo(f"etl: {hung}", err=True)
+                os._exit(HUNG)
     if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
         os._exit(0)
 

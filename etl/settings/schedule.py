@@ -2,7 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from apscheduler.triggers.cron import CronTrigger
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})\s*([smhd])\Z", re.ASCII)
@@ -37,6 +42,22 @@ def parse(text: str) -> Every | Cron:
     return Cron(crontab)
 
 
+def next_time(when: Every | Cron, after: datetime, zone: tzinfo, anchor: datetime) -> datetime:
+    """The first time of a schedule after ``after``, UTC; ``anchor`` is one of the times of an interval.
+
+    It looks at nothing but its arguments, so that no step of a clock makes it list what was missed. Where daylight
+    saving skips a time of cron it is the moment of the change, and where it repeats one both count.
+    """
+    if isinstance(when, Every):
+        return after + when.interval - (after - anchor) % when.interval
+    trigger, in_utc = _cron(when.crontab, zone), _cron(when.crontab, UTC)
+    soon = after + timedelta(microseconds=1)
+    local = in_utc.get_next_fire_time(None, soon.astimezone(zone).replace(tzinfo=UTC)).replace(tzinfo=zone)
+    found: datetime = trigger.get_next_fire_time(None, soon.astimezone(zone)).astimezone(UTC)
+    skipped = local.astimezone(UTC)
+    return min(found, skipped) if skipped > after else found
+
+
 def duration(text: str) -> timedelta:
     """``90s``, ``5m``, ``6h`` or ``7d`` as a span of time; ``ValueError`` for anything else."""
     found = _DURATION.match(text.strip())
@@ -59,11 +80,16 @@ def _day(part: str) -> str:
     return ",".join(_DAYS[day % 7] for day in range(first, last + 1)) or part
 
 
-def _check(crontab: str) -> None:
+@cache
+def _cron(crontab: str, zone: tzinfo) -> "CronTrigger":
     from apscheduler.triggers.cron import CronTrigger  # only a configured cron line pays for this import
 
+    return CronTrigger.from_crontab(crontab, zone)
+
+
+def _check(crontab: str) -> None:
     try:
-        trigger = CronTrigger.from_crontab(crontab, UTC)
+        trigger = _cron(crontab, UTC)
     except ValueError as error:
         raise ValueError(f"is no line of cron: {error}") from None
     if trigger.get_next_fire_time(None, _LONG_AGO) is None:

@@ -89,6 +89,25 @@ def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime
     return (row.paused_until, row.pause_reason or "") if is_paused else None
 
 
+WATERMARKS = text("""
+    SELECT EXISTS (SELECT FROM ops.coverage WHERE source = :source)
+           OR EXISTS (SELECT FROM ops.walks WHERE source = :source AND place ->> 'newest' IS NOT NULL)
+""")
+
+
+def held_until(connection: Connection, source: str, now: datetime) -> datetime | None:
+    """Until when a provider wants to be left alone; a time further ahead than it may be is that of a wrong clock."""
+    t = tables.pace.c
+    query = select(t.not_before).where(t.source == source, t.not_before <= now + LONGEST_PAUSE)
+    found: datetime | None = connection.scalar(query)
+    return found
+
+
+def was_never_read(connection: Connection, source: str) -> bool:
+    """Whether no list of a source has a watermark yet."""
+    return not connection.scalar(WATERMARKS, {"source": source})
+
+
 def load_list(connection: Connection, source: str, phone: str) -> ListState:
     """What the books hold of a list."""
     of_list = {"source": source, "phone": phone}

@@ -1,6 +1,7 @@
 """What was done, as one row per run of a source."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -68,3 +69,41 @@ class Run:
             },
         )
         return Counts(*row) if row else Counts()
+
+
+UNDER_WAY = text("""
+    SELECT EXISTS (
+        SELECT FROM ops.runs r
+         WHERE source = :source AND kind = :kind AND status = 'running'
+           AND EXISTS (SELECT FROM pg_stat_activity a
+                        WHERE a.pid = r.backend
+                          AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at)))
+""")
+# What began later than now began before a clock was set back, and says nothing.
+SUCCEEDED_SINCE = text("""
+    SELECT EXISTS (SELECT FROM ops.runs
+                    WHERE source = :source AND kind = :kind AND status = 'succeeded'
+                      AND started_at BETWEEN :since AND :now)
+""")
+FAIL = text("""
+    UPDATE ops.runs SET status = 'failed', finished_at = :now, error = :error
+     WHERE run_id = :run_id AND status = 'running'
+    RETURNING backend, backend_started_at
+""")
+END_SESSION = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE pid = :backend AND (backend_start IS NULL OR backend_start = :backend_started_at)
+""")
+
+
+def is_done(connection: Connection, source: str, kind: str, since: datetime, now: datetime) -> bool:
+    """Whether some process does this with a source right now, or has done so since then."""
+    of = {"source": source, "kind": kind, "since": since, "now": now}
+    return bool(connection.scalar(UNDER_WAY, of) or connection.scalar(SUCCEEDED_SINCE, of))
+
+
+def fail(connection: Connection, run_id: int, error: str, now: datetime) -> None:
+    """Say that a run which hangs has failed, and end its session: the source's lease is free with it."""
+    row = connection.execute(FAIL, {"run_id": run_id, "error": error, "now": now}).mappings().one_or_none()
+    if row is not None:
+        connection.execute(END_SESSION, dict(row))

@@ -1,0 +1,142 @@
+"""When each source is read: a timetable, a crew that does the work, and a watch over both, until asked to end."""
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.executors.debug import DebugExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl.daemon import timetable, work
+from etl.daemon.crew import Crew, Kind, Stint, Task
+from etl.logs import event
+from etl.reader import Means
+from etl.settings import schedule
+from etl.stream import Source
+
+log = logging.getLogger("etl.daemon")
+
+HANDS = {Kind.LIVE: 8, Kind.HISTORY: 4, Kind.VERIFY: 1}
+GRACE_SECONDS = 8.0  # what runs longer after SIGTERM hangs on a peer; container managers wait for ten seconds
+LOOK_SECONDS = 15.0
+SILENT_LOOKS = 20  # five minutes: longer than any request, wait between two, or batch may take
+STEPPED_BACK = timedelta(seconds=60)
+BOOKS_SECONDS = 30.0
+NOTE_NEXT = text("UPDATE ops.sources SET next_run_at = :next WHERE source = :source")
+# Another daemon may have planned a later run meanwhile.
+FORGET_NEXT = text("UPDATE ops.sources SET next_run_at = NULL WHERE source = :source AND next_run_at = :next")
+
+
+class Hung(Exception):
+    """The process cannot go on by itself: its supervisor has to start it anew."""
+
+
+def serve(means: Means, stop: threading.Event, sources: Sequence[Source]) -> bool:
+    """Read every source now and then as its schedule says, until ``stop`` is set; whether all runs then ended.
+
+    A run that is asked to end writes what it has. One that hangs on a peer beyond the grace is left behind: its
+    transaction and its lease end with its session. Raises :class:`Hung`.
+    """
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    return _Daemon(means, stop, sources).serve()
+
+
+class _Daemon:
+    def __init__(self, means: Means, stop: threading.Event, sources: Sequence[Source]) -> None:
+        self._means, self._stop, self._sources = means, stop, {source.name: source for source in sources}
+        self._crew = Crew(HANDS, self._perform)
+        self._scheduler = BackgroundScheduler(**manners())
+        self._noted: dict[str, datetime | None] = {}
+        self._gone: list[Stint] = []
+
+    def serve(self) -> bool:
+        """The daemon's whole life."""
+        self._plan()
+        self._scheduler.start()
+        event(log, "daemon started", sources=len(self._sources))
+        try:
+            self._watch()
+        finally:
+            self._scheduler.shutdown(wait=False)
+        all_ended = self._crew.ended_within(GRACE_SECONDS) and not self._gone
+        self._note(FORGET_NEXT, self._noted.items())
+        event(log, "daemon ended", all_runs_ended=all_ended)
+        return all_ended
+
+    def _plan(self) -> None:
+        """One job per source and kind of work; a job only puts a task before the crew."""
+        sources = list(self._sources.values())
+        for source, first in zip(sources, timetable.staggered(sources, self._means.clock.now()), strict=True):
+            times = timetable.Times(schedule.parse(source.schedule), source, first, self._means.random)
+            task = Task(source, Kind.LIVE)
+            self._scheduler.add_job(self._crew.put, times, args=[task], id=source.name, next_run_time=first)
+
+    def _perform(self, stint: Stint) -> None:
+        if self._stop.is_set():
+            return
+        self._note_next(stint.task.source.name)
+        work.perform(self._means, stint, self._crew)
+        self._note_next(stint.task.source.name)
+
+    def _watch(self) -> None:
+        """Look at the clock and at the runs until the end."""
+        latest = self._means.clock.now()
+        while not self._stop.wait(LOOK_SECONDS):
+            now = self._means.clock.now()
+            if now < latest - STEPPED_BACK:
+                event(log, "the clock was set back", level=logging.WARNING, seconds=(latest - now).total_seconds())
+                self._plan_anew(now)
+                latest = now
+            latest = max(latest, now)
+            self._scheduler.wakeup()  # it may have slept through a step forward, and would wait for what is past
+            for stint in self._crew.at_work():
+                if stint.is_silent(SILENT_LOOKS):
+                    self._give_up(stint)
+
+    def _plan_anew(self, now: datetime) -> None:
+        """A clock that was set back would leave the scheduler asleep until it catches up: read once, and go on."""
+        times = timetable.staggered(list(self._sources.values()), now)
+        for name, first in zip(self._sources, times, strict=True):
+            self._scheduler.modify_job(name, next_run_time=first)
+
+    def _give_up(self, stint: Stint) -> None:
+        """Leave a run that hangs behind; where many do, or the database as well, the process is at its end."""
+        self._crew.give_up(stint)
+        self._gone.append(stint)
+        entered: list[bool] = []
+        entering = threading.Thread(target=lambda: entered.append(work.give_up(self._means, stint)), daemon=True)
+        entering.start()
+        entering.join(BOOKS_SECONDS)
+        if not entered:
+            raise Hung("the database gives no answer; start the daemon again once it does")
+        if len(self._gone) >= HANDS[Kind.LIVE]:
+            raise Hung(f"{len(self._gone)} runs hang; look at the network and the database, and start the daemon again")
+
+    def _note_next(self, name: str) -> None:
+        job = self._scheduler.get_job(name)
+        if job is not None:
+            self._noted[name] = job.next_run_time.astimezone(UTC)
+            self._note(NOTE_NEXT, [(name, self._noted[name])])
+
+    def _note(self, statement: object, nexts: Iterable[tuple[str, datetime | None]]) -> None:
+        """Enter the next runs into the books; a database that is away for a while does not keep them from happening."""
+        rows = [{"source": name, "next": at} for name, at in nexts]
+        try:
+            if rows:
+                with self._means.db.begin() as connection:
+                    connection.execute(statement, rows)  # type: ignore[call-overload]
+        except SQLAlchemyError:
+            log.debug("the next run could not be noted")
+
+
+def manners() -> dict[str, Any]:
+    """How the scheduler is to behave: its defaults lose what comes a second late, and repeat what was missed."""
+    return {
+        "job_defaults": {"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        "executors": {"default": DebugExecutor()},  # its own thread: a job only puts a task before the crew
+        "timezone": "UTC",
+    }

@@ -1,0 +1,108 @@
+"""One task → one run of the books and one line of the log; or none, where another process does it, or has just done."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from etl import pipeline
+from etl.clock import Stopped
+from etl.daemon import timetable
+from etl.daemon.crew import TURN_SECONDS, Crew, FeltClock, Kind, Stint, Task
+from etl.fleet import failed
+from etl.logs import event
+from etl.reader import Means, Reader, Report, Work, run
+from etl.state import lists, runs
+from etl.state.lists import ForeignSource
+from etl.stream import Source
+
+log = logging.getLogger("etl.daemon")
+
+IN_THE_BOOKS = {Kind.LIVE: "sync", Kind.HISTORY: "backfill", Kind.VERIFY: "verify"}
+
+
+def perform(means: Means, stint: Stint, crew: Crew) -> None:
+    """Do one stint, whatever comes; what of it is left for another kind of work is put before the crew."""
+    source, kind = stint.task.source, stint.task.kind
+    began = means.clock.monotonic()
+    try:
+        if not _is_ours(means, stint.task):
+            return
+        if kind is Kind.LIVE and _was_never_read(means, source):
+            crew.put(Task(source, Kind.HISTORY))
+            return
+        felt = replace(means, clock=FeltClock(means.clock, stint, lambda: crew.is_waited_for(kind)))
+        report = run(felt, source, IN_THE_BOOKS[kind], _work(stint, crew), lambda progress: None, by_hand=False)
+    except Stopped:
+        report = stint.reader.report if stint.reader else Report(source.name, IN_THE_BOOKS[kind], "interrupted")
+    except ForeignSource as error:
+        report = Report(source.name, IN_THE_BOOKS[kind], status="failed", error=str(error))
+    except (Exception, SystemExit) as error:  # the schedule goes on whatever a run does
+        report = failed(source, IN_THE_BOOKS[kind], error)
+    if stint.goes_on and kind is Kind.LIVE:
+        crew.put(Task(source, Kind.HISTORY))  # it goes on where this was cut short
+    if not stint.was_given_up:
+        _log(stint, report, means.clock.monotonic() - began)
+
+
+def _work(stint: Stint, crew: Crew) -> Work:
+    def work(reader: Reader) -> None:
+        stint.reader = reader
+        if stint.task.kind is Kind.HISTORY:
+            pipeline.history(reader)
+        elif pipeline.live(reader):
+            crew.put(Task(reader.source, Kind.HISTORY))
+
+    return work
+
+
+def _is_ours(means: Means, task: Task) -> bool:
+    """Whether no other process is at it or has just done it, as two daemons share the sources, and it may be asked."""
+    now, name = means.clock.now(), task.source.name
+    lately = timedelta(0) if task.kind is Kind.HISTORY else timetable.interval(task.source, now) / 2
+    with means.db.connect() as connection:
+        held_until = lists.held_until(connection, name, now)
+        if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):
+            event(log, "told to wait", source=name, until=held_until)
+            return False
+        return not runs.is_done(connection, name, IN_THE_BOOKS[task.kind], now - lately, now)
+
+
+def _was_never_read(means: Means, source: Source) -> bool:
+    with means.db.connect() as connection:
+        return lists.was_never_read(connection, source.name)
+
+
+def give_up(means: Means, stint: Stint) -> bool:
+    """Enter a run that hangs into the books as failed; ``False`` where the database does not take it."""
+    source = stint.task.source.name
+    error = f"{source}: no sign of life from this run; it was given up, and the next one goes on from here"
+    report = replace(stint.reader.report) if stint.reader else Report(source, IN_THE_BOOKS[stint.task.kind])
+    report.status, report.error = "failed", error
+    _log(stint, report, None)
+    if stint.reader is None:
+        return True  # it hangs before it is in the books
+    try:
+        with means.db.begin() as connection:
+            runs.fail(connection, stint.reader.run.run_id, error, means.clock.now())
+    except SQLAlchemyError:
+        return False
+    return True
+
+
+def _log(stint: Stint, report: Report, seconds: float | None) -> None:
+    """One line per run, always with the same keys; none of them holds a person's data."""
+    event(
+        log,
+        "run ended",
+        level=logging.ERROR if report.status == "failed" else logging.INFO,
+        source=report.source,
+        kind=report.kind,
+        status=report.status,
+        run_id=stint.reader.run.run_id if stint.reader else None,
+        seconds=None if seconds is None else round(seconds, 3),
+        requests=report.requests,
+        **report.counts.as_dict(),
+        error=report.error,
+    )
