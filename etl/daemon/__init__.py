@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl.daemon import timetable, work
 from etl.daemon.crew import Crew, Kind, Stint, Task
 from etl.logs import event
+from etl.metrics import Meters
 from etl.reader import Means
 from etl.settings import schedule
 from etl.stream import Source
@@ -35,19 +36,22 @@ class Hung(Exception):
     """The process cannot go on by itself: its supervisor has to start it anew."""
 
 
-def serve(means: Means, stop: threading.Event, sources: Sequence[Source]) -> bool:
+def serve(means: Means, stop: threading.Event, sources: Sequence[Source], meters: Meters | None = None) -> bool:
     """Read every source now and then as its schedule says, until ``stop`` is set; whether all runs then ended.
+
+    ``meters`` count what it does, for whoever serves them.
 
     A run that is asked to end writes what it has. One that hangs on a peer beyond the grace is left behind: its
     transaction and its lease end with its session. Raises :class:`Hung`.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    return _Daemon(means, stop, sources).serve()
+    return _Daemon(means, stop, sources, meters or Meters()).serve()
 
 
 class _Daemon:
-    def __init__(self, means: Means, stop: threading.Event, sources: Sequence[Source]) -> None:
-        self._means, self._stop, self._sources = means, stop, {source.name: source for source in sources}
+    def __init__(self, means: Means, stop: threading.Event, sources: Sequence[Source], meters: Meters) -> None:
+        self._means, self._stop, self._meters = meters.watched(means), stop, meters
+        self._sources = {source.name: source for source in sources}
         self._crew = Crew(HANDS, self._perform)
         self._scheduler = BackgroundScheduler(**manners())
         self._noted: dict[str, datetime | None] = {}
@@ -79,13 +83,14 @@ class _Daemon:
         if self._stop.is_set():
             return
         self._note_next(stint.task.source.name)
-        work.perform(self._means, stint, self._crew)
+        work.perform(self._means, stint, self._crew, self._meters)
         self._note_next(stint.task.source.name)
 
     def _watch(self) -> None:
         """Look at the clock and at the runs until the end."""
         latest = self._means.clock.now()
         while not self._stop.wait(LOOK_SECONDS):
+            self._meters.look()
             now = self._means.clock.now()
             if now < latest - STEPPED_BACK:
                 event(log, "the clock was set back", level=logging.WARNING, seconds=(latest - now).total_seconds())
@@ -107,6 +112,7 @@ class _Daemon:
         """Leave a run that hangs behind; where many do, or the database as well, the process is at its end."""
         self._crew.give_up(stint)
         self._gone.append(stint)
+        self._meters.given_up(stint.task.source.name)
         entered: list[bool] = []
         entering = threading.Thread(target=lambda: entered.append(work.give_up(self._means, stint)), daemon=True)
         entering.start()

@@ -12,6 +12,7 @@ from etl.daemon import timetable
 from etl.daemon.crew import TURN_SECONDS, Crew, FeltClock, Kind, Stint, Task
 from etl.fleet import failed
 from etl.logs import event
+from etl.metrics import Meters
 from etl.reader import Means, Reader, Report, Work, run
 from etl.state import lists, runs
 from etl.state.lists import ForeignSource
@@ -22,7 +23,7 @@ log = logging.getLogger("etl.daemon")
 IN_THE_BOOKS = {Kind.LIVE: "sync", Kind.HISTORY: "backfill", Kind.VERIFY: "verify"}
 
 
-def perform(means: Means, stint: Stint, crew: Crew) -> None:
+def perform(means: Means, stint: Stint, crew: Crew, meters: Meters) -> None:
     """Do one stint, whatever comes; what of it is left for another kind of work is put before the crew."""
     source, kind = stint.task.source, stint.task.kind
     began = means.clock.monotonic()
@@ -43,7 +44,9 @@ def perform(means: Means, stint: Stint, crew: Crew) -> None:
     if stint.goes_on and kind is Kind.LIVE:
         crew.put(Task(source, Kind.HISTORY))  # it goes on where this was cut short
     if not stint.was_given_up:
-        _log(stint, report, means.clock.monotonic() - began)
+        seconds = means.clock.monotonic() - began
+        meters.run(report, seconds)
+        _log(stint, report, seconds)
 
 
 def _work(stint: Stint, crew: Crew) -> Work:

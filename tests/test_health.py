@@ -1,0 +1,85 @@
+"""What is said of the daemon's health: alive, ready, and why not."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, text
+
+from etl import database, health
+from tests.worlds import House, house
+
+AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
+
+
+def test_it_is_alive_as_long_as_it_looks_around() -> None:
+    assert health.alive(20).is_well
+    assert not health.alive(91).is_well
+    assert "start it anew" in health.alive(91).said[0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "due"),
+    [
+        ("every 1m", AT + timedelta(minutes=15)),
+        ("every 30m", AT + timedelta(minutes=90)),
+        ("0 9 * * mon-fri", datetime(2026, 11, 25, 9, tzinfo=UTC)),  # Monday, Tuesday, Wednesday
+    ],
+)
+def test_the_goal_is_three_times_of_the_schedule_and_a_weekend_is_no_delay(
+    db: Engine, schedule: str, due: datetime
+) -> None:
+    source = replace(house(db).sources["ringg"], schedule=schedule)
+    assert health.due_by(source, AT) == due
+    assert health.stalled([source], {"ringg": AT}, due) == []
+    assert health.stalled([source], {"ringg": AT}, due + timedelta(seconds=1)) == [("ringg", AT)]
+
+
+def said(place: House, after: timedelta) -> tuple[bool, tuple[str, ...]]:
+    found = health.ready(place.db, list(place.sources.values()), place.clock.now() + after)
+    return found.is_well, found.said
+
+
+def test_it_is_ready_while_every_source_comes_on(db: Engine) -> None:
+    place = house(db)
+    assert said(place, timedelta(0)) == (True, ("ready",))
+    place.sync("ringg")
+    place.sync("vaani")
+    assert said(place, timedelta(minutes=14)) == (True, ("ready",))
+    well, lines = said(place, timedelta(minutes=16))
+    assert not well
+    assert [line.partition(":")[0] for line in lines] == ["ringg", "vaani"]
+
+
+def test_a_source_that_fails_is_stalled_and_the_others_are_not(db: Engine) -> None:
+    place = house(db, None, "H06:provider=ringg,every=1")
+    place.run("ringg")
+    place.clock.sleep(3600)
+    place.sync("autocalls")
+    well, lines = said(place, timedelta(0))
+    assert not well
+    assert [line.partition(":")[0] for line in lines] == ["ringg"]
+
+
+def test_a_long_reading_that_comes_on_is_not_stalled(db: Engine) -> None:
+    place = house(db)
+    place.sync("ringg")
+    later = place.clock.now() + timedelta(hours=2)
+    with db.begin() as connection:
+        connection.execute(
+            text("INSERT INTO ops.walks VALUES ('ringg', '', :at, :at, '{}', :at)"),
+            {"at": later - timedelta(minutes=1)},
+        )
+    assert health.ready(db, [place.sources["ringg"]], later).is_well
+
+
+def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine) -> None:
+    gone = database.engine("postgresql://nobody:secret-word@127.0.0.1:9/nothing")
+    found = health.ready(gone, [], AT)
+    assert not found.is_well
+    assert "nothing listens there" in found.said[0]
+    assert "secret-word" not in found.said[0]
+    with db.begin() as connection:
+        connection.execute(text("UPDATE ops.alembic_version SET version_num = '9999'"))
+    assert not health.ready(db, [], AT).is_well
+    gone.dispose()

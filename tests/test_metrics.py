@@ -1,0 +1,134 @@
+"""What Prometheus reads: every figure, no person, few labels; what the shipped dashboard and rules ask for is there."""
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine
+
+from etl import database, pipeline, reader
+from etl.metrics import Meters, exposition
+from tests.worlds import House, house
+
+DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
+DASHBOARD = DEPLOY / "grafana" / "callhouse.json"
+RULES = DEPLOY / "prometheus" / "callhouse.rules.yml"
+NAMES = re.compile(r"\b(?:callhouse|process)_[a-z_]+")
+LABELS = {"source", "status", "kind", "became", "verdict", "le"}
+
+
+def measured(place: House, meters: Meters, *names: str) -> None:
+    """Runs as the daemon does them."""
+    for name in names:
+        work = pipeline.sync
+        report = reader.run(
+            meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True
+        )
+        meters.run(report, 1.5)
+
+
+def exposed(place: House, meters: Meters, later: timedelta = timedelta(0)) -> str:
+    return exposition(meters, place.db, list(place.sources.values()), place.clock.now() + later).decode()
+
+
+def values(text: str, name: str) -> dict[tuple[str, ...], float]:
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
+    place, meters = house(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"), Meters()
+    measured(place, meters, "vaani", "ringg", "autocalls")
+    text = exposed(place, meters)
+    requests = values(text, "callhouse_requests_total")
+    assert requests["vaani", "429"] == 1
+    assert requests["vaani", "200"] > 1
+    assert {status for source, status in requests if source == "ringg"} == {"500"}
+    assert values(text, "callhouse_request_duration_seconds_count")["vaani",] == requests["vaani", "200"] + 1
+    assert values(text, "callhouse_runs_total") == {
+        ("vaani", "sync", "succeeded"): 1, ("ringg", "sync", "failed"): 1, ("autocalls", "sync", "succeeded"): 1,
+    }  # fmt: skip
+    assert values(text, "callhouse_records_total")["autocalls", "inserted"] == 40
+
+
+def test_it_tells_what_the_books_hold(db: Engine) -> None:
+    place, meters = house(db), Meters()
+    measured(place, meters, "ringg", "vaani")
+    text = exposed(place, meters)
+    assert values(text, "callhouse_database_up") == {(): 1}
+    assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
+    assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= place.clock.now().timestamp()
+    assert values(text, "callhouse_completeness")["vaani", "agrees"] == 1
+    assert values(text, "callhouse_completeness")["vaani", "gap"] == 0
+    assert set(values(text, "callhouse_stalled").values()) == {0}
+    assert set(values(exposed(place, meters, timedelta(minutes=16)), "callhouse_stalled").values()) == {1}
+    assert values(text, "process_resident_memory_bytes")[()] > 10_000_000
+
+
+def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> None:
+    place, meters = house(db), Meters()
+    measured(place, meters, "ringg")
+    gone = database.engine("postgresql://nobody@127.0.0.1:9/nothing")
+    text = exposition(meters, gone, list(place.sources.values()), place.clock.now()).decode()
+    assert values(text, "callhouse_database_up") == {(): 0}
+    assert values(text, "callhouse_runs_total") == {("ringg", "sync", "succeeded"): 1}
+    gone.dispose()
+
+
+def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
+    place, meters = house(db), Meters()
+    measured(place, meters, *place.sources)
+    text = exposed(place, meters)
+    names = {name for family in text_string_to_metric_families(text) for s in family.samples for name in s.labels}
+    assert names <= LABELS
+    assert re.findall(r"\+\d{7,}", text) == []
+    personal = {row["n"] for row in place.rows("SELECT customer_number AS n FROM bi.calls WHERE customer_number <> ''")}
+    personal |= {row["n"] for row in place.rows("SELECT customer_name AS n FROM bi.calls WHERE customer_name <> ''")}
+    assert personal
+    assert [each for each in personal if each in text] == []
+
+
+@pytest.fixture
+def names(db: Engine) -> set[str]:
+    """Every name that can be asked for."""
+    place, meters = house(db), Meters()
+    meters.given_up("ringg")
+    measured(place, meters, "ringg")
+    place.do("UPDATE ops.sources SET next_run_at = now()")
+    return {sample.name for f in text_string_to_metric_families(exposed(place, meters)) for sample in f.samples}
+
+
+def expressions(node: Any) -> list[str]:
+    """Every query of a dashboard or of a file of rules."""
+    if isinstance(node, dict):
+        own = [
+            value for key, value in node.items() if key in ("expr", "query", "definition") and isinstance(value, str)
+        ]
+        return own + [found for value in node.values() for found in expressions(value)]
+    return [found for value in node for found in expressions(value)] if isinstance(node, list) else []
+
+
+@pytest.mark.parametrize("file", [DASHBOARD, RULES])
+def test_what_the_dashboard_and_the_rules_ask_for_is_there(names: set[str], file: Path) -> None:
+    read = json.loads(file.read_text()) if file == DASHBOARD else yaml.safe_load(file.read_text())
+    asked = {name for expression in expressions(read) for name in NAMES.findall(expression)}
+    assert len(asked) > 5
+    assert asked - names == set()
+
+
+def test_every_rule_says_what_to_do() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 5
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"].keys() == {"summary", "description"}
+        assert not rule["expr"].strip().endswith(("==", ">"))
