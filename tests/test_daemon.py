@@ -353,7 +353,7 @@ def test_two_daemons_share_the_sources_and_one_takes_over_from_the_other(
         until(lambda: len(owners(db)) == 2 and runs(db, "ringg") > 4)
         assert count(db, AT_ONCE) == 0
         both[0].kill()
-        both[0].wait()
+        both[0].communicate()
         killed_at = runs(db, "ringg")
         until(lambda: runs(db, "ringg") >= killed_at + 2 and runs(db, "autocalls") and runs(db, "ravan"))
         code, _, err = ended(both[1])

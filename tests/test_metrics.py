@@ -37,6 +37,7 @@ def exposed(place: House, meters: Meters, later: timedelta = timedelta(0)) -> st
 
 
 def values(text: str, name: str) -> dict[tuple[str, ...], float]:
+    """Every value of a metric by its labels, in their alphabetical order."""
     return {
         tuple(sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -55,9 +56,9 @@ def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
     assert {status for source, status in requests if source == "ringg"} == {"500"}
     assert values(text, "callhouse_request_duration_seconds_count")["vaani",] == requests["vaani", "200"] + 1
     assert values(text, "callhouse_runs_total") == {
-        ("vaani", "sync", "succeeded"): 1, ("ringg", "sync", "failed"): 1, ("autocalls", "sync", "succeeded"): 1,
+        ("sync", "vaani", "succeeded"): 1, ("sync", "ringg", "failed"): 1, ("sync", "autocalls", "succeeded"): 1,
     }  # fmt: skip
-    assert values(text, "callhouse_records_total")["autocalls", "inserted"] == 40
+    assert values(text, "callhouse_records_total")["inserted", "autocalls"] == 40
 
 
 def test_it_tells_what_the_books_hold(db: Engine) -> None:
@@ -80,7 +81,7 @@ def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> 
     gone = database.engine("postgresql://nobody@127.0.0.1:9/nothing")
     text = exposition(meters, gone, list(place.sources.values()), place.clock.now()).decode()
     assert values(text, "callhouse_database_up") == {(): 0}
-    assert values(text, "callhouse_runs_total") == {("ringg", "sync", "succeeded"): 1}
+    assert values(text, "callhouse_runs_total") == {("sync", "ringg", "succeeded"): 1}
     gone.dispose()
 
 
