@@ -6,16 +6,17 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from etl.batch import Arrival
 from etl.reader import Reader
 from etl.state import lists, quarantine
 from etl.state.lists import ListState
-from etl.stream import Ask, DateFilter, Paging, Provider, Window
+from etl.stream import Ask, DateFilter, Paging, Provider, Reading, Window
 
 
 def ask(reader: Reader, books: ListState, whole: Window) -> None:
     """Where a windowed list's last verdict was not the best, ask for its whole total: one request for one record."""
     provider = reader.provider
-    if provider.date_filter is DateFilter.NONE or books.completeness == "agrees" or books.unfinished:
+    if provider.date_filter is DateFilter.NONE or books.completeness in ("agrees", "verified") or books.unfinished:
         return
     if books.listed is None and not reader.swept_from:
         return  # it gave no total last time: once per sweep is often enough to ask again
@@ -42,8 +43,19 @@ def compared(
     held = lists.held(connection, books, counted_from)
     waiting = quarantine.waiting(connection, reader.source.name)
     verdict, reason = judged(total, held, waiting, first_total, doubts)
+    if (verdict, books.completeness) == ("agrees", "verified"):
+        verdict = "verified"  # day by day, and nothing has come to speak against it
     now = reader.means.clock.now()
     return {"listed": total, "held": held, "checked_at": now, "completeness": verdict, "reason": reason}
+
+
+def is_of_others(reader: Reader, phone: str, each: Arrival) -> bool:
+    """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
+    if not phone or each.parsed is None:
+        return False
+    reading = Reading(reader.source, each.parsed, {})
+    numbers = {reader.provider.columns[name].read(reading) for name in ("from_number", "to_number")} - {None}
+    return bool(numbers) and phone not in numbers
 
 
 def _counted_from(provider: Provider, start: datetime) -> datetime:

@@ -3,13 +3,15 @@
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.reader import Progress, Report, Say
 from etl.replay import Difference
+from etl.state.verdicts import WORST_FIRST, Verdict
 
 
 @contextmanager
@@ -131,6 +133,41 @@ def status_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(Text(f"  {line}", style="yellow"))
 
 
+def verdict_table(found: Mapping[str, Sequence[Verdict]]) -> None:
+    """Print what `etl verify` proved: a line per source, and one for each day that is not as it should be."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for source, verdicts in found.items():
+        counts = Counter(each.verdict for each in verdicts)
+        worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
+        days = ", ".join(f"{counts[word]:,} {word}" for word in reversed(WORST_FIRST) if counts[word])
+        said = f"{_days(verdicts)}: {days}" if verdicts else "nothing was compared"
+        console.print(Text.assemble((source, "bold"), "  ", (worst, COLOURS.get(worst, "yellow")), f"  {said}"))
+        for first, last in _alike([each for each in verdicts if each.verdict in ("gap", "unknown")]):
+            when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
+            line = Text.assemble((f"  {when}  ", "dim"), (first.verdict, COLOURS.get(first.verdict, "yellow")))
+            console.print(line.append(f"  {first.reason or ''}"))
+
+
+def _days(verdicts: Sequence[Verdict]) -> str:
+    return f"{len(verdicts):,} day{'s' if len(verdicts) > 1 else ''} from {verdicts[0].day} to {verdicts[-1].day}"
+
+
+def _alike(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Verdict]]:
+    """The first and last of the days that follow each other and are unknown for the same reason; gaps stand alone."""
+    out: list[tuple[Verdict, Verdict]] = []
+    for each in verdicts:
+        last = out[-1][1] if out else None
+        follows = last is not None and each.day - last.day == timedelta(days=1)
+        if last and follows and each.verdict == "unknown" and (last.verdict, last.reason) == ("unknown", each.reason):
+            out[-1] = (out[-1][0], each)
+        else:
+            out.append((each, each))
+    return out
+
+
 def _facts(row: dict[str, Any]) -> list[tuple[str, str, str]]:
     last = row["last_run"]
     run = f"{last['kind']} {last['status']} {ago(last['finished_at'] or last['started_at'])}" if last else "never"
@@ -151,6 +188,9 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     if row.get("reason"):
         lines.append(row["reason"])
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
+    if days := row.get("days_with_gaps"):
+        missing = sum(each["missing"] for each in days)
+        lines.append(f"{missing} calls are missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
     if row.get("unfinished_walks"):
         lines.append("history is not read to its end yet: the next sync goes on")
     if row.get("paused_until") and row.get("pause_reason"):
@@ -158,6 +198,11 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     if last.get("error"):
         lines.append(last["error"])
     return lines + [f"note: {note}" for note in last.get("notes", [])]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more days" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def ago(stamp: str | datetime | None) -> str:

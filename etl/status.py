@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from etl.intervals import gaps
-from etl.state import lists
+from etl.state import lists, verdicts
 
 FRESHNESS = text("""
     SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
@@ -34,6 +34,7 @@ KEYS = (
     "completeness",
     "reason",
     "gaps",
+    "days_with_gaps",
     "unsettled",
     "quarantined",
     "last_success_at",
@@ -49,8 +50,9 @@ KEYS = (
 def status(db: Engine, configured: Sequence[str]) -> list[dict[str, Any]]:
     """One dictionary per source, of those configured and those in the books, ready for JSON.
 
-    The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}``, ``last_run`` a row of
-    ``ops.runs`` or null.
+    The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}`` that nobody has
+    read, ``days_with_gaps`` one of ``{day, missing}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
+    null.
     """
     with db.connect() as connection:
         runs = {row.source: row for row in connection.execute(LAST_RUNS)}
@@ -69,6 +71,10 @@ def status(db: Engine, configured: Sequence[str]) -> list[dict[str, Any]]:
                         for windows in coverage.values()
                         for gap in gaps(windows)
                     ],
+                    "days_with_gaps": [
+                        {"day": each.day.isoformat(), "missing": each.missing}
+                        for each in verdicts.gaps(connection, row["source"])
+                    ],
                     "last_run": {k: _plain(v) for k, v in last._mapping.items() if k != "source"} if last else None,
                 }
             )
@@ -86,7 +92,7 @@ def _never_read(name: str) -> dict[str, Any]:
     """The same keys as any other row, so that a program needs no special case."""
     never = dict.fromkeys(KEYS)
     known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
-    return never | known | {"gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
+    return never | known | {"gaps": [], "days_with_gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -236,6 +237,21 @@ lists = Table(
     Column("listed_from", timestamptz(), comment="The oldest call still listed: older ones left by retention"),
     schema="ops",
     comment="One row per list of a source",
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
+    Column("day", Date, primary_key=True, comment="The day, of the source's time zone"),
+    Column("verdict", Text, nullable=False, comment="verified, agrees, gap or unknown"),
+    Column("missing", BigInteger, nullable=False, comment="How many calls are listed and not held"),
+    Column("reason", Text, comment="Why the verdict is not better, or what was found"),
+    Column("checked_at", timestamptz(), nullable=False, comment="When it was last compared"),
+    Column("run_id", BigInteger, comment="The run that compared it"),
+    Index("ix_verdicts_gaps", "source", "day", postgresql_where=text("verdict = 'gap'")),
+    schema="ops",
+    comment="One row per day of a source that was compared with what the provider lists",
 )
 
 coverage = Table(

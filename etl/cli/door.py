@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from etl.cli import endings, looking, quarantine, sandbox, server, session, work
+from etl.cli import endings, looking, proof, quarantine, sandbox, server, session, work
 
 HELP = """Every call that your voice agents ever made, in one PostgreSQL warehouse.
 
@@ -47,6 +47,7 @@ app.command()(work.backfill)
 app.command()(work.daemon)
 app.command()(looking.status)
 app.command()(looking.why)
+app.command()(proof.verify)
 app.command()(work.replay)
 app.command()(sandbox.sandbox)
 app.add_typer(server.app, name="db")

@@ -54,10 +54,15 @@ def warn(text: str) -> None:
 
 def end(reports: Sequence["Report"]) -> None:
     """Name each source that failed, and end with the status that follows."""
+    raise typer.Exit(FAILED if named(reports) else 0)
+
+
+def named(reports: Sequence["Report"]) -> bool:
+    """Name each source that failed; whether there is any."""
     for report in reports:
         if report.error:
             typer.echo(f"etl: {report.error}", err=True)
-    raise typer.Exit(FAILED if any(report.error for report in reports) else 0)
+    return any(report.error for report in reports)
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ import typer
 
 from etl.cli import session
 from etl.cli.endings import FAILED, end, warn
-from etl.cli.session import Named, stop
+from etl.cli.session import Day, Named, stop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from etl.settings import Settings
     from etl.stream import Source
 
-FIRST_YEAR = 2000
 HUNG = 75  # EX_TEMPFAIL: start it again
-Day = ["%Y-%m-%d"]
 
 
 def demo() -> None:
@@ -107,13 +105,7 @@ def backfill(
 
     if since is None:
         raise typer.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
-    for day, option in ((since, "--from"), (until, "--to")):
-        if day is not None and not FIRST_YEAR <= day.year <= 9000:
-            raise typer.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
-    if since.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
-        raise typer.BadParameter("that day is still to come", param_hint="--from")
-    if until is not None and until <= since:
-        raise typer.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
+    session.days_asked(since, until)
     _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
 
 
@@ -185,7 +177,17 @@ def _run(names: list[str] | None, kind: str, work: "Work") -> None:
 
 def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Work") -> list["Report"]:
     """Run work on sources, with progress, and say how each ended."""
-    from etl.display import progress, result
+    from etl.display import result
+
+    reports = reports_of(settings, sources, kind, work)
+    for report in reports:
+        typer.echo(result(report))
+    return reports
+
+
+def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Work") -> list["Report"]:
+    """Run work on sources, with progress; how each ended."""
+    from etl.display import progress
     from etl.fleet import run_all
     from etl.signals import set_by_signals
 
@@ -193,10 +195,7 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Wor
     with session.opened(settings) as engine:
         _register(engine, sources)
         with progress([source.name for source in sources]) as say:
-            reports = run_all(session.means(engine), sources, kind, work, say)
-    for report in reports:
-        typer.echo(result(report))
-    return reports
+            return run_all(session.means(engine), sources, kind, work, say)
 
 
 def _register(engine: "Engine", sources: Sequence["Source"]) -> None:

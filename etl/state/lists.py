@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl import tables
@@ -181,6 +181,13 @@ def save_list(connection: Connection, state: ListState, **values: Any) -> None:
         )
         .on_conflict_do_update(constraint="pk_lists", set_=values or {"phone": state.phone})
     )
+
+
+def raise_to_verified(connection: Connection, source: str) -> None:
+    """Note that all days of a source were compared one by one; that does for lists whose whole count agrees."""
+    t = tables.lists
+    agrees = (t.c.source == source, t.c.completeness == "agrees")
+    connection.execute(update(t).where(*agrees).values(completeness="verified", reason=None))
 
 
 def due_sweep(connection: Connection, source: Source, phone: str, now: datetime) -> Sweep | None:

@@ -49,8 +49,17 @@ def resolve(connection: Connection, writing: Writing, call_ids: Collection[str])
 
 def waiting(connection: Connection, source: str) -> int:
     """How many records of a source wait in place of a call: a bad version of one that is held stands for none."""
+    return int(connection.scalar(select(func.count()).select_from(table).where(*_in_place(source))) or 0)
+
+
+def payloads_waiting(connection: Connection, source: str) -> Sequence[bytes]:
+    """The exact bytes of the records that wait in place of a call."""
+    return [bytes(each) for each in connection.scalars(select(table.c.payload).where(*_in_place(source)))]
+
+
+def _in_place(source: str) -> tuple[Any, ...]:
     is_held = exists().where(calls.c.source == source, calls.c.provider_call_id == table.c.provider_call_id)
-    return int(connection.scalar(select(func.count()).select_from(table).where(*_open(source), ~is_held)) or 0)
+    return *_open(source), ~is_held
 
 
 def listed(connection: Connection, sources: Sequence[str], *, resolved: bool = False) -> Sequence[RowMapping]:

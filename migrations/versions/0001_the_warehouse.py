@@ -209,10 +209,13 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                                            WHERE (c.source, c.phone) = (l.source, l.phone)
                                            ORDER BY ends_at DESC LIMIT 1) newest ON true
                       GROUP BY source) held USING (source)
-          -- and as complete as the least complete of its lists
+          -- and as complete as the least complete of its lists, or as a day of it that lacks calls
           LEFT JOIN (SELECT source, (array_agg(completeness ORDER BY
                             array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness)))[1] AS completeness
-                       FROM ops.lists GROUP BY source) judged USING (source)
+                       FROM (SELECT source, completeness FROM ops.lists
+                              UNION ALL
+                             SELECT source, verdict FROM ops.verdicts WHERE verdict = 'gap') known
+                      GROUP BY source) judged USING (source)
           LEFT JOIN (SELECT source, count(*) AS quarantined
                        FROM ops.quarantine WHERE resolved_at IS NULL GROUP BY source) waiting USING (source)
         """,
@@ -222,7 +225,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
             "newest_call_at": "created_at of the newest call that is held",
             "last_success_at": "When it was last read without an error",
             "held_from": "Every call from this time on is held, as far as the provider lists it",
-            "completeness": "verified, agrees, gap or unknown, of its least complete list",
+            "completeness": "verified, agrees, gap or unknown, of its least complete list or day",
             "unsettled": "How many calls a sweep still reads again",
             "quarantined": "How many records wait because they could not become rows",
         },
@@ -673,6 +676,28 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("call_key", name=op.f("pk_transcripts")),
         schema="ops",
         comment="Transcripts that take a request of their own",
+    )
+    op.create_table(
+        "verdicts",
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column("day", sa.Date(), nullable=False, comment="The day, of the source's time zone"),
+        sa.Column("verdict", sa.Text(), nullable=False, comment="verified, agrees, gap or unknown"),
+        sa.Column("missing", sa.BigInteger(), nullable=False, comment="How many calls are listed and not held"),
+        sa.Column("reason", sa.Text(), nullable=True, comment="Why the verdict is not better, or what was found"),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last compared"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that compared it"),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_verdicts_source")),
+        sa.PrimaryKeyConstraint("source", "day", name=op.f("pk_verdicts")),
+        schema="ops",
+        comment="One row per day of a source that was compared with what the provider lists",
+    )
+    op.create_index(
+        "ix_verdicts_gaps",
+        "verdicts",
+        ["source", "day"],
+        unique=False,
+        schema="ops",
+        postgresql_where=sa.text("verdict = 'gap'"),
     )
     op.create_table(
         "walks",

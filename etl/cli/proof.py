@@ -1,0 +1,59 @@
+"""The command `etl verify`: what the providers list, against what is held."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from etl.cli import session
+from etl.cli.endings import FAILED, named, print_json
+from etl.cli.session import AsJson, Day, Named
+from etl.cli.work import reports_of
+
+if TYPE_CHECKING:
+    from etl.state.verdicts import Verdict
+
+
+def verify(
+    sources: Named = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option("--from", metavar="DATE", formats=Day, help="Count each day by itself, from this one on."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option("--to", metavar="DATE", formats=Day, help="The day after the last; now by default."),
+    ] = None,
+    heal: Annotated[bool, typer.Option("--heal", help="Load what is missing, from the pages that show it.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that nothing is missing.
+
+    Holds the providers' own counts against what is held, and finds the days on which they differ: one request per list
+    where nothing is missing, with --from about one per list and day. Days are those of the source's time zone. Status 1
+    while a gap is left.
+
+    \b
+    Example:  etl verify
+              etl verify ringg --from 2026-01-01 --heal
+    Next:     etl verify --heal, where there is a gap
+    """
+    from etl.display import result, verdict_table
+    from etl.verify import Asked
+    from etl.verify import verify as prove
+
+    first, end = session.days_asked(since, until)
+    settings = session.settings()
+    chosen = session.sources(settings, sources)
+    found: dict[str, list[Verdict]] = {source.name: [] for source in chosen}
+    asked = Asked(first, end, heal)
+    reports = reports_of(settings, chosen, "verify", lambda reader: prove(reader, asked, found[reader.source.name]))
+    verdicts = [each for source in chosen for each in found[source.name]]
+    if as_json:
+        print_json([each.as_dict() for each in verdicts])
+    else:
+        verdict_table(found)
+        for report in reports:
+            typer.echo(result(report))
+    has_failed = named(reports)
+    raise typer.Exit(FAILED if has_failed or any(each.verdict == "gap" for each in verdicts) else 0)

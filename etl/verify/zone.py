@@ -1,0 +1,84 @@
+"""The answer to one exact day → the time zone in which a provider counts its days, held against the configured one."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+from etl.stream import Window
+from etl.verify.pages import Listing
+
+DAY = timedelta(days=1)
+OFFSETS = [timedelta(minutes=minutes) for minutes in range(-12 * 60, 14 * 60 + 1, 15)]
+USUAL = (
+    "UTC", "Asia/Kolkata", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Dubai",
+    "Asia/Singapore", "Australia/Sydney",
+)  # fmt: skip
+DAYS_ASKED = 2
+NEAR = 3  # calls by which an answer may differ from what is held, besides one in a hundred
+
+
+def doubt(listing: Listing, zone: ZoneInfo, until: datetime) -> str | None:
+    """What speaks against the configured zone: one or two requests for the busiest whole days of the last weeks."""
+    days = _busiest(listing.held.times(until - 30 * DAY, until), zone, until)
+    common = set(OFFSETS)
+    for day in days:
+        found = _offsets(listing, zone, day)
+        if _offset(zone, day) in found:
+            return None
+        common &= found
+    if not days or not common:
+        return None
+    return _said(min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))), zone, days[0])
+
+
+def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list[date]:
+    calls: dict[date, int] = {}
+    for at in times:
+        day = at.astimezone(zone).date()
+        calls[day] = calls.get(day, 0) + 1
+    whole = [day for day in calls if _start(day + 2 * DAY, _offset(zone, day)) <= until]  # in any zone
+    return sorted(whole, key=lambda day: calls[day], reverse=True)[:DAYS_ASKED]
+
+
+def _offsets(listing: Listing, zone: ZoneInfo, day: date) -> set[timedelta]:
+    """The offsets from UTC under which the answer to one day comes nearest to what is held of it."""
+    asked = datetime.combine(day, time(12), zone)
+    page, arrivals = listing.take(Window(asked + DAY, asked - DAY), 1)  # ``ask`` reaches over by a day on each side
+    held = listing.held
+    times = held.times(_start(day, OFFSETS[-1]), _start(day + DAY, OFFSETS[0]))
+    shown = [each.created_at for each in arrivals if each.created_at is not None]
+    far = {offset: _distance(times, shown, page.total, _start(day, offset)) for offset in OFFSETS}
+    nearest = min(far.values())
+    if not shown or nearest > NEAR + len(times) // 100:
+        return set(OFFSETS)  # a filter that is ignored, or too much that is not held: nothing can be told
+    return {offset for offset in OFFSETS if far[offset] == nearest}
+
+
+def _distance(times: Sequence[datetime], shown: Sequence[datetime], total: int | None, start: datetime) -> int:
+    """How far an answer is from the day that begins there: calls of other times, and the counts' difference."""
+    outside = sum(not start <= at < start + DAY for at in shown)
+    held = sum(start <= at < start + DAY for at in times)
+    return outside + (abs(held - total) if total is not None else 0)
+
+
+def _start(day: date, offset: timedelta) -> datetime:
+    return datetime.combine(day, time(), timezone(offset))
+
+
+def _offset(zone: ZoneInfo, day: date) -> timedelta:
+    offset = datetime.combine(day, time(12), zone).utcoffset()
+    return offset or timedelta(0)
+
+
+def _said(measured: timedelta, zone: ZoneInfo, day: date) -> str:
+    usual = next((each for each in USUAL if _offset(ZoneInfo(each), day) == measured), None)
+    mend = f'timezone = "{usual}"' if usual else f"a timezone at {_name(measured)}"
+    return (
+        f"the provider counts its days at {_name(measured)}, the configured {zone.key} is {_name(_offset(zone, day))}: "
+        f"set {mend} for this source in etl.toml"
+    )
+
+
+def _name(offset: timedelta) -> str:
+    hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
+    return f"UTC{'-' if offset < timedelta(0) else '+'}{hours:02}:{minutes:02}"
