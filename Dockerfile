@@ -16,5 +16,7 @@ COPY migrations migrations
 COPY etl etl
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 ETL_HOME=/tmp/etl
 USER 10001
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s \
+  CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8787/healthz', timeout=4)"]
 ENTRYPOINT ["python", "-m", "etl"]
 CMD ["daemon"]
