@@ -146,6 +146,12 @@ def test_the_override_that_the_documents_show_fits_onto_compose() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_each_alert_is_explained() -> None:
+    explained = set(re.findall(r"`(Callhouse\w+)`", read("docs/operations.md")))
+    groups = yaml.safe_load(read("deploy/prometheus/callhouse.rules.yml"))["groups"]
+    assert {rule["alert"] for group in groups for rule in group["rules"]} == explained
+
+
 def test_whoever_stops_the_daemon_waits_longer_than_it_takes() -> None:
     from etl.daemon import GRACE_SECONDS
 
