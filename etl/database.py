@@ -18,9 +18,14 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
+def json_bytes(value: Any) -> bytes:
+    """A value of a jsonb column as JSON, its numbers exact."""
+    return _encoder.encode(value)
+
+
 def as_json(value: Any) -> str:
-    """A value of a jsonb column as JSON text, its numbers exact."""
-    return _encoder.encode(value).decode()
+    """The same as text."""
+    return json_bytes(value).decode()
 
 
 class DatabaseProblem(Exception):

@@ -1,24 +1,26 @@
-"""Calls → the warehouse: a batch is merged with what is held, copied into staging tables, and upserted from there."""
+"""Calls → the warehouse: a batch is merged with what is held; what is new is copied in, what differs is upserted."""
 
 import hashlib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Column, Connection, Insert, MetaData, Table, or_, select, text
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from etl import tables
-from etl.database import as_json, describe, sqlstate
+from etl.copying import append, upsert
+from etl.database import describe, sqlstate
 from etl.merge import changes, merge
 from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; all others are the server's affair
+UNIQUE_VIOLATION = "23505"
+CALL_ROW = itemgetter(*tables.calls.columns.keys())
 
 
 def call_key(source: str, provider_call_id: str) -> uuid.UUID:
@@ -105,19 +107,31 @@ def take_transcript(entry: Entry, turns: tuple[Turn, ...] | None) -> None:
         entry.row.update(turn_count=len(turns), has_transcript=True, turns_digest=digest)
 
 
-def write(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> list[tuple[Entry, Reject]]:
-    """Write a batch's entries; those that the database refuses for what they are come back, their neighbours load."""
+def write(
+    connection: Connection, writing: Writing, entries: Sequence[Entry], *, met: bool = False
+) -> list[tuple[Entry, Reject]]:
+    """Write a batch's entries; those that the database refuses for what they are come back, their neighbours load.
+
+    ``met``: some of those that seemed new are there already, so all of them are merged.
+    """
     try:
         with connection.begin_nested():
-            _write(connection, writing, entries)
-    except (DBAPIError, psycopg.DataError, ValueError, OverflowError) as error:
+            _add(connection, writing, [entry for entry in entries if _is_new(entry, met)])
+            _change(connection, writing, [entry for entry in entries if not _is_new(entry, met)])
+    except (DBAPIError, psycopg.Error, ValueError, OverflowError) as error:
+        if sqlstate(error) == UNIQUE_VIOLATION and not met:
+            return write(connection, writing, entries, met=True)
         if not _is_bad_data(error):
             raise
         if len(entries) == 1:
             return [(entries[0], _reject(entries[0], error))]
         half = len(entries) // 2
-        return write(connection, writing, entries[:half]) + write(connection, writing, entries[half:])
+        return write(connection, writing, entries[:half], met=met) + write(connection, writing, entries[half:], met=met)
     return []
+
+
+def _is_new(entry: Entry, met: bool) -> bool:
+    return entry.before is None and not met
 
 
 def _is_bad_data(error: BaseException) -> bool:
@@ -130,11 +144,19 @@ def _reject(entry: Entry, error: BaseException) -> Reject:
     return Reject(reason, entry.records[-1].payload, entry.row["provider_call_id"])
 
 
-def _write(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
+def _add(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
+    """Calls of which nothing is held: no row of theirs can be in the way."""
+    append(connection, tables.calls, [CALL_ROW(entry.row) for entry in entries])
+    append(connection, tables.turns, [row for entry in entries for row in _turn_rows(entry)])
+    append(connection, tables.records, [row for entry in entries for row in _record_rows(entry, writing)])
+
+
+def _change(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
+    """Calls that are held: what differs is written, surplus turns go, and each change leaves a line."""
     changed = [entry for entry in entries if _settle(entry, writing.now)]
-    _upsert(connection, tables.calls, (entry.row for entry in changed))
-    _upsert(connection, tables.turns, (row for entry in changed for row in _turn_rows(entry)))
-    _upsert(connection, tables.records, (row for entry in entries for row in _record_rows(entry, writing)))
+    upsert(connection, tables.calls, [CALL_ROW(entry.row) for entry in changed])
+    upsert(connection, tables.turns, [row for entry in changed for row in _turn_rows(entry)])
+    upsert(connection, tables.records, [row for entry in entries for row in _record_rows(entry, writing)], ("seq",))
     surplus = [
         {"key": entry.row["call_key"], "count": entry.row["turn_count"]}
         for entry in changed
@@ -142,8 +164,7 @@ def _write(connection: Connection, writing: Writing, entries: Sequence[Entry]) -
     ]
     if surplus:  # whatever the row says of how many there were
         connection.execute(text("DELETE FROM warehouse.turns WHERE call_key = :key AND turn_index >= :count"), surplus)
-    log = (row for entry in changed for row in _changes(entry, writing))
-    _copy(connection, "warehouse.changes", CHANGE_COLUMNS, log)
+    append(connection, tables.changes, [row for entry in changed for row in _changes(entry, writing)])
 
 
 def _settle(entry: Entry, now: datetime) -> bool:
@@ -160,27 +181,17 @@ def differs(entry: Entry) -> bool:
     return entry.before is not None and (entry.turns is not None or bool(changes(entry.before, entry.row)))
 
 
-def _turn_rows(entry: Entry) -> list[dict[str, Any]]:
-    return [
-        {"call_key": entry.row["call_key"], "turn_index": index, **turn._asdict()}
-        for index, turn in enumerate(entry.turns or ())
-    ]
+def _turn_rows(entry: Entry) -> list[Sequence[Any]]:
+    key = entry.row["call_key"]
+    return [(key, index, *turn) for index, turn in enumerate(entry.turns or ())]
 
 
-def _record_rows(entry: Entry, writing: Writing) -> list[dict[str, Any]]:
+def _record_rows(entry: Entry, writing: Writing) -> list[Sequence[Any]]:
     versions = {(record.kind, record.digest): record for record in entry.records}  # each once, as it came last
     return [
-        {
-            "call_key": entry.row["call_key"],
-            "received_at": writing.now,
-            "run_id": writing.run_id,
-            **record._asdict(),
-        }
-        for record in versions.values()
+        (entry.row["call_key"], each.kind, each.digest, each.seq, writing.now, writing.run_id, each.payload)
+        for each in versions.values()
     ]
-
-
-CHANGE_COLUMNS = ("call_key", "changed_at", "run_id", "field", "old_value", "new_value")
 
 
 def _changes(entry: Entry, writing: Writing) -> list[tuple[Any, ...]]:
@@ -190,55 +201,3 @@ def _changes(entry: Entry, writing: Writing) -> list[tuple[Any, ...]]:
     if entry.turns is not None and entry.before["has_transcript"]:
         found.append(("transcript", f"{entry.before['turn_count']} turns", f"{len(entry.turns)} turns"))
     return [(entry.row["call_key"], writing.now, writing.run_id, *change) for change in found]
-
-
-def _upsert(connection: Connection, table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Copy rows into the session's staging table, and from there into the warehouse where they are new or differ."""
-    columns = [column.name for column in table.columns]
-    json = {column.name for column in table.columns if isinstance(column.type, JSONB)}
-    values = [
-        tuple(as_json(row[name]) if name in json and row[name] is not None else row[name] for name in columns)
-        for row in rows
-    ]
-    if not values:
-        return
-    staging = f"staged_{table.name}"
-    connection.exec_driver_sql(
-        f"CREATE TEMP TABLE IF NOT EXISTS {staging} (LIKE {table.schema}.{table.name}) ON COMMIT DELETE ROWS"
-    )
-    connection.exec_driver_sql(f"TRUNCATE {staging}")
-    _copy(connection, staging, columns, values)
-    connection.execute(_merge_statement(table.key))
-
-
-def _copy(connection: Connection, target: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
-    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-    rows = iter(rows)
-    first = next(rows, None)
-    if first is None:
-        return
-    with driver.cursor() as cursor, cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN") as copy:
-        copy.write_row(first)
-        for row in rows:
-            copy.write_row(row)
-
-
-@cache
-def _merge_statement(key: str) -> Insert:
-    """``INSERT … SELECT … FROM staging ON CONFLICT (primary key) DO UPDATE … WHERE any column is distinct``.
-
-    Ordered by the key, so that two writers meet the same rows in the same order.
-    """
-    table = tables.metadata.tables[key]
-    staged = Table(f"staged_{table.name}", MetaData(), *(Column(c.name, c.type) for c in table.columns))
-    in_order = [staged.c[column.name] for column in table.primary_key.columns]
-    columns = [column.name for column in table.columns]
-    statement = insert(table).from_select(columns, select(staged).order_by(*in_order))
-    rest = [name for name in columns if name not in table.primary_key.columns]
-    if table is tables.records:
-        rest = ["seq"]  # a version that comes again is the newest again; its bytes are held already
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={name: statement.excluded[name] for name in rest},
-        where=or_(*(table.c[name].is_distinct_from(statement.excluded[name]) for name in rest)),
-    )

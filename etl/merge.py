@@ -40,7 +40,7 @@ def merge(held: Row, call: Call, seq: int) -> dict[str, Any]:
 
 
 def _unsaid(value: Any) -> bool:
-    return value in ({}, []) if isinstance(value, dict | list) else value in UNSAID
+    return value in ({}, []) if isinstance(value, (dict, list)) else value in UNSAID
 
 
 def _says_nothing(row: Row) -> bool:
@@ -80,4 +80,4 @@ def _text(value: Any) -> str | None:
         return value
     if isinstance(value, datetime):
         return value.isoformat()
-    return as_json(value) if isinstance(value, dict | list | bool) else str(value)
+    return as_json(value) if isinstance(value, (dict, list, bool)) else str(value)

@@ -64,8 +64,8 @@ def to_call(provider: Provider, source: Source, record: Mapping[str, Any], paylo
     row["extra"] = _extra(plan, reading) or None
     if isinstance(record, Mended):
         reading.flags += record.flags
-    row["quality_flags"] = sorted(set(reading.flags))
-    return Call(call_id, row, turns, tuple(dict.fromkeys(reading.drift)))
+    row["quality_flags"] = sorted(set(reading.flags)) if reading.flags else []
+    return Call(call_id, row, turns, tuple(dict.fromkeys(reading.drift)) if reading.drift else ())
 
 
 @cache
@@ -90,9 +90,9 @@ def _plan(provider: Provider) -> _Plan:
 def _extra(plan: _Plan, reading: Reading) -> dict[str, Any]:
     """What no column holds: fields that nobody read, and those that a reader left to be kept."""
     extra: dict[str, Any] = {}
-    for key, value in reading.record.items():
-        if key in plan.whole:
-            continue
+    record, whole = reading.record, plan.whole
+    for key in [key for key in record if key not in whole]:
+        value = record[key]
         if key in plan.parts and isinstance(value, dict):
             value = _rest(plan, reading, key, value)
         elif key not in plan.known and not (key in plan.parts and is_empty(value)):
@@ -152,7 +152,7 @@ def _sentiment(reading: Reading) -> str | None:
         found = next(named, None)
     if isinstance(found, dict):
         found = found.get("value")
-    if is_empty(found) or isinstance(found, dict | list):
+    if is_empty(found) or isinstance(found, (dict, list)):
         return None
     return str(found).lower() if isinstance(found, bool) else str(found)
 

@@ -3,6 +3,7 @@
 import json
 import re
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from etl.stream import Malformed
@@ -26,6 +27,7 @@ class Mended(dict[str, Any]):
     flags: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1 << 14)
 def exact(text: str) -> Decimal:
     """A JSON number as a decimal without trailing zeros, so that equal numbers are written alike.
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from etl.fields import times
@@ -18,7 +19,7 @@ Get = Callable[[Mapping[str, Any]], Any]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_LARGEST = Decimal(10) ** 18
+_LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
 
@@ -33,9 +34,10 @@ def is_empty(value: Any) -> bool:
         return True
     if isinstance(value, str):
         return not value or value.isspace()
-    return isinstance(value, dict | list) and not value
+    return not value and isinstance(value, (dict, list))
 
 
+@cache
 def at(path: str) -> Get:
     """The value at a path of one or two keys, ``None`` where there is none."""
     head, _, rest = path.partition(".")
@@ -65,7 +67,7 @@ def plain(value: Any) -> str | None:
     """A scalar as text, a number in plain digits; ``None`` for what is no scalar."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None
     return format(value, "f") if isinstance(value, Decimal) else str(value)
 
@@ -108,6 +110,8 @@ def utc(path: str) -> Field:
 
     def read(reading: Reading) -> datetime | None:
         value = get(reading.record)
+        if value is None:
+            return None
         if isinstance(value, str) and not is_empty(value):
             moment = times.instant(value, reading.source.timezone)
             if moment is not None and times.is_plausible(moment):
@@ -122,17 +126,17 @@ def utc(path: str) -> Field:
 
 def decimal_of(value: Any) -> Decimal | None:
     """A number, or a text that is one in plain ASCII digits, exact; ``None`` for anything else, or past 10^18."""
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         word = value.strip()
         if len(word) > 64 or not _NUMBER.fullmatch(word):
             return None
         value = Decimal(word)
-    if not isinstance(value, int | Decimal):
+    if not isinstance(value, (int, Decimal)):
         return None
     number = Decimal(value)
-    return number if -_LARGEST < number < _LARGEST else None
+    return number if _SMALLEST < number < _LARGEST else None
 
 
 def number(path: str, unreadable: str = "number_unreadable", negative: str | None = None) -> Field:
@@ -141,11 +145,11 @@ def number(path: str, unreadable: str = "number_unreadable", negative: str | Non
 
     def read(reading: Reading) -> Decimal | None:
         value = get(reading.record)
-        if is_empty(value):
-            return None
         found = decimal_of(value)
         if found is not None and not (negative and found < 0):
             return found
+        if is_empty(value):
+            return None
         if found is None and plain(value) is None:
             mistyped(reading, path, value)
         else:
@@ -231,7 +235,7 @@ def json(path: str) -> Field:
         value = get(reading.record)
         if is_empty(value):
             return None
-        if isinstance(value, dict | list):
+        if isinstance(value, (dict, list)):
             return value
         mistyped(reading, path, value)
         return None

@@ -32,7 +32,7 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
             if zone.key == "UTC":
                 return moment.replace(tzinfo=UTC)
             moment = moment.replace(tzinfo=zone)
-        return moment.astimezone(UTC)
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

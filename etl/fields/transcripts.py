@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ _ROLE_NOISE = re.compile(r"[^a-z]+")
 
 _ROLE_KEYS = ("role", "speaker", "sender")
 _TEXT_KEYS = ("content", "text", "message", "transcript")
+_TEXT_KEYS_SET = frozenset(_TEXT_KEYS)
 _LIST_KEYS = ("transcript", "transcripts", "messages", "turns", "chat_history")
 _SPOKEN_TYPES = frozenset({"transcript", "message", "text", "speech", "utterance"})
 
@@ -49,8 +51,10 @@ def turns_of(value: Any, moment: Moment = lambda item: None) -> list[Turn]:
     if isinstance(value, dict):
         value = next((value[key] for key in _LIST_KEYS if isinstance(value.get(key), list | str)), [value])
         return turns_of(value, moment)
-    items = value if isinstance(value, list) else [value]
-    return [turn for item in items for turn in _of_item(item, moment)]
+    turns: list[Turn] = []
+    for item in value if isinstance(value, list) else [value]:
+        turns += _of_object(item, moment) if isinstance(item, dict) else _of_item(item, moment)
+    return turns
 
 
 def is_spoken(value: Mapping[str, Any]) -> bool:
@@ -95,60 +99,61 @@ def _offset(clock: str | None) -> Decimal | None:
     return Decimal(seconds) + 60 * int(minutes) + 3600 * int(hours[0] if hours else 0)
 
 
-def _turn(speaker: str, text: str, at: datetime | None = None, offset: Decimal | None = None) -> Iterator[Turn]:
-    if text and not text.isspace():
-        yield Turn(speaker, text, at, offset)
+def _turn(speaker: str, text: str, at: datetime | None = None, offset: Decimal | None = None) -> list[Turn]:
+    return [Turn(speaker, text, at, offset)] if text and not text.isspace() else []
 
 
-def _of_item(item: Any, moment: Moment) -> Iterator[Turn]:
+def _of_item(item: Any, moment: Moment) -> list[Turn]:
+    """The turns of what stands in a list and is no object."""
     if isinstance(item, str):
-        yield from _of_text(item, moment)
-    elif isinstance(item, list):
-        yield from turns_of(item, moment)
-    elif isinstance(item, dict):
-        yield from _of_object(item, moment)
-    elif item is not None:
-        yield Turn("unknown", _compact(item))
+        return _of_text(item, moment)
+    if isinstance(item, list):
+        return turns_of(item, moment)
+    return [] if item is None else [Turn("unknown", _compact(item))]
 
 
-def _of_object(item: Mapping[str, Any], moment: Moment) -> Iterator[Turn]:
+def _of_object(item: Mapping[str, Any], moment: Moment) -> list[Turn]:
     """The turns of one object: a message, an event, or ``{"bot": "…"}``."""
     message = item.get("message")
     said = {**item, "message": None, **message} if isinstance(message, dict) else item
-    at = moment(item)
-    text, kind = _first_text(said), said.get("type")
+    at, kind = moment(item), said.get("type")
     if isinstance(kind, str) and kind and kind.lower() not in _SPOKEN_TYPES:
-        yield from _turn("system", text or _compact(item), at)
-    elif any(key in said for key in _TEXT_KEYS):
-        yield from _turn(_speaker(said), text, at)
-    elif item and all(_role(key) for key in item):
-        for name, text in item.items():
-            yield from _turn(_role(name), _text(text), at)
-    else:
-        yield from _of_odd_object(item, at)
+        return _turn("system", _first_text(said) or _compact(item), at)
+    if not _TEXT_KEYS_SET.isdisjoint(said):
+        return _turn(_speaker(said), _first_text(said), at)
+    if item and all(map(_role, item)):
+        return [turn for name, text in item.items() for turn in _turn(_role(name), _text(text), at)]
+    return _of_odd_object(item, at)
 
 
-def _of_odd_object(item: Mapping[str, Any], at: datetime | None) -> Iterator[Turn]:
+def _of_odd_object(item: Mapping[str, Any], at: datetime | None) -> list[Turn]:
     """One key that is no known speaker, or an object of no known shape: kept, as words of nobody known."""
     values = [value for value in item.values() if value not in (None, "", [], {})]
     if len(item) == 1 and values and isinstance(values[0], str):
-        yield from _turn("unknown", values[0], at)
-    elif values:
-        yield from _turn(_speaker(item), _compact(item), at)
+        return _turn("unknown", values[0], at)
+    return _turn(_speaker(item), _compact(item), at) if values else []
 
 
 def _speaker(item: Mapping[str, Any]) -> str:
-    return next((found for key in _ROLE_KEYS if (found := _role(item.get(key)))), "unknown")
+    for key in _ROLE_KEYS:
+        word = item.get(key)
+        if isinstance(word, str) and (found := _role(word)):
+            return found
+    return "unknown"
 
 
-def _role(word: Any) -> str:
+@lru_cache(maxsize=1 << 10)
+def _role(word: str) -> str:
     """The speaker that a word names, empty for none."""
-    return _ROLES.get(_ROLE_NOISE.sub("", word.lower()), "") if isinstance(word, str) else ""
+    return _ROLES.get(_ROLE_NOISE.sub("", word.lower()), "")
 
 
 def _first_text(item: Mapping[str, Any]) -> str:
-    texts = (_text(item[key]) for key in _TEXT_KEYS if key in item)
-    return next((text for text in texts if text and not text.isspace()), "")
+    for key in _TEXT_KEYS:
+        text = _text(item.get(key))
+        if text and not text.isspace():
+            return text
+    return ""
 
 
 def _text(value: Any) -> str:

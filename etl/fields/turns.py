@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from etl.fields import at, decimal_of, is_empty, mistyped, times
-from etl.fields.transcripts import is_spoken, turns_of
+from etl.fields.transcripts import Moment, is_spoken, turns_of
 from etl.stream import Field, Reading, Turn
 
 _TIME_KEYS = ("timestamp_ms", "timestamp", "created_at")
@@ -24,26 +23,33 @@ def turns(path: str) -> Field:
         value = get(reading.record)
         if is_empty(value):
             return ()
-        if not isinstance(value, str | list) and not (isinstance(value, dict) and is_spoken(value)):
+        if not isinstance(value, (str, list)) and not (isinstance(value, dict) and is_spoken(value)):
             mistyped(reading, path, value)
             return ()
-        return tuple(_with_offset(turn, reading) for turn in turns_of(value, lambda item: _moment(item, reading)))
+        found = turns_of(value, _moment_within(reading))
+        started_at = reading.row["started_at"]
+        return tuple(found if started_at is None else [_with_offset(turn, started_at) for turn in found])
 
     return Field((path,), read)
 
 
-def _moment(item: Mapping[str, Any], reading: Reading) -> datetime | None:
+def _moment_within(reading: Reading) -> Moment:
+    """What reads an item's time, as far as it falls within the call."""
     row = reading.row
     start, end = min(row["created_at"], row["started_at"] or row["created_at"]), row["ended_at"]
-    for key in _TIME_KEYS:
-        value = item.get(key)
-        if is_empty(value):
-            continue
-        moment = _time(value, reading)
-        if moment is not None and start <= moment and (end is None or moment <= end):
-            return moment
-        reading.flags.append("turn_time_outside_call")
-    return None
+
+    def moment(item: Mapping[str, Any]) -> datetime | None:
+        for key in _TIME_KEYS:
+            value = item.get(key)
+            if value is None or is_empty(value):
+                continue
+            spoken_at = _time(value, reading)
+            if spoken_at is not None and start <= spoken_at and (end is None or spoken_at <= end):
+                return spoken_at
+            reading.flags.append("turn_time_outside_call")
+        return None
+
+    return moment
 
 
 def _time(value: Any, reading: Reading) -> datetime | None:
@@ -53,9 +59,7 @@ def _time(value: Any, reading: Reading) -> datetime | None:
     return times.instant(value, reading.source.timezone) if isinstance(value, str) else None
 
 
-def _with_offset(turn: Turn, reading: Reading) -> Turn:
-    started_at = reading.row["started_at"]
-    if turn.spoken_at is None or started_at is None or turn.spoken_at < started_at or turn.offset_seconds is not None:
+def _with_offset(turn: Turn, started_at: datetime) -> Turn:
+    if turn.spoken_at is None or turn.spoken_at < started_at or turn.offset_seconds is not None:
         return turn
-    offset: Decimal = times.seconds(turn.spoken_at - started_at)
-    return turn._replace(offset_seconds=offset)
+    return Turn(turn.speaker, turn.text, turn.spoken_at, times.seconds(turn.spoken_at - started_at))
