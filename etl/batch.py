@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from etl.decode import read_record
 from etl.loader import Entry, Record, Writing, call_key, differs, enter
@@ -21,8 +21,7 @@ class Held:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One record as received: parsed as far as to know whose it is and whether its content is known."""
 
     record: Record
@@ -149,7 +148,7 @@ class Batch:
         call = to_call(self.provider, self.source, each.parsed, each.record.payload)
         if isinstance(call, Reject):
             return call
-        return _joined(known, enter(writing, known.row if known else rows.get(each.key), call, each.record))
+        return _joined(known, enter(writing, each.key, known.row if known else rows.get(each.key), call, each.record))
 
 
 def _joined(known: Entry | None, new: Entry) -> Entry:

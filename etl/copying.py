@@ -34,7 +34,7 @@ def append(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) 
 def upsert(
     connection: Connection, table: Table, rows: Sequence[Sequence[Any]], compared: Sequence[str] | None = None
 ) -> None:
-    """Put rows into a table where they are new or differ; where ``compared`` names columns, only these are looked at."""
+    """Put rows into a table where they are new or differ: in any column, or in ``compared`` where these are named."""
     if not rows:
         return
     staging = f"staged_{table.name}"

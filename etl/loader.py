@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from etl import tables
 from etl.copying import append, upsert
-from etl.database import describe, sqlstate
+from etl.database import describe, json_bytes, sqlstate
 from etl.merge import changes, merge
 from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 
@@ -30,8 +30,7 @@ def call_key(source: str, provider_call_id: str) -> uuid.UUID:
 
 def turns_digest(turns: Sequence[Turn]) -> bytes:
     """What tells one transcript from another."""
-    content = repr([tuple(turn) for turn in turns])
-    return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).digest()
+    return hashlib.blake2b(json_bytes(turns), digest_size=16).digest()
 
 
 class Record(NamedTuple):
@@ -70,12 +69,12 @@ def rows_of(connection: Connection, keys: Iterable[uuid.UUID]) -> dict[uuid.UUID
     return {row["call_key"]: dict(row) for row in found}
 
 
-def enter(writing: Writing, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:
-    """One record as an entry: a new row, or the held one merged with it."""
+def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:
+    """One record as an entry of the call with this key: a new row, or the held one merged with it."""
     seq = record.seq
     if before is None:
         row = {
-            "call_key": call_key(writing.source, call.provider_call_id),
+            "call_key": key,
             "source": writing.source,
             "provider": writing.provider,
             "provider_call_id": call.provider_call_id,
@@ -156,6 +155,7 @@ def _change(connection: Connection, writing: Writing, entries: Sequence[Entry]) 
     changed = [entry for entry in entries if _settle(entry, writing.now)]
     upsert(connection, tables.calls, [CALL_ROW(entry.row) for entry in changed])
     upsert(connection, tables.turns, [row for entry in changed for row in _turn_rows(entry)])
+    # a version that comes again is the newest again; its bytes are held already
     upsert(connection, tables.records, [row for entry in entries for row in _record_rows(entry, writing)], ("seq",))
     surplus = [
         {"key": entry.row["call_key"], "count": entry.row["turn_count"]}

@@ -127,7 +127,7 @@ def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) ->
         call = to_call(provider, source, came.parsed, came.record.payload) if came.parsed is not None else None
         if call is None or isinstance(call, Reject):
             continue
-        entry = loader.enter(writing, row, call, came.record)
+        entry = loader.enter(writing, held.row["call_key"], row, call, came.record)
         turns = entry.turns if entry.turns is not None else turns
         row = entry.row
     if entry is None:  # nothing of it can be read any more: the row stays as it is

@@ -142,8 +142,7 @@ class Drift(NamedTuple):
     detail: str  # the word, or the JSON type; never a value of a person
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call as rows: ``columns`` by the names of ``warehouse.calls``, and its turns.
 
     ``turns`` are empty where the record shows none; an empty transcript never replaces one that is held.

@@ -6,9 +6,13 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
+from etl.batch import arrival
+from etl.extractors import providers
+from etl.loader import Writing, enter, write
 from etl.retry import retry
 from etl.sandbox.world import World
-from etl.stream import Window
+from etl.stream import Call, Window
+from etl.transformer import to_call
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house
 
 PLANT = "ALTER TABLE warehouse.calls ADD CONSTRAINT planted CHECK (provider_call_id <> '{}')"
@@ -129,3 +133,22 @@ def test_a_version_that_comes_back_is_kept_once_and_is_the_newest_again(db: Engi
     versions = place.rows(VERSIONS, id=call.call_id)
     assert [row["is_newest"] for row in versions] == [False, True]
     assert differences(place, "ravan") == []
+
+
+def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None:
+    place = house(db)
+    place.sync("ringg")
+    rows = "SELECT provider_call_id, cost, outcome, turn_count FROM warehouse.calls ORDER BY 1"
+    before, versions = place.rows(rows), place.one("SELECT count(*) FROM raw.records")
+    source, provider = place.sources["ringg"], providers()["ringg"]
+    [payload] = place.rows("SELECT payload FROM raw.records LIMIT 1")
+    came = arrival(provider, source, bytes(payload["payload"]), 1_000_000)
+    found = to_call(provider, source, came.parsed or {}, came.record.payload)
+    assert isinstance(found, Call)
+    assert came.key is not None
+    writing = Writing("ringg", "ringg", None, NOW)
+    entry = enter(writing, came.key, None, found, came.record)
+    with db.begin() as connection:
+        assert write(connection, writing, [entry]) == []
+    assert place.rows(rows) == before
+    assert place.one("SELECT count(*) FROM raw.records") == versions

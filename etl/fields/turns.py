@@ -53,6 +53,8 @@ def _moment_within(reading: Reading) -> Moment:
 
 
 def _time(value: Any, reading: Reading) -> datetime | None:
+    if type(value) is int:
+        return times.epoch(value)
     number = decimal_of(value)
     if number is not None:
         return times.epoch(number)
