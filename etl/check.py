@@ -39,6 +39,9 @@ class _OneRequest:
     def hold(self, until: datetime) -> None:
         raise _ToldToWait(until)
 
+    def refused(self, seq: int) -> None:
+        pass
+
     def pause(self, until: datetime, reason: str) -> None:
         pass
 

@@ -195,6 +195,9 @@ def _remarks(row: dict[str, Any]) -> list[str]:
         lines.append("history is not read to its end yet: the next sync goes on")
     if row.get("paused_until") and row.get("pause_reason"):
         lines.append(f"set aside until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
+    if (row.get("rate_in_force") or 0) < (row.get("requests_per_minute") or 0):
+        allowed, wanted = row["rate_in_force"], row["requests_per_minute"]
+        lines.append(f"{allowed:g} requests a minute instead of {wanted}: the provider refused more; it recovers")
     if last.get("error"):
         lines.append(last["error"])
     return lines + [f"note: {note}" for note in last.get("notes", [])]

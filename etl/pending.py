@@ -21,6 +21,7 @@ log = logging.getLogger("etl.pending")
 
 AT_ONCE = 4
 BATCH = 50  # so many answers are asked for again after a crash, at most
+BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
 NOT_FOUND = (404, 410)
 AGE_CAP = timedelta(days=30)
 
@@ -64,7 +65,8 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
         return False
     now = reader.means.clock.now()
     again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
-    due = {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": BATCH}
+    batch_size = min(BATCH, max(AT_ONCE, round(reader.source.requests_per_minute * BATCH_MINUTES)))
+    due = {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": batch_size}
     done = 0
     while batch := reader.desk.all(PENDING, due):
         if batches is not None and done >= batches * BATCH:

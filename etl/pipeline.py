@@ -25,6 +25,7 @@ from etl.logs import event
 from etl.pending import fetch_transcripts
 from etl.reader import Reader
 from etl.state import lists, sightings
+from etl.state.lease import Lane
 from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Page, Provider, Window
 from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
@@ -44,7 +45,8 @@ UNSORTED_AT_MOST, UNSORTED_AT_LEAST = timedelta(hours=1), timedelta(days=1)
 def sync(reader: Reader) -> None:
     """Catch up with every list of the source, then with the transcripts that take a request of their own."""
     _each_list(reader, catch_up)
-    fetch_transcripts(reader)
+    with reader.lane(Lane.SWEEP):
+        fetch_transcripts(reader)
 
 
 def live(reader: Reader) -> bool:
@@ -57,19 +59,22 @@ def live(reader: Reader) -> bool:
         left.append(_has_history(reader, phone))
 
     _each_list(reader, read)
-    return fetch_transcripts(reader, batches=1) or any(left)
+    with reader.lane(Lane.SWEEP):
+        return fetch_transcripts(reader, batches=1) or any(left)
 
 
 def history(reader: Reader) -> None:
     """The rest of a sync: first readings, whatever older stretch is not held yet, and every transcript."""
-    _each_list(reader, lambda reader, phone: read_history(reader, phone, _past(reader, _list(reader, phone))))
-    fetch_transcripts(reader)
+    with reader.lane(Lane.HISTORY):
+        _each_list(reader, lambda reader, phone: read_history(reader, phone, _past(reader, _list(reader, phone))))
+        fetch_transcripts(reader)
 
 
 def backfill(reader: Reader, window: Window, *, again: bool = False) -> None:
     """Read a window of history, of it only what coverage lacks unless ``again``, then the transcripts of it."""
-    _each_list(reader, lambda reader, phone: read_history(reader, phone, window, again=again))
-    fetch_transcripts(reader)
+    with reader.lane(Lane.HISTORY):
+        _each_list(reader, lambda reader, phone: read_history(reader, phone, window, again=again))
+        fetch_transcripts(reader)
 
 
 def days(reader: Reader, first: date, end: date | None) -> Window:
@@ -100,7 +105,8 @@ def catch_up(reader: Reader, phone: str) -> None:
     if _rests(reader, books):
         return
     read_head(reader, phone)
-    read_history(reader, phone, _past(reader, books))
+    with reader.lane(Lane.HISTORY):
+        read_history(reader, phone, _past(reader, books))
     if books.watermark:
         _compare(reader, phone)
 
@@ -112,7 +118,8 @@ def read_head(reader: Reader, phone: str) -> None:
     if top is None or _rests(reader, books) or _is_being_read_whole(reader, books):
         return
     back_to = _back_to(reader, phone, min(top, now), now)
-    _read(reader, books, Window(max(back_to, _read_so_far(books) or _start(reader)), now), joins=True)
+    with reader.lane(Lane.SWEEP if reader.swept_from else Lane.LIVE):
+        _read(reader, books, Window(max(back_to, _read_so_far(books) or _start(reader)), now), joins=True)
 
 
 def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = False) -> None:

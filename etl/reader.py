@@ -24,7 +24,7 @@ from etl.loader import Entry, Writing
 from etl.logs import event
 from etl.state import drift, lists, quarantine, sightings
 from etl.state.desk import Desk
-from etl.state.lease import Lease, LeaseLost
+from etl.state.lease import Lane, Lease, LeaseLost
 from etl.state.pace import Pace
 from etl.state.runs import Run
 from etl.stream import Provider, Reject, Source
@@ -102,6 +102,15 @@ class Reader:
         """Wait for the source's lease; a process that was asked to end does so here."""
         self.means.clock.sleep(0)
         self.lease.take(lambda: event(log, "waiting for another process", source=self.source.name))
+
+    @contextmanager
+    def lane(self, lane: Lane) -> Iterator[None]:
+        """A piece of work that others at the source go before, or that goes before them."""
+        before, self.lease.lane = self.lease.lane, lane
+        try:
+            yield
+        finally:
+            self.lease.lane = before
 
     def held(self, arrivals: Sequence[Arrival]) -> dict[UUID, Held]:
         """What the warehouse holds of some arrivals."""

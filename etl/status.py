@@ -1,21 +1,24 @@
 """The books → what a person, or a program, wants to know of each source."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from etl.intervals import gaps
 from etl.state import lists, verdicts
+from etl.state.rate import Learned, in_force
 
 FRESHNESS = text("""
     SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
+           p.requests_per_minute, p.learned_rate, p.learned_at,
            (SELECT reason FROM ops.lists l WHERE l.source = f.source AND l.reason IS NOT NULL
              ORDER BY array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness) LIMIT 1) AS reason,
            (SELECT count(*) FROM ops.walks w WHERE w.source = f.source) AS unfinished_walks
       FROM bi.freshness f
       JOIN ops.sources s USING (source)
+      LEFT JOIN ops.pace p USING (source)
      ORDER BY f.source
 """)
 LAST_RUNS = text("""
@@ -44,16 +47,19 @@ KEYS = (
     "paused_until",
     "pause_reason",
     "unfinished_walks",
+    "requests_per_minute",
+    "rate_in_force",
 )
 
 
-def status(db: Engine, configured: Sequence[str]) -> list[dict[str, Any]]:
+def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -> list[dict[str, Any]]:
     """One dictionary per source, of those configured and those in the books, ready for JSON.
 
     The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}`` that nobody has
     read, ``days_with_gaps`` one of ``{day, missing}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
-    null.
+    null, ``rate_in_force`` the requests a minute that the provider's refusals leave ``now``.
     """
+    now = now or datetime.now(UTC)
     with db.connect() as connection:
         runs = {row.source: row for row in connection.execute(LAST_RUNS)}
         out = []
@@ -65,6 +71,7 @@ def status(db: Engine, configured: Sequence[str]) -> list[dict[str, Any]]:
                 {
                     **{name: _plain(value) for name, value in row.items()},
                     "is_configured": row["source"] in configured,
+                    "rate_in_force": _rate(row, now),
                     "watermark": _plain(min(tops, default=None)),
                     "gaps": [
                         {"from": _plain(gap.start), "to": _plain(gap.end)}
@@ -93,6 +100,13 @@ def _never_read(name: str) -> dict[str, Any]:
     never = dict.fromkeys(KEYS)
     known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
     return never | known | {"gaps": [], "days_with_gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
+
+
+def _rate(row: Mapping[str, Any], now: datetime) -> float | None:
+    if row["requests_per_minute"] is None:
+        return None
+    learned = Learned(row["learned_rate"], row["learned_at"]) if row["learned_rate"] else None
+    return round(in_force(row["requests_per_minute"], learned, now), 1)
 
 
 def _plain(value: Any) -> Any:

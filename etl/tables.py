@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -217,6 +218,12 @@ pace = Table(
     Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
     Column("next_at", timestamptz(), comment="When a request would be sent if all were sent evenly"),
     Column("not_before", timestamptz(), comment="The provider's Retry-After: no request earlier"),
+    Column("requests_per_minute", Integer, comment="The configured rate, as of the last run"),
+    Column(
+        "learned_rate", Double, comment="The lower rate that the provider's last refusal taught, before it recovers"
+    ),
+    Column("learned_at", timestamptz(), comment="When it was learned"),
+    Column("learned_seq", BigInteger, comment="Its number among all requests: those sent before it teach nothing more"),
     schema="ops",
     comment="The budget of requests of each source, shared by every process",
 )

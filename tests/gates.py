@@ -13,6 +13,12 @@ class MemoryGate:
         self._seq = 0
         self.not_before = clock.now()
         self.pauses: list[tuple[datetime, str]] = []
+        self.refusals: list[int] = []
+
+    @property
+    def sent(self) -> int:
+        """How many requests were let through."""
+        return self._seq
 
     def wait(self) -> int:
         """Sleeps until the hold is over; numbers the request."""
@@ -25,6 +31,10 @@ class MemoryGate:
     def hold(self, until: datetime) -> None:
         """Keeps the latest time that was asked for."""
         self.not_before = max(self.not_before, until)
+
+    def refused(self, seq: int) -> None:
+        """Keeps the number of every request that was too many."""
+        self.refusals.append(seq)
 
     def pause(self, until: datetime, reason: str) -> None:
         """Keeps every pause."""

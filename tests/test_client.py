@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.client import bodies
-from etl.client.client import Client, Limits
+from etl.client.client import IN_FLIGHT, Client, Limits
 from etl.client.errors import (
     AnswerTooLarge,
     AnswerUnreadable,
@@ -250,6 +250,36 @@ def test_the_whole_source_waits_as_long_as_it_is_told(status: int) -> None:
     assert scene.get() == [{"id": 1}]
     assert scene.script.at == [start, start + timedelta(seconds=120)]
     assert scene.gate.not_before == start + timedelta(seconds=120)
+
+
+def test_a_refusal_for_haste_is_told_to_the_gate_and_one_after_a_wait_is_not() -> None:
+    scene = Scene(*[httpx.Response(429, headers={"Retry-After": "9"})] * 3, OK, httpx.Response(429), OK)
+    assert scene.get() == scene.get() == [{"id": 1}]
+    assert scene.gate.refusals == [1, 5]
+
+
+def test_a_server_in_trouble_is_no_reason_to_go_slower() -> None:
+    scene = Scene(httpx.Response(503, headers={"Retry-After": "9"}), httpx.Response(500), OK)
+    assert scene.get() == [{"id": 1}]
+    assert scene.gate.refusals == []
+
+
+def test_so_many_requests_are_in_flight_and_no_more() -> None:
+    full, others = threading.Barrier(IN_FLIGHT + 1), threading.Event()
+
+    def wait_for_the_others(request: httpx.Request) -> httpx.Response:
+        if not others.is_set():
+            full.wait(10)
+            others.wait(10)
+        return OK
+
+    scene = Scene(wait_for_the_others)
+    with ThreadPoolExecutor(3 * IN_FLIGHT) as threads:
+        answers = [threads.submit(scene.get) for _ in range(3 * IN_FLIGHT)]
+        full.wait(10)
+        assert len(scene.script.sent) == scene.gate.sent == IN_FLIGHT
+        others.set()
+        assert [answer.result(10) for answer in answers] == [[{"id": 1}]] * 3 * IN_FLIGHT
 
 
 def test_without_a_time_the_waits_grow_and_end() -> None:

@@ -1,22 +1,32 @@
 """When requests are sent: one budget for every process, what a provider said is remembered, and who is set aside."""
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from math import ceil
 from random import Random
 
+import httpx
 import pytest
-from sqlalchemy import Engine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
+from etl import pipeline
+from etl.client.client import Client
+from etl.display import status_table
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import lists
 from etl.state.desk import Desk
-from etl.state.lease import Lease
-from etl.state.pace import Pace
-from etl.stream import Source
+from etl.state.lease import Lane, Lease
+from etl.state.pace import SHARE, Pace
+from etl.state.rate import Learned, in_force
+from etl.status import KEYS, status
+from etl.stream import Body, Request, Source, Window
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, Through, asked, differences, house
 
@@ -26,13 +36,15 @@ DAY = 86_400
 
 
 @contextmanager
-def process(db: Engine, clock: FakeClock, rate: int = 60) -> Iterator[Pace]:
+def process(db: Engine, clock: FakeClock, rate: int = 60, lane: Lane = Lane.LIVE) -> Iterator[Pace]:
     """One process at one source's gate, with a session of its own."""
     source = source_of(db, rate)
     with db.begin() as connection:
         lists.register(connection, source, clock.now())
     with Desk(db) as desk:
-        yield Pace(desk, Lease(desk, db, source.name, clock), source, clock)
+        lease = Lease(desk, db, source.name, clock)
+        lease.lane = lane
+        yield Pace(desk, lease, source, clock)
 
 
 def source_of(db: Engine, rate: int) -> Source:
@@ -75,6 +87,63 @@ def test_no_pause_between_requests_earns_more_than_the_burst(db: Engine) -> None
             clock.sleep(draw.choice([0, 0.3, 2, 9, 30, 3600]))
     assert at_most(times, TEN) <= 20
     assert at_most(times, timedelta(minutes=1)) <= 70
+
+
+Step = tuple[Lane, int, float, bool]  # how many requests of a lane, the pause after them, whether the last is refused
+steps = st.lists(
+    st.tuples(st.sampled_from(Lane), st.integers(1, 25), st.sampled_from([0.0, 0.3, 4, 31, 3600]), st.booleans()),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([1, 7, 60, 90, 600]), steps)
+def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int, steps: list[Step]) -> None:
+    clock, times = FakeClock(NOW), list[datetime]()
+    with db.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM ops.pace")
+    with process(db, clock, rate) as one, process(db, clock, rate) as other:
+        for place, (lane, count, pause, is_refused) in enumerate(steps):
+            pace = (one, other)[place % 2]
+            pace._lease.lane = lane
+            times += sent(pace, clock, count)
+            if is_refused:
+                pace.refused(pace.wait())
+                times.append(clock.now())
+            clock.sleep(pause)
+    burst = max(1, ceil(rate / 6))
+    assert at_most(times, timedelta(microseconds=1)) <= burst
+    assert at_most(times, timedelta(minutes=1)) <= rate + burst
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_lower_lane_uses_a_part_of_the_burst_and_the_whole_rate(db: Engine, lane: Lane) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, lane=lane) as pace:
+        times = sent(pace, clock, 310)
+    assert times.count(NOW) == 1 + 9 * SHARE[lane]
+    assert (times[-1] - times[9]).total_seconds() == pytest.approx(300, abs=0.1)
+
+
+def test_the_head_finds_room_at_once_beside_a_backfill(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, lane=Lane.HISTORY) as backfill, process(db, clock) as head:
+        sent(backfill, clock, 100)
+        began = clock.now()
+        assert sent(head, clock, 6) == [began] * 6
+        waited = sent(backfill, clock, 100)
+    assert began + timedelta(seconds=106) <= waited[-1] <= began + timedelta(seconds=107)  # it gets what is left
+
+
+def test_a_request_costs_one_statement(db: Engine) -> None:
+    clock, statements = FakeClock(NOW), list[str]()
+    with process(db, clock) as pace:
+        pace._lease.take(lambda: None)
+        pace.wait()
+        event.listen(db, "before_cursor_execute", lambda *said: statements.append(said[2]))
+        sent(pace, clock, 59)
+    assert len(statements) <= 59 + 50 / 30  # and the lease is renewed each half minute
 
 
 def test_two_processes_share_one_budget_and_one_numbering(db: Engine) -> None:
@@ -145,6 +214,157 @@ def test_a_clock_that_is_set_back_while_it_is_waited_for_lengthens_no_wait(db: E
         clock.meanwhile = lambda: clock.step(-back)
         pace.wait()
     assert clock.monotonic() == pytest.approx(HALF_AN_HOUR, abs=0.001)
+
+
+def test_a_refusal_slows_every_process_down_and_peace_mends_it_step_by_step(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as one, process(db, clock) as other:
+        one.refused(one.wait())
+        assert evenly(other, clock) == pytest.approx(45, abs=1)
+        assert rate_in_force(db, clock) == pytest.approx(45, abs=1)
+    clock.sleep(300)
+    with process(db, clock) as later:
+        assert 49 < evenly(later, clock) < 52
+        clock.sleep(600)
+        assert evenly(later, clock) == pytest.approx(60)
+    assert rate_in_force(db, clock) == 60
+
+
+def test_refusals_of_one_burst_count_once_and_those_after_it_again(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as one, process(db, clock) as other:
+        burst = [pace.wait() for pace in (one, other) * 4]
+        for number in burst:
+            one.refused(number)
+            other.refused(number)
+        assert rate_in_force(db, clock) == 45
+        other.refused(other.wait())
+        assert rate_in_force(db, clock) == pytest.approx(33.75, abs=0.1)
+
+
+@pytest.mark.parametrize("configured", [1, 60, 600])
+def test_a_rate_never_falls_so_low_that_nothing_is_read(db: Engine, configured: int) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, configured) as pace:
+        for _ in range(40):
+            pace.refused(pace.wait())
+        assert rate_in_force(db, clock) == pytest.approx(1, abs=0.1)
+        before = clock.now()
+        assert sent(pace, clock, 3)[-1] - before <= timedelta(minutes=3)
+
+
+def test_another_configured_rate_starts_anew(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as pace:
+        pace.refused(pace.wait())
+    with process(db, clock, 120) as pace:
+        assert evenly(pace, clock) == pytest.approx(120)
+
+
+def test_a_clock_that_is_set_back_keeps_no_rate_low() -> None:
+    learned = Learned(30.0, NOW)
+    assert in_force(60, learned, NOW - timedelta(days=366)) == in_force(60, learned, NOW - timedelta(hours=2)) == 60
+    assert in_force(60, learned, NOW - timedelta(minutes=10)) == 30
+    assert in_force(60, learned, NOW + timedelta(minutes=10)) > 30
+
+
+def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as pace:
+        status_table(status(db, ["ringg"], NOW))
+        assert "requests a minute" not in capsys.readouterr().out
+        pace.refused(pace.wait())
+    read, never_read = status(db, ["ringg", "vaani"], NOW)
+    assert (read["requests_per_minute"], read["rate_in_force"]) == (60, 45.0)
+    assert tuple(read) == tuple(never_read) == KEYS
+    assert never_read["rate_in_force"] is None
+    status_table([read, never_read])
+    assert capsys.readouterr().out.count("45 requests a minute instead of 60: the provider refused more") == 1
+
+
+def evenly(pace: Pace, clock: FakeClock) -> float:
+    """Requests a minute once the burst is used up."""
+    times = sent(pace, clock, 40)
+    return 60 / ((times[-1] - times[20]).total_seconds() / 19)
+
+
+def rate_in_force(db: Engine, clock: FakeClock) -> float:
+    (row,) = status(db, ["ringg"], clock.now())
+    return float(row["rate_in_force"])
+
+
+class Limited(httpx.BaseTransport):
+    """A provider that allows so many requests in any minute and refuses the others; ``inner`` answers."""
+
+    def __init__(self, inner: httpx.BaseTransport, clock: FakeClock, per_minute: int, *, says_when: bool) -> None:
+        self.inner, self.clock, self.per_minute, self.says_when = inner, clock, per_minute, says_when
+        self.answered: list[datetime] = []
+        self.refused: list[datetime] = []
+        self._lately: deque[datetime] = deque()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        now = self.clock.now()
+        while self._lately and self._lately[0] <= now - timedelta(minutes=1):
+            self._lately.popleft()
+        if len(self._lately) >= self.per_minute:
+            self.refused.append(now)
+            wait = ceil((self._lately[0] + timedelta(minutes=1) - now).total_seconds())
+            return httpx.Response(429, headers={"Retry-After": str(wait)} if self.says_when else {})
+        self._lately.append(now)
+        self.answered.append(now)
+        return self.inner.handle_request(request)
+
+
+@contextmanager
+def reading(db: Engine, allowed: int, *, says_when: bool) -> Iterator[tuple[Client, Limited, FakeClock]]:
+    """A client at 60 requests a minute in front of a provider that allows fewer."""
+    clock = FakeClock(NOW)
+    fine = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
+    limited = Limited(fine, clock, allowed, says_when=says_when)
+    with process(db, clock, lane=Lane.HISTORY) as pace:
+        source = source_of(db, 60)
+        yield Client(source, lambda key: ("X-API-KEY", key), pace, clock, Random(1).random, limited), limited, clock
+
+
+def ask_until(client: Client, clock: FakeClock, end: datetime) -> None:
+    def nothing(body: Body) -> None:
+        pass
+
+    while clock.now() < end:
+        client.get(Request("/calls", {}), nothing)
+
+
+@pytest.mark.parametrize(("allowed", "says_when"), [(30, True), (30, False), (12, True)])
+def test_what_a_provider_really_allows_is_learned_and_used(db: Engine, allowed: int, says_when: bool) -> None:
+    learned = NOW + timedelta(minutes=15)
+    with reading(db, allowed, says_when=says_when) as (client, limited, clock):
+        ask_until(client, clock, learned + timedelta(minutes=30))
+        refused = sum(each >= learned for each in limited.refused)
+        answered = sum(each >= learned for each in limited.answered)
+        assert refused <= 0.02 * answered
+        assert answered >= 0.8 * allowed * 30
+
+
+def test_when_a_provider_allows_more_again_that_is_found_out(db: Engine) -> None:
+    with reading(db, 30, says_when=True) as (client, limited, clock):
+        ask_until(client, clock, NOW + timedelta(minutes=5))
+        limited.per_minute = 70
+        clock.sleep(2700)
+        limited.answered.clear()
+        limited.refused.clear()
+        ask_until(client, clock, clock.now() + timedelta(minutes=5))
+        assert len(limited.answered) >= 60 * 5
+        assert limited.refused == []
+
+
+def test_a_history_is_read_whole_from_a_provider_that_allows_half(db: Engine) -> None:
+    place = house(db, World(3, calls=700, now=NOW), "G12:size=10", clock=FakeClock(NOW), requests_per_minute=60)
+    place.transport = limited = Limited(place.transport, place.clock, 30, says_when=True)
+    place.sync("ringg")
+    place.run("ringg", lambda reader: pipeline.backfill(reader, Window(pipeline.BEGINNING, NOW), again=True))
+    place.transport = limited.inner
+    assert differences(place, "ringg") == []
+    assert 1 <= len(limited.refused) <= 6
 
 
 @pytest.mark.parametrize("order", ["newest", "unsorted"])

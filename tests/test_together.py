@@ -3,42 +3,54 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import httpx
 import pytest
 from sqlalchemy import Engine, text
 
 from etl import fleet, pipeline, reader, retry
+from etl.clock import Clock
 from etl.reader import Means, Report, Work
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import lists
 from etl.state.desk import Desk
-from etl.state.lease import TERM, Lease, LeaseLost
+from etl.state.lease import TERM, Lane, Lease, LeaseLost
 from etl.stream import Window
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house
 
 
-class Slow:
-    """A clock that really waits, under which every page takes so long that it is written at once."""
+class Ticking:
+    """A clock that really waits, from the worlds' day on."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
-        self._looks = 0.0
 
     def now(self) -> datetime:
         return NOW + timedelta(seconds=time.monotonic() - self._began)
 
     def monotonic(self) -> float:
-        self._looks += pipeline.BATCH_SECONDS
-        return self._looks
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+class Slow(Ticking):
+    """One under which every page takes so long that it is written at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks = 0.0
+
+    def monotonic(self) -> float:
+        self._looks += pipeline.BATCH_SECONDS
+        return self._looks
 
 
 def paged(db: Engine, calls: int = 60, order: str = "newest") -> House:
@@ -103,7 +115,7 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
 
 
 @contextmanager
-def process(db: Engine, clock: FakeClock | Slow) -> Iterator[Lease]:
+def process(db: Engine, clock: Clock) -> Iterator[Lease]:
     """One process at the lease of a source."""
     with db.begin() as connection:
         lists.register(connection, house(db).sources["ringg"], NOW)
@@ -133,6 +145,75 @@ def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
         first.give_up()
         waiting.result(10)
     assert turns == ["second", "first"]
+
+
+def test_a_higher_lane_goes_before_those_who_wait_longer(db: Engine) -> None:
+    turns = list[Lane]()
+    with process(db, Ticking()) as holder, ExitStack() as processes, ThreadPoolExecutor(3) as threads:
+        holder.take(never)
+
+        def wait_and_hold(lease: Lease, waits: threading.Event) -> None:
+            lease.take(waits.set)
+            turns.append(lease.lane)
+            lease.give_up()
+
+        waiting = []
+        for lane in (Lane.HISTORY, Lane.SWEEP, Lane.LIVE):
+            lease, waits = processes.enter_context(process(db, Ticking())), threading.Event()
+            lease.lane = lane
+            waiting.append(threads.submit(wait_and_hold, lease, waits))
+            assert waits.wait(10)
+        holder.lane = Lane.LIVE
+        holder.give_up()
+        for each in waiting:
+            each.result(10)
+    assert turns == [Lane.LIVE, Lane.SWEEP, Lane.HISTORY]
+
+
+def test_who_waited_for_a_whole_term_goes_before_any_lane(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock) as old, process(db, clock) as stuck:
+        stuck._has_its_turn(0, set())  # the first of the live lane, which never goes on
+        stuck.give_up()
+        old.lane = Lane.HISTORY
+        old.take(lambda: None)
+    assert NOW + TERM <= clock.now() <= NOW + TERM + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: str) -> None:
+    place = paged(db)
+    place.sync(name)
+    arrived = place.world.arrive(name).call_id
+    sent, sandbox, live = list[str](), place.transport, list[Future[Report]]()
+    window = Window(NOW - timedelta(days=20), NOW)
+
+    def requests_of(who: str) -> Through:
+        return Through(sandbox, lambda count, request: sent.append(who))
+
+    def live_sync() -> Report:
+        means = Means(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
+        return reader.run(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
+
+    def one_more(count: int, request: httpx.Request) -> None:
+        sent.append("backfill")
+        if count == 2:
+            live.append(threads.submit(live_sync))
+            while not place.one(WAITING):
+                time.sleep(0.01)
+
+    with ThreadPoolExecutor(1) as threads:
+        means = Means(db, Slow(), lambda: 0.5, lambda source: Through(sandbox, one_more), ahead=0)
+        work = partial(pipeline.backfill, window=window, again=True)
+        done = reader.run(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
+        assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
+    assert sent[:3] == ["backfill", "backfill", "live"]
+    assert "backfill" in sent[3:]
+    assert arrived in place.holds(name)
+    assert differences(place, name) == []
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 1"
 
 
 def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:

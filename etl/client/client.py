@@ -31,6 +31,7 @@ PAUSE = timedelta(minutes=15)
 LONGEST_HOLD = 3600.0
 MIN_RETRIES = 20
 RETRIES_PER_REQUEST = 0.1
+IN_FLIGHT = 8
 _REFUSAL = bodies.Bounds(size=64 << 10)
 _PATH = re.compile(r"/[A-Za-z0-9._~%/:-]+\Z")
 
@@ -43,6 +44,9 @@ class Gate(Protocol):
 
     def hold(self, until: datetime) -> None:
         """No request of this source before this time, whoever asks; kept across restarts, never shortened."""
+
+    def refused(self, seq: int) -> None:
+        """The request of this number was one too many, although the pace was kept: a lower one is in order."""
 
     def pause(self, until: datetime, reason: str) -> None:
         """The source is set aside until this time, except for a probe by hand."""
@@ -91,6 +95,7 @@ class Client:
         # The transport is used by itself: no client above it, no redirect, cookie, proxy or log of a URL to switch off.
         self._transport = transport or wire.Wire(source.base_url, clock)
         self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(IN_FLIGHT)
         self._requests = 0
         self._retries = 0
 
@@ -113,14 +118,17 @@ class Client:
         attempt = 0
         while True:
             attempt += 1
-            seq = self._gate.wait()
             try:
-                body = self._send(url)
+                with self._places:
+                    seq = self._gate.wait()
+                    body = self._send(url)
                 received_at = self._clock.now()
                 return Answer(read(decode(body)), seq, received_at)
             except Barred as barred:
                 raise self._pause(barred) from None
             except Throttled as throttled:
+                if throttled.status == 429 and attempt == 1:  # the later tries come after a wait: no haste of ours
+                    self._gate.refused(seq)
                 self._hold(throttled, attempt)
             except Malformed as malformed:
                 self._retry(unreadable(str(malformed)), attempt)

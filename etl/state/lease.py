@@ -6,17 +6,20 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from enum import IntEnum
 
-from sqlalchemy import Connection, Engine, Row, TextClause, text
+from sqlalchemy import Connection, Engine, text
 
 from etl.clock import Clock
 from etl.state.desk import Desk
 
 TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before it is tried again
+RENEW_SECONDS = 30.0
 POLL_SECONDS = 0.2
+PATIENCE_SECONDS = TERM.total_seconds()
 
-# Free, over, or held by a session that is gone: only then it changes hands, and the epoch tells the holders apart.
+# Free, over, or held by a session that is gone: only then it changes hands, and the epoch tells the holders apart. It
+# goes to nobody while somebody of a higher lane waits.
 TAKE = text("""
     UPDATE ops.leases l
        SET epoch = epoch + 1, owner = :owner, expires_at = :now + :term,
@@ -27,15 +30,27 @@ TAKE = text("""
             OR NOT EXISTS (SELECT FROM pg_stat_activity a
                             WHERE a.pid = l.backend
                               AND (a.backend_start IS NULL OR a.backend_start = l.backend_started_at)))
+       AND NOT EXISTS (SELECT FROM pg_locks k JOIN pg_database d ON d.oid = k.database
+                        WHERE d.datname = current_database() AND k.locktype = 'advisory' AND k.objsubid = 2
+                          AND k.classid = CAST(hashtext('callhouse.lease.' || :source) AS oid)
+                          AND CAST(k.objid AS bigint) < :lane)
     RETURNING epoch
 """)
 RENEW = text("UPDATE ops.leases SET expires_at = :now + :term WHERE source = :source AND owner = :owner")
-# Whoever waits holds this until it is their turn, so that a holder who gives up between two batches comes after them.
-# It goes with the session.
-QUEUE = text("SELECT true WHERE pg_try_advisory_lock(hashtextextended('callhouse.lease.' || :source, 0))")
-LEAVE_QUEUE = text("SELECT pg_advisory_unlock(hashtextextended('callhouse.lease.' || :source, 0))")
+# Who is the next of a lane holds this until it is their turn, so that a holder who gives up between two batches comes
+# after them. It goes with the session.
+QUEUE = text("SELECT true WHERE pg_try_advisory_lock(hashtext('callhouse.lease.' || :source), :lane)")
+LEAVE_QUEUE = text("SELECT pg_advisory_unlock(hashtext('callhouse.lease.' || :source), :lane)")
 GIVE_UP = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner")
 FENCE = text("SELECT FROM ops.leases WHERE source = :source AND owner = :owner AND epoch = :epoch FOR UPDATE")
+
+
+class Lane(IntEnum):
+    """Whose work at a source goes first: a turn is given to the lowest number that waits for one."""
+
+    LIVE = 1  # the head, and what somebody waits for
+    SWEEP = 2  # the newest stretch once more, for what changes late
+    HISTORY = 3  # what lies further back
 
 
 class LeaseLost(Exception):
@@ -43,12 +58,17 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """One process's turn at a source: taken before a batch is read, checked and given up as it is written."""
+    """One process's turn at a source: taken before a batch is read, checked and given up as it is written.
+
+    ``lane`` is that of the work in hand.
+    """
 
     def __init__(self, desk: Desk, db: Engine, source: str, clock: Clock) -> None:
         self._desk, self._db, self._source, self._clock = desk, db, source, clock
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._epoch: int | None = None
+        self._renewed_at = 0.0
+        self.lane = Lane.LIVE
         self._told = False
 
     @property
@@ -60,23 +80,35 @@ class Lease:
         """Wait for this process's turn and take it; ``waiting`` is called the first time that it has to wait."""
         if self._epoch is not None:
             return
-        self._poll(QUEUE, waiting)
+        began, queues = self._clock.monotonic(), set[Lane]()
         try:
-            self._epoch = self._poll(TAKE, waiting)[0]
+            while not self._has_its_turn(self._clock.monotonic() - began, queues):
+                if not self._told:
+                    waiting()
+                    self._told = True
+                self._clock.sleep(POLL_SECONDS)
         finally:
-            self._desk.one(LEAVE_QUEUE, {"source": self._source})
+            for lane in queues:
+                self._desk.one(LEAVE_QUEUE, {"source": self._source, "lane": int(lane)})
 
-    def _poll(self, statement: TextClause, waiting: Callable[[], None]) -> Row[Any]:
-        while (row := self._desk.one(statement, self._values())) is None:
-            if not self._told:
-                waiting()
-                self._told = True
-            self._clock.sleep(POLL_SECONDS)
-        return row
+    def _has_its_turn(self, waited: float, queues: set[Lane]) -> bool:
+        """Queue up and try; who waited for a whole term goes before any lane, and past a queue that stands still."""
+        patient = waited < PATIENCE_SECONDS
+        lane = self.lane if patient else Lane.LIVE
+        values = {"source": self._source, "lane": int(lane)}
+        if lane not in queues and self._desk.one(QUEUE, values):
+            queues.add(lane)
+        if patient and lane not in queues:
+            return False
+        row = self._desk.one(TAKE, self._values() | values)
+        if row is not None:
+            self._epoch, self._renewed_at = row.epoch, self._clock.monotonic()
+        return row is not None
 
     def renew(self) -> None:
-        """Hold it for another term, if it is held."""
-        if self._epoch is not None:
+        """Hold it for another term, if it is held and was not just renewed."""
+        if self._epoch is not None and self._clock.monotonic() - self._renewed_at >= RENEW_SECONDS:
+            self._renewed_at = self._clock.monotonic()
             self._desk.one(RENEW, self._values())
 
     def give_up(self) -> None:

@@ -1,73 +1,136 @@
 """When the next request of a source may be sent: one budget for all the processes that read it."""
 
+import logging
+import threading
 from datetime import datetime, timedelta
 from math import ceil
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
 from etl.clock import Clock
+from etl.logs import event
 from etl.state.desk import Desk
-from etl.state.lease import TERM, Lease
+from etl.state.lease import TERM, Lane, Lease
+from etl.state.rate import Learned, in_force, lowered
 from etl.stream import Source
 
-# The generic cell rate algorithm (ITU-T I.371): a request that comes early uses up the burst, the rest go evenly.
-# What lies further ahead than it can was written before a clock was set back, and counts no longer.
-RESERVE = text("""
+log = logging.getLogger(__name__)
+
+MINUTE = timedelta(minutes=1)
+# A lower lane leaves the rest of the burst to those above it, who so find room at once.
+SHARE = {Lane.LIVE: 1.0, Lane.SWEEP: 2 / 3, Lane.HISTORY: 1 / 3}
+
+# Another configured rate starts anew.
+START = text("""
     UPDATE ops.pace
-       SET next_at = least(greatest(next_at, :now), :now + interval '1 minute') + :interval,
-           not_before = CASE WHEN not_before <= :now + interval '1 hour' THEN not_before END
+       SET requests_per_minute = :configured,
+           learned_rate = CASE WHEN requests_per_minute = :configured THEN learned_rate END,
+           learned_at = CASE WHEN requests_per_minute = :configured THEN learned_at END
      WHERE source = :source
-    RETURNING greatest(next_at - :interval - :burst, not_before) AS send_at
+    RETURNING learned_rate, learned_at
 """)
-OBSERVE = text("SELECT nextval('ops.observations') AS seq")
+# The generic cell rate algorithm (ITU-T I.371): a request that comes early uses up the burst, the rest go evenly.
+# What lies further ahead than it can was written before a clock was set back, and counts no longer. The number is taken
+# as the request is let through, never before: it orders its answer among all others.
+SEND = text("""
+    WITH book AS (
+        SELECT CASE WHEN next_at <= :now + interval '2 minutes' THEN greatest(next_at, :now) ELSE :now END AS turn_at,
+               CASE WHEN not_before <= :now + interval '1 hour' THEN not_before END AS held_until,
+               learned_rate, learned_at
+          FROM ops.pace WHERE source = :source FOR UPDATE
+    ), sent AS (
+        UPDATE ops.pace SET next_at = turn_at + :interval, not_before = NULL
+          FROM book
+         WHERE source = :source AND greatest(turn_at - :early, held_until) <= :now
+        RETURNING nextval('ops.observations') AS seq
+    )
+    SELECT turn_at, greatest(turn_at - :early, held_until) AS send_at, book.learned_rate, book.learned_at, seq
+      FROM book LEFT JOIN sent ON true
+""")
+# Requests that were under way when the rate was last lowered say nothing new.
+LOWER = text("""
+    UPDATE ops.pace SET learned_rate = :rate, learned_at = :now, learned_seq = nextval('ops.observations')
+     WHERE source = :source AND (learned_seq IS NULL OR learned_seq < :seq)
+    RETURNING learned_rate, learned_at
+""")
 HOLD = text("UPDATE ops.pace SET not_before = greatest(not_before, :until) WHERE source = :source")
-HELD_UNTIL = text("""
-    SELECT not_before FROM ops.pace WHERE source = :source AND not_before <= :now + interval '1 hour'
-""")
 PAUSE = text("UPDATE ops.sources SET paused_until = :until, pause_reason = :reason WHERE source = :source")
 
 
 class Pace:
-    """The gate that every request of a source passes: a sixth of a minute's rate at once, the rest evenly."""
+    """The gate that every request of a source passes: a sixth of a minute's rate at once, the rest evenly.
+
+    The rate is the configured one, or the lower one that the provider taught. Several threads may wait at once.
+    """
 
     def __init__(self, desk: Desk, lease: Lease, source: Source, clock: Clock) -> None:
         self._desk, self._lease, self._source, self._clock = desk, lease, source, clock
-        self._interval = timedelta(minutes=1) / source.requests_per_minute
-        self._burst = self._interval * (max(1, ceil(source.requests_per_minute / 6)) - 1)
+        self._turns = threading.Lock()  # one thread asks for all: the others would only hear when it is not their turn
+        self._free_at = clock.monotonic()  # before that nobody without a burst need ask
+        row = desk.one(START, {"source": source.name, "configured": source.requests_per_minute})
+        self._learned = _learned(row) if row else None
 
     def wait(self) -> int:
         """Wait for this request's turn; the number that orders its answer among all others."""
-        self._lease.renew()
-        row = self._desk.one(
-            RESERVE,
-            {
-                "source": self._source.name,
-                "now": self._clock.now(),
-                "interval": self._interval,
-                "burst": self._burst,
-            },
-        )
-        self._sleep_until(row.send_at if row else None)
-        row = self._desk.one(OBSERVE, {})
-        return int(row.seq) if row else 0
+        with self._turns:
+            now = self._clock.now()
+            rest = self._free_at - self._clock.monotonic() - self._early(now).total_seconds()
+            while True:
+                self._sleep(rest)
+                slept = timedelta(seconds=max(rest, 0))
+                now = max(self._clock.now(), now + slept)  # a clock that is set back lengthens no wait
+                row = self._ask(now)
+                if row.seq is not None:
+                    self._free_at = self._clock.monotonic() + (row.turn_at + self._interval(now) - now).total_seconds()
+                    return int(row.seq)
+                rest = (row.send_at - now).total_seconds()
 
-    def _sleep_until(self, send_at: datetime | None) -> None:
-        """Sleep until then, or longer where another process is told to wait; no clock that is set back adds to it."""
-        began, ticks = self._clock.now(), self._clock.monotonic()
-        while send_at is not None:
-            passed = timedelta(seconds=self._clock.monotonic() - ticks)
-            rest = (send_at - max(self._clock.now(), began + passed)).total_seconds()
-            if rest <= 0:
-                return
-            self._clock.sleep(min(rest, TERM.total_seconds() / 3))
+    def _ask(self, now: datetime) -> Row[tuple[object, ...]]:
+        """Let a request through where its turn has come: then the row has a number, else the time to ask again."""
+        values = {"source": self._source.name, "now": now, "interval": self._interval(now), "early": self._early(now)}
+        row = self._desk.one(SEND, values)
+        if row is None:
+            raise LookupError(f"{self._source.name} is not in the books")
+        self._learned = _learned(row)
+        return row
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep and keep the lease meanwhile."""
+        self._lease.renew()
+        while seconds > 0:
+            piece = min(seconds, TERM.total_seconds() / 3)
+            self._clock.sleep(piece)
             self._lease.renew()
-            row = self._desk.one(HELD_UNTIL, {"source": self._source.name, "now": self._clock.now()})
-            send_at = max(send_at, row.not_before) if row else send_at
+            seconds -= piece
+
+    def _rate(self, now: datetime) -> float:
+        return in_force(self._source.requests_per_minute, self._learned, now)
+
+    def _interval(self, now: datetime) -> timedelta:
+        return MINUTE / self._rate(now)
+
+    def _early(self, now: datetime) -> timedelta:
+        """How long before its even turn a request of the lane in hand may go."""
+        burst = max(1, ceil(self._rate(now) / 6))
+        return self._interval(now) * (burst - 1) * SHARE[self._lease.lane]
 
     def hold(self, until: datetime) -> None:
         """Remember the provider's Retry-After, for every process and over every restart."""
         self._desk.one(HOLD, {"source": self._source.name, "until": until})
 
+    def refused(self, seq: int) -> None:
+        """Slow every process down, for the request of this number was too many; a burst of such counts once."""
+        now = self._clock.now()
+        rate = lowered(self._rate(now))
+        row = self._desk.one(LOWER, {"source": self._source.name, "rate": rate, "now": now, "seq": seq})
+        if row is not None:
+            self._learned = _learned(row)
+            event(log, "going slower", source=self._source.name, requests_per_minute=round(rate, 1))
+
     def pause(self, until: datetime, reason: str) -> None:
         """Set the source aside until then: its credentials or its account are refused."""
         self._desk.one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
+
+
+def _learned(row: Row[tuple[object, ...]]) -> Learned | None:
+    return None if row.learned_rate is None else Learned(row.learned_rate, row.learned_at)

@@ -631,6 +631,22 @@ def create_tables() -> None:
             nullable=True,
             comment="The provider's Retry-After: no request earlier",
         ),
+        sa.Column(
+            "requests_per_minute", sa.Integer(), nullable=True, comment="The configured rate, as of the last run"
+        ),
+        sa.Column(
+            "learned_rate",
+            sa.Double(),
+            nullable=True,
+            comment="The lower rate that the provider's last refusal taught, before it recovers",
+        ),
+        sa.Column("learned_at", sa.DateTime(timezone=True), nullable=True, comment="When it was learned"),
+        sa.Column(
+            "learned_seq",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Its number among all requests: those sent before it teach nothing more",
+        ),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_pace_source")),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_pace")),
         schema="ops",
