@@ -1,10 +1,10 @@
 """The books → what a person, or a program, wants to know of each source."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, RowMapping, text
 
 from etl.intervals import gaps
 from etl.state import lists, verdicts
@@ -102,7 +102,7 @@ def _never_read(name: str) -> dict[str, Any]:
     return never | known | {"gaps": [], "days_with_gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
 
 
-def _rate(row: Mapping[str, Any], now: datetime) -> float | None:
+def _rate(row: RowMapping, now: datetime) -> float | None:
     if row["requests_per_minute"] is None:
         return None
     learned = Learned(row["learned_rate"], row["learned_at"]) if row["learned_rate"] else None

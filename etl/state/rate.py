@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import exp2
 
 LOWERED = 0.75
 # Slow, so that a rate that swings around the provider's limit is refused once in some hundred requests.
@@ -26,7 +27,7 @@ def in_force(configured: int, learned: Learned | None, now: datetime) -> float:
     if learned is None or learned.at > now + CLOCKS_DIFFER:
         return float(configured)
     doublings = min(max(now - learned.at, timedelta(0)) / DOUBLES_IN, 64.0)
-    return min(float(configured), learned.rate * 2.0**doublings)
+    return min(float(configured), learned.rate * exp2(doublings))
 
 
 def lowered(rate: float) -> float:
