@@ -197,7 +197,7 @@ def test_what_is_foretold_happens(db: Engine, name: str, order: str) -> None:
     assert len(foretold) > 10
     asked_at = place.clock.now()
     while place.clock.now() < asked_at + hours(25):
-        place.clock.sleep(3600)
+        place.clock.sleep(2.5 * 3600)
         assert place.run(name, by_hand=False).status == "succeeded"
         for call_id in [call_id for call_id, at in foretold.items() if at <= place.clock.now()]:
             held = life(place, f"{name}:{call_id}").held
