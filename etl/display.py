@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from etl.plan import Plan
 from etl.reader import Progress, Report, Say
 from etl.replay import Difference
 from etl.state.verdicts import WORST_FIRST, Verdict
@@ -113,6 +114,32 @@ def difference(source: str, found: Difference, *, dry_run: bool) -> str:
         for column, times in found.columns.most_common()
     ]
     return "\n".join(lines)
+
+
+def plans_table(plans: Sequence[Plan]) -> None:
+    """Print what a backfill would take, list by list."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("source", "requests", "rows", "time", box=None, pad_edge=False)
+    for each in table.columns[1:]:
+        each.justify = "right"
+    for plan in plans:
+        time = "unknown" if plan.seconds is None else _duration(plan.seconds)
+        table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
+        for part in plan.lists if len(plan.lists) > 1 else ():
+            table.add_row(f"  …{part.phone[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
+        if plan.transcripts:
+            table.add_row("  transcripts", _number(plan.transcripts), "", "", style="dim")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    if any(plan.requests is None for plan in plans):
+        console.print("unknown: the list does not say how long it is")
+    console.print("Nothing was loaded; the same command without --plan reads it, several sources side by side.")
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
 
 
 COLOURS = {"verified": "green", "agrees": "green", "gap": "red"}

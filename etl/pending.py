@@ -55,6 +55,20 @@ class Fetched(NamedTuple):
     reason: str | None = None
 
 
+def waiting(reader: Reader) -> int:
+    """How many transcripts a command by hand would ask for now."""
+    rows = reader.desk.all(PENDING, {**_due(reader), "batch": 1})
+    return int(rows[0].waiting) if rows else 0
+
+
+def _due(reader: Reader) -> dict[str, object]:
+    """Which transcripts are due: never asked for, or not ready then and young enough for what this run reads."""
+    now = reader.means.clock.now()
+    again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
+    batch = min(BATCH, max(AT_ONCE, round(reader.source.requests_per_minute * BATCH_MINUTES)))
+    return {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": batch}
+
+
 def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     """Ask for every transcript that is due, newest call first, and load them fifty at a time; whether any is left.
 
@@ -63,11 +77,7 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     wanted = reader.provider.transcript
     if wanted is None:
         return False
-    now = reader.means.clock.now()
-    again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
-    batch_size = min(BATCH, max(AT_ONCE, round(reader.source.requests_per_minute * BATCH_MINUTES)))
-    due = {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": batch_size}
-    done = 0
+    due, done = _due(reader), 0
     while batch := reader.desk.all(PENDING, due):
         if batches is not None and done >= batches * BATCH:
             return True

@@ -28,7 +28,7 @@ from etl.state import lists, sightings
 from etl.state.lease import Lane
 from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Page, Provider, Window
-from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
+from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, positions, walk
 
 log = logging.getLogger("etl.pipeline")
 
@@ -126,9 +126,28 @@ def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = Fa
     """Go on with the walks that were cut off, then read what of a window is not held, newest first."""
     for cut_off in _list(reader, phone).unfinished:
         _read(reader, _list(reader, phone), cut_off.window, place=cut_off.place)
-    held = () if again else _list(reader, phone).coverage
-    for window in reversed(lacking(wanted, held)):
-        _read(reader, _list(reader, phone), window)
+    for window in unread(_list(reader, phone), wanted, again=again):
+        books = _list(reader, phone)
+        _read(reader, books, window, place=None if again else beneath(reader, books, window))
+
+
+def unread(books: ListState, wanted: Window, *, again: bool = False) -> Sequence[Window]:
+    """What of a window is to be read, newest first: what is not held, or ``again`` all of it."""
+    return (wanted,) if again else lacking(wanted, books.coverage)[::-1]
+
+
+def beneath(reader: Reader, books: ListState, window: Window) -> Place | None:
+    """Where a list that cannot be filtered is entered for an older window: at the last of the rows held above it."""
+    is_below = any(held.start <= window.end <= held.end for held in books.coverage)
+    if reader.provider.date_filter is not DateFilter.NONE or books.order is not Order.NEWEST or not is_below:
+        return None
+    with reader.means.db.connect() as connection:
+        above = lists.held(connection, books, window.end)
+    size = books.page_size or reader.provider.page_size
+    position = positions.last(reader.provider.paging, above, size)
+    return (
+        Place(position, size, window.end, Order.NEWEST) if position > positions.first(reader.provider.paging) else None
+    )
 
 
 def _start(reader: Reader) -> datetime:
@@ -210,6 +229,7 @@ def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = Fal
     provider = reader.provider
     unfiltered = provider.date_filter is DateFilter.NONE
     first = books.watermark is None
+    reads_head = unfiltered or reader.means.clock.now() - window.end < OVERLAP
     goal = Goal(
         window,
         provider.paging,
@@ -225,8 +245,8 @@ def _read(reader: Reader, books: ListState, window: Window, *, joins: bool = Fal
     )
     goal, outcome = _walk_at_some_size(reader, books, goal)
     _note(reader, books, goal, outcome)
-    has_head = outcome.order is not Order.UNSORTED and (outcome.met or 0) > goal.size
-    if first and not joins and outcome.newest and (outcome.moved or has_head):
+    took_pages = outcome.order is not Order.UNSORTED and (outcome.met or 0) > goal.size
+    if first and reads_head and outcome.newest and (outcome.moved or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
         head = Window(outcome.newest - OVERLAP, reader.means.clock.now())
         _read(reader, _list(reader, books.phone), head, joins=True)

@@ -74,7 +74,6 @@ def test_help_costs_none_of_the_heavy_imports() -> None:
 def test_what_is_still_to_come_is_not_offered(tmp_path: Path) -> None:
     for words in (("erase",), ("worker",)):
         assert etl(*words, cwd=tmp_path).returncode == 2
-    assert "--plan" not in etl("backfill", "-h", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -98,7 +97,6 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
         (("backfill", "--from", "0001-01-01"), "from the year 2000 on"),
         (("backfill", "--from", "2999-01-01"), "still to come"),
         (("backfill", "--from", "2026-02-01", "--to", "2026-02-01"), "later day than --from"),
-        (("backfill", "--from", "2026-02-01", "--plan"), "--plan"),
         (("quarantine", "show", "x"), "number"),
         (("quarantine", "show", "0"), "number"),
         (("quarantine", "show", "99999999999999999999"), "number"),

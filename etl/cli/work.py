@@ -1,7 +1,7 @@
 """The commands that change the warehouse: demo, migrate, sync, backfill, daemon and replay."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +15,9 @@ from etl.cli.session import Day, Named, stop
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from etl.reader import Report, Work
+    from etl.reader import Reader, Report, Work
     from etl.settings import Settings
-    from etl.stream import Source
+    from etl.stream import Source, Window
 
 HUNG = 75  # EX_TEMPFAIL: start it again
 
@@ -90,14 +90,17 @@ def backfill(
         datetime | None,
         typer.Option("--to", metavar="DATE", formats=Day, help="The day after the last; now by default."),
     ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take; load nothing.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Read all of it, not only what is not held.")] = False,
 ) -> None:
     """Read a stretch of history.
 
-    What is held is not asked for again. Cut off, the same command goes on where it was.
+    What is held is not asked for again. Cut off, the same command goes on where it was. With --plan it says how many
+    requests, rows and minutes that takes, which costs up to ten requests a list.
 
     \b
-    Example:  etl backfill ringg --from 2026-01-01 --to 2026-02-01
+    Example:  etl backfill ringg --from 2026-01-01 --to 2026-02-01 --plan
+              etl backfill ringg --from 2026-01-01 --to 2026-02-01
     Next:     etl status
     """
     from etl.pipeline import backfill as work
@@ -106,7 +109,27 @@ def backfill(
     if since is None:
         raise typer.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
     session.days_asked(since, until)
-    _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
+    if plan:
+        _plan(sources, lambda reader: days(reader, since, until), again=again)
+    else:
+        _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
+
+
+def _plan(names: list[str] | None, window: "Callable[[Reader], Window]", *, again: bool) -> None:
+    """Say what a backfill would take; it is no run of the books' that reads anything, but its requests count."""
+    from etl.display import plans_table
+    from etl.plan import Plan
+    from etl.plan import plan as make
+
+    settings, found = session.settings(), list[Plan]()
+    reports = reports_of(
+        settings,
+        session.sources(settings, names),
+        "verify",
+        lambda reader: found.append(make(reader, window(reader), again=again)),
+    )
+    plans_table(sorted(found, key=lambda each: each.source))
+    end(reports)
 
 
 def daemon() -> None:

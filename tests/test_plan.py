@@ -1,0 +1,112 @@
+"""What `etl backfill --plan` says, against what the backfill then takes; and what saying it takes."""
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from sqlalchemy import Engine
+
+from etl import pipeline
+from etl.pipeline import BEGINNING
+from etl.plan import Plan, plan
+from etl.sandbox.world import World
+from etl.stream import Window
+from tests.clocks import FakeClock
+from tests.worlds import NOW, PROVIDERS, House, asked, house
+
+MOST = {"ringg": 2, "autocalls": 2, "vaani": 10, "ravan": 30}  # requests of a plan: three lists of ten at Ravan
+LISTS = [
+    ("newest", "ringg", 1950, 100),
+    ("newest", "ravan", 1950, 100),
+    ("newest", "autocalls", 1950, 100),
+    ("newest", "vaani", 950, 200),
+    ("oldest", "vaani", 750, 200),
+    ("unsorted", "ravan", 1250, 100),
+]
+WHOLE = Window(BEGINNING, NOW)
+MIDDLE = Window(NOW - timedelta(days=40), NOW - timedelta(days=25))
+LAST = Window(NOW - timedelta(days=20), NOW)
+
+
+def planned(place: House, name: str, window: Window, *, again: bool = False) -> Plan:
+    """A plan, which asks for little and writes nothing."""
+    found: list[Plan] = []
+    written, before = place.written(), len(asked(place, name)) + len(asked(place, name, lists=False))
+    work = lambda reader: found.append(plan(reader, window, again=again))  # noqa: E731
+    assert place.run(name, work, "verify").status == "succeeded"
+    assert place.written() == written
+    assert len(asked(place, name)) + len(asked(place, name, lists=False)) - before <= MOST[name]
+    return found[0]
+
+
+def taken(place: House, name: str, window: Window, *, again: bool = False) -> tuple[int, int, float]:
+    """The requests, rows and seconds of the backfill itself."""
+    began, before = place.clock.now(), len(asked(place, name))
+    report = place.run(name, partial(pipeline.backfill, window=window, again=again), "backfill")
+    assert (report.status, report.error) == ("succeeded", None)
+    rows = sum(len(page.ids) for page in asked(place, name)[before:])
+    return report.requests, rows, (place.clock.now() - began).total_seconds()
+
+
+def near(said: float | None, came: float, slack: float) -> bool:
+    return said is not None and abs(said - came) <= 0.1 * came + slack
+
+
+@pytest.mark.parametrize("window", [WHOLE, MIDDLE, LAST], ids=["whole", "middle", "last"])
+@pytest.mark.parametrize(("order", "name", "calls", "page"), LISTS)
+def test_a_plan_says_what_a_backfill_then_takes(
+    db: Engine, order: str, name: str, calls: int, page: int, window: Window
+) -> None:
+    clock = FakeClock(NOW)
+    world = World(7, calls={name: calls}, days=60, order=order, clock=clock.now)
+    place = house(db, world, clock=clock, requests_per_minute=60)
+    said = planned(place, name, window)
+    clock.sleep(600)  # the budget is whole again
+    requests, rows, seconds = taken(place, name, window)
+    spare = len(said.lists) * (1 if order == "newest" else 3)  # pages: a list from its other end costs a few more
+    assert near(said.requests, requests, spare), (said, requests)
+    assert near(said.rows, rows, spare * page), (said, rows)
+    assert near(said.seconds, seconds, 2 * spare), (said, seconds)
+
+
+def test_what_is_held_is_not_planned_again(db: Engine) -> None:
+    place = house(db, World(7, calls=300, days=60, now=NOW))
+    for name in PROVIDERS:
+        place.sync(name)
+        said = planned(place, name, LAST)
+        assert said.requests in (0, len(said.lists))  # what came since the newest call: nothing, or one look at it
+        _, rows, _ = taken(place, name, LAST, again=True)
+        assert near(planned(place, name, LAST, again=True).rows, rows, 60)
+
+
+@pytest.mark.parametrize("name", ["ringg", "autocalls"])
+def test_many_gaps_of_a_list_with_a_filter_cost_one_request(db: Engine, name: str) -> None:
+    place = house(db, World(7, calls={name: 2000}, days=60, now=NOW))
+    for day in (50, 40, 30):
+        window = Window(NOW - timedelta(days=day), NOW - timedelta(days=day - 5))
+        assert place.run(name, partial(pipeline.backfill, window=window), "backfill").status == "succeeded"
+    window = Window(NOW - timedelta(days=55), NOW - timedelta(days=20))
+    said = planned(place, name, window)
+    requests, rows, _ = taken(place, name, window)
+    assert near(said.requests, requests, 4)
+    assert near(said.rows, rows, 250)  # a list by days shows the days beside each gap as well
+
+
+def test_a_list_that_does_not_say_how_long_it_is_cannot_be_planned(db: Engine) -> None:
+    place = house(db, World(7, calls=300, now=NOW), "G07:variant=many,provider=ringg")
+    said = planned(place, "ringg", WHOLE)
+    assert (said.requests, said.rows, said.seconds) == (None, None, None)
+
+
+@pytest.mark.parametrize("name", ["vaani", "ravan"])
+def test_an_older_window_of_a_list_without_a_filter_is_entered_beneath_what_is_held(db: Engine, name: str) -> None:
+    phones = ("+918047105000",)
+    place = house(db, World(7, calls={name: 1500}, days=60, now=NOW, phones=phones))
+    assert place.run(name, partial(pipeline.backfill, window=LAST), "backfill").status == "succeeded"
+    pages = len(asked(place, name))
+    older = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
+    assert place.run(name, partial(pipeline.backfill, window=older), "backfill").status == "succeeded"
+    size = {"vaani": 200, "ravan": 100}[name]
+    inside = [call for call in place.world.calls(name) if older.start <= call.created_at < older.end]
+    assert {call.call_id for call in inside} <= place.holds(name)
+    assert len(asked(place, name)) - pages <= len(inside) // size + 3
