@@ -104,6 +104,16 @@ def listen(text: str) -> Listen | None:
     return Listen(host, int(port))
 
 
+def webhook(text: str) -> str:
+    """Where alerts are posted; ``ValueError`` says what is wrong and shows none of it, as such an address is a key."""
+    parts = _split(text.strip())
+    if parts.username is not None or parts.password is not None or parts.fragment:
+        raise ValueError("has a user, a password or a fragment in it; write the address as its maker gave it")
+    if parts.scheme == "http" and not is_loopback((parts.hostname or "").lower()):
+        raise ValueError("is http; alerts may travel over https only (http is for a loopback address)")
+    return text.strip()
+
+
 def database_url(text: str) -> str:
     """A PostgreSQL URL as SQLAlchemy takes it; ``ValueError`` says what is wrong and shows none of it."""
     scheme, separator, rest = text.strip().partition("://")

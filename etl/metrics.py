@@ -43,6 +43,9 @@ BOOKS = text("""
 """)
 
 
+ALERTS = text("SELECT source, kind FROM ops.alerts WHERE ended_at IS NULL AND source = ANY(:sources) ORDER BY 1, 2")
+
+
 class Meters:
     """What one daemon counts from its start on; ``monotonic`` gives seconds that never step back."""
 
@@ -146,11 +149,16 @@ def _of_books(meters: Meters, db: Engine, sources: Sequence[Source], now: dateti
         with db.connect() as connection:
             connection.execute(text("SET LOCAL statement_timeout = '10s'"))
             rows = connection.execute(BOOKS, {"now": now, "sources": [source.name for source in sources]}).all()
+            alerts = connection.execute(ALERTS, {"sources": [source.name for source in sources]}).all()
             late = {name for name, _ in health.stalled(sources, health.progress(connection), now)}
     except SQLAlchemyError:
         yield GaugeMetricFamily("callhouse_database_up", "Whether the books could be read.", 0)
     else:
         yield GaugeMetricFamily("callhouse_database_up", "Whether the books could be read.", 1)
+        standing = GaugeMetricFamily("callhouse_alert", "Alerts that stand.", labels=["source", "kind"])
+        for alert in alerts:
+            standing.add_metric([alert.source, alert.kind], 1)
+        yield standing
         yield from _of_sources(rows, {source.name: source for source in sources}, late)
 
 

@@ -371,6 +371,22 @@ sightings = Table(
     comment="When calls that were held already came again",
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("alert_id", BigInteger, Identity(), primary_key=True, comment="The alert, from its beginning to its end"),
+    Column("source", Text, nullable=False, comment="The source"),
+    Column("kind", Text, nullable=False, comment="failing, stale, gap, credentials, quarantine, drift or silence"),
+    Column("said", Text, nullable=False, comment="What is wrong, without any secret or person's data"),
+    Column("began_at", timestamptz(), nullable=False, comment="When it was first found"),
+    Column("ended_at", timestamptz(), comment="When it was found no more; null: it stands"),
+    Column("told_at", timestamptz(), comment="When the webhook took it"),
+    Column("end_told_at", timestamptz(), comment="When the webhook took that it is over"),
+    Index("ix_alerts_standing", "source", "kind", unique=True, postgresql_where=text("ended_at IS NULL")),
+    schema="ops",
+    comment="What somebody should know of a source",
+)
+
 transcripts = Table(
     "transcripts",
     metadata,

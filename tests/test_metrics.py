@@ -64,7 +64,9 @@ def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
 def test_it_tells_what_the_books_hold(db: Engine) -> None:
     place, meters = house(db), Meters()
     measured(place, meters, "ringg", "vaani")
+    place.do("INSERT INTO ops.alerts (source, kind, said, began_at) VALUES ('ringg', 'drift', 'x', now())")
     text = exposed(place, meters)
+    assert values(text, "callhouse_alert") == {("drift", "ringg"): 1}
     assert values(text, "callhouse_database_up") == {(): 1}
     assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
     assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= place.clock.now().timestamp()

@@ -155,7 +155,7 @@ def daemon() -> None:
         means = session.means(engine)
         with serving(means, sources, [settings.listen] if settings.listen else [], settings.token):
             try:
-                all_ended = serve(means, stop, sources)
+                all_ended = serve(means, stop, sources, alert_url=settings.alert_url)
             except Hung as hung:
                 typer.echo(f"etl: {hung}", err=True)
                 os._exit(HUNG)

@@ -22,6 +22,7 @@ _BARRED = {
     402: ("the account's balance is used up", "top it up at the provider"),
     403: ("the key may not read the calls", "give it the right to, or check the api_key of this source"),
 }
+REFUSALS = frozenset(what for what, _ in _BARRED.values())  # why a source is set aside until a person mends it
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}\Z")
 _PLAIN_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}(\.[a-z][a-z0-9-]{0,30}){1,4}\Z")
 

@@ -11,11 +11,13 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from etl.alerts.herald import Herald
 from etl.daemon import timetable, work
 from etl.daemon.crew import Crew, Kind, Stint, Task
 from etl.logs import event
 from etl.metrics import Meters
 from etl.reader import Means
+from etl.secret import Secret
 from etl.settings import schedule
 from etl.stream import Source
 
@@ -36,15 +38,22 @@ class Hung(Exception):
     """The process cannot go on by itself: its supervisor has to start it anew."""
 
 
-def serve(means: Means, stop: threading.Event, sources: Sequence[Source], meters: Meters | None = None) -> bool:
+def serve(
+    means: Means,
+    stop: threading.Event,
+    sources: Sequence[Source],
+    meters: Meters | None = None,
+    alert_url: Secret | None = None,
+) -> bool:
     """Read every source now and then as its schedule says, until ``stop`` is set; whether all runs then ended.
 
-    ``meters`` count what it does, for whoever serves them.
+    ``meters`` count what it does, for whoever serves them; alerts are posted to ``alert_url``.
 
     A run that is asked to end writes what it has. One that hangs on a peer beyond the grace is left behind: its
     transaction and its lease end with its session. Raises :class:`Hung`.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    Herald(means.db, means.clock, sources, alert_url).start(stop)
     return _Daemon(means, stop, sources, meters or Meters()).serve()
 
 
@@ -78,6 +87,8 @@ class _Daemon:
             times = timetable.Times(schedule.parse(source.schedule), source, first, self._means.random)
             task = Task(source, Kind.LIVE)
             self._scheduler.add_job(self._crew.put, times, args=[task], id=source.name, next_run_time=first)
+            night = timetable.Times(timetable.quiet(source), source, first, self._means.random)
+            self._scheduler.add_job(self._crew.put, night, args=[Task(source, Kind.VERIFY)])
 
     def _perform(self, stint: Stint) -> None:
         if self._stop.is_set():

@@ -17,9 +17,11 @@ from etl.reader import Means, Reader, Report, Work, run
 from etl.state import lists, runs
 from etl.state.lists import ForeignSource
 from etl.stream import Source
+from etl.verify import Asked, verify
 
 log = logging.getLogger("etl.daemon")
 
+ONCE_A_NIGHT = timedelta(hours=12)
 IN_THE_BOOKS = {Kind.LIVE: "sync", Kind.HISTORY: "backfill", Kind.VERIFY: "verify"}
 
 
@@ -30,11 +32,19 @@ def perform(means: Means, stint: Stint, crew: Crew, meters: Meters) -> None:
     try:
         if not _is_ours(means, stint.task):
             return
-        if kind is Kind.LIVE and _was_never_read(means, source):
+        if kind is not Kind.HISTORY and _was_never_read(means, source):
             crew.put(Task(source, Kind.HISTORY))
             return
-        felt = replace(means, clock=FeltClock(means.clock, stint, lambda: crew.is_waited_for(kind)))
-        report = run(felt, source, IN_THE_BOOKS[kind], _work(stint, crew), lambda progress: None, by_hand=False)
+        # a proof that is cut short begins anew: only the other kinds take turns
+        felt = FeltClock(means.clock, stint, lambda: kind is not Kind.VERIFY and crew.is_waited_for(kind))
+        report = run(
+            replace(means, clock=felt),
+            source,
+            IN_THE_BOOKS[kind],
+            _work(stint, crew),
+            lambda progress: None,
+            by_hand=False,
+        )
     except Stopped:
         report = stint.reader.report if stint.reader else Report(source.name, IN_THE_BOOKS[kind], "interrupted")
     except ForeignSource as error:
@@ -54,6 +64,8 @@ def _work(stint: Stint, crew: Crew) -> Work:
         stint.reader = reader
         if stint.task.kind is Kind.HISTORY:
             pipeline.history(reader)
+        elif stint.task.kind is Kind.VERIFY:
+            verify(reader, Asked(heal=True))
         elif pipeline.live(reader):
             crew.put(Task(reader.source, Kind.HISTORY))
 
@@ -63,7 +75,9 @@ def _work(stint: Stint, crew: Crew) -> Work:
 def _is_ours(means: Means, task: Task) -> bool:
     """Whether no other process is at it or has just done it, as two daemons share the sources, and it may be asked."""
     now, name = means.clock.now(), task.source.name
-    lately = timedelta(0) if task.kind is Kind.HISTORY else timetable.interval(task.source, now) / 2
+    lately = {
+        Kind.LIVE: timetable.interval(task.source, now) / 2, Kind.HISTORY: timedelta(0), Kind.VERIFY: ONCE_A_NIGHT
+    }[task.kind]  # fmt: skip
     with means.db.connect() as connection:
         held_until = lists.held_until(connection, name, now)
         if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):

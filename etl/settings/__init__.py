@@ -24,7 +24,7 @@ NO_SOURCES = (
     "no source is configured: set RINGG_API_KEY, RAVAN_API_KEY (with RAVAN_PHONES), AUTOCALLS_API_KEY or VAANI_API_KEY "
     "in .env or the environment, or write [sources.NAME] into etl.toml; `etl demo` needs none"
 )
-_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_CONFIG")
+_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG")
 
 
 class ConfigurationError(Exception):
@@ -48,12 +48,19 @@ class Settings:
     listen: Listen | None
     token: Secret | None
     warnings: tuple[str, ...] = ()
+    alert_url: Secret | None = None
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
         """Every secret of the configuration, the database's password by itself among them."""
         password = unquote(urlsplit(self.database_url.reveal()).password or "") if self.database_url else ""
-        found = (self.database_url, Secret(password), self.token, *(source.api_key for source in self.sources))
+        found = (
+            self.database_url,
+            Secret(password),
+            self.token,
+            self.alert_url,
+            *(source.api_key for source in self.sources),
+        )
         return tuple(secret for secret in found if secret)
 
 
@@ -128,9 +135,10 @@ class _Loading:
             )
         database_url = self._at("DATABASE_URL", lambda text: Secret(addresses.database_url(text)), "")
         home = self._at("ETL_HOME", self._home, ".etl")
+        alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(addresses.webhook(text)), "")
         if self._problems:
             raise ConfigurationError(self._problems)
-        return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings))
+        return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url)
 
     def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:
         """A variable's value as read; ``None`` where it is not set and has no default, or where it is wrong."""

@@ -248,6 +248,43 @@ def comment(kind: str, name: str, said: str) -> None:
 
 def create_tables() -> None:
     op.create_table(
+        "alerts",
+        sa.Column(
+            "alert_id",
+            sa.BigInteger(),
+            sa.Identity(always=False),
+            nullable=False,
+            comment="The alert, from its beginning to its end",
+        ),
+        sa.Column("source", sa.Text(), nullable=False, comment="The source"),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="failing, stale, gap, credentials, quarantine, drift or silence",
+        ),
+        sa.Column("said", sa.Text(), nullable=False, comment="What is wrong, without any secret or person's data"),
+        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first found"),
+        sa.Column(
+            "ended_at", sa.DateTime(timezone=True), nullable=True, comment="When it was found no more; null: it stands"
+        ),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took it"),
+        sa.Column(
+            "end_told_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took that it is over"
+        ),
+        sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_alerts")),
+        schema="ops",
+        comment="What somebody should know of a source",
+    )
+    op.create_index(
+        "ix_alerts_standing",
+        "alerts",
+        ["source", "kind"],
+        unique=True,
+        schema="ops",
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_table(
         "drift",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column("field", sa.Text(), nullable=False, comment="The path in the record"),

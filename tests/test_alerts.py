@@ -1,0 +1,277 @@
+"""What stands as an alert and what does not; told once each way, by whichever process, whenever somebody listens."""
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from etl import logs, settings
+from etl.alerts import messages, reading
+from etl.alerts.episodes import Episode
+from etl.alerts.herald import Herald
+from etl.alerts.judgement import DO, PATIENCE, Alert, Books, Filled, Span, is_silent, standing, went_empty
+from etl.redaction import Redaction
+from etl.sandbox.world import World
+from etl.secret import Secret
+from etl.stream import Source
+from tests.clocks import FakeClock
+from tests.worlds import NOW, House, house, moving
+
+SOURCE = Source("ringg", "ringg", "https://x.test", Secret(""), "USD")
+FINE = Books(SOURCE, NOW, NOW)
+FAILED = ("failed", "ringg: the host cannot be reached")
+
+
+def kinds(books: Books) -> set[str]:
+    return {alert.kind for alert in standing(books)}
+
+
+@pytest.mark.parametrize(
+    ("books", "expected"),
+    [
+        (FINE, set()),
+        (replace(FINE, endings=[FAILED, FAILED]), set()),
+        (replace(FINE, endings=[FAILED, FAILED, ("succeeded", None)]), set()),
+        (replace(FINE, endings=[FAILED, ("interrupted", None), FAILED, FAILED]), {"failing"}),
+        (replace(FINE, endings=[FAILED] * 3, read_at=NOW - timedelta(days=1)), {"failing"}),
+        (replace(FINE, read_at=NOW - timedelta(minutes=15)), set()),
+        (replace(FINE, read_at=NOW - timedelta(minutes=16)), {"stale"}),
+        (replace(FINE, endings=[FAILED] * 3, refused="the provider refuses the key"), {"credentials"}),
+        (replace(FINE, missing="12 are missing"), {"gap"}),
+        (replace(FINE, new_rejects=9), set()),
+        (replace(FINE, new_rejects=10), {"quarantine"}),
+        (replace(FINE, new_drift=[("status", "unknown_word")]), {"drift"}),
+        (replace(FINE, columns=[Filled("cost", 20, 0, 100, 95)]), {"drift"}),
+        (replace(FINE, spans=[Span(3, 0, (12, 9, 14, 11))]), {"silence"}),
+        (replace(FINE, spans=[Span(3, 0, (12, 9, 14, 11))], endings=[FAILED] * 3), {"failing"}),
+    ],
+)
+def test_what_stands(books: Books, expected: set[str]) -> None:
+    assert kinds(books) == expected
+    assert all(alert.do and "{" not in alert.do for alert in standing(books))
+
+
+def test_every_kind_says_what_to_do_and_is_explained() -> None:
+    assert DO.keys() == PATIENCE.keys()
+    operations = (Path(__file__).resolve().parent.parent / "docs" / "operations.md").read_text()
+    assert [kind for kind in DO if f"\n| {kind} |" not in operations] == []
+
+
+weeks = st.lists(st.integers(0, 60), max_size=6).map(tuple)
+
+
+@given(st.integers(0, 60), weeks)
+def test_silence_is_only_where_every_week_before_had_calls(now: int, before: tuple[int, ...]) -> None:
+    silent = is_silent(Span(1, now, before))
+    assert not (silent and (now or len(before) < 4 or min(before) < 3))
+    if silent:
+        assert is_silent(Span(1, 0, tuple(count + 1 for count in before)))
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_a_column_went_empty_only_where_it_was_nearly_full(a: int, b: int, c: int, d: int) -> None:
+    each = Filled("cost", max(a, b), min(a, b), max(c, d), min(c, d))
+    if went_empty(each):
+        assert each.filled == 0
+        assert each.calls >= 20
+        assert each.filled_before * 10 >= each.calls_before * 9
+
+
+def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> None:
+    """Four weeks of calls on working days, and then none."""
+    clock = FakeClock(datetime(2025, 6, 6, 18, tzinfo=UTC))  # a Friday evening
+    place = house(db, World(3, calls=0, now=clock.now()), clock=clock)
+    place.sync("ringg")
+    at = clock.now() - timedelta(days=32)
+    while at < clock.now():
+        if at.weekday() < 5 and 8 <= at.hour < 18:
+            place.world.arrive("ringg", at)
+        at += timedelta(minutes=20)
+    source = place.sources["ringg"]
+    place.do("DELETE FROM ops.coverage")
+    place.sync("ringg")
+    for _ in range(30):
+        place.do("UPDATE ops.runs SET finished_at = :now", now=clock.now())  # it is read, and nothing comes
+        assert (clock.now().weekday(), silence(place, source)) != (6, True)
+        if silence(place, source):
+            break
+        clock.sleep(3 * 3600)
+    assert f"{clock.now():%A %H}" == "Monday 12"
+
+
+def silence(place: House, source: Source) -> bool:
+    with place.db.connect() as connection:
+        books = reading.books_of(connection, source, place.clock.now())
+    assert books is not None
+    return "silence" in kinds(books)
+
+
+class Ear:
+    """A webhook on loopback: what it was told, and what it answers."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+        self.status = 200
+
+
+@contextmanager
+def listening() -> Iterator[tuple[Ear, Secret]]:
+    ear = Ear()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if ear.status == 200:
+                ear.heard.append(json.loads(body))
+            self.send_response(ear.status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield ear, Secret(f"http://127.0.0.1:{server.server_port}/services/T0/B0/token-of-the-hook")
+        server.shutdown()
+
+
+def herald(place: House, url: Secret | None) -> Herald:
+    """What a daemon of its own would have."""
+    return Herald(place.db, place.clock, [place.sources["ringg"]], url)
+
+
+def told(ear: Ear) -> list[tuple[str, str]]:
+    return [(each["alert"], each["status"]) for each in ear.heard]
+
+
+def test_each_is_told_once_and_its_end_once_over_restarts_and_by_two_daemons(db: Engine) -> None:
+    place = moving(db)
+    place.sync("ringg")
+    with listening() as (ear, url):
+        both = [herald(place, url), herald(place, url)]
+        place.do("UPDATE ops.sources SET paused_until = :at, pause_reason = 'the provider refuses the key'", at=NOW)
+        for _ in range(3):
+            for each in [*both, herald(place, url)]:
+                each.look()
+            place.clock.sleep(60)
+        assert told(ear) == [("credentials", "standing")]
+        assert "etl sync ringg" in ear.heard[0]["text"]
+        place.sync("ringg")
+        for each in [*both, herald(place, url)]:
+            each.look()
+        assert told(ear) == [("credentials", "standing"), ("credentials", "over")]
+        place.clock.sleep(3600)
+        both[0].look()
+        assert place.one("SELECT count(*) FROM ops.alerts WHERE kind = 'stale' AND ended_at IS NULL") == 1
+        assert len(ear.heard) == 2  # five minutes of patience
+        place.clock.sleep(301)
+        both[1].look()
+        assert told(ear)[2:] == [("stale", "standing")]
+
+
+def test_what_is_over_before_anybody_was_told_is_not_told(db: Engine) -> None:
+    place = moving(db)
+    place.sync("ringg")
+    with listening() as (ear, url):
+        each = herald(place, url)
+        place.do("UPDATE ops.lists SET completeness = 'gap', reason = '3 are missing'")
+        each.look()
+        place.clock.sleep(3600)
+        place.do("UPDATE ops.lists SET completeness = 'agrees', reason = NULL")
+        place.sync("ringg")
+        each.look()
+        place.clock.sleep(86400)
+        place.sync("ringg")
+        each.look()
+        assert ear.heard == []
+
+
+def test_a_webhook_that_is_down_is_told_later_and_its_address_is_nowhere(
+    db: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = moving(db)
+    place.sync("ringg")
+    place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+    with listening() as (ear, url), caplog.at_level(logging.DEBUG):
+        each = herald(place, url)
+        ear.status = 503
+        each.look()
+        each.look()  # not before its time
+        assert [str(record.event_fields) for record in caplog.records if "told" in record.getMessage()] == [  # type: ignore[attr-defined]
+            "{'why': 'the webhook answers HTTP 503', 'again_in_seconds': 120.0}"
+        ]
+        ear.status = 200
+        place.clock.sleep(121)
+        each.look()
+        assert told(ear) == [("credentials", "standing")]
+        formatted = [logs.Objects(Redaction()).format(record) for record in caplog.records]
+        assert [line for line in formatted if "token-of-the-hook" in line] == []
+    assert "token-of-the-hook" not in str(place.rows("SELECT * FROM ops.alerts"))
+
+
+def test_nobody_listens(db: Engine) -> None:
+    place = moving(db)
+    place.sync("ringg")
+    place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        herald(place, Secret(f"http://127.0.0.1:{bound.getsockname()[1]}/hook")).look()
+    herald(place, None).look()
+    assert place.one("SELECT count(*) FROM ops.alerts WHERE told_at IS NULL") == 1
+
+
+def test_the_books_of_a_source_in_trouble(db: Engine) -> None:
+    place = moving(db, calls=400)
+    place.sync("ringg")
+    place.clock.sleep(2 * 86400)
+    place.sync("ringg")
+    place.do("UPDATE warehouse.calls SET agent_name = NULL WHERE created_at > :at", at=NOW - timedelta(days=1))
+    place.do("INSERT INTO ops.drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)", at=place.clock.now())
+    with db.connect() as connection:
+        books = reading.books_of(connection, SOURCE, NOW + timedelta(hours=2))
+        later = reading.books_of(connection, SOURCE, place.clock.now())
+    assert books is not None
+    assert later is not None
+    assert [each.column for each in books.columns if went_empty(each)] == ["agent_name"]
+    assert list(later.new_drift) == [("mood", "new_field")]
+    assert "mood (new field)" in standing(later)[0].said
+    with db.connect() as connection:
+        assert reading.books_of(connection, replace(SOURCE, name="stranger"), NOW) is None
+
+
+def test_slack_gets_its_own_form_with_nothing_that_it_would_read_as_a_link() -> None:
+    episode = Episode(1, Alert("ringg", "failing", "a <b> & c"), NOW, None)
+    sent = json.loads(messages.message(episode, Secret("https://hooks.slack.com/services/T/B/x")))
+    assert sent.keys() == {"text"}
+    assert "a &lt;b&gt; &amp; c" in sent["text"]
+    over = json.loads(messages.message(replace(episode, ended_at=NOW), Secret("https://chat.example/hook")))
+    assert over["status"] == "over"
+    assert over["text"].startswith("Callhouse, ringg: failing is over")
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.com/hook", "https://u:p@example.com/", "hook", "ftp://example.com"]
+)
+def test_an_address_that_will_not_do_is_said_and_not_shown(tmp_path: Path, address: str) -> None:
+    with pytest.raises(settings.ConfigurationError) as raised:
+        settings.load({"ETL_ALERT_URL": address, "RINGG_API_KEY": "k"}, tmp_path)
+    assert len(raised.value.problems) == 1
+    assert raised.value.problems[0].startswith("ETL_ALERT_URL ")
+    assert address not in raised.value.problems[0]
+
+
+def test_the_address_is_a_secret(tmp_path: Path) -> None:
+    loaded = settings.load({"ETL_ALERT_URL": "https://hooks.slack.com/services/T/B/x", "RINGG_API_KEY": "k"}, tmp_path)
+    assert loaded.alert_url in loaded.secrets
+    assert "hooks.slack.com" not in repr(loaded)
