@@ -41,7 +41,7 @@ def perform(means: Means, stint: Stint, crew: Crew, meters: Meters) -> None:
             replace(means, clock=felt),
             source,
             IN_THE_BOOKS[kind],
-            _work(stint, crew),
+            _work(means, stint, crew),
             lambda progress: None,
             by_hand=False,
         )
@@ -59,9 +59,11 @@ def perform(means: Means, stint: Stint, crew: Crew, meters: Meters) -> None:
         _log(stint, report, seconds)
 
 
-def _work(stint: Stint, crew: Crew) -> Work:
+def _work(means: Means, stint: Stint, crew: Crew) -> Work:
     def work(reader: Reader) -> None:
         stint.reader = reader
+        if not _is_ours(means, stint.task, reader.run.run_id):
+            raise Stopped  # another process was at it in the same moment, and its run was entered first
         if stint.task.kind is Kind.HISTORY:
             pipeline.history(reader)
         elif stint.task.kind is Kind.VERIFY:
@@ -72,7 +74,7 @@ def _work(stint: Stint, crew: Crew) -> Work:
     return work
 
 
-def _is_ours(means: Means, task: Task) -> bool:
+def _is_ours(means: Means, task: Task, run_id: int = 2**63 - 1) -> bool:
     """Whether no other process is at it or has just done it, as two daemons share the sources, and it may be asked."""
     now, name = means.clock.now(), task.source.name
     lately = {
@@ -83,7 +85,7 @@ def _is_ours(means: Means, task: Task) -> bool:
         if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):
             event(log, "told to wait", source=name, until=held_until)
             return False
-        return not runs.is_done(connection, name, IN_THE_BOOKS[task.kind], now - lately, now)
+        return not runs.is_done(connection, name, IN_THE_BOOKS[task.kind], now - lately, now, run_id)
 
 
 def _was_never_read(means: Means, source: Source) -> bool:

@@ -74,7 +74,7 @@ class Run:
 UNDER_WAY = text("""
     SELECT EXISTS (
         SELECT FROM ops.runs r
-         WHERE source = :source AND kind = :kind AND status = 'running'
+         WHERE source = :source AND kind = :kind AND status = 'running' AND run_id < :before
            AND EXISTS (SELECT FROM pg_stat_activity a
                         WHERE a.pid = r.backend
                           AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at)))
@@ -82,7 +82,7 @@ UNDER_WAY = text("""
 # What began later than now began before a clock was set back, and says nothing.
 SUCCEEDED_SINCE = text("""
     SELECT EXISTS (SELECT FROM ops.runs
-                    WHERE source = :source AND kind = :kind AND status = 'succeeded'
+                    WHERE source = :source AND kind = :kind AND status = 'succeeded' AND run_id < :before
                       AND started_at BETWEEN :since AND :now)
 """)
 FAIL = text("""
@@ -96,9 +96,11 @@ END_SESSION = text("""
 """)
 
 
-def is_done(connection: Connection, source: str, kind: str, since: datetime, now: datetime) -> bool:
-    """Whether some process does this with a source right now, or has done so since then."""
-    of = {"source": source, "kind": kind, "since": since, "now": now}
+def is_done(
+    connection: Connection, source: str, kind: str, since: datetime, now: datetime, before: int = 2**63 - 1
+) -> bool:
+    """Whether some process does this with a source right now, or has done so since then; in a run ``before`` this."""
+    of = {"source": source, "kind": kind, "since": since, "now": now, "before": before}
     return bool(connection.scalar(UNDER_WAY, of) or connection.scalar(SUCCEEDED_SINCE, of))
 
 
