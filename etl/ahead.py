@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from etl.client.client import Answer
-from etl.stream import Page
+from etl.stream import DateFilter, Page
 from etl.walk import Goal, Order, Step, positions
 
 Fetch = Callable[[Step], Answer[Page]]
@@ -15,7 +15,7 @@ Place = tuple[object, int]
 class Ahead:
     """Up to ``most`` pages of one walk in flight beside the one that it reads.
 
-    Only where the way is known: a reading that does not look for a row to join, of a list that says how long it is.
+    Only where the way is known: a reading up to the end of a list or window that says how long it is.
     The walk judges the pages in its own order, so that its rule for a list that became shorter holds for each two that
     follow on each other, whichever was answered first. Where it turns back, a page that was asked for before is taken
     only if the list is as long as it was.
@@ -23,7 +23,8 @@ class Ahead:
 
     def __init__(self, fetch: Fetch, goal: Goal, most: int) -> None:
         self._fetch, self._goal = fetch, goal
-        self._most = 0 if goal.joins else most
+        ends_by_its_total = goal.whole or goal.date_filter is not DateFilter.NONE
+        self._most = most if ends_by_its_total and not goal.joins else 0
         self._threads = ThreadPoolExecutor(most) if self._most else None
         self._asked: dict[Place, Future[Answer[Page]]] = {}
         self._before_a_turn: set[Place] = set()

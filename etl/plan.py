@@ -11,7 +11,9 @@ from etl.pending import waiting
 from etl.pipeline import BEGINNING, beneath, unread
 from etl.reader import Reader
 from etl.state import lists
+from etl.state.lease import Lane
 from etl.state.lists import EVER, ListState
+from etl.state.pace import SHARE
 from etl.stream import Ask, Call, DateFilter, Page, Window
 from etl.transformer import to_call
 from etl.walk import Order, order_of, positions
@@ -19,7 +21,8 @@ from etl.walk import Order, order_of, positions
 PROBES = 10  # requests for a list that cannot be filtered; of one that can, one for each of two windows
 SAMPLES = 5  # pages that tell how many calls have a transcript to ask for
 CLOSE_ENOUGH = 0.04  # of all pages: where between them a boundary lies makes no difference to anybody
-SECONDS_PER_ROW = 0.0006  # to transform and load, where the provider's pace leaves no time for it meanwhile
+# To transform and load, where the provider's pace leaves no time for it meanwhile.
+SECONDS_PER_ROW, SECONDS_PER_TRANSCRIPT = 0.0006, 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,10 @@ def _seconds(reader: Reader, of: Plan, latency: float) -> float | None:
     if of.requests is None or of.rows is None:
         return None
     rate = reader.source.requests_per_minute
-    paced = max(0, of.requests - ceil(rate / 6)) * 60 / rate  # a sixth of the minute's rate goes at once
-    return max(paced, of.requests * latency + of.rows * SECONDS_PER_ROW)
+    at_once = 1 + (ceil(rate / 6) - 1) * SHARE[Lane.HISTORY]
+    paced = max(0.0, of.requests - at_once) * 60 / rate
+    loaded = of.rows * SECONDS_PER_ROW + of.transcripts * SECONDS_PER_TRANSCRIPT
+    return max(paced, (of.requests - of.transcripts) * latency + loaded)
 
 
 class _Survey:
@@ -100,8 +105,11 @@ class _Survey:
         done = [positions.row(paging, walk.place.position, walk.place.size) for walk in self._books.unfinished]
         done = [*done, *(0 for _ in parts)] if len(rows) == len(walks) + len(parts) else [sum(done)]
         rows = [max(0, number - before) for number, before in zip(rows, done, strict=True)]
-        is_first = self._books.watermark is None and max(rows) > self._size
-        return Estimate(self._phone, sum(max(1, ceil(n / self._size)) for n in rows) + is_first, sum(rows))
+        requests = sum(max(1, ceil(number / self._size)) for number in rows)
+        if self._books.watermark is None and max(rows) > self._size:  # a first reading looks at the head once more
+            requests += 1
+            rows.append(0 if is_filtered else self._size)
+        return Estimate(self._phone, requests, sum(rows))
 
     def _in_windows(self, windows: Sequence[Window]) -> list[int] | None:
         """The total of each window; of more than two, of all that they span less what is held between them."""
