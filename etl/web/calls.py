@@ -12,11 +12,14 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.clock import Clock
 from etl.database import sqlstate
+from etl.life import Found, Life
+from etl.stream import Source
 from etl.web.reading import Reading
+from etl.why import life
 
 AT_ONCE = 50
 SECONDS = 3.0
-TURNS, CHANGES = 2000, 200
+TURNS = 2000
 TIMEOUT = "57014"  # SQLSTATE query_canceled: the statement took too long
 STRETCHES = (timedelta(days=2), timedelta(days=14), timedelta(days=60), timedelta(days=365))
 LEAST = UUID(int=0)
@@ -50,14 +53,10 @@ TURN_ROWS = text("""
      WHERE call_key = :key ORDER BY turn_index LIMIT :limit
 """)
 COSTS = text("SELECT component, amount, unit FROM bi.call_costs WHERE call_key = :key ORDER BY component LIMIT 100")
-CHANGED = text("""
-    SELECT changed_at, field, old_value, new_value FROM bi.call_changes
-     WHERE call_key = :key ORDER BY changed_at DESC, field LIMIT :limit
-""")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Hits:
     """Calls, newest first; ``back_to`` is how far back was looked where time ran out, ``more`` whether there are any
     before the last of these."""
 
@@ -73,22 +72,22 @@ class Call:
     row: RowMapping
     turns: Sequence[RowMapping]
     costs: Sequence[RowMapping]
-    changes: Sequence[RowMapping]
+    life: Life
 
 
-def one(reading: Reading, key: UUID) -> Call | None:
-    """One call with its turns, its costs and what changed of it."""
+def one(reading: Reading, key: UUID, sources: Sequence[Source], now: datetime, *, see: bool) -> Call | None:
+    """One call with its turns, its costs and its life, in which changed values of a person stand if ``see``."""
     with reading.open() as connection:
         row = connection.execute(CALL, {"key": key}).mappings().one_or_none()
         if row is None:
             return None
         turns = connection.execute(TURN_ROWS, {"key": key, "limit": TURNS}).mappings().all()
         costs = connection.execute(COSTS, {"key": key}).mappings().all()
-        changes = connection.execute(CHANGED, {"key": key, "limit": CHANGES}).mappings().all()
-    return Call(row, turns, costs, changes)
+        known = Found(row["source"], row["provider_call_id"], key)
+        return Call(row, turns, costs, life(connection, known, sources, now, show_values=see))
 
 
-def search(reading: Reading, clock: Clock, words: str, source: str, before: tuple[datetime, UUID] | None) -> Found:
+def search(reading: Reading, clock: Clock, words: str, source: str, before: tuple[datetime, UUID] | None) -> Hits:
     """The newest calls that fit, or simply the newest; longer and longer stretches back, until there are enough.
 
     ``before`` is the time and the key of the last call that was shown.
@@ -106,12 +105,12 @@ def search(reading: Reading, clock: Clock, words: str, source: str, before: tupl
         more = {"source": source, "start": start, "end": end, "key": key, "limit": AT_ONCE + 1 - len(calls)}
         found = _within(reading, left, query, {**values, **more}) if left > 0 else None
         if found is None:
-            return Found(calls, end, False)
+            return Hits(calls, end, False)
         calls += found
         if len(calls) > AT_ONCE:
-            return Found(calls[:AT_ONCE], None, True)
+            return Hits(calls[:AT_ONCE], None, True)
         end, key = start, LEAST
-    return Found(calls, None, False)
+    return Hits(calls, None, False)
 
 
 def _query(words: str) -> tuple[Any, dict[str, str]]:

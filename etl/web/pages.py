@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from etl.database import sqlstate
-from etl.fields.vocabulary import FLAGS
+from etl.redaction import Redaction
 from etl.status import status
 from etl.web import books, calls, figures, overview, plots
 from etl.web.site import Site
+from etl.web.story import story
 
 RUNS = 100
 
@@ -93,12 +94,15 @@ class Pages:
             }
 
     def record(self, request: Request) -> Response:
-        """One record in quarantine; its bytes only for a reader who asked to see people."""
+        """One record in quarantine; its text only for a reader who asked to see people, and without keys even then."""
         with self._site.reading.open() as connection:
             row = connection.execute(books.RECORD, {"number": request.path_params["number"]}).mappings().one_or_none()
         if row is None:
             raise HTTPException(404, "There is no such record in quarantine.")
-        shown = bytes(row["payload"]).decode(errors="replace") if self._site.sees(request) else None
+        shown = None
+        if self._site.sees(request):
+            keys = [source.api_key for source in self._site.sources]
+            shown = Redaction(keys)(bytes(row["payload"]).decode(errors="replace"))
         return self._site.page(request, "record", row=row, payload=shown)
 
     def calls(self, request: Request) -> Response:
@@ -120,15 +124,12 @@ class Pages:
 
     def call(self, request: Request) -> Response:
         """One call: what was said, what is known, what changed."""
-        try:
-            found = calls.one(self._site.reading, UUID(request.path_params["key"]))
-        except ValueError:
-            found = None
+        site, key = self._site, _key(request.path_params["key"])
+        found = calls.one(site.reading, key, site.sources, site.now(), see=site.sees(request)) if key else None
         if found is None:
             raise HTTPException(404, "There is no such call.")
         details = {name: _pretty(found.row[name]) for name in ("analysis", "metadata", "extra") if found.row[name]}
-        flags = [(flag, FLAGS.get(flag, "")) for flag in found.row["quality_flags"]]
-        return self._site.page(request, "call", call=found, details=details, flags=flags)
+        return site.page(request, "call", call=found, details=details, story=story(found.life))
 
 
 def _days(request: Request) -> int:
@@ -144,6 +145,13 @@ def _before(given: str) -> tuple[datetime, UUID] | None:
     except ValueError:
         return None
     return (moment, found) if moment.tzinfo and 1970 <= moment.year < 9000 else None
+
+
+def _key(given: str) -> UUID | None:
+    try:
+        return UUID(given)
+    except ValueError:
+        return None
 
 
 def _pretty(value: Any) -> str:
