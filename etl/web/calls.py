@@ -1,19 +1,20 @@
 """A call's key, or what a person searches for → calls, with the people in them hidden unless the reader may see."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, or_, select, text, true, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from etl.clock import Clock
 from etl.database import sqlstate
 from etl.life import Found, Life
 from etl.stream import Source
+from etl.tables import calls, turns
 from etl.web.reading import Reading
 from etl.why import life
 
@@ -21,32 +22,18 @@ AT_ONCE = 50
 SECONDS = 3.0
 TURNS = 2000
 TIMEOUT = "57014"  # SQLSTATE query_canceled: the statement took too long
-STRETCHES = (timedelta(days=2), timedelta(days=14), timedelta(days=60), timedelta(days=365))
+FIRST_STRETCH = timedelta(days=1)
 LEAST = UUID(int=0)
 LONG_AGO = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{2,24}\Z")
+_WHOLE = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){9,14}\Z")  # E.164 of ten digits or more
+_c = calls.c
 
-_SHOWN = """
-    SELECT c.call_key, c.source, c.provider_call_id, c.created_at, c.direction, c.outcome, c.agent_name,
-           c.customer_number, c.customer_name, c.duration_seconds, c.cost, c.cost_unit, c.turn_count
-      FROM warehouse.calls c
-     WHERE (:source = '' OR c.source = :source) AND c.created_at >= :start AND (c.created_at, c.call_key) < (:end, :key)
-"""
-_NEWEST = " ORDER BY c.created_at DESC, c.call_key DESC LIMIT :limit"
-ANY_CALL = text(_SHOWN + _NEWEST)
-OF_NUMBER = text(
-    _SHOWN
-    + """ AND (c.customer_number LIKE :pattern OR c.agent_number LIKE :pattern OR c.from_number LIKE :pattern
-               OR c.to_number LIKE :pattern OR c.provider_call_id = :word)"""
-    + _NEWEST
-)
-OF_TEXT = text(
-    _SHOWN
-    + """ AND (c.provider_call_id = :word OR c.call_key::text = :word OR c.customer_name ILIKE :pattern
-               OR c.summary ILIKE :pattern
-               OR EXISTS (SELECT FROM warehouse.turns t WHERE t.call_key = c.call_key AND t.text ILIKE :pattern))"""
-    + _NEWEST
-)
+_NUMBERS = (_c.customer_number, _c.agent_number, _c.from_number, _c.to_number)
+_SHOWN = select(
+    _c.call_key, _c.source, _c.provider_call_id, _c.created_at, _c.direction, _c.outcome, _c.agent_name,
+    _c.customer_number, _c.customer_name, _c.duration_seconds, _c.cost, _c.cost_unit, _c.turn_count,
+).order_by(_c.created_at.desc(), _c.call_key.desc())  # fmt: skip
 CALL = text("SELECT * FROM bi.calls WHERE call_key = :key")
 TURN_ROWS = text("""
     SELECT turn_index, speaker, text, spoken_at, offset_seconds FROM warehouse.turns
@@ -81,56 +68,66 @@ def one(reading: Reading, key: UUID, sources: Sequence[Source], now: datetime, *
         row = connection.execute(CALL, {"key": key}).mappings().one_or_none()
         if row is None:
             return None
-        turns = connection.execute(TURN_ROWS, {"key": key, "limit": TURNS}).mappings().all()
+        said = connection.execute(TURN_ROWS, {"key": key, "limit": TURNS}).mappings().all()
         costs = connection.execute(COSTS, {"key": key}).mappings().all()
         known = Found(row["source"], row["provider_call_id"], key)
-        return Call(row, turns, costs, life(connection, known, sources, now, show_values=see))
+        return Call(row, said, costs, life(connection, known, sources, now, show_values=see))
 
 
-def search(reading: Reading, clock: Clock, words: str, source: str, before: tuple[datetime, UUID] | None) -> Hits:
-    """The newest calls that fit, or simply the newest; longer and longer stretches back, until there are enough.
+def search(
+    reading: Reading, clock: Clock, words: str, sources: Sequence[str], before: tuple[datetime, UUID] | None
+) -> Hits:
+    """The newest calls of some sources that fit, or simply the newest; ``before`` is the last call that was shown.
 
-    ``before`` is the time and the key of the last call that was shown.
-
-    A warehouse of millions of turns has no index for any piece of a word: whatever was not looked through within three
-    seconds is said.
+    A warehouse of millions of turns has no index for any piece of a word: longer and longer stretches back are looked
+    through until there are enough, and how far that came within three seconds is said.
     """
-    query, values = _query(words)
     end, key = before or (clock.now() + timedelta(days=1), LEAST)
-    until = clock.monotonic() + SECONDS
-    calls: list[RowMapping] = []
-    for stretch in (*STRETCHES, None):
-        start = LONG_AGO if stretch is None else max(end - stretch, LONG_AGO)
+    until, stretch = clock.monotonic() + SECONDS, FIRST_STRETCH
+    query = _SHOWN.where(_c.source.in_(sources), *_fitting(words))
+    hits: list[RowMapping] = []
+    while end > LONG_AGO:
+        start = LONG_AGO if _has_index(words) else max(end - stretch, LONG_AGO)
+        piece = query.where(_c.created_at >= start, tuple_(_c.created_at, _c.call_key) < tuple_(end, key))
         left = until - clock.monotonic()
-        more = {"source": source, "start": start, "end": end, "key": key, "limit": AT_ONCE + 1 - len(calls)}
-        found = _within(reading, left, query, {**values, **more}) if left > 0 else None
+        found = _within(reading, left, piece.limit(AT_ONCE + 1 - len(hits))) if left > 0 else None
         if found is None:
-            return Hits(calls, end, False)
-        calls += found
-        if len(calls) > AT_ONCE:
-            return Hits(calls[:AT_ONCE], None, True)
-        end, key = start, LEAST
-    return Hits(calls, None, False)
+            return Hits(hits, end, False)
+        hits += found
+        if len(hits) > AT_ONCE:
+            return Hits(hits[:AT_ONCE], None, True)
+        end, key, stretch = start, LEAST, stretch * 2
+    return Hits(hits, None, False)
 
 
-def _query(words: str) -> tuple[Any, dict[str, str]]:
+def _has_index(words: str) -> bool:
+    """Whether an index finds it at once: nothing in particular, and a number in full."""
+    return not words or _WHOLE.match(words) is not None
+
+
+def _fitting(words: str) -> list[ColumnElement[bool]]:
+    """What a call has to be like."""
+    digits = re.sub(r"[^0-9]", "", words)
     if not words:
-        return ANY_CALL, {}
+        return []
+    if _WHOLE.match(words):
+        return [or_(_c.customer_number == f"+{digits}", _c.agent_number == f"+{digits}")]
     if _NUMBER.match(words):
-        digits = re.sub(r"[^0-9]", "", words)
-        return OF_NUMBER, {"pattern": f"{'+' if words[0] == '+' else '%'}{digits}%", "word": words}
-    return OF_TEXT, {"pattern": f"%{_literal(words)}%", "word": words}
+        return [or_(*(column.contains(digits) for column in _NUMBERS), _c.provider_call_id == words)]
+    # with a limit, as it is to be asked call by call: all turns at once would be the whole warehouse
+    said = (
+        select(true()).where(turns.c.call_key == _c.call_key, turns.c.text.icontains(words, autoescape=True)).limit(1)
+    )
+    in_texts = (column.icontains(words, autoescape=True) for column in (_c.customer_name, _c.summary))
+    is_key = cast(_c.call_key, Text) == words
+    return [or_(_c.provider_call_id == words, is_key, *in_texts, said.scalar_subquery())]
 
 
-def _literal(words: str) -> str:
-    return re.sub(r"([\\%_])", r"\\\1", words)
-
-
-def _within(reading: Reading, seconds: float, query: Any, values: Mapping[str, Any]) -> Sequence[RowMapping] | None:
+def _within(reading: Reading, seconds: float, query: Select[Any]) -> Sequence[RowMapping] | None:
     """What a query finds within a time, ``None`` where it takes longer."""
     try:
         with reading.open(seconds) as connection:
-            return connection.execute(query, dict(values)).mappings().all()
+            return connection.execute(query).mappings().all()
     except DBAPIError as error:
         if sqlstate(error) == TIMEOUT:
             return None

@@ -110,7 +110,9 @@ class Pages:
         site, query = self._site, request.query_params
         name, source = query.get("search", ""), query.get("source", "")
         words = site.searches.words(name) if name else ""
-        found = calls.search(site.reading, site.means.clock, words or "", source, _before(query.get("before", "")))
+        names = [each["source"] for each in site.remembered("sources", self._sources)[0]]
+        among = [name for name in names if source in ("", name)]
+        found = calls.search(site.reading, site.means.clock, words or "", among, _before(query.get("before", "")))
         return site.page(
             request,
             "calls",
@@ -119,7 +121,7 @@ class Pages:
             is_forgotten=words is None,
             search=name,
             source=source,
-            sources=[each["source"] for each in site.remembered("sources", self._sources)[0]],
+            sources=names,
         )
 
     def call(self, request: Request) -> Response:
