@@ -14,6 +14,7 @@ from etl.addresses import Listen
 from etl.clock import SystemClock
 from etl.display import progress
 from etl.fleet import Interrupted, run_all
+from etl.metrics import Meters
 from etl.pipeline import sync
 from etl.reader import Means
 from etl.sandbox.server import Sandbox
@@ -46,12 +47,13 @@ def demo(stop: threading.Event, environment: Mapping[str, str], directory: Path)
                 reports = run_all(means, sources, "sync", sync, say)
         except Interrupted:
             raise Interrupted("stopped; the next `etl demo` begins anew") from None
+        meters = Meters()
         seconds = clock.monotonic() - began
-        with serving(means, sources, PLACES if is_watched else (), None) as page:
+        with serving(means, sources, PLACES if is_watched else (), None, meters) as page:
             summary(db, url.partition("?")[0], reports, seconds, page)
             if page:
                 logging.getLogger("etl").setLevel(logging.WARNING)  # the page says the rest
-                daemon.serve(means, stop, sources)
+                daemon.serve(means, stop, sources, meters)
     return all(report.error is None for report in reports)
 
 

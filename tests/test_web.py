@@ -20,9 +20,10 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import database, embedded
+from etl import database, embedded, settings
 from etl.addresses import Listen
 from etl.embedded import Server
+from etl.metrics import Meters
 from etl.sandbox.server import Sandbox
 from etl.sandbox.world import World
 from etl.secret import Secret
@@ -45,7 +46,7 @@ HTML = {"accept": "text/html"}
 @contextmanager
 def page(place: House, token: Secret | None = None) -> Iterator[httpx.Client]:
     """A reader of the page, who has not shown a token."""
-    with serving(place.means(), list(place.sources.values()), HERE, token) as where:
+    with serving(place.means(), list(place.sources.values()), HERE, token, Meters()) as where:
         assert where
         with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
             yield reader
@@ -110,11 +111,22 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
         " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
         now=now + timedelta(seconds=1),
     )
+    for day, verdict, missing in (
+        ("2025-04-28", "verified", 0),
+        ("2025-04-29", "verified", 0),
+        ("2025-04-30", "gap", 2),
+    ):
+        place.do(
+            "INSERT INTO ops.verdicts (source, day, verdict, missing, checked_at) VALUES ('ringg', :d, :v, :m, now())",
+            d=day, v=verdict, m=missing,
+        )  # fmt: skip
     html = seen(place, "/sources/ringg")
     said = plain(html)
+    assert "2025-04-30: 2 calls listed and not held; etl verify ringg --heal brings them back" in said
+    assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
     assert "failing ringg: the key is refused" in said
     assert "not held: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
-    assert len(re.findall(r'<rect class="gap"', html)) == 1
+    assert len(re.findall(r'<rect class="gap" x=[^>]* fill="url', html)) == 1
     assert "a.field new field text 3" in said
     assert "Empty: every record became a row." in said
     assert "Calls of •••• " in plain(seen(place, "/sources/ravan"))
@@ -298,7 +310,7 @@ def test_a_name_that_is_pointed_here_is_refused(place: House) -> None:
 
 
 def test_an_address_that_others_reach_takes_names_of_its_own(place: House) -> None:
-    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN) as where:  # noqa: S104 - what is tested
+    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN, Meters()) as where:  # noqa: S104 - what is tested
         assert where
         base = where.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         for host, status in (("10.1.2.3:80", 401), ("callhouse", 401), ("evil.example", 421), ("localhost", 401)):
@@ -319,6 +331,23 @@ def test_with_a_token_only_who_presents_it_reads(place: House) -> None:
         for wrong in ("Bearer", "Bearer x", f"Basic {TOKEN.reveal()}", f"Bearer {TOKEN.reveal()}x"):
             assert reader.get("/", headers={"authorization": wrong}).status_code == 401
         assert reader.get("/", headers=bearer).status_code == 200
+
+
+def test_programs_learn_whether_it_is_well_and_what_it_counts(place: House) -> None:
+    place.do("UPDATE ops.sources SET first_seen_at = '2025-05-01'")
+    with page(place) as reader:
+        assert (reader.get("/healthz").text, reader.get("/readyz").text) == ("alive\n", "ready\n")
+        said = reader.get("/metrics")
+        assert said.headers["content-type"].startswith("text/plain; version=")
+        held = place.one("SELECT count(*) FROM warehouse.calls WHERE source = 'ringg'")
+        assert re.search(rf'^callhouse_calls{{source="ringg"}} {held}\.0$', said.text, re.M)
+        place.clock.sleep(7200)
+        late = reader.get("/readyz")
+        assert (late.status_code, "ringg: not read since 2025-05-01 12:00 UTC" in late.text) == (503, True)
+    with page(place, TOKEN) as reader:
+        late = reader.get("/readyz")
+        assert (late.status_code, late.text) == (503, "not ready: the page and etl status say why\n")
+        assert reader.get("/metrics").status_code == 401
 
 
 def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None:
@@ -429,13 +458,13 @@ def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
 def test_a_port_that_is_taken_keeps_nobody_from_loading(place: House, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
         busy = Listen("127.0.0.1", taken.getsockname()[1])
-        with serving(place.means(), [], [busy], None) as nowhere:
+        with serving(place.means(), [], [busy], None, Meters()) as nowhere:
             assert nowhere is None
-        with serving(place.means(), [], [busy, *HERE], None) as where:
+        with serving(place.means(), [], [busy, *HERE], None, Meters()) as where:
             assert where
             assert httpx.get(f"{where}healthz").text == "alive\n"
     assert "page not served" in caplog.text
-    with serving(place.means(), [], [], None) as nowhere:
+    with serving(place.means(), [], [], None, Meters()) as nowhere:
         assert nowhere is None
 
 
@@ -495,7 +524,6 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
     ("change", "word"),
     [
         ({}, "up to date"),
-        ({"is_configured": False}, "left alone"),
         ({"last_run": None}, "never read"),
         ({"pause_reason": "the key is refused"}, "set aside"),
         ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
@@ -503,18 +531,18 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
         ({"completeness": "unknown"}, "unproven"),
         ({"last_success_at": None}, "first reading"),
         ({"last_success_at": "2025-05-01T11:44:00+00:00"}, "stale"),
-        ({"last_success_at": "2025-05-01T11:44:00+00:00", "schedule": "every 1h"}, "up to date"),
-        ({"last_success_at": "2025-04-29T12:00:00+00:00", "schedule": "0 9 * * 1-5"}, "up to date"),
         ({"gaps": [{}]}, "catching up"),
     ],
 )
-def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str) -> None:
+def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
-    row = {
-        "is_configured": True, "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "agrees",
-        "reason": None, "gaps": [], "last_success_at": "2025-05-01T11:50:00+00:00", "schedule": "every 5m",
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    row: dict[str, Any] = {
+        "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "agrees",
+        "reason": None, "gaps": [], "days_with_gaps": [], "last_success_at": "2025-05-01T11:50:00+00:00",
     }  # fmt: skip
-    assert judge({**row, **change}, now).word == word
+    assert judge({**row, **change}, source, now).word == word
+    assert judge({**row, **change}, None, now).word == "left alone"
 
 
 def test_words_for_times_and_numbers() -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from sqlalchemy import Engine
 
 from etl.addresses import Listen
+from etl.metrics import Meters
 from etl.web.server import serving
 from tests.worlds import House, house
 
@@ -51,6 +52,11 @@ def place(db: Engine) -> House:
         " SELECT 'ringg', i::text::bytea, 'the record has no usable id', repeat('x', 500)::bytea, :now, :now"
         " FROM generate_series(1, 12) i", now=now,
     )  # fmt: skip
+    place.do(
+        "INSERT INTO ops.verdicts (source, day, verdict, missing, checked_at) SELECT 'ringg', '2025-04-20'::date + i,"
+        " (ARRAY['verified', 'agrees', 'gap', 'unknown'])[1 + i % 4], (i % 4 = 2)::int, :now"
+        " FROM generate_series(0, 10) i", now=now,
+    )  # fmt: skip
     return place
 
 
@@ -74,7 +80,7 @@ class Watched:
 
 @contextmanager
 def tab(browser: Browser, place: House, **given: Any) -> Iterator[Watched]:
-    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None) as where:
+    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None, Meters()) as where:
         assert where
         context = browser.new_context(**{"viewport": DESK, **given})
         context.set_default_timeout(10_000)

@@ -144,6 +144,7 @@ def daemon() -> None:
     Next:     the page, or etl status in another terminal
     """
     from etl.daemon import Hung, serve
+    from etl.metrics import Meters
     from etl.signals import set_by_signals
     from etl.web.server import serving
 
@@ -153,9 +154,10 @@ def daemon() -> None:
     with session.opened(settings) as engine:
         _register(engine, sources)
         means = session.means(engine)
-        with serving(means, sources, [settings.listen] if settings.listen else [], settings.token):
+        meters = Meters()
+        with serving(means, sources, [settings.listen] if settings.listen else [], settings.token, meters):
             try:
-                all_ended = serve(means, stop, sources, alert_url=settings.alert_url)
+                all_ended = serve(means, stop, sources, meters, settings.alert_url)
             except Hung as hung:
                 typer.echo(f"etl: {hung}", err=True)
                 os._exit(HUNG)

@@ -1,6 +1,7 @@
 """Settings and a database → the page as an application: routes, the wall before them, and an answer to every error."""
 
 import logging
+from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +21,7 @@ from etl.web.calls import TIMEOUT
 from etl.web.doors import Doors
 from etl.web.pages import Pages
 from etl.web.paper import HERE
+from etl.web.signs import Signs
 from etl.web.site import Site
 from etl.web.wall import Wall
 
@@ -29,14 +31,14 @@ log = logging.getLogger("etl.web")
 def application(site: Site, listen: Listen) -> ASGIApp:
     """The page, for whoever the wall lets in."""
     doors = Doors(site)
-    return Wall(Starlette(routes=_routes(Pages(site), doors), exception_handlers={
+    return Wall(Starlette(routes=_routes(Pages(site), doors, Signs(site).paths()), exception_handlers={
         HTTPException: _Explained(site).missing,
         SQLAlchemyError: _Explained(site).database,
         Exception: _Explained(site).unforeseen,
     }), listen, site.token, site.passes, doors.stranger)  # fmt: skip
 
 
-def _routes(pages: Pages, doors: Doors) -> list[BaseRoute]:
+def _routes(pages: Pages, doors: Doors, signs: Mapping[str, Callable[[Request], Response]]) -> list[BaseRoute]:
     return [
         Route("/", pages.home),
         Route("/sources/{source}", pages.source),
@@ -48,14 +50,9 @@ def _routes(pages: Pages, doors: Doors) -> list[BaseRoute]:
         Route("/show", doors.show, methods=["POST"]),
         Route("/login", doors.login, methods=["GET", "POST"]),
         Route("/logout", doors.logout, methods=["POST"]),
-        Route("/healthz", alive),
+        *(Route(path, sign) for path, sign in signs.items()),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
-
-
-async def alive(request: Request) -> Response:
-    """The process answers."""
-    return PlainTextResponse("alive\n")
 
 
 class _Explained:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from etl.settings import schedule
-from etl.web.words import ago, moment
+from etl.health import due_by
+from etl.stream import Source
+from etl.web.words import ago, counted, moment
 
-PATIENCE = timedelta(minutes=15)
-INTERVALS = 3
 GOOD, UNSURE, WARNING, BAD, OFF = "good", "unsure", "warning", "bad", "off"
 WORST_FIRST = (BAD, WARNING, UNSURE, GOOD, OFF)
 
@@ -23,10 +22,10 @@ class Judgement:
     said: str
 
 
-def judge(row: Mapping[str, Any], now: datetime) -> Judgement:
-    """The first of these that applies to a row of :func:`etl.status.status`."""
+def judge(row: Mapping[str, Any], source: Source | None, now: datetime) -> Judgement:
+    """The first of these that applies to a row of :func:`etl.status.status`; no source: it is configured no more."""
     last = row["last_run"]
-    if not row["is_configured"]:
+    if source is None:
         return Judgement(OFF, "left alone", "no longer configured; what was read of it stays")
     if last is None:
         return Judgement(UNSURE, "never read", "the first reading has not begun")
@@ -35,15 +34,15 @@ def judge(row: Mapping[str, Any], now: datetime) -> Judgement:
     if last["status"] == "failed":
         return Judgement(BAD, "failing", last["error"] or "the last run failed")
     if row["completeness"] == "gap":
-        return Judgement(BAD, "gap", row["reason"] or "the provider lists calls that are not held")
-    return _of_one_that_is_read(row, now)
+        return Judgement(BAD, "gap", _gap(row))
+    return _of_one_that_is_read(row, source, now)
 
 
-def _of_one_that_is_read(row: Mapping[str, Any], now: datetime) -> Judgement:
+def _of_one_that_is_read(row: Mapping[str, Any], source: Source, now: datetime) -> Judgement:
     success = moment(row["last_success_at"])
     if success is None:
         return Judgement(UNSURE, "first reading", "its history is being read for the first time")
-    if now - success > goal(row["schedule"]):
+    if now > due_by(source, success):
         return Judgement(WARNING, "stale", f"last read {ago(success, now)}, which is longer than its schedule allows")
     if row["gaps"]:
         return Judgement(WARNING, "catching up", "a stretch of time is not held yet; the next run reads it")
@@ -52,20 +51,17 @@ def _of_one_that_is_read(row: Mapping[str, Any], now: datetime) -> Judgement:
     return Judgement(GOOD, "up to date", COMPLETE[row["completeness"]])
 
 
+def _gap(row: Mapping[str, Any]) -> str:
+    days = row["days_with_gaps"]
+    if not days:
+        return row["reason"] or COMPLETE["gap"]
+    on = f"on {days[0]['day']}" if len(days) == 1 else f"on {len(days)} days"
+    return f"{counted(sum(each['missing'] for each in days), 'call')} listed and not held, {on}"
+
+
 COMPLETE = {
     "verified": "proved day by day against the provider’s own counts",
     "agrees": "the provider lists as many calls as are held",
     "gap": "the provider lists calls that are not held",
     "unknown": "the counts could not be compared",
 }
-
-
-def goal(text: str | None) -> timedelta:
-    """How old the last success may be; a line of cron may leave a weekend out, so it is given three days."""
-    try:
-        when = schedule.parse(text or "")
-    except ValueError:
-        return PATIENCE
-    if isinstance(when, schedule.Every):
-        return max(INTERVALS * when.interval, PATIENCE)
-    return timedelta(days=3)

@@ -56,15 +56,15 @@ def cards(
     now: datetime,
 ) -> list[Card]:
     """The cards, those that somebody has to look at first."""
-    limits = {source.name: source.requests_per_minute for source in sources}
-    made = [card(row, runs.get(row["source"], ()), limits.get(row["source"]), now) for row in rows]
+    known = {source.name: source for source in sources}
+    made = [card(row, runs.get(row["source"], ()), known.get(row["source"]), now) for row in rows]
     return sorted(made, key=lambda each: (WORST_FIRST.index(each.judged.kind), each.row["source"]))
 
 
 def card(
     row: Mapping[str, Any],
     runs: Sequence[Mapping[str, Any]],
-    limit: int | None,
+    source: Source | None,
     now: datetime,
     room: int = books.SHOWN_RUNS,
 ) -> Card:
@@ -73,7 +73,8 @@ def card(
     bars = plots.runs([(run["status"], run["received"], run_said(run, now)) for run in lately], room)
     failed = sum(run["status"] in ("failed", "interrupted") for run in lately)
     said = f"The last {counted(len(lately), 'run')}, {failed or 'none'} of them failed or cut off"
-    return Card(row, judge(row, now), bars, said, books.requests_a_minute(runs, now), limit)
+    limit = source.requests_per_minute if source else None
+    return Card(row, judge(row, source, now), bars, said, books.requests_a_minute(runs, now), limit)
 
 
 def run_said(run: Mapping[str, Any], now: datetime) -> str:

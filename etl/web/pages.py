@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from etl.database import sqlstate
 from etl.redaction import Redaction
+from etl.state import verdicts
 from etl.status import status
 from etl.web import books, calls, figures, overview, plots
 from etl.web.site import Site
@@ -35,13 +36,13 @@ class Pages:
         values: dict[str, Any] = {
             "cards": cards,
             "verdict": overview.verdict(cards, site.now()),
-            "days": days,
+            "length": days,
             "ranges": figures.RANGES,
         }
         return self._site.page(request, "home", drawings=self._drawings(days, ""), **values)
 
     def _sources(self) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
-        rows = status(self._site.reading.engine, [source.name for source in self._site.sources])
+        rows = status(self._site.reading.engine, [source.name for source in self._site.sources], self._site.now())
         with self._site.reading.open() as connection:
             return rows, books.last_runs(connection, [row["source"] for row in rows])
 
@@ -69,11 +70,11 @@ class Pages:
         if row is None:
             raise HTTPException(404, f"There is no source “{name}”.")
         found = site.remembered(("source", name), lambda: self._of_source(name))
-        limit = next((each.requests_per_minute for each in site.sources if each.name == name), None)
+        source = next((each for each in site.sources if each.name == name), None)
         values: dict[str, Any] = {
-            "card": overview.card(row, found["runs"], limit, site.now(), RUNS),
+            "card": overview.card(row, found["runs"], source, site.now(), RUNS),
             "is_retrying": name in site.retrying,
-            "days": days,
+            "length": days,
             "ranges": figures.RANGES,
         }
         return site.page(request, "source", drawings=self._drawings(days, name), **found, **values)
@@ -87,6 +88,7 @@ class Pages:
                 "runs": runs,
                 "lines": [(phone, plots.timeline(span, *parts), parts[1]) for phone, parts in held.items()],
                 "marks": plots.months(span),
+                "days": plots.days(span, verdicts.kept(connection, name, span.start.date(), now.date()).values()),
                 "lists": connection.execute(books.LISTS, of_source).mappings().all(),
                 "drift": connection.execute(books.DRIFT, of_source).mappings().all(),
                 "reasons": connection.execute(books.REASONS, of_source).mappings().all(),

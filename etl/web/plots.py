@@ -1,10 +1,11 @@
 """Numbers → the shapes of a plot: across in percent, so that it fits any screen, and down in pixels (pure)."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 
+from etl.state.verdicts import Verdict
 from etl.stream import Window
 from etl.web.words import day, of_time, short
 
@@ -126,7 +127,7 @@ def _run(status: str, size: float, most: float) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """A piece of a timeline, in percent; ``kind`` is held or gap."""
+    """A piece of a timeline, in percent; ``kind`` is held, gap, or another verdict."""
 
     x: float
     width: float
@@ -147,6 +148,26 @@ def _stretch(span: Window, window: Window, kind: str, whole: timedelta) -> Stret
     width = max(right - left, NARROWEST)
     said = f"{'held' if kind == 'held' else 'not held'}: {_at(window.start)} to {_at(window.end)}"
     return Stretch(round(min(left, 100 - width), 3), round(width, 3), kind, said)
+
+
+def days(span: Window, verdicts: Iterable[Verdict]) -> tuple[Stretch, ...]:
+    """What was found of each day; neighbours with the same verdict and nothing missing are one piece."""
+    runs: list[tuple[date, date, Verdict]] = []
+    for each in sorted(verdicts, key=lambda verdict: verdict.day):
+        last = runs[-1] if runs else None
+        is_same = last and (each.verdict, each.reason) == (last[2].verdict, last[2].reason) and not each.missing
+        if last and is_same and each.day - last[1] == timedelta(days=1):
+            runs[-1] = (last[0], each.day, each)
+        else:
+            runs.append((each.day, each.day, each))
+    return tuple(_proved(span, first, last, verdict) for first, last, verdict in runs)
+
+
+def _proved(span: Window, first: date, last: date, verdict: Verdict) -> Stretch:
+    start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
+    piece = _stretch(span, Window(start, end), verdict.verdict, span.end - span.start)
+    reason = f": {verdict.reason}" if verdict.reason else ""
+    return replace(piece, said=f"{first}{f' to {last}' if last > first else ''}: {verdict.verdict}{reason}")
 
 
 def months(span: Window) -> tuple[Mark, ...]:

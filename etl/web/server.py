@@ -10,6 +10,7 @@ import uvicorn
 
 from etl.addresses import Listen
 from etl.logs import event
+from etl.metrics import Meters
 from etl.reader import Means
 from etl.secret import Secret
 from etl.stream import Source
@@ -27,7 +28,7 @@ END_SECONDS = 2
 
 @contextmanager
 def serving(
-    means: Means, sources: Sequence[Source], places: Sequence[Listen], token: Secret | None
+    means: Means, sources: Sequence[Source], places: Sequence[Listen], token: Secret | None, meters: Meters
 ) -> Iterator[str | None]:
     """Serve the page at the first of these places that is free; gives where it is to be found, or ``None``.
 
@@ -39,7 +40,9 @@ def serving(
         return
     port = listener.getsockname()[1]
     reading = Reading(means.db.url)
-    site = Site(means, sources, token, reading, Passes(token, means.clock), Remembered(means.clock, FRESH_SECONDS))
+    site = Site(
+        means, sources, token, reading, Passes(token, means.clock), Remembered(means.clock, FRESH_SECONDS), meters
+    )
     server = _server(site, Listen(host, port))
     thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
     thread.start()

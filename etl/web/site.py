@@ -13,6 +13,7 @@ from starlette.responses import Response
 from etl.clock import Stopped
 from etl.fleet import failed
 from etl.logs import event
+from etl.metrics import Meters
 from etl.reader import Means, run
 from etl.retry import retry
 from etl.secret import Secret
@@ -38,6 +39,7 @@ class Site:
     reading: Reading
     passes: Passes
     remembered: Remembered
+    meters: Meters
     searches: Searches = field(default_factory=Searches)
     retrying: set[str] = field(default_factory=set)
 
