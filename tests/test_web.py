@@ -89,6 +89,13 @@ def test_the_first_page_says_of_each_source_how_it_is(place: House) -> None:
             assert f"Calls {held} " in plain(reader.get(f"/?days={days}").text)
 
 
+def test_a_rate_that_a_provider_lowered_is_said(place: House) -> None:
+    assert "as the provider allows no more" not in seen(place)
+    at = place.clock.now()
+    place.do("UPDATE ops.pace SET learned_rate = 12, learned_at = :at WHERE source = 'ringg'", at=at)
+    assert " of 12 a minute, as the provider allows no more" in plain(seen(place))
+
+
 def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> None:
     with page(house(db)) as reader:
         assert "No call in these days." in reader.get("/?days=7&x=1").text

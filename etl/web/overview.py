@@ -23,7 +23,8 @@ class Card:
     runs: tuple[plots.Bar, ...]
     runs_said: str
     rate: float
-    limit: int | None
+    limit: float | None
+    is_lowered: bool  # the provider allows less than is configured
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,11 @@ def card(
     bars = plots.runs([(run["status"], run["received"], run_said(run, now)) for run in lately], room)
     failed = sum(run["status"] in ("failed", "interrupted") for run in lately)
     said = f"The last {counted(len(lately), 'run')}, {failed or 'none'} of them failed or cut off"
-    limit = source.requests_per_minute if source else None
-    return Card(row, judge(row, source, now), bars, said, books.requests_a_minute(runs, now), limit)
+    configured = source.requests_per_minute if source else None
+    limit = row["rate_in_force"] or configured
+    is_lowered = bool(limit and configured and limit < configured)
+    rate = books.requests_a_minute(runs, now)
+    return Card(row, judge(row, source, now), bars, said, rate, limit, is_lowered)
 
 
 def run_said(run: Mapping[str, Any], now: datetime) -> str:
