@@ -12,6 +12,8 @@ from etl.state import lists, quarantine
 from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Paging, Provider, Reading, Window
 
+OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
+
 
 def ask(reader: Reader, books: ListState, whole: Window) -> None:
     """Where a windowed list's last verdict was not the best, ask for its whole total: one request for one record."""
@@ -42,11 +44,20 @@ def compared(
     counted_from = max(_counted_from(reader.provider, start), books.listed_from or datetime.min.replace(tzinfo=UTC))
     held = lists.held(connection, books, counted_from)
     waiting = quarantine.waiting(connection, reader.source.name)
+    if books.phone in reader.filter_ignored:
+        doubts, total = [OTHERS, *doubts], None
     verdict, reason = judged(total, held, waiting, first_total, doubts)
     if (verdict, books.completeness) == ("agrees", "verified"):
         verdict = "verified"  # day by day, and nothing has come to speak against it
     now = reader.means.clock.now()
     return {"listed": total, "held": held, "checked_at": now, "completeness": verdict, "reason": reason}
+
+
+def note_others(reader: Reader, phone: str, arrivals: Sequence[Arrival]) -> None:
+    """Note how many records of the list of one telephone number are of others: its total counts other calls then."""
+    if others := sum(is_of_others(reader, phone, each) for each in arrivals):
+        reader.outside += others
+        reader.filter_ignored.add(phone)
 
 
 def is_of_others(reader: Reader, phone: str, each: Arrival) -> bool:

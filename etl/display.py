@@ -217,7 +217,7 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
     if days := row.get("days_with_gaps"):
         missing = sum(each["missing"] for each in days)
-        lines.append(f"{missing} calls are missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
+        lines.append(f"{missing} missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
     if row.get("unfinished_walks"):
         lines.append("history is not read to its end yet: the next sync goes on")
     if row.get("paused_until") and row.get("pause_reason"):

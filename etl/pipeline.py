@@ -298,6 +298,7 @@ def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome
             batch.held.update(reader.held(arrivals))
             rows += len(arrivals)
             reader.outside += _outside(reader.provider, goal.window, arrivals)
+            completeness.note_others(reader, books.phone, arrivals)
             step = steps.send(_seen(answer.value, arrivals, batch, first_seq))
         except StopIteration as end:
             outcome = end.value

@@ -91,7 +91,8 @@ class Reader:
     say: "Say"
     by_hand: bool
     rejects_seen: set[bytes] = field(default_factory=set)
-    outside: int = 0  # records from outside the window asked for
+    outside: int = 0  # records from outside what was asked for
+    filter_ignored: set[str] = field(default_factory=set)  # the telephone numbers whose list shows other calls too
     swept_from: datetime | None = None  # how far back a sweep of this run reads
 
     def writing(self) -> Writing:
@@ -215,5 +216,5 @@ def _ending(reader: Reader) -> Iterator[None]:
     finally:
         report.requests = reader.client.requests
         if reader.outside:
-            report.notes.append(f"{reader.outside} records came from outside the window asked for; they are loaded")
+            report.notes.append(f"{reader.outside} records came from outside what was asked for; they are loaded")
         report.counts = reader.run.end(report.status, report.requests, report.error, report.notes)

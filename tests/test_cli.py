@@ -276,6 +276,40 @@ def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: d
     assert all(len(line) <= 80 for line in etl("status", cwd=tmp_path, given=configured).stdout.splitlines())
 
 
+def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configured: dict[str, str], db: Engine) -> None:
+    assert etl("sync", "vaani", "ringg", cwd=tmp_path, given=configured).returncode == 0
+    said = etl("verify", "vaani", "ringg", "--json", cwd=tmp_path, given=configured)
+    assert said.returncode == 0, said.stderr
+    verdicts = json.loads(said.stdout)
+    assert {tuple(each) for each in verdicts} == {("source", "day", "verdict", "missing", "reason")}
+    assert {(each["source"], each["verdict"]) for each in verdicts} == {
+        ("vaani", "verified"),  # all on one page
+        ("ringg", "verified"),
+    }
+    with db.begin() as connection:
+        connection.execute(text(LOSE_ONE))
+    said = etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
+    assert said.returncode == 1
+    assert re.search(r"^vaani  gap  .*\n  20\d\d-\d\d-\d\d  gap  1 listed call is not held$", said.stdout, re.M)
+    assert "1 missing on 20" in etl("status", cwd=tmp_path, given=configured).stdout
+    healed = etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)
+    assert healed.returncode == 0
+    assert "vaani: succeeded; " in healed.stdout
+    assert " 1 new, " in healed.stdout
+    failed = etl("verify", "--json", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
+    assert failed.returncode == 1
+    assert "etl: ringg: the provider refuses the key" in failed.stderr
+    json.loads(failed.stdout)
+    early = etl("verify", "--from", "2026-02-01", "--to", "2026-02-01", cwd=tmp_path, given=configured)
+    assert early.returncode == 2
+
+
+LOSE_ONE = """
+    DELETE FROM warehouse.calls WHERE call_key =
+        (SELECT call_key FROM warehouse.calls WHERE source = 'vaani' ORDER BY created_at OFFSET 5 LIMIT 1)
+"""
+
+
 def test_a_wrong_key_fails_its_source_alone(tmp_path: Path, configured: dict[str, str]) -> None:
     said = etl("sync", "ringg", "vaani", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
     assert said.returncode == 1

@@ -6,6 +6,7 @@ windows or call by call (:mod:`etl.verify.unsorted`).
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -19,7 +20,7 @@ from etl.state.lists import ListState
 from etl.state.verdicts import WORST_FIRST, Verdict
 from etl.stream import DateFilter, Window
 from etl.verify import rank, unsorted, zone
-from etl.verify.days import DAY, Finding, between, midnight, of_list, verdicts
+from etl.verify.days import DAY, RETAINED, Finding, between, midnight, of_list, verdicts
 from etl.verify.held import HeldCalls
 from etl.verify.pages import NO_TOTAL, Listing, NotSorted, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, Ladder, Moved, Stretch, TotalLies
@@ -95,7 +96,10 @@ def _keep(reader: Reader, proofs: Sequence["_Proof"], findings: Sequence[Finding
     found = verdicts(source.name, source.timezone, findings, doubt)
     reader.take_turn()
     with reader.lease.transaction() as connection:
-        books_of_verdicts.save(connection, found, now, reader.run.run_id)
+        # where nothing can be told now, a gap that was seen still stands, unless its calls can no longer be had
+        gaps = {each.day for each in books_of_verdicts.gaps(connection, source.name)}
+        new = [each for each in found if each.verdict != "unknown" or each.day not in gaps or each.reason == RETAINED]
+        books_of_verdicts.save(connection, new, now, reader.run.run_id)
         for proof, finding in zip(proofs, findings, strict=True):
             if not finding.has_failed:
                 lists.save_list(connection, proof.books, **proof.columns(finding, doubt, now))
@@ -161,8 +165,10 @@ class _Proof:
         finding.missing = {key: at for key, at in seen.items() if key not in held}
         finding.healed = {key: at for key, at in seen.items() if key in held}
         finding.waiting = list(self.held.waiting.values())
-        if any(each.retained for each in finding.stretches):
-            finding.listed_from = self.listing.oldest_listed
+        finding.listed_from = self.books.listed_from
+        if self.asked.is_everything and self.spans and not finding.doubt and not finding.has_failed:
+            has_left = any(each.retained for each in finding.stretches)
+            finding.listed_from = self.listing.oldest_listed if has_left else None
 
     def days_held(self) -> tuple[date, date]:
         """The day of the oldest call that is held, and the last day that is held for certain in part."""
@@ -197,13 +203,8 @@ class _Proof:
     def _by_rank(self) -> list[Stretch]:
         marks = self._marks()
         for _ in range(ATTEMPTS):
-            try:
-                out = self._search(marks)
-            except Moved:
-                continue
-            if not self.listing.total and self.held.count(*self._whole()):
-                raise Unprovable("the provider lists nothing at the moment")
-            return out
+            with suppress(Moved):
+                return self._search(marks)
         raise Unprovable("the list moved each time that it was compared, or is in no order")
 
     def _search(self, marks: Sequence[Sequence[datetime]]) -> list[Stretch]:
@@ -216,7 +217,10 @@ class _Proof:
                 wanted = next(steps)
                 while True:
                     self.reader.progress("pages compared", len(ladder.rows), self.listing.total)
-                    wanted = steps.send(self.listing.at(wanted))
+                    page = self.listing.at(wanted)
+                    if not page.total and self.held.count(*self._whole()):
+                        raise Unprovable("the provider lists nothing of these days at the moment")
+                    wanted = steps.send(page)
             except StopIteration as end:
                 out += end.value
         bottom = ladder.between(0, 1)
@@ -258,7 +262,7 @@ class _Proof:
                 return {}
             verdict, reason = "unknown", "a gap was found, and not on the days compared last: `etl verify` compares all"
         kept = "verified" if (verdict, before) == ("agrees", "verified") else verdict
-        return {"completeness": kept, "reason": reason, "checked_at": now}
+        return {"completeness": kept, "reason": reason, "checked_at": now, "listed_from": finding.listed_from}
 
 
 def _spans(books: ListState, wanted: Window, top: datetime | None) -> list[Window]:

@@ -96,7 +96,8 @@ def _judged(zone: ZoneInfo, finding: Finding, day: date) -> _Day:
         return _Day("unknown", [NOT_READ])
     near = [each for each in finding.stretches if each.start < end and start < each.end]
     doubts = [each.doubt for each in near if each.doubt]
-    gone = sum(start <= at < end for each in near for at in each.gone.values())
+    start_listed = max(start, finding.listed_from or start)
+    gone = sum(start_listed <= at < end for each in near for at in each.gone.values())
     if gone:
         doubts.append(f"{gone} held {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider")
     if doubts:

@@ -6,7 +6,7 @@ from datetime import datetime
 from etl.batch import Arrival, Batch
 from etl.client.client import Answer
 from etl.client.errors import RequestRefused
-from etl.completeness import is_of_others
+from etl.completeness import OTHERS, is_of_others
 from etl.fetch import fetch
 from etl.reader import Reader
 from etl.state.lists import ListState
@@ -133,7 +133,7 @@ class Listing:
     def _look(self, batch: Batch, arrivals: Sequence[Arrival]) -> None:
         """Note what is listed and not held, and load it where that is wanted."""
         if any(is_of_others(self.reader, self.books.phone, each) for each in arrivals):
-            raise Unprovable("the provider lists calls of other numbers too: its count is not of this telephone number")
+            raise Unprovable(OTHERS)
         lacking = self.held.lacks(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:

@@ -204,8 +204,7 @@ def _compared(
     ladder: Ladder, held: Held, levels: Mapping[datetime, int], a: datetime, b: datetime
 ) -> Generator[int, Slice, Stretch]:
     """A span all of whose rows were seen, call by call."""
-    listed = {row.key for row in ladder.between(levels[a], levels[b])}
-    gone = {key: at for key, at in held.between(a, b).items() if key not in listed}
+    gone = {key: at for key, at in held.between(a, b).items() if key not in ladder.ranks}
     oldest = next(iter(ladder.between(0, 1)), None) if ladder.is_whole else None
     retained = {key for key, at in gone.items() if oldest is not None and levels[a] == 0 and at < oldest.at}
     if retained:  # unless the total is too low, and the list goes on

@@ -1,15 +1,15 @@
 """A list that has no order, or no reliable total → where it differs from what is held: by the counts of windows, then
 call by call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
 from etl.stream import DateFilter, Window
 from etl.verify.held import key_of
 from etl.verify.pages import Listing, OutOfReach, Unprovable
-from etl.verify.rank import Stretch
-from etl.walk import EndlessList, Goal, Order, Outcome, Seen, Sighting, Step, Walk, walk
+from etl.verify.rank import BOTTOM, Stretch
+from etl.walk import EndlessList, Goal, Outcome, Seen, Sighting, Step, Walk, walk
 from etl.walk import OutOfReach as StepOutOfReach
 
 DAY = timedelta(days=1)
@@ -68,18 +68,24 @@ def _exactly(listing: Listing, a: datetime, b: datetime) -> Window:
 
 def whole_pass(listing: Listing, window: Window, a: datetime, b: datetime) -> Stretch:
     """Read a window to its end, and compare its calls with those that are held from ``a`` to before ``b``."""
-    seen: set[object] = set()
-    outcome = _walked(listing, window, seen)
-    doubts = [*outcome.doubts]
-    if listing.order is Order.UNSORTED and outcome.moved and len(seen) != outcome.total:
-        doubts.append(RESTLESS)
+    seen: dict[Hashable, datetime | None] = {}
+    for _ in range(PASSES):  # until as many calls were met as the list has: one may have moved past the reader
+        outcome = _walked(listing, window, seen)
+        is_short = outcome.total is not None and len(seen) < outcome.total
+        if not is_short:
+            break
+    doubts = [*outcome.doubts, *([RESTLESS] if is_short else [])]
     if doubts:
         return Stretch(a, b, by_id=False, doubt="; ".join(dict.fromkeys(doubts)))
     gone = {key: at for key, at in listing.held.between(a, b).items() if key not in seen}
-    return Stretch(a, b, by_id=True, gone=gone)
+    oldest = outcome.oldest if a == BOTTOM else None
+    left = {key: at for key, at in gone.items() if oldest is None or at >= oldest}
+    if oldest is not None:
+        listing.oldest_listed = oldest
+    return Stretch(a, b, by_id=True, gone=left, retained=len(gone) - len(left))
 
 
-def _walked(listing: Listing, window: Window, seen: set[object]) -> Outcome:
+def _walked(listing: Listing, window: Window, seen: dict[Hashable, datetime | None]) -> Outcome:
     provider = listing.reader.provider
     goal = Goal(window, provider.paging, provider.date_filter, listing.size, order=listing.order)
     steps = walk(goal)
@@ -91,14 +97,14 @@ def _walked(listing: Listing, window: Window, seen: set[object]) -> Outcome:
         raise Unprovable("the provider refuses pages so deep in the list") from None
 
 
-def _drive(listing: Listing, steps: Walk, step: Step, seen: set[object]) -> Outcome:
+def _drive(listing: Listing, steps: Walk, step: Step, seen: dict[Hashable, datetime | None]) -> Outcome:
     for pages in count(1):
         try:
             page, arrivals = listing.take(step.window, step.position)
         except OutOfReach:
             step = steps.throw(StepOutOfReach())
             continue
-        seen.update(key_of(each) for each in arrivals)
+        seen.update((key_of(each), each.created_at) for each in arrivals)
         rows = [Sighting(str(key_of(each)), each.created_at, False) for each in arrivals]
         if pages > PASSES * ((page.total or len(seen)) // max(len(rows), 1) + 10):
             raise Unprovable(RESTLESS)

@@ -9,7 +9,7 @@ from etl.verify.pages import Listing
 
 DAY = timedelta(days=1)
 OFFSETS = [timedelta(minutes=minutes) for minutes in range(-12 * 60, 14 * 60 + 1, 15)]
-USUAL = (
+USUAL = (  # of several offsets that fit, one of these is believed
     "UTC", "Asia/Kolkata", "Europe/London", "Europe/Berlin", "America/New_York", "America/Los_Angeles", "Asia/Dubai",
     "Asia/Singapore", "Australia/Sydney",
 )  # fmt: skip
@@ -28,7 +28,9 @@ def doubt(listing: Listing, zone: ZoneInfo, until: datetime) -> str | None:
         common &= found
     if not days or not common:
         return None
-    return _said(min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))), zone, days[0])
+    usual = [(name, offset) for name in USUAL if (offset := _offset(ZoneInfo(name), days[0])) in common]
+    name, measured = usual[0] if usual else (None, min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))))
+    return _said(name, measured, zone, days[0])
 
 
 def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list[date]:
@@ -70,9 +72,8 @@ def _offset(zone: ZoneInfo, day: date) -> timedelta:
     return offset or timedelta(0)
 
 
-def _said(measured: timedelta, zone: ZoneInfo, day: date) -> str:
-    usual = next((each for each in USUAL if _offset(ZoneInfo(each), day) == measured), None)
-    mend = f'timezone = "{usual}"' if usual else f"a timezone at {_name(measured)}"
+def _said(name: str | None, measured: timedelta, zone: ZoneInfo, day: date) -> str:
+    mend = f'timezone = "{name}"' if name else f"a timezone at {_name(measured)}"
     return (
         f"the provider counts its days at {_name(measured)}, the configured {zone.key} is {_name(_offset(zone, day))}: "
         f"set {mend} for this source in etl.toml"
