@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import health
 from etl.client.wire import Wire
 from etl.reader import Means, Report
+from etl.state.rate import Learned, in_force
 from etl.stream import Source
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -30,6 +31,7 @@ BOOKS = text("""
     SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.unsettled, f.quarantined,
            s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.not_before > :now, false) AS is_held,
            coalesce(extract(epoch FROM p.next_at - :now), 0) AS ahead_seconds,
+           p.requests_per_minute, p.learned_rate, p.learned_at,
            (SELECT count(*) FROM warehouse.calls c WHERE c.source = f.source) AS calls,
            (SELECT count(*) FROM ops.drift d WHERE d.source = f.source) AS drift,
            (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
@@ -159,10 +161,10 @@ def _of_books(meters: Meters, db: Engine, sources: Sequence[Source], now: dateti
         for alert in alerts:
             standing.add_metric([alert.source, alert.kind], 1)
         yield standing
-        yield from _of_sources(rows, {source.name: source for source in sources}, late)
+        yield from _of_sources(rows, now, late)
 
 
-def _of_sources(rows: Sequence[Row[Any]], sources: dict[str, Source], late: set[str]) -> Iterator[Metric]:
+def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iterator[Metric]:
     def gauge(name: str, said: str, value: Callable[[Row[Any]], Any]) -> Metric:
         return _gauge(name, said, ((row.source, value(row)) for row in rows))
 
@@ -177,6 +179,7 @@ def _of_sources(rows: Sequence[Row[Any]], sources: dict[str, Source], late: set[
     yield gauge("quarantined", "Records that wait because they became no row.", lambda row: row.quarantined)
     yield gauge("unsettled", "Calls that a sweep still reads again.", lambda row: row.unsettled)
     yield gauge("drift", "Fields, words and types that nobody expected.", lambda row: row.drift)
+    yield gauge("rate_in_force_per_minute", "Requests a minute that refusals leave.", lambda row: _rate(row, now))
     yield gauge(
         "rate_budget_used_ratio",
         "How much of what may be sent at once is spent; above 1 requests wait.",
@@ -189,6 +192,11 @@ def _of_sources(rows: Sequence[Row[Any]], sources: dict[str, Source], late: set[
         for verdict in VERDICTS:
             complete.add_metric([row.source, verdict], row.completeness == verdict)
     yield complete
+
+
+def _rate(row: Row[Any], now: datetime) -> float | None:
+    learned = Learned(row.learned_rate, row.learned_at) if row.learned_rate else None
+    return in_force(row.requests_per_minute, learned, now) if row.requests_per_minute else None
 
 
 def _gauge(name: str, said: str, values: Iterable[tuple[str, Any]]) -> Metric:

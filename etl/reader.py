@@ -28,6 +28,7 @@ from etl.state.lease import Lane, Lease, LeaseLost
 from etl.state.pace import Pace
 from etl.state.runs import Run
 from etl.stream import Provider, Reject, Source
+from etl.traces import span
 from etl.unforeseen import in_a_line, trace
 from etl.walk import EndlessList
 
@@ -191,7 +192,7 @@ def run(means: Means, source: Source, kind: str, work: Work, say: Say, *, by_han
         closing.callback(client.close)
         books = Run(desk, source.name, kind, lease.owner, means.clock)
         reader = Reader(means, source, provider, client, desk, lease, books, report, say, by_hand)
-        with _ending(reader):
+        with _ending(reader), span("run", source=source.name, kind=kind, run_id=books.run_id):
             work(reader)
     return report
 

@@ -70,6 +70,7 @@ def test_it_tells_what_the_books_hold(db: Engine) -> None:
     assert values(text, "callhouse_database_up") == {(): 1}
     assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
     assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= place.clock.now().timestamp()
+    assert values(text, "callhouse_rate_in_force_per_minute")["vaani",] == place.requests_per_minute
     assert values(text, "callhouse_completeness")["vaani", "agrees"] == 1
     assert values(text, "callhouse_completeness")["vaani", "gap"] == 0
     assert set(values(text, "callhouse_stalled").values()) == {0}

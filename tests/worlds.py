@@ -169,6 +169,9 @@ class Through(httpx.BaseTransport):
         self.before(self.count, request)
         return self.inner.handle_request(request)
 
+    def close(self) -> None:
+        self.inner.close()
+
 
 class Killed(BaseException):
     """The end of a process at any moment."""

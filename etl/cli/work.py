@@ -143,6 +143,7 @@ def daemon() -> None:
     Example:  etl daemon
     Next:     the page, or etl status in another terminal
     """
+    from etl import traces
     from etl.daemon import Hung, serve
     from etl.metrics import Meters
     from etl.signals import set_by_signals
@@ -150,6 +151,7 @@ def daemon() -> None:
 
     settings = session.settings()
     sources = session.sources(settings)
+    traces.setup()
     set_by_signals(stop)
     with session.opened(settings) as engine:
         _register(engine, sources)

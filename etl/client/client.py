@@ -23,6 +23,7 @@ from etl.clock import Clock
 from etl.decode import decode
 from etl.logs import event
 from etl.stream import Body, Malformed, Request, Source
+from etl.traces import span
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -174,7 +175,8 @@ class Client:
         """One request and its whole body; raises what :mod:`etl.client.reactions` says for anything else."""
         with self._lock:
             self._requests += 1
-        with _failures(self._source.name), wire.deadline(self._clock.monotonic() + self._limits.seconds):
+        until = self._clock.monotonic() + self._limits.seconds
+        with span("request", source=self._source.name), _failures(self._source.name), wire.deadline(until):
             response = self._transport.handle_request(self._signed(url))
             try:
                 return self._body(response)

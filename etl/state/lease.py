@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.clock import Clock
 from etl.state.desk import Desk
+from etl.traces import span
 
 TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before it is tried again
 RENEW_SECONDS = 30.0
@@ -120,7 +121,7 @@ class Lease:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """One transaction in which only the holder writes; raises :class:`LeaseLost` before anything is written."""
-        with self._db.begin() as connection:
+        with span("batch", source=self._source), self._db.begin() as connection:
             values = {"source": self._source, "owner": self._owner, "epoch": self._epoch}
             if connection.execute(FENCE, values).first() is None:
                 self._epoch = None

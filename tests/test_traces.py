@@ -1,0 +1,41 @@
+"""Spans of a run: which there are, whose they are, and that they hold nobody's data."""
+
+import subprocess
+import sys
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import Engine
+
+from etl import traces
+from tests.worlds import house
+
+WITHOUT = """
+import sys
+sys.modules["opentelemetry"] = None
+from etl import traces
+with traces.span("run", source="s") as nothing:
+    assert nothing is None
+traces.setup()
+"""
+
+
+def test_a_run_is_a_span_with_its_requests_and_batches_in_it(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    monkeypatch.setattr(traces, "_tracer", provider.get_tracer("test"))
+    house(db).sync("autocalls")
+    spans = kept.get_finished_spans()
+    [run] = [span for span in spans if span.name == "run"]
+    assert {span.name for span in spans} == {"run", "request", "batch"}
+    assert run.attributes is not None
+    assert run.attributes["source"] == "autocalls"
+    assert {key for span in spans for key in span.attributes or ()} == {"source", "kind", "run_id"}
+    batches = [span for span in spans if span.name == "batch"]
+    assert {span.parent and span.parent.span_id for span in batches} == {run.context.span_id}
+
+
+def test_without_the_extra_nothing_happens() -> None:
+    assert subprocess.run([sys.executable, "-c", WITHOUT], check=False, timeout=60).returncode == 0
