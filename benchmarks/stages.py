@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from etl import batch, fetch, loader, pipeline, reader
+from etl import batch, copying, fetch, loader, pipeline, reader
 from etl.batch import Batch
 from etl.client import client
 from etl.reader import Reader
@@ -77,10 +77,8 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("transform: columns and turns", batch, ("to_call",)),
     ("merge", batch, ("enter",)),
     ("merge", Batch, ("settle",)),
-    ("load: rows", loader, ("_upsert",)),
-    ("load: copy", loader, ("_copy",)),
-    ("load: upsert", loader, ("_merge",)),
-    ("load: rows", loader, ("_write",)),
+    ("load: rows", loader, ("_add", "_change")),
+    ("load: copy", copying, ("_copy",)),
     ("books", quarantine, ("put", "resolve")),
     ("books", drift, ("note",)),
     ("books", runs.Run, ("count", "end")),

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from api import COLUMNS, Api, Connection, Row, decode, spoken
+from psycopg.types.json import set_json_dumps
 
 TABLES = {
     "calls": ((*COLUMNS, ("turn_count", "integer")), "source, id"),
@@ -71,6 +72,7 @@ def with_transcripts(api: Api, batch: Batch) -> Batch:
 def write(url: str, work: "queue.Queue[Batch | None]") -> None:
     """Copy each batch into the tables, as one transaction."""
     with psycopg.connect(url) as connection:
+        set_json_dumps(str.encode, connection)  # it is JSON already
         while batch := work.get():
             for (table, (columns, _)), rows in zip(TABLES.items(), batch, strict=True):
                 with connection.cursor().copy(f"COPY bare.{table} FROM STDIN (FORMAT binary)") as copy:
