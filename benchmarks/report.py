@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.contenders import CONTENDERS
 from benchmarks.plots import bars
 
-BEGIN, END = "<!-- from here on written by `make bench` -->", "<!-- up to here -->"
+END = "<!-- up to here -->"
 TITLES = {
     "backfill": "The whole history",
     "nothing": "A run with nothing new",
@@ -25,14 +25,22 @@ Runs = Sequence[Mapping[str, Any]]
 
 def write(results: Mapping[str, Any], page: Path) -> None:
     """Put the results into a page that has the marks, and the plots into a folder named like it."""
-    before, _, rest = page.read_text().partition(BEGIN)
     plots = page.parent / page.stem
     plots.mkdir(exist_ok=True)
     cases = [case for case in TITLES if any(run["case"] == case for run in results["runs"])]
-    lines = [BEGIN, "", *_head(results)]
+    lines = _head(results)
     for case in cases:
         lines += _case(results, case, plots)
-    page.write_text("\n".join([before.rstrip(), "", *lines, END]) + rest.partition(END)[2])
+    put(page, "make bench", lines)
+
+
+def put(page: Path, command: str, lines: Sequence[str]) -> None:
+    """Put lines into the part of a page that a command writes, instead of those that were there."""
+    begin = f"<!-- from here on written by `{command}` -->"
+    before, found, rest = page.read_text().partition(begin)
+    if not found:
+        raise ValueError(f"{page} has no line {begin}")
+    page.write_text("\n".join([before + begin, "", *lines, END]) + rest.partition(END)[2])
 
 
 def _head(results: Mapping[str, Any]) -> list[str]:

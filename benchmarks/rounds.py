@@ -49,7 +49,11 @@ class Simulator:
 
     def requests(self) -> int:
         """How many requests it had since it was last asked."""
-        with urllib.request.urlopen(f"{self.said['origin']}/_requests") as answer:  # noqa: S310 - loopback
+        return self.ask("_requests")
+
+    def ask(self, what: str) -> int:
+        """What it answers to one of its own paths."""
+        with urllib.request.urlopen(f"{self.said['origin']}/{what}") as answer:  # noqa: S310 - loopback
             return int(answer.read())
 
     def close(self) -> None:
@@ -62,31 +66,19 @@ class Bench:
 
     def __init__(self, server: Server, simulator: Simulator) -> None:
         self._server, self._simulator = server, simulator
-        self._postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+        self.postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
 
     def run(self, case: str, contender: Contender) -> Run:
         """One contender on a fresh database; a run with nothing new comes after one that loaded everything."""
-        folder = WORK / contender.name
-        folder.mkdir(parents=True, exist_ok=True)
-        place, sources = ENVS / contender.lock, CASES[case]
-        self._renew(contender.needs_warehouse)
-        shutil.rmtree(folder / "bench", ignore_errors=True)  # dlt's own state
-        (folder / "target.json").write_text(target_config(self._server.url(DATABASE)))
-        (folder / "etl.toml").write_text(
-            etl_toml(self._simulator.said["origin"], sources, self._simulator.said["phones"])
-        )
-        argv, environment = contender.argv(place, folder), self._environment(folder, sources)
+        sources = CASES[case]
+        self.renew(contender.needs_warehouse)
+        shutil.rmtree(WORK / contender.name, ignore_errors=True)
         if case == "nothing":
-            measured(argv, environment, self._postmaster, folder / "log")
-        with self._connected() as connection:
-            connection.execute("CHECKPOINT")
-        self._simulator.requests()
-        cost = measured(argv, environment, self._postmaster, folder / "log")
-        done = Run(
-            case, contender.name, cost, self._simulator.requests(), self._disk(), self._wrong(contender, sources)
-        )
+            self.measure(contender, sources)
+        cost, requests = self.measure(contender, sources)
+        done = Run(case, contender.name, cost, requests, self._disk(), self._wrong(contender, sources))
         if contender.name == "callhouse" and case == "backfill":
-            copy_bytes.keep(self._server.url(DATABASE), WORK / "bytes")
+            copy_bytes.keep(self.url, WORK / "bytes")
         return done
 
     def release(self) -> str:
@@ -94,12 +86,27 @@ class Bench:
         with self._connected() as connection:
             return str(connection.info.parameter_status("server_version"))
 
+    def measure(self, contender: Contender, sources: Sequence[str]) -> tuple[Cost, int]:
+        """One command on the database as it stands: what it cost, and how many requests it sent."""
+        folder = WORK / contender.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "target.json").write_text(target_config(self.url))
+        (folder / "etl.toml").write_text(
+            etl_toml(self._simulator.said["origin"], sources, self._simulator.said["phones"])
+        )
+        argv = contender.argv(ENVS / contender.lock, folder)
+        with self._connected() as connection:
+            connection.execute("CHECKPOINT")
+        self._simulator.requests()
+        cost = measured(argv, self._environment(folder, sources), self.postmaster, folder / "log")
+        return cost, self._simulator.requests()
+
     def _environment(self, folder: Path, sources: Sequence[str]) -> dict[str, str]:
         said = self._simulator.said
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **{f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()},
-            "DATABASE_URL": self._server.url(DATABASE),
+            "DATABASE_URL": self.url,
             "ETL_CONFIG": str(folder / "etl.toml"),
             "ETL_HOME": str(folder),
             "BENCH_SIMULATOR": json.dumps({name: said[name] for name in ("origin", "keys", "phones")}),
@@ -108,17 +115,23 @@ class Bench:
             "PYTHONDONTWRITEBYTECODE": "",
         }
 
-    def _renew(self, migrated: bool) -> None:
+    @property
+    def url(self) -> str:
+        """The database that each run has for itself."""
+        return self._server.url(DATABASE)
+
+    def renew(self, migrated: bool) -> None:
+        """A database with nothing in it, or as `etl migrate` leaves it."""
         embedded.drop_database(self._server, DATABASE)
         embedded.ensure_database(self._server, DATABASE)
         if migrated:
-            engine = database.engine(self._server.url(DATABASE))
+            engine = database.engine(self.url)
             database.migrate(engine)
             engine.dispose()
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(self._server.url(DATABASE), autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             yield connection
 
     def _disk(self) -> dict[str, int]:

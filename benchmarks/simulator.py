@@ -1,8 +1,9 @@
 """Printed calls → the four providers on loopback, in a process of their own that does as little as it can.
 
 ``python -m benchmarks.simulator CALLS`` prints its address and what is true of its calls as one line of JSON, and
-serves until its standard input ends. Besides the providers it knows ``/_requests`` (how many there were since the
-last time) and ``/_hide/N`` (the newest N calls of each list are not there yet).
+serves until its standard input ends. Besides the providers it knows ``/_requests`` (how many there were since the last
+time), ``/_hide/N`` (the newest N calls of each list are not there yet) and ``/_times/N`` (each list's total is N times
+what it shows as this is asked: all but its newest pages are then never asked for).
 """
 
 import asyncio
@@ -28,6 +29,7 @@ class Shelf:
 
     def __init__(self, provider: Provider, calls: Sequence[Listed]) -> None:
         self.provider, self.hidden = provider, 0
+        self.more, self.hidden_then = 0, 0
         self._calls = calls
         self._ages = [-call.created_at.timestamp() for call in calls]
         self._of_phone: dict[str, tuple[Sequence[Listed], list[float]]] = {}
@@ -43,7 +45,8 @@ class Shelf:
         start, end = self._bounds(asked)
         first = max(bisect_left(ages, -end.timestamp()) if end else 0, self.hidden)
         last = bisect_left(ages, -start.timestamp()) if start else len(calls)
-        return Response(200, (), self._printed(asked, calls[first:last] if first else calls[:last]))
+        more = self.more * (len(calls) - self.hidden_then) if last == len(calls) else 0
+        return Response(200, (), self._printed(asked, calls[first:last] if first else calls[:last], more))
 
     def _listed(self, asked: Asked) -> tuple[Sequence[Listed], list[float]]:
         if not asked.phone:
@@ -63,9 +66,9 @@ class Shelf:
             return _midnight(first, -SECOND), _midnight(last, timedelta(days=1) - SECOND)
         return None, None
 
-    def _printed(self, asked: Asked, calls: Sequence[Listed]) -> bytes:
+    def _printed(self, asked: Asked, calls: Sequence[Listed], more: int) -> bytes:
         shown = calls[asked.skip : asked.skip + asked.size]
-        total = len(calls)
+        total = len(calls) + more
         page = Page(
             asked,
             tuple(call.call_id for call in shown),
@@ -122,9 +125,11 @@ class Simulator:
         return HEAD % (response.status, len(response.body)) + response.body
 
     def _own(self, name: str, rest: str) -> bytes:
-        if name == "_hide":
-            for shelf in self._shelves.values():
+        for shelf in self._shelves.values():
+            if name == "_hide":
                 shelf.hidden = int(rest)
+            elif name == "_times":
+                shelf.more, shelf.hidden_then = int(rest) - 1, shelf.hidden
         body, self.requests = b"%d" % self.requests, 0
         return HEAD % (200, len(body)) + body
 

@@ -1,22 +1,31 @@
 """One backfill → where its time went: microseconds per call of each stage, on this side and while the database works.
 
-Functions of the pipeline are timed from outside, each less what it calls of the others; the sources are read one after
-the other, so that a time is nobody else's.
+``python -m benchmarks.stages [CALLS]``. Functions of the pipeline are timed from outside, each less what it calls of
+the others; the sources are read one after the other, so that a time is nobody else's. The timing itself costs a little.
 """
 
 import functools
+import sys
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from etl import batch, copying, fetch, loader, pipeline, reader
+from benchmarks import report
+from benchmarks.environments import ROOT
+from benchmarks.measure import server_seconds
+from benchmarks.rounds import WORK, Bench, Simulator
+from etl import batch, copying, database, embedded, fetch, loader, pipeline, reader, settings
 from etl.batch import Batch
 from etl.client import client
-from etl.reader import Reader
-from etl.state import drift, lease, lists, pace, quarantine, runs
+from etl.clock import SystemClock
+from etl.reader import Means, Reader
+from etl.state import drift, lease, lists, pace, quarantine, runs, sightings
+from etl.stream import Source
 
 
 class Spent(NamedTuple):
@@ -81,11 +90,12 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("load: copy", copying, ("_copy",)),
     ("books", quarantine, ("put", "resolve")),
     ("books", drift, ("note",)),
+    ("books", sightings, ("note",)),
     ("books", runs.Run, ("count", "end")),
     ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "swept", "held")),
     ("books", lease.Lease, ("take", "give_up")),
-    ("commit", pipeline, ("_commit",)),
-    ("walk", pipeline, ("_walk",)),
+    ("commit", pipeline, ("_commit", "_finish")),
+    ("walk", pipeline, ("_load",)),
     ("all the rest", reader, ("run",)),
 )
 
@@ -105,3 +115,56 @@ def watched(watch: Stopwatch) -> Iterator[None]:
     finally:
         for place, name, function in before:
             setattr(place, name, function)
+
+
+def profile(bench: Bench, simulator: Simulator, calls: int) -> list[str]:
+    """One backfill of all sources, in this process, as a table in Markdown."""
+    bench.renew(migrated=True)
+    engine, watch = database.engine(bench.url), Stopwatch()
+    before = server_seconds(bench.postmaster)
+    with watched(watch):
+        for source in _sources(simulator):
+            done = reader.run(Means(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True)
+            if done.status != "succeeded":
+                raise RuntimeError(done.error)
+    engine.dispose()
+    time.sleep(0.3)  # its sessions end after it
+    return _table(watch.spent, server_seconds(bench.postmaster) - before, 4 * calls)
+
+
+def _sources(simulator: Simulator) -> list[Source]:
+    said = simulator.said
+    keys = {f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()}
+    hosts = {f"{name.upper()}_BASE_URL": f"{said['origin']}/{name}" for name in said["keys"]}
+    found = settings.load({**keys, **hosts, "RAVAN_PHONES": ",".join(said["phones"])}, Path("/nonexistent")).sources
+    return [replace(source, requests_per_minute=600_000) for source in found]
+
+
+def _table(spent: dict[str, Spent], server: float, calls: int) -> list[str]:
+    lines = ["| stage | µs per call | of it on the processor |", "|---|--:|--:|"]
+    lines += [f"| {stage} | {s.wall / calls * 1e6:.1f} | {s.cpu / calls * 1e6:.1f} |" for stage, s in spent.items()]
+    wall, cpu = (sum(each[n] for each in spent.values()) / calls * 1e6 for n in (0, 1))
+    lines += [f"| all of it | {wall:.1f} | {cpu:.1f} |", f"| the database's processes | | {server / calls * 1e6:.1f} |"]
+    return [
+        f"{calls:,} calls, one source after the other, by `python -m benchmarks.stages {calls // 4}`:",
+        "",
+        *lines,
+        "",
+    ]
+
+
+def main() -> None:
+    """The table, on the terminal and in the page."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    server, simulator = embedded.start(WORK / "postgres"), Simulator(calls)
+    try:
+        lines = profile(Bench(server, simulator), simulator, calls)
+    finally:
+        simulator.close()
+        embedded.stop(WORK / "postgres")
+    sys.stdout.write("\n".join(lines))
+    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.stages", lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
-import httpx
 import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import loader
 from etl.batch import Arrival, Batch, Counts, Held
-from etl.client.client import Client
+from etl.client.client import Client, Transport
 from etl.client.errors import SourceError
 from etl.clock import Clock, Stopped
 from etl.database import describe
@@ -48,7 +47,7 @@ class Means:
     db: Engine
     clock: Clock
     random: Callable[[], float] = random.random
-    transport: Callable[[Source], httpx.BaseTransport | None] = lambda source: None
+    transport: Callable[[Source], Transport | None] = lambda source: None
     ahead: int = 2  # how many pages of a list may be in flight beside the one that is read
 
 

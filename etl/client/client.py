@@ -26,6 +26,8 @@ from etl.stream import Body, Malformed, Request, Source
 from etl.traces import span
 
 T = TypeVar("T")
+Transport = httpx.BaseTransport
+"""What sends requests: the network, unless a test has another."""
 _log = logging.getLogger(__name__)
 
 PAUSE = timedelta(minutes=15)

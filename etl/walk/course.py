@@ -52,8 +52,8 @@ class Course:
     def read(self, seen: Seen, position: int) -> bool:
         """Take a page in; whether it shares a row with the pages read before. Raises :class:`EndlessList`."""
         ids = frozenset(row.call_id for row in seen.rows)
-        repeats = any(ids & page for page in self.pages)
         self.fresh = ids.difference(*self.pages)
+        repeats = len(self.fresh) < len(ids)
         self._guard_against_loops(ids, seen, position)
         self.count += len(self.fresh)
         times = [row.created_at for row in seen.rows if row.created_at is not None]
@@ -74,7 +74,7 @@ class Course:
         return repeats
 
     def _guard_against_loops(self, ids: frozenset[str], seen: Seen, position: int) -> None:
-        known = bool(ids) and ids <= frozenset().union(*self.pages)
+        known = bool(ids) and not self.fresh
         if known and self.stale >= 0 and not self.twins and ids == self.pages[-1] and seen.total == self.total:
             raise EndlessList(f"page at position {position} repeats the page before it")
         self.stale = self.stale + 1 if known else 0

@@ -1,0 +1,97 @@
+"""Millions of calls → how long what dashboards ask takes, and whether any of it reads a large table from end to end.
+
+``python -m benchmarks.bi_scale [CALLS]``, 5,000,000 where none are named: about 3 GB of disk for each million.
+"""
+
+import sys
+import time
+from typing import Any
+
+import psycopg
+
+from benchmarks import report
+from benchmarks.contenders import CONTENDERS
+from benchmarks.environments import ROOT, environment
+from benchmarks.multiply import multiply
+from benchmarks.rounds import SOURCES, WORK, Bench, Simulator
+from etl import embedded
+
+CALLHOUSE = CONTENDERS[0]
+BASE = 2_000  # calls per provider that are read, and then multiplied
+LARGE = ("calls", "turns")
+
+# The newest call is of the simulator's last day: "now" is its end.
+ASKED = {
+    "the last 90 days by day, source and agent": """
+        SELECT day, source, agent_name, sum(calls), sum(answered), sum(minutes) FROM bi.daily_call_metrics
+         WHERE day > date '2025-05-01' - 90 GROUP BY 1, 2, 3
+    """,
+    "cost per answered minute, last 90 days": """
+        SELECT source, cost_unit, sum(cost) / nullif(sum(minutes), 0) FROM bi.daily_call_metrics
+         WHERE day > date '2025-05-01' - 90 GROUP BY 1, 2
+    """,
+    "one call with its turns": """
+        SELECT * FROM bi.calls c LEFT JOIN bi.transcript_turns t USING (call_key)
+         WHERE c.call_key = (SELECT call_key FROM warehouse.turns OFFSET 1000 LIMIT 1)
+    """,
+    "the last 50 calls of a number": """
+        SELECT * FROM bi.calls
+         WHERE source = 'ringg' AND customer_number = (SELECT customer_number FROM warehouse.calls
+                                                        WHERE source = 'ringg' AND customer_number IS NOT NULL LIMIT 1)
+         ORDER BY created_at DESC LIMIT 50
+    """,
+    "the newest 50 calls": "SELECT * FROM bi.calls ORDER BY created_at DESC LIMIT 50",
+    "text search in transcripts": """
+        SELECT source, call_key, text FROM bi.transcript_turns WHERE text ILIKE '%callback tomorrow%' LIMIT 50
+    """,
+    "agents": "SELECT * FROM bi.agents",
+    "freshness": "SELECT * FROM bi.freshness",
+}
+
+
+def asked(connection: psycopg.Connection[Any], question: str, query: str) -> str:
+    """One line: the second time that it is asked, as a dashboard does."""
+    connection.execute(query)
+    began = time.perf_counter()
+    connection.execute(query)
+    taken = (time.perf_counter() - began) * 1000
+    (plan,) = connection.execute(f"EXPLAIN (FORMAT JSON) {query}").fetchone()  # type: ignore[misc]
+    nodes = list(_nodes(plan[0]["Plan"]))
+    whole = [
+        node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE
+    ]
+    used = sorted({node["Index Name"] for node in nodes if "Index Name" in node})
+    return f"| {question} | {taken:,.0f} | {', '.join(whole) or 'none'} | {', '.join(used)} |"
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(inner for each in plan.get("Plans", ()) for inner in _nodes(each))]
+
+
+def main() -> None:
+    """The table, on the terminal and in the page."""
+    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
+    environment(CALLHOUSE.lock)
+    WORK.mkdir(exist_ok=True)
+    server, simulator = embedded.start(WORK / "postgres"), Simulator(BASE)
+    try:
+        bench = Bench(server, simulator)
+        bench.renew(migrated=True)
+        bench.measure(CALLHOUSE, SOURCES)
+        with psycopg.connect(bench.url) as connection:
+            multiply(connection, max(0, calls // (4 * BASE) - 1), turns=True)
+        with psycopg.connect(bench.url, autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+            (turns,) = connection.execute("SELECT count(*) FROM warehouse.turns").fetchone()  # type: ignore[misc]
+            lines = [asked(connection, question, query) for question, query in ASKED.items()]
+    finally:
+        simulator.close()
+        embedded.stop(WORK / "postgres")
+    head = ["| asked | ms | tables read whole | indexes |", "|---|--:|---|---|"]
+    said = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
+    sys.stdout.write("\n".join([said, *head, *lines, ""]))
+    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.bi_scale", [said, "", *head, *lines, ""])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""A source that grows → what a run with nothing new, and one with 100 new calls, costs at each size.
+
+``python -m benchmarks.growth [SMALL LARGE]``, 10,000 and 1,000,000 calls where none are named.
+"""
+
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+import psycopg
+
+from benchmarks import report
+from benchmarks.contenders import CONTENDERS
+from benchmarks.environments import ROOT, environment
+from benchmarks.measure import Cost
+from benchmarks.multiply import multiply
+from benchmarks.rounds import WORK, Bench, Simulator
+from etl import embedded
+
+CALLHOUSE = CONTENDERS[0]
+BASE, NEW, TIMES = 10_000, 100, 5
+SOURCES = ("ringg", "ravan", "autocalls", "vaani")
+
+
+def grown(bench: Bench, simulator: Simulator, source: str, size: int) -> list[str]:
+    """The lines of one source at one size."""
+    simulator.ask(f"_hide/{NEW}")
+    simulator.ask("_times/1")
+    bench.renew(migrated=True)
+    bench.measure(CALLHOUSE, (source,))
+    with psycopg.connect(bench.url) as connection:
+        held = connection.execute("SELECT count(*) FROM warehouse.calls").fetchone()
+        copies = max(0, round((size - NEW) / held[0]) - 1) if held else 0
+        multiply(connection, copies, turns=False)
+    with psycopg.connect(bench.url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE warehouse.calls")
+    simulator.ask(f"_times/{copies + 1}")
+    bench.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once
+    still = [bench.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]
+    simulator.ask("_hide/0")
+    new = bench.measure(CALLHOUSE, (source,))
+    return [_line(source, size, "nothing new", still), _line(source, size, f"{NEW} new", [new])]
+
+
+def _line(source: str, size: int, what: str, runs: Sequence[tuple[Cost, int]]) -> str:
+    client, server = (median(getattr(cost, of) for cost, _ in runs) for of in ("client", "database"))
+    return f"| {source} | {size:,} | {what} | {runs[-1][1]} | {client:.2f} | {server:.2f} |"
+
+
+def main() -> None:
+    """The table, on the terminal and in the page."""
+    sizes = [int(size) for size in sys.argv[1:]] or [10_000, 1_000_000]
+    environment(CALLHOUSE.lock)
+    WORK.mkdir(exist_ok=True)
+    server, simulator = embedded.start(WORK / "postgres"), Simulator(min(BASE, *sizes))
+    try:
+        bench = Bench(server, simulator)
+        lines = [line for source in SOURCES for size in sizes for line in grown(bench, simulator, source, size)]
+    finally:
+        simulator.close()
+        embedded.stop(WORK / "postgres")
+    head = ["| source | calls held | run | requests | client CPU s | database CPU s |", "|---|--:|---|--:|--:|--:|"]
+    said = f"By `python -m benchmarks.growth {' '.join(map(str, sizes))}`; nothing new: medians of {TIMES} runs."
+    sys.stdout.write("\n".join([*head, *lines, ""]))
+    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.growth", [said, "", *head, *lines, ""])
+
+
+if __name__ == "__main__":
+    main()
