@@ -32,12 +32,11 @@ ASKED = {
     """,
     "one call with its turns": """
         SELECT * FROM bi.calls c LEFT JOIN bi.transcript_turns t USING (call_key)
-         WHERE c.call_key = (SELECT call_key FROM warehouse.turns OFFSET 1000 LIMIT 1)
+         WHERE c.call_key = '{key}'
     """,
     "the last 50 calls of a number": """
         SELECT * FROM bi.calls
-         WHERE source = 'ringg' AND customer_number = (SELECT customer_number FROM warehouse.calls
-                                                        WHERE source = 'ringg' AND customer_number IS NOT NULL LIMIT 1)
+         WHERE source = 'ringg' AND customer_number = '{number}'
          ORDER BY created_at DESC LIMIT 50
     """,
     "the newest 50 calls": "SELECT * FROM bi.calls ORDER BY created_at DESC LIMIT 50",
@@ -83,7 +82,11 @@ def main() -> None:
         with psycopg.connect(bench.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
             (turns,) = connection.execute("SELECT count(*) FROM warehouse.turns").fetchone()  # type: ignore[misc]
-            lines = [asked(connection, question, query) for question, query in ASKED.items()]
+            some = "SELECT call_key, customer_number FROM bi.calls WHERE source = 'ringg' AND turn_count > 1"
+            key, number = connection.execute(f"{some} LIMIT 1").fetchone()  # type: ignore[misc]
+            lines = [
+                asked(connection, question, query.format(key=key, number=number)) for question, query in ASKED.items()
+            ]
     finally:
         simulator.close()
         embedded.stop(WORK / "postgres")
