@@ -24,7 +24,9 @@ from etl.stream import Source
 log = logging.getLogger("etl.daemon")
 
 HANDS = {Kind.LIVE: 8, Kind.HISTORY: 4, Kind.VERIFY: 1}
-GRACE_SECONDS = 8.0  # what runs longer after SIGTERM hangs on a peer; container managers wait for ten seconds
+GRACE_SECONDS = (
+    6.0  # what runs longer after SIGTERM hangs on a peer; the page ends after it, and all within ten seconds
+)
 LOOK_SECONDS = 15.0
 SILENT_LOOKS = 20  # five minutes: longer than any request, wait between two, or batch may take
 STEPPED_BACK = timedelta(seconds=60)
