@@ -5,14 +5,13 @@ from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 
-from etl.stream import DateFilter, Window
+from etl.stream import Window
 from etl.verify.held import key_of
 from etl.verify.pages import Listing, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, Stretch
 from etl.walk import EndlessList, Goal, Outcome, Seen, Sighting, Step, Walk, walk
 from etl.walk import OutOfReach as StepOutOfReach
 
-DAY = timedelta(days=1)
 QUIET = timedelta(seconds=2)  # on both sides of an edge: shown instants may be cut, bounds are in or out
 PASSES = 3  # so often a list that moves is read before that is said instead
 RESTLESS = "the list has no order and moves while it is read"
@@ -25,13 +24,13 @@ def by_windows(listing: Listing, marks: Sequence[datetime], edge: Edges) -> list
     spans = list(pairwise(marks))[::-1]
     while spans:
         a, b = spans.pop()
-        listed = listing.count(_exactly(listing, a, b))
+        listed = listing.count(Window(a, b))
         if listed == listing.held.count(a, b):
             out.append(Stretch(a, b, by_id=False))
             continue
         middle = edge(a, b) if listed > listing.size else None
         if middle is None:
-            out.append(whole_pass(listing, _exactly(listing, a, b), a, b))
+            out.append(whole_pass(listing, Window(a, b), a, b))
         else:
             spans += [(middle, b), (a, middle)]
     return out
@@ -47,23 +46,6 @@ def quiet_edge(listing: Listing) -> Edges:
         return min(quiet, key=lambda each: abs(each[0] - len(times) / 2))[1] if quiet else None
 
     return edge
-
-
-def day_edge(midnight: Callable[[datetime], datetime]) -> Edges:
-    """Where a window of whole days may be cut: the beginning of the day in its middle."""
-
-    def edge(a: datetime, b: datetime) -> datetime | None:
-        middle = midnight(a + (b - a) / 2)
-        return middle if a < middle < b else None
-
-    return edge
-
-
-def _exactly(listing: Listing, a: datetime, b: datetime) -> Window:
-    """The window to ask for: where days are asked for, the provider's ``ask`` reaches over by one on each side."""
-    if listing.reader.provider.date_filter is not DateFilter.DAYS:
-        return Window(a, b)
-    return Window(a + DAY, b - DAY - timedelta(seconds=1))
 
 
 def whole_pass(listing: Listing, window: Window, a: datetime, b: datetime) -> Stretch:
