@@ -44,8 +44,8 @@ class World:
         self.start = now or (clock() if clock else NOON)
         self.clock = clock or (lambda: self.start)
         self._order, self._per_hour = _by_provider(order, "newest"), _by_provider(per_hour, 0.0)
-        if unknown := set(self._order.values()) - set(ORDERS):
-            raise ValueError(f"unknown order {sorted(unknown)[0]!r}: one of {', '.join(ORDERS)}")
+        for each in sorted(self._order.values()):
+            _known_order(each)
         if not self.phones or days <= 0 or min(_by_provider(calls, 0).values()) < 0:
             raise ValueError("a world has at least one phone, no fewer than 0 calls and more than 0 days")
         self.lock = RLock()
@@ -122,6 +122,15 @@ class World:
         with self.lock:
             call = self._known(provider, call_id)
             return self._put(replace(call, told=self._telling(call, self.now(), facts)))
+
+    def order(self, provider: str) -> str:
+        """The order in which the provider lists its calls now."""
+        return self._order[provider]
+
+    def reorder(self, provider: str, order: str) -> None:
+        """From now on the provider lists its calls in this order. Raises ValueError for an unknown one."""
+        with self.lock:
+            self._order[provider] = _known_order(order)
 
     def share_instant(self, provider: str) -> None:
         """Gives all calls of a provider the creation time of the middle one."""
@@ -211,6 +220,12 @@ def _by_provider(value: T | Mapping[str, T], default: T) -> dict[str, T]:
     if unknown := value.keys() - set(PROVIDERS):
         raise ValueError(f"unknown provider {sorted(unknown)[0]!r}: one of {', '.join(PROVIDERS)}")
     return {name: value.get(name, default) for name in PROVIDERS}
+
+
+def _known_order(order: str) -> str:
+    if order not in ORDERS:
+        raise ValueError(f"unknown order {order!r}: one of {', '.join(ORDERS)}")
+    return order
 
 
 def _shown_moment(provider: str, draw: Random, moment: datetime) -> datetime:
