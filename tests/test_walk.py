@@ -209,6 +209,68 @@ def test_oldest_first_no_row_is_lost_while_calls_arrive_and_vanish(
     assert (before & set(moving.rows)) <= got
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["newest", "oldest"]), st.integers(4, 8))
+def test_no_row_is_lost_while_calls_show_up_late(
+    seed: int, kind: tuple[Paging, DateFilter], order: str, size: int
+) -> None:
+    random = Random(seed)
+
+    def motion(moving: MovingList, request: int) -> None:
+        if random.random() < 0.3:  # among the rows that are read already, or still to be read
+            moving.rows[f"late-{request}"] = START + timedelta(minutes=random.randint(0, 40 * 30))
+
+    moving = MovingList(order, *kind, size=size, motion=motion).fill(40)
+    before = set(moving.rows)
+    got, _ = read(moving)
+    assert before <= got
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["newest", "oldest"]), st.booleans())
+def test_no_row_is_lost_where_pages_become_larger_or_smaller(
+    seed: int, kind: tuple[Paging, DateFilter], order: str, cut_off: bool
+) -> None:
+    random = Random(seed)
+    at = random.randint(1, 8)
+
+    def motion(moving: MovingList, request: int) -> None:
+        if request == at:
+            moving.size = random.randint(3, 8)
+
+    moving = MovingList(order, *kind, size=random.randint(3, 8), motion=motion).fill(40)
+    goal = Goal(Window(START, NOW), *kind, size=9, whole=True)
+    first, place = read(moving, goal, stop_after=at if cut_off else None)
+    if isinstance(place, Place):
+        rest, outcome = read(moving, replace(goal, place=place), held=first)
+        assert isinstance(outcome, Outcome)
+        top = outcome.newest or START  # what is newer than that is left to the next reading
+        first |= rest | {name for name, at in moving.rows.items() if at >= top}
+    assert set(moving.rows) <= first
+
+
+def test_an_unsorted_list_that_moved_since_it_was_cut_off_is_read_from_its_beginning() -> None:
+    moving = MovingList("unsorted").fill(30)
+    first, place = read(moving, stop_after=3)
+    assert isinstance(place, Place)
+    before = set(moving.rows)
+    moving.arrive(2)
+    goal = Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True, place=place)
+    rest, _ = read(moving, goal, held=first)
+    assert before <= rest
+
+
+def test_a_row_that_was_held_for_another_reason_does_not_join_a_walk_that_was_cut_off() -> None:
+    moving = MovingList("newest").fill(40)
+    first, place = read(moving, stop_after=3)
+    assert isinstance(place, Place)
+    for name in sorted(first, key=lambda name: moving.rows[name])[-7:]:
+        del moving.rows[name]  # what was read has gone up by seven rows, and what comes next is held by a backfill
+    goal = Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True, place=place)
+    rest, _ = read(moving, goal, held=first | {f"call-{number}" for number in range(18)})
+    assert set(moving.rows) <= first | rest
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 12), st.integers(0, 6))
 def test_a_walk_that_was_cut_off_goes_on_where_it_was(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
 
+from etl.walk import positions
 from etl.walk.words import EndlessList, Goal, Order, Outcome, Seen
 
 REMEMBERED_PAGES = 32  # how many pages back an id is recognised as read in this walk
@@ -30,17 +31,24 @@ class Course:
     pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PAGES))
     met: set[int] = field(default_factory=set)  # hashes of the ids of a list without order, over several passes
     count: int = 0  # of the rows that were shown for the first time
+    joinable: int = 0  # so many of the last pages were read in one piece with the page to come
     stale: int = 0
     backs: int = 0
     furthest: int = 0
     empty: int = 0
     fresh: frozenset[str] = frozenset()  # what the last page showed for the first time
     twins: bool = False  # the last page showed a call twice
+    is_size_sure: bool = False  # a page came with as many rows; the last page may have fewer
+    repeats: bool = False  # so does a call that a page before showed
+    is_uneven: bool = False  # a page had another size than those before
+    resized: bool = False  # positions count in pages of another size than on the page before
     fell: bool = False
+    falls: int = 0  # by so many rows
     asked_again: bool = False
     moved: bool = False
     found: Order = Order.UNKNOWN
     last: datetime | None = None
+    span: tuple[int, datetime, datetime] | None = None  # a page's position, its oldest and its newest row
     doubts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,14 +62,18 @@ class Course:
         ids = frozenset(row.call_id for row in seen.rows)
         self.fresh = ids.difference(*self.pages)
         repeats = len(self.fresh) < len(ids)
+        if repeats and self.joinable < len(self.pages):  # with pages that do not count here, perhaps
+            repeats = any(ids & page for page in list(self.pages)[len(self.pages) - self.joinable :])
         self._guard_against_loops(ids, seen, position)
         self.count += len(self.fresh)
         times = [row.created_at for row in seen.rows if row.created_at is not None]
         if times:
             self.newest = max(times) if self.newest is None else max(self.newest, *times)
             self.oldest = min(times) if self.oldest is None else min(self.oldest, *times)
-        self.size = max(self.size, seen.count)
+        self.repeats = repeats
+        self._take_size(seen, position)
         self.fell = seen.total is not None and self.total is not None and seen.total < self.total
+        self.falls += (self.total or 0) - (seen.total or 0) if self.fell else 0
         self.moved = self.moved or (self.total is not None and seen.total != self.total)
         self.total = seen.total if seen.total is not None else self.total
         self.first_total = self.total if self.first_total is None else self.first_total
@@ -69,9 +81,26 @@ class Course:
         self.empty = 0 if seen.rows else self.empty + 1
         self.twins = len(ids) < len(seen.rows)
         self.pages.append(ids)
+        self.joinable = min(self.joinable + 1, len(self.pages))
         if not self.is_ordered:
             self.met.update(map(hash, ids))
         return repeats
+
+    def _take_size(self, seen: Seen, position: int) -> None:
+        """How many rows the positions count a page as: a server may give fewer than it is asked for, and not say so."""
+        asked, size, was_sure = seen.size or self.goal.size, self.size, self.is_size_sure
+        is_said = bool(seen.size) and (asked < self.goal.size or seen.count == asked)
+        is_end = positions.row(self.goal.paging, position, asked) + seen.count == seen.total
+        if is_said:
+            self.size = asked
+        elif not size:
+            self.size = asked if is_end else seen.count
+        elif not (self.repeats and was_sure):
+            self.size = max(size, seen.count)
+        is_first_of_many = position == positions.first(self.goal.paging) and not is_end
+        self.is_size_sure = was_sure or is_said or (bool(seen.count) and (is_first_of_many or seen.count == size))
+        self.resized = was_sure and self.size != size
+        self.is_uneven = self.is_uneven or self.resized
 
     def _guard_against_loops(self, ids: frozenset[str], seen: Seen, position: int) -> None:
         known = bool(ids) and not self.fresh
@@ -81,9 +110,16 @@ class Course:
         if self.stale >= STALE_PAGES:
             raise EndlessList(f"{STALE_PAGES} pages up to position {position} brought no new call")
 
+    def contradicts(self, position: int, times: Sequence[datetime]) -> bool:
+        """Whether a page of a list that begins with its oldest row is not in order with the page read before it."""
+        earlier, self.span = self.span, (position, min(times), max(times))
+        if earlier is None or earlier[0] == position:
+            return False
+        return min(times) < earlier[2] if position > earlier[0] else max(times) > earlier[1]
+
     def step_back(self) -> bool:
         """Forget the page just read, which joins nothing; whether it is worth going back for what lies before it."""
-        self._forget_page()
+        self.forget_page()
         self.backs += 1
         if self.backs == STEPS_BACK:
             self.doubts.append("the list or its total fell so often that not every page could be joined to the next")
@@ -93,6 +129,8 @@ class Course:
         """A page was joined to those before it; beyond the furthest so far, going back counts anew."""
         if position > self.furthest:
             self.furthest, self.backs = position, 0
+        elif self.backs:  # it has been here before, and turned back again behind it
+            self.backs = min(self.backs + STEPS_BACK // 10, STEPS_BACK - 1)
 
     def turn(self, *, forget_total: bool) -> None:
         """Go on from elsewhere: pages read before may come again, and are no loop and no other order."""
@@ -104,28 +142,52 @@ class Course:
         """Whether a page in the middle is empty or shorter than its size, and was not asked for twice yet."""
         is_short = seen.count < self.size or not seen.rows
         is_middle = seen.total is not None and rows_before + seen.count < seen.total
-        self.asked_again = is_short and is_middle and not self.asked_again
+        is_again = self.asked_again
+        self.asked_again = is_short and is_middle and not is_again
         if self.asked_again:
-            self._forget_page()
+            self.forget_page()
             self.last = None
+        elif is_again and is_short and is_middle:
+            self.size, self.is_uneven = seen.count or self.size, True  # this is how many rows a page has by now
         return self.asked_again
 
-    def _forget_page(self) -> None:
+    def forget_page(self) -> None:
+        """Leave the page just read out of what was read: the walk comes to its rows another way."""
         self.pages.pop()
+        self.joinable -= 1
         self.count -= len(self.fresh)
 
     def ended(self, seen: Seen, rows_before: int) -> bool:
         """Whether the list ends with this page: the provider's explicit end, or an empty or short page, unless the
         total says that more is to come; a total by itself ends nothing."""
-        confirmed = seen.total is not None and rows_before + seen.count >= seen.total
-        contradicted = seen.total is not None and not confirmed
+        confirmed = seen.total is not None and rows_before + seen.count == seen.total
+        contradicted = seen.total is not None and rows_before + seen.count < seen.total
         if seen.is_last is True or not seen.rows:
             if contradicted and self.empty >= EMPTY_PAGES:
                 self.doubts.append(f"the total says {seen.total}, the list ended after {rows_before} rows")
                 return True
             return not contradicted
+        if self.goal.place and not self.is_size_sure and rows_before:
+            return False  # what the positions count is not known yet
         full = self.size if len(self.pages) > 1 else seen.size or self.goal.size
         return seen.count < full and confirmed and seen.is_last is not False
+
+    @property
+    def lacks(self) -> int:
+        """How many calls of those that the list had at first, and by its total still has, were not met."""
+        met = self.count if self.is_ordered else len(self.met)
+        is_known = not self.goal.place and (self.is_uneven or not self.moved)
+        return max(0, (self.first_total or 0) - self.falls - met) if is_known else 0
+
+    def begin_anew(self) -> None:
+        """Read the list once more from its beginning: that pages repeat is no loop then."""
+        self.turn(forget_total=False)
+        self.stale = -2 * self.count
+
+    def doubt_lacking(self) -> None:
+        """Say that the list ended with fewer calls than it has."""
+        if self.lacks and not self.doubts:
+            self.doubts.append(f"{self.lacks} calls that the total counts were on no page")
 
     def outcome(self, order: Order, *, ended: bool) -> Outcome:
         """How the walk ends here."""

@@ -18,9 +18,9 @@ def forwards(goal: Goal, order: Order) -> Walk:
     outcome = yield from _descend(goal, order, course)
     passes = 1
     while Order.UNSORTED in (order, outcome.order) and outcome.ended and course.moved and passes < PASSES:
-        course, passes = Course(goal, met=course.met), passes + 1
+        course, passes = Course(goal, met=course.met, falls=course.falls), passes + 1
         outcome = yield from _descend(replace(goal, place=None), Order.UNSORTED, course)
-        if outcome.first_total is None or len(course.met) >= outcome.first_total:
+        if outcome.first_total is None or len(course.met) - course.falls >= outcome.first_total:
             break
     if passes > 1 and course.moved and len(course.met) != outcome.total:
         outcome = replace(outcome, doubts=(*outcome.doubts, "the list has no order and moved while it was read"))
@@ -29,12 +29,14 @@ def forwards(goal: Goal, order: Order) -> Walk:
 
 def _descend(goal: Goal, order: Order, course: Course) -> Walk:
     first, window, position = positions.first(goal.paging), goal.window, positions.first(goal.paging)
+    is_anew = False
     looking_back = goal.place is not None  # until a page joins what was read before
     if goal.place:
         position, window = goal.place.position, replace(goal.window, end=goal.place.end)
     while True:
-        place = Place(position, goal.size, window.end, order, course.newest, course.oldest, course.total)
-        before = course.oldest
+        total = None if order is Order.UNSORTED and course.moved else course.total
+        place = Place(position, goal.size, window.end, order, course.newest, course.oldest, total)
+        before, size = course.oldest, course.size
         try:
             seen = yield Step(window, position, place)
         except OutOfReach:
@@ -48,13 +50,19 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
         course.moved = course.moved or repeats
         order = _checked(order, course, seen)
         course.is_ordered = order is Order.NEWEST
-        joined = repeats or (goal.place is not None and any(row.held for row in seen.rows))
+        if goal.place and looking_back and order is Order.UNSORTED and (goal.place.total or -1) != seen.total:
+            raise OtherOrder(Order.UNSORTED, seen)  # it moved: the place that it was cut off at means nothing any more
+        joined = repeats or (goal.place is not None and _joins(goal.place, order, seen))
         skipped = order is not Order.UNSORTED and course.fell and not repeats
-        if position > first and not joined and (looking_back or skipped) and course.step_back():
-            # rows above were deleted and pulled unread ones past this page: back to what was read, and on from there
+        outgrown = course.resized and not repeats
+        if position > first and not joined and (looking_back or skipped or outgrown) and course.step_back():
+            # rows above were deleted and pulled unread ones past this page, or its position counts in other pages than
+            # those before: back to what was read, and on from there
             narrowed = _narrowed(goal, window, order, before) if skipped else None
-            position = first if narrowed else positions.before(goal.paging, position, course.size or goal.size)
-            window, looking_back = narrowed or window, narrowed is None
+            nearer_row = positions.at(goal.paging, positions.row(goal.paging, position, size), course.size)
+            back = positions.before(goal.paging, position, course.size or goal.size)
+            position = first if narrowed else nearer_row if outgrown and nearer_row < position else back
+            window, looking_back, course.oldest = narrowed or window, narrowed is None, before
             course.turn(forget_total=narrowed is not None)
             continue
         looking_back, rows_before = False, positions.row(goal.paging, position, course.size)
@@ -64,6 +72,11 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
         if order is Order.UNSORTED and goal.peek and seen.total is not None and seen.total == goal.listed:
             return replace(course.outcome(order, ended=False), kept_still=True)
         if course.ended(seen, rows_before):
+            if course.lacks and order is Order.NEWEST and not is_anew:  # pages may have become larger on the way
+                position, is_anew = first, True
+                course.begin_anew()
+                continue
+            course.doubt_lacking()
             return course.outcome(course.found if order is Order.UNSORTED else order, ended=True)
         if course.lacks_rows(seen, rows_before):  # perhaps for this once
             continue
@@ -73,7 +86,17 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
             course.turn(forget_total=True)
         else:
             passed = seen.count or seen.size or course.size or goal.size
-            position = positions.after(goal.paging, position, passed)
+            rows_read = positions.row(goal.paging, position, size or course.size)
+            upper = positions.at(goal.paging, rows_read, course.size)  # where pages have just become smaller
+            position = max(positions.after(goal.paging, position, passed), upper)
+
+
+def _joins(place: Place, order: Order, seen: Seen) -> bool:
+    """Whether a page shows a row that was read before the walk was cut off."""
+    if order is Order.UNSORTED or place.oldest is None:
+        return any(row.held for row in seen.rows)
+    times = [(row.created_at, row.held) for row in seen.rows if row.created_at is not None]
+    return any(at > place.oldest or (at == place.oldest and held) for at, held in times)
 
 
 def _checked(order: Order, course: Course, seen: Seen) -> Order:

@@ -13,10 +13,15 @@ def row(paging: Paging, position: int, size: int) -> int:
     return (position - 1) * size if paging is Paging.PAGES else position
 
 
+def at(paging: Paging, row: int, size: int) -> int:
+    """The position of the page that shows a row, which has so many rows before it."""
+    return row // max(size, 1) + 1 if paging is Paging.PAGES else row
+
+
 def last(paging: Paging, total: int | None, size: int) -> int:
     """The last position of a list of so many rows."""
-    pages = max(0, (total or 0) - 1) // size
-    return pages + 1 if paging is Paging.PAGES else pages * size
+    before = max(0, (total or 0) - 1) // max(size, 1) * size
+    return at(paging, before, size)
 
 
 def after(paging: Paging, position: int, received: int) -> int:
