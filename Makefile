@@ -1,6 +1,6 @@
 # Bare `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench bench-quick lock regenerate clean
+.PHONY: help setup check test machine figures demo bench bench-quick lock regenerate clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,6 +31,12 @@ check: setup ## Format, lint, types, import contracts, documentation
 
 test: setup ## Run the whole test suite, its own PostgreSQL included
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+machine: setup ## Play ten thousand schedules of moving lists against the warehouse
+	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py
+
+figures: setup ## Count what reading costs, on worlds of 20,000 and 200,000 calls a provider
+	$(BIN)/python -m pytest -m long -n auto --dist loadgroup -o log_cli=true -o log_cli_level=WARNING tests/test_figures.py
 
 demo: setup ## Run the main job without a key and without a server of yours
 	@$(BIN)/etl demo

@@ -133,13 +133,20 @@ TURNS = """
 """
 
 
-def differences(place: House, name: str, at: datetime | None = None, besides: Collection[str] = ()) -> list[str]:
-    """Where the warehouse differs from the truth: one line per call and column; ``besides`` are left aside."""
+def differences(
+    place: House, name: str, at: datetime | None = None, besides: Collection[str] = (), *, provider: str = ""
+) -> list[str]:
+    """Where the warehouse differs from the truth: one line per call and column; ``besides`` are left aside.
+
+    ``provider`` is whose world a source reads that has a name of its own.
+    """
     turns: dict[str, list[tuple[str, str]]] = {}
     for row in place.rows(TURNS, source=name):
         turns.setdefault(row["id"], []).append((row["speaker"], row["text"]))
     held = {row["provider_call_id"]: row for row in place.rows(CALLS, source=name)}
-    wanted: dict[str, dict[str, Any]] = {str(each["provider_call_id"]): each for each in truth(place.world, name, at)}
+    wanted: dict[str, dict[str, Any]] = {
+        str(each["provider_call_id"]): each for each in truth(place.world, provider or name, at)
+    }
     found = [f"{call_id}: not held" for call_id in sorted(wanted.keys() - held.keys())]
     found += [f"{call_id}: nobody has it" for call_id in sorted(held.keys() - wanted.keys())]
     for call_id in sorted(wanted.keys() & held.keys()):
@@ -150,9 +157,9 @@ def differences(place: House, name: str, at: datetime | None = None, besides: Co
     return found
 
 
-def adds_up(place: House) -> bool:
-    """Whether every run accounts for every record that it received."""
-    runs = place.rows("SELECT * FROM ops.runs")
+def adds_up(place: House, name: str = "%") -> bool:
+    """Whether every run, or every one of a source, accounts for every record that it received."""
+    runs = place.rows("SELECT * FROM ops.runs WHERE source LIKE :name", name=name)
     return bool(runs) and all(
         run["received"] == run["inserted"] + run["updated"] + run["unchanged"] + run["quarantined"] for run in runs
     )

@@ -1,0 +1,71 @@
+"""Moving lists under schedules that Hypothesis draws: no call is lost, none is there twice, none is stale."""
+
+import hypothesis
+import pytest
+from hypothesis import given, settings
+from sqlalchemy import Engine
+
+from tests.playing import play
+from tests.schedules import Act, Schedule, schedules
+
+AT_ONCE = 25  # schedules a test: the workers share them evenly
+
+
+def draw_and_play(db: Engine, seed: int, runs: int) -> None:
+    @hypothesis.seed(seed)
+    @settings(max_examples=AT_ONCE)
+    @given(schedules(runs))
+    def each(schedule: Schedule) -> None:
+        play(db, schedule)
+
+    each()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_schedule_loses_a_call(db: Engine, seed: int) -> None:
+    draw_and_play(db, seed, runs=2)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(1000, 1400))
+def test_no_schedule_of_ten_thousand_loses_a_call(db: Engine, seed: int) -> None:
+    draw_and_play(db, seed, runs=3)
+
+
+FOUND = {
+    "a phone's list, oldest first, whose pages become smaller while a second process reads it": Schedule(
+        "ravan",
+        "oldest",
+        23,
+        12,
+        "G12:size=5,variant=clamped",
+        acts=(
+            Act("sync", 400, ((3, ("kill", 0)), (6, ("clamp", "G12:size=3,variant=clamped")))),
+            Act("sync", 20, ((4, ("sleeper", "backfill")), (10, ("late", 36)))),
+        ),
+    ),
+    "oldest first, in pages that are smaller than they say, and cut off": Schedule(
+        "vaani",
+        "oldest",
+        17,
+        1,
+        "G12:size=5,variant=silent",
+        acts=(Act("scheduled", 61), Act("sync", 1500, ((5, ("vanish newest", 5)), (3, ("kill", 0))))),
+        seed=2,
+    ),
+    "totals that are drawn by lot, and a process that slept": Schedule(
+        "vaani",
+        "newest",
+        12,
+        1,
+        "G12:size=8,variant=clamped",
+        "G07:variant=differs",
+        acts=(Act("scheduled", 1500, ((3, ("arrive", 1)), (4, ("sleeper", "sync")))), Act("backfill", 400)),
+        seed=2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_schedule_that_once_lost_a_call_or_its_way(db: Engine, name: str) -> None:
+    play(db, FOUND[name])
