@@ -209,7 +209,7 @@ def test_a_change_that_the_database_refuses_leaves_the_call_as_it_was(db: Engine
 
 
 def test_at_every_request_the_run_has_counted_what_is_there(db: Engine) -> None:
-    records = [ringg("bad" if n == 17 else f"call-{n}") for n in range(41)]
+    records = [ringg("bad" if n == 17 else f"call-{n}") for n in range(71)]
     place, shelf = shelved(db, *records, size=5, requests_per_minute=12)
     place.do(REFUSE)
     seen = set()
@@ -224,7 +224,7 @@ def test_at_every_request_the_run_has_counted_what_is_there(db: Engine) -> None:
 
     shelf.before = look
     place.sync("ringg")
-    assert place.holds("ringg") == {f"call-{n}" for n in range(41) if n != 17}
+    assert place.holds("ringg") == {f"call-{n}" for n in range(71) if n != 17}
     assert len(seen) >= 4  # so many commits were looked at
 
 
