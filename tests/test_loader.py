@@ -13,6 +13,7 @@ from etl.retry import retry
 from etl.sandbox.world import World
 from etl.stream import Call, Window
 from etl.transformer import to_call
+from etl.windows import BEGINNING
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house
 
 PLANT = "ALTER TABLE warehouse.calls ADD CONSTRAINT planted CHECK (provider_call_id <> '{}')"
@@ -124,7 +125,7 @@ def test_a_shorter_transcript_takes_the_surplus_turns_with_it(db: Engine) -> Non
 def test_a_version_that_comes_back_is_kept_once_and_is_the_newest_again(db: Engine) -> None:
     place = house(db, World(3, calls=40, days=5, now=NOW))
     call = place.world.calls("ravan")[17]
-    everything = partial(pipeline.backfill, window=Window(pipeline.BEGINNING, NOW), again=True)
+    everything = partial(pipeline.backfill, window=Window(BEGINNING, NOW), again=True)
     place.sync("ravan")
     first = place.world.seen(call, NOW).story
     for summary in ("Another one.", first.summary):

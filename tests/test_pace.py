@@ -27,6 +27,7 @@ from etl.state.pace import SHARE, Pace
 from etl.state.rate import Learned, in_force
 from etl.status import KEYS, status
 from etl.stream import Body, Request, Source, Window
+from etl.windows import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, Through, asked, differences, house
 
@@ -361,7 +362,7 @@ def test_a_history_is_read_whole_from_a_provider_that_allows_half(db: Engine) ->
     place = house(db, World(3, calls=700, now=NOW), "G12:size=10", clock=FakeClock(NOW), requests_per_minute=60)
     place.transport = limited = Limited(place.transport, place.clock, 30, says_when=True)
     place.sync("ringg")
-    place.run("ringg", lambda reader: pipeline.backfill(reader, Window(pipeline.BEGINNING, NOW), again=True))
+    place.run("ringg", lambda reader: pipeline.backfill(reader, Window(BEGINNING, NOW), again=True))
     place.transport = limited.inner
     assert differences(place, "ringg") == []
     assert 1 <= len(limited.refused) <= 6

@@ -23,10 +23,11 @@ from etl.state.desk import Desk
 from etl.state.lease import TERM, Lease, LeaseLost
 from etl.state.pace import Pace
 from etl.stream import Window
+from etl.windows import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
 
-EVERYTHING = Window(pipeline.BEGINNING, NOW)
+EVERYTHING = Window(BEGINNING, NOW)
 
 
 @contextmanager

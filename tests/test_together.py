@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import fleet, pipeline, reader, retry
+from etl import fleet, pipeline, reader, retry, windows
 from etl.clock import Clock
 from etl.reader import Means, Report, Work
 from etl.sandbox.transport import SandboxTransport
@@ -49,7 +49,7 @@ class Slow(Ticking):
         self._looks = 0.0
 
     def monotonic(self) -> float:
-        self._looks += pipeline.BATCH_SECONDS
+        self._looks += windows.BATCH_SECONDS
         return self._looks
 
 

@@ -18,7 +18,6 @@ from sqlalchemy import Engine
 from etl import database, embedded, pipeline
 from etl.embedded import Server
 from etl.loader import call_key
-from etl.pipeline import BEGINNING
 from etl.reader import Report
 from etl.sandbox.world import World
 from etl.state import lists
@@ -26,6 +25,7 @@ from etl.state.verdicts import Verdict
 from etl.stream import Window
 from etl.verify import Asked, verify
 from etl.verify.rank import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
+from etl.windows import BEGINNING
 from tests.cluster import clone
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
 

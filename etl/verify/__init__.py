@@ -12,7 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
 from etl.logs import event
-from etl.pipeline import BEGINNING, OVERLAP
 from etl.reader import Reader
 from etl.state import lists
 from etl.state import verdicts as books_of_verdicts
@@ -25,6 +24,7 @@ from etl.verify.held import HeldCalls
 from etl.verify.pages import NO_TOTAL, Listing, NotSorted, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, Ladder, Moved, Stretch, TotalLies
 from etl.walk import Order
+from etl.windows import BEGINNING, OVERLAP
 
 log = logging.getLogger("etl.verify")
 
