@@ -84,12 +84,12 @@ def test_no_representation_shows_a_secret(tmp_path: Path) -> None:
     environment = {
         "RINGG_API_KEY": KEY,
         "DATABASE_URL": "postgresql://u:hunter2@db/x",
-        "ETL_TOKEN": "hunter2-token",
+        "ETL_TOKEN": "hunter2-token-of-length",
     }
     settings = load(environment, tmp_path)
     assert "hunter2" not in f"{settings!r} {settings}"
     assert KEY not in f"{settings!r} {settings}"
-    assert {secret.reveal() for secret in settings.secrets} >= {KEY, "hunter2", "hunter2-token"}
+    assert {secret.reveal() for secret in settings.secrets} >= {KEY, "hunter2", "hunter2-token-of-length"}
 
 
 def test_the_example_lists_every_variable_with_a_comment() -> None:
@@ -365,9 +365,15 @@ def test_where_not_to_listen(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize("text", ["0.0.0.0:8787", "[::]:8787", "192.168.1.5:80", "example.com:80"])
 def test_listening_to_others_needs_a_token(tmp_path: Path, text: str) -> None:
     assert "ETL_TOKEN" in problem(tmp_path, {"ETL_LISTEN": text})
-    settings = load({"ETL_LISTEN": text, "ETL_TOKEN": KEY}, tmp_path)
+    settings = load({"ETL_LISTEN": text, "ETL_TOKEN": f"{KEY}-"}, tmp_path)
     assert settings.token is not None
-    assert settings.token.reveal() == KEY
+    assert settings.token.reveal() == f"{KEY}-"
+
+
+def test_a_token_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
+    said = problem(tmp_path, {"ETL_TOKEN": "fifteen-letters"})
+    assert said.startswith("ETL_TOKEN is shorter than 16 characters")
+    assert "fifteen" not in said
 
 
 def test_a_home_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from etl.sandbox.world import World
 from etl.secret import Secret
 from etl.stream import Window
 from etl.web import calls, plots, words
+from etl.web.guesses import ALLOWED, KEPT, Guesses
 from etl.web.judgement import judge
 from etl.web.passes import LOGGED_IN, SHOWN, Passes
 from etl.web.reading import Reading
@@ -379,6 +380,30 @@ def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None
             "/login", data={"token": TOKEN.reveal()}, headers={"origin": "https://x", "sec-fetch-site": "same-origin"}
         )
         assert "; Secure" in secure.headers["set-cookie"]
+
+
+def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(place: House) -> None:
+    right = {"authorization": f"Bearer {TOKEN.reveal()}"}
+    with page(place, TOKEN) as reader:
+        reader.post("/login", data={"token": TOKEN.reveal()})
+        assert all(reader.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
+        pass_of_reader = {"cookie": f"{LOGGED_IN}={reader.cookies[LOGGED_IN]}"}
+        reader.cookies.clear()
+        assert all(reader.get("/", headers={"authorization": f"Bearer {n}"}).status_code == 401 for n in range(10))
+        for answer in (reader.get("/metrics", headers=right), reader.post("/login", data={"token": TOKEN.reveal()})):
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+        assert [reader.get(path).status_code for path in ("/healthz", "/login")] == [200, 200]
+        assert reader.get("/", headers=pass_of_reader).status_code == 200
+        place.clock.sleep(60)
+        assert reader.get("/metrics", headers=right).status_code == 200
+
+
+def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
+    guesses = Guesses(FakeClock())
+    for number in range(3 * KEPT):
+        for _ in range(ALLOWED):
+            guesses.wrong(str(number))
+    assert sum(guesses.wait_seconds(str(number)) > 0 for number in range(3 * KEPT)) == KEPT
 
 
 def test_a_pass_is_for_one_purpose_and_ends() -> None:

@@ -127,7 +127,7 @@ class _Loading:
     def settings(self) -> Settings:
         sources = self._sources()
         listen = self._at("ETL_LISTEN", addresses.listen, "127.0.0.1:8787")
-        token = self._at("ETL_TOKEN", entries.key, "")
+        token = self._at("ETL_TOKEN", entries.token, "")
         if listen and not addresses.is_loopback(listen.host) and not token:
             self._problems.append(
                 "ETL_LISTEN is no loopback address, and others could read the page; set ETL_TOKEN, which they then "

@@ -13,6 +13,7 @@ from etl.secret import Secret
 from etl.settings.schedule import duration, parse
 from etl.stream import Sweep
 
+SHORTEST_TOKEN = 16
 _UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}\Z")
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}\Z")
@@ -37,6 +38,16 @@ def key(value: str) -> Secret:
     if not _KEY.match(value):
         raise ValueError("has a space, a line break or a letter outside ASCII in the key; copy the key alone")
     return Secret(value)
+
+
+def token(value: str) -> Secret:
+    """What a reader of the page presents: a key that nobody guesses."""
+    found = key(value)
+    if len(value) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"is shorter than {SHORTEST_TOKEN} characters and could be guessed; make one with `openssl rand -hex 24`"
+        )
+    return found
 
 
 def key_file(path: Path) -> Secret:

@@ -35,7 +35,7 @@ def application(site: Site, listen: Listen) -> ASGIApp:
         HTTPException: _Explained(site).missing,
         SQLAlchemyError: _Explained(site).database,
         Exception: _Explained(site).unforeseen,
-    }), listen, site.token, site.passes, doors.stranger)  # fmt: skip
+    }), listen, site.token, site.passes, site.guesses, doors.stranger)  # fmt: skip
 
 
 def _routes(pages: Pages, doors: Doors, signs: Mapping[str, Callable[[Request], Response]]) -> list[BaseRoute]:

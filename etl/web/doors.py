@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from etl.secret import Secret
 from etl.web.passes import DAYS_30, LOGGED_IN, MINUTES_15, SHOWN
 from etl.web.site import Site
+from etl.web.wall import address
 
 _OWN_PATH = re.compile(r"/([A-Za-z0-9_.~%-]+(/[A-Za-z0-9_.~%-]+)*)?\Z")
 SEE_OTHER = 303
@@ -37,6 +38,7 @@ class Doors:
         form = await _form(request)
         back = _own_path(form.get("next", "/"))
         if self._site.token is None or Secret(form.get("token", "").strip()) != self._site.token:
+            self._site.guesses.wrong(address(request.scope))
             return self._form(request, back, is_wrong=True)
         answer = RedirectResponse(back, SEE_OTHER)
         self._let(request, answer, LOGGED_IN, DAYS_30)

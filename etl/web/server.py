@@ -15,6 +15,7 @@ from etl.reader import Means
 from etl.secret import Secret
 from etl.stream import Source
 from etl.web.app import application
+from etl.web.guesses import Guesses
 from etl.web.passes import Passes
 from etl.web.reading import Reading
 from etl.web.remembered import Remembered
@@ -40,9 +41,8 @@ def serving(
         return
     port = listener.getsockname()[1]
     reading = Reading(means.db.url)
-    site = Site(
-        means, sources, token, reading, Passes(token, means.clock), Remembered(means.clock, FRESH_SECONDS), meters
-    )
+    remembered = Remembered(means.clock, FRESH_SECONDS)
+    site = Site(means, sources, token, reading, Passes(token, means.clock), remembered, meters, Guesses(means.clock))
     server = _server(site, Listen(host, port))
     thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
     thread.start()

@@ -20,6 +20,7 @@ from etl.secret import Secret
 from etl.state.lists import ForeignSource
 from etl.stream import Source
 from etl.web import paper
+from etl.web.guesses import Guesses
 from etl.web.passes import SHOWN, Passes
 from etl.web.reading import Reading
 from etl.web.remembered import Remembered
@@ -40,6 +41,7 @@ class Site:
     passes: Passes
     remembered: Remembered
     meters: Meters
+    guesses: Guesses
     searches: Searches = field(default_factory=Searches)
     retrying: set[str] = field(default_factory=set)
 

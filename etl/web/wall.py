@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from etl.addresses import Listen, ip_of, is_loopback
 from etl.secret import Secret
+from etl.web.guesses import Guesses
 from etl.web.passes import LOGGED_IN, Passes
 
 OPEN = ("/healthz", "/readyz", "/login")  # a supervisor and a reader at the door have no token yet
@@ -43,6 +45,7 @@ class Wall:
     listen: Listen
     token: Secret | None
     passes: Passes
+    guesses: Guesses
     door: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,7 +53,9 @@ class Wall:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        answer = self._refusal(scope["method"], headers) or self._inside(scope, headers)
+        answer = (
+            self._refusal(scope["method"], headers) or self._patience(scope, headers) or self._inside(scope, headers)
+        )
         with suppress(Exception):  # it was answered and logged; the server would log it again, with its text
             await answer(scope, receive, _with_headers(send, scope["path"]))
 
@@ -80,16 +85,33 @@ class Wall:
         # nobody elsewhere owns an address, or a name without a dot
         return ip_of(name) is not None or "." not in name or name in (self.listen.host, _name_of_this_machine())
 
+    def _patience(self, scope: Scope, headers: Headers) -> Response | None:
+        """The answer to a token from where too many wrong ones came; whoever has a pass reads on."""
+        shows_token = "authorization" in headers or (scope["path"], scope["method"]) == ("/login", "POST")
+        seconds = self.guesses.wait_seconds(address(scope)) if self.token and shows_token else 0
+        if not seconds:
+            return None
+        after = str(ceil(seconds))
+        return PlainTextResponse(f"Too many wrong tokens: try again in {after} s.\n", 429, {"retry-after": after})
+
     def _inside(self, scope: Scope, headers: Headers) -> ASGIApp:
         path = scope["path"]
         is_open = path in OPEN or path.startswith(OPEN_BELOW)
-        return self.app if is_open or self.token is None or self._presents(self.token, headers) else self.door
+        return self.app if is_open or self.token is None or self._presents(self.token, scope, headers) else self.door
 
-    def _presents(self, token: Secret, headers: Headers) -> bool:
+    def _presents(self, token: Secret, scope: Scope, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and Secret(given.strip()) == token:
-            return True
+        if kind.lower() == "bearer":
+            if Secret(given.strip()) == token:
+                return True
+            self.guesses.wrong(address(scope))
         return self.passes.holds(LOGGED_IN, cookie(headers, LOGGED_IN))
+
+
+def address(scope: Scope) -> str:
+    """Where a request comes from; behind a proxy that is the proxy."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def cookie(headers: Mapping[str, str], name: str) -> str:
