@@ -13,6 +13,7 @@ from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Paging, Provider, Reading, Window
 
 OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
+LISTED_AGAIN = "calls are listed again that had been forgotten, or some are not held: `etl verify` tells which"
 
 
 def ask(reader: Reader, books: ListState, whole: Window) -> None:
@@ -41,16 +42,33 @@ def compared(
     doubts: Sequence[str] = (),
 ) -> dict[str, object]:
     """The columns of ``ops.lists`` on completeness, by a total that counts a list's calls from ``start`` on."""
-    counted_from = max(_counted_from(reader.provider, start), books.listed_from or datetime.min.replace(tzinfo=UTC))
-    held = lists.held(connection, books, counted_from)
     waiting = quarantine.waiting(connection, reader.source.name)
     if books.phone in reader.filter_ignored:
         doubts, total = [OTHERS, *doubts], None
-    verdict, reason = judged(total, held, waiting, first_total, doubts)
-    if (verdict, books.completeness) == ("agrees", "verified"):
-        verdict = "verified"  # day by day, and nothing has come to speak against it
-    now = reader.means.clock.now()
-    return {"listed": total, "held": held, "checked_at": now, "completeness": verdict, "reason": reason}
+
+    def judgement(since: datetime, listed_from: datetime | None) -> dict[str, object]:
+        held = lists.held(connection, books, max(since, listed_from) if listed_from else since)
+        verdict, reason = judged(total, held, waiting, first_total, doubts)
+        return {"held": held, "completeness": verdict, "reason": reason, "listed_from": listed_from}
+
+    since = _counted_from(reader.provider, start)
+    found = judgement(since, books.listed_from)
+    if found["completeness"] == "gap" and books.listed_from:
+        found = _with_what_was_forgotten(books, found, judgement(since, None))
+    if (found["completeness"], books.completeness) == ("agrees", "verified"):
+        found["completeness"] = "verified"  # day by day, and nothing has come to speak against it
+    return {**found, "listed": total, "checked_at": reader.means.clock.now()}
+
+
+def _with_what_was_forgotten(
+    books: ListState, of_listed: dict[str, object], of_all: dict[str, object]
+) -> dict[str, object]:
+    """More is listed than is held of what was listed last: it is a gap, unless it may be what had been forgotten."""
+    if of_all["completeness"] == "agrees":
+        return of_all
+    if of_all["completeness"] == "unknown" and books.completeness != "gap":
+        return {**of_listed, "completeness": "unknown", "reason": LISTED_AGAIN}
+    return of_listed
 
 
 def note_others(reader: Reader, phone: str, arrivals: Sequence[Arrival]) -> None:

@@ -70,6 +70,25 @@ def test_the_oldest_calls_that_leave_together_are_retention(db: Engine, name: st
     assert place.one("SELECT bool_and(completeness = 'agrees') FROM ops.lists")
 
 
+def test_forgotten_calls_that_are_listed_again_are_no_gap(db: Engine) -> None:
+    place = moving(db, 60)
+    place.sync("vaani")
+    place.clock.sleep(3600)
+    forgotten = [call.call_id for call in place.world.calls("vaani")[:7]]
+    for call_id in forgotten:
+        place.world.vanish("vaani", call_id)
+    read_again(place, "vaani")
+    of_list = "SELECT listed_from IS NULL, completeness, reason FROM ops.lists"
+    for back, expected in ((forgotten[4:], (False, "unknown")), (forgotten[:4], (True, "agrees"))):
+        for call_id in back:
+            place.world.list_again("vaani", call_id)
+        place.clock.sleep(3600)
+        place.sync("vaani")
+        *found, reason = place.rows(of_list)[0].values()
+        assert tuple(found) == expected
+        assert expected[1] == "agrees" or "listed again" in str(reason)
+
+
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_list_that_is_empty_all_at_once_says_nothing_about_its_calls(db: Engine, name: str) -> None:
     place = moving(db, 20)

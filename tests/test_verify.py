@@ -18,9 +18,10 @@ from sqlalchemy import Engine
 from etl import database, embedded, pipeline
 from etl.embedded import Server
 from etl.loader import call_key
-from etl.reader import Report
+from etl.reader import Reader, Report
 from etl.sandbox.world import World
 from etl.state import lists
+from etl.state.lease import Lane
 from etl.state.verdicts import Verdict
 from etl.stream import Window
 from etl.verify import Asked, verify
@@ -151,10 +152,56 @@ def test_other_orders_cost_more_and_say_the_same(full: Engine, name: str, order:
     seen = look(place, name)
     assert seen.gaps == days_of(lost)
     pages = -(-CALLS // 20)
-    assert seen.requests <= {"oldest": 22, "unsorted": 2 * pages + 10}[order]
+    assert seen.requests <= (22 if order == "oldest" else 32 if name == "autocalls" else 2 * pages + 10)
     healed = look(place, name, heal=True)
     assert healed.gaps == {}
     assert healed.report.counts.inserted == 3
+
+
+@pytest.mark.parametrize(("fault", "is_by_days"), [("", True), ("G14:variant=exclusive", False)])
+def test_unsorted_days_are_counted_where_their_zone_is_known_and_else_all_is_read(
+    full: Engine, fault: str, is_by_days: bool
+) -> None:
+    place = house(full, world("unsorted"), *filter(None, [fault]))
+    place.do("UPDATE ops.lists SET list_order = 'unsorted'")
+    (lost,) = lose(place, "autocalls", 1)
+    day = lost.created_at.date()
+    for first in (None, day - timedelta(days=1)):
+        seen = look(place, "autocalls", first, day + timedelta(days=2) if first else None)
+        assert seen.gaps == {day: 1}
+        assert not seen.kinds["unknown"]
+        alone = [each for each in asked(place)[-seen.requests :] if each.query["date_from"] == each.query["date_to"]]
+        assert (str(day) in {each.query["date_from"] for each in alone}) == is_by_days
+        assert not is_by_days or seen.requests <= 16
+    assert look(place, "autocalls", heal=True).report.counts.inserted == 1
+
+
+@pytest.mark.parametrize("name", ["ringg", "autocalls"])
+def test_retention_is_known_by_windows_too(full: Engine, name: str) -> None:
+    place = house(full, world("unsorted"), "G18:variant=cut,days=7")
+    place.do("UPDATE ops.lists SET list_order = 'unsorted'")
+    lost = [call for call in lose(place, name, 30) if call.created_at >= NOW - timedelta(days=7)]
+    seen = look(place, name)
+    assert seen.gaps == days_of(lost)
+    assert {each.reason for each in seen.verdicts if each.verdict == "unknown"} == {
+        "no longer listed: the provider's retention"
+    }
+    assert place.one("SELECT min(listed_from) FROM ops.lists") >= NOW - timedelta(days=7)
+    assert look(house(full, world("unsorted"), "G18:variant=nothing"), name).kinds.keys() <= {"unknown", "gap"}
+
+
+@pytest.mark.parametrize(("by_hand", "lane"), [(True, Lane.LIVE), (False, Lane.HISTORY)])
+def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, lane: Lane) -> None:
+    place = house(full, world())
+    lanes, readers = set[Lane](), list[Reader]()
+    place.transport = Through(place.transport, lambda count, request: lanes.add(readers[0].lease.lane))
+
+    def work(reader: Reader) -> None:
+        readers.append(reader)
+        verify(reader, Asked())
+
+    place.run("vaani", work, "verify", by_hand=by_hand)
+    assert lanes == {lane}
 
 
 @pytest.mark.parametrize(
@@ -407,6 +454,15 @@ def test_three_of_each_provider_s_twenty_thousand_calls_are_found_with_a_hundred
     assert sum(each.requests for each in healed.values()) == 76
     assert sum(look(place, name).requests for name in PROVIDERS) <= 10
     assert all(place.one(HOLDS, source=name) == 20_000 for name in PROVIDERS)
+
+
+def test_three_of_twenty_thousand_calls_in_no_order_are_found_by_the_counts_of_days(db: Engine) -> None:
+    calls = {name: 20_000 if name == "autocalls" else 1 for name in PROVIDERS}
+    place = house(db, World(7, calls=calls, days=DAYS, order="unsorted", now=NOW))
+    fill(place, "autocalls", "unsorted")
+    lost = lose(place, "autocalls", seed=3)
+    seen = look(place, "autocalls")
+    assert (seen.gaps, seen.requests) == (days_of(lost), 48)  # the figure of docs/proof.md; all of it is 200 pages
 
 
 class OnPaper:

@@ -17,6 +17,7 @@ from etl.walk import Order, order_of
 
 REFUSED = (400, 422)  # how providers refuse a position
 NO_TOTAL = "the provider gives no total"
+LISTS_NOTHING = "the provider lists nothing of these days at the moment"
 
 
 class Unprovable(Exception):

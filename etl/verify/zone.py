@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta, timezone
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from etl.stream import Window
@@ -17,20 +18,36 @@ DAYS_ASKED = 2
 NEAR = 3  # calls by which an answer may differ from what is held, besides one in a hundred
 
 
-def doubt(listing: Listing, zone: ZoneInfo, until: datetime) -> str | None:
-    """What speaks against the configured zone: one or two requests for the busiest whole days of the last weeks."""
+class Measured(NamedTuple):
+    """Whether the provider counts its days as configured, as far as its answers tell, and what speaks against it."""
+
+    is_sure: bool
+    doubt: str | None = None
+
+
+NO_DAYS = Measured(is_sure=False)
+
+
+def measured(listing: Listing, zone: ZoneInfo, until: datetime) -> Measured:
+    """Hold the configured zone against the answers to one or two of the busiest whole days of the last weeks."""
     days = _busiest(listing.held.times(until - 30 * DAY, until), zone, until)
     common = set(OFFSETS)
     for day in days:
         found = _offsets(listing, zone, day)
         if _offset(zone, day) in found:
-            return None
+            return Measured(is_sure=len(found) < len(OFFSETS))
         common &= found
     if not days or not common:
-        return None
+        return Measured(is_sure=False)
     usual = [(name, offset) for name in USUAL if (offset := _offset(ZoneInfo(name), days[0])) in common]
-    name, measured = usual[0] if usual else (None, min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))))
-    return _said(name, measured, zone, days[0])
+    name, nearest = usual[0] if usual else (None, min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))))
+    return Measured(is_sure=False, doubt=_said(name, nearest, zone, days[0]))
+
+
+def exact_days(zone: ZoneInfo, first: date, last: date) -> Window:
+    """What to ask of a list that filters by days so that these are asked for exactly: it reaches over by one a side."""
+    noon = time(12)
+    return Window(datetime.combine(first, noon, zone) + DAY, datetime.combine(last, noon, zone) - DAY)
 
 
 def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list[date]:
@@ -44,8 +61,7 @@ def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list
 
 def _offsets(listing: Listing, zone: ZoneInfo, day: date) -> set[timedelta]:
     """The offsets from UTC under which the answer to one day comes nearest to what is held of it."""
-    asked = datetime.combine(day, time(12), zone)
-    page, arrivals = listing.take(Window(asked + DAY, asked - DAY), 1)  # ``ask`` reaches over by a day on each side
+    page, arrivals = listing.take(exact_days(zone, day, day), 1)
     held = listing.held
     times = held.times(_start(day, OFFSETS[-1]), _start(day + DAY, OFFSETS[0]))
     shown = [each.created_at for each in arrivals if each.created_at is not None]
@@ -72,10 +88,10 @@ def _offset(zone: ZoneInfo, day: date) -> timedelta:
     return offset or timedelta(0)
 
 
-def _said(name: str | None, measured: timedelta, zone: ZoneInfo, day: date) -> str:
-    mend = f'timezone = "{name}"' if name else f"a timezone at {_name(measured)}"
+def _said(name: str | None, offset: timedelta, zone: ZoneInfo, day: date) -> str:
+    mend = f'timezone = "{name}"' if name else f"a timezone at {_name(offset)}"
     return (
-        f"the provider counts its days at {_name(measured)}, the configured {zone.key} is {_name(_offset(zone, day))}: "
+        f"the provider counts its days at {_name(offset)}, the configured {zone.key} is {_name(_offset(zone, day))}: "
         f"set {mend} for this source in etl.toml"
     )
 
