@@ -8,12 +8,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ from etl.metrics import Meters
 from etl.sandbox.server import Sandbox
 from etl.sandbox.world import World
 from etl.secret import Secret
+from etl.state.verdicts import Verdict
 from etl.stream import Window
 from etl.web import calls, plots, words
 from etl.web.guesses import ALLOWED, KEPT, Guesses
@@ -595,6 +597,15 @@ def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
     held, gap = plots.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
     assert (held.kind, held.x, round(held.width)) == ("held", 0, 100)
     assert (gap.kind, gap.width, gap.x) == ("gap", plots.NARROWEST, 100 - plots.NARROWEST)
+
+
+def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
+    span = Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 11, tzinfo=UTC))
+    found = [Verdict("ringg", date(2025, 6, day), "agrees") for day in (2, 3)]
+    for zone, start in (("UTC", 10), ("Asia/Kolkata", 10 - 5.5 / 2.4)):
+        (piece,) = plots.days(span, found, ZoneInfo(zone))
+        assert (piece.x, piece.width) == pytest.approx((start, 20), abs=0.01)
+        assert piece.said == "2025-06-02 to 2025-06-03: agrees"
 
 
 def test_a_plot_is_as_high_as_its_numbers() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -69,26 +69,29 @@ class Pages:
         row = next((each for each in rows if each["source"] == name), None)
         if row is None:
             raise HTTPException(404, f"There is no source “{name}”.")
-        found = site.remembered(("source", name), lambda: self._of_source(name))
         source = next((each for each in site.sources if each.name == name), None)
+        zone = source.timezone if source else UTC
+        found = site.remembered(("source", name), lambda: self._of_source(name, zone))
         values: dict[str, Any] = {
             "card": overview.card(row, found["runs"], source, site.now(), RUNS),
             "is_retrying": name in site.retrying,
             "length": days,
             "ranges": figures.RANGES,
+            "zone": zone,
         }
         return site.page(request, "source", drawings=self._drawings(days, name), **found, **values)
 
-    def _of_source(self, name: str) -> dict[str, Any]:
+    def _of_source(self, name: str, zone: tzinfo) -> dict[str, Any]:
         now, of_source = self._site.now(), {"source": name}
         with self._site.reading.open() as connection:
             runs = books.last_runs(connection, [name], RUNS).get(name, [])
             span, held = books.coverage(connection, name, now)
+            first, last = (at.astimezone(zone).date() for at in (span.start, span.end))
             return {
                 "runs": runs,
                 "lines": [(phone, plots.timeline(span, *parts), parts[1]) for phone, parts in held.items()],
                 "marks": plots.months(span),
-                "days": plots.days(span, verdicts.kept(connection, name, span.start.date(), now.date()).values()),
+                "days": plots.days(span, verdicts.kept(connection, name, first, last).values(), zone),
                 "lists": connection.execute(books.LISTS, of_source).mappings().all(),
                 "drift": connection.execute(books.DRIFT, of_source).mappings().all(),
                 "reasons": connection.execute(books.REASONS, of_source).mappings().all(),

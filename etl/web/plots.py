@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from etl.state.verdicts import Verdict
 from etl.stream import Window
@@ -150,8 +150,11 @@ def _stretch(span: Window, window: Window, kind: str, whole: timedelta) -> Stret
     return Stretch(round(min(left, 100 - width), 3), round(width, 3), kind, said)
 
 
-def days(span: Window, verdicts: Iterable[Verdict]) -> tuple[Stretch, ...]:
-    """What was found of each day; neighbours with the same verdict and nothing missing are one piece."""
+def days(span: Window, verdicts: Iterable[Verdict], zone: tzinfo) -> tuple[Stretch, ...]:
+    """What was found of each day; neighbours with the same verdict and nothing missing are one piece.
+
+    The days are those of the source's time zone.
+    """
     runs: list[tuple[date, date, Verdict]] = []
     for each in sorted(verdicts, key=lambda verdict: verdict.day):
         last = runs[-1] if runs else None
@@ -160,11 +163,11 @@ def days(span: Window, verdicts: Iterable[Verdict]) -> tuple[Stretch, ...]:
             runs[-1] = (last[0], each.day, each)
         else:
             runs.append((each.day, each.day, each))
-    return tuple(_proved(span, first, last, verdict) for first, last, verdict in runs)
+    return tuple(_proved(span, first, last, verdict, zone) for first, last, verdict in runs)
 
 
-def _proved(span: Window, first: date, last: date, verdict: Verdict) -> Stretch:
-    start, end = (datetime.combine(day, time(), UTC) for day in (first, last + timedelta(days=1)))
+def _proved(span: Window, first: date, last: date, verdict: Verdict, zone: tzinfo) -> Stretch:
+    start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + timedelta(days=1)))
     piece = _stretch(span, Window(start, end), verdict.verdict, span.end - span.start)
     reason = f": {verdict.reason}" if verdict.reason else ""
     return replace(piece, said=f"{first}{f' to {last}' if last > first else ''}: {verdict.verdict}{reason}")
