@@ -180,6 +180,26 @@ def test_each_is_told_once_and_its_end_once_over_restarts_and_by_two_daemons(db:
         assert told(ear)[2:] == [("stale", "standing")]
 
 
+def test_of_a_source_that_nobody_configures_any_more_the_alerts_end(db: Engine) -> None:
+    place = moving(db)
+    place.sync("ringg")
+    with listening() as (ear, url):
+        place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+        herald(place, url).look()
+        other = Herald(place.db, place.clock, [], url)  # another daemon, with other sources
+        other.look()
+        assert told(ear) == [("credentials", "standing")]
+        place.do("UPDATE ops.sources SET next_run_at = :at", at=place.clock.now() + timedelta(days=7))
+        place.clock.sleep(3 * 86400)
+        other.look()
+        assert len(ear.heard) == 1  # its daemon reads it once a week
+        place.do("UPDATE ops.sources SET next_run_at = NULL")
+        other.look()
+        other.look()
+        assert told(ear)[1:] == [("credentials", "over")]
+        assert "nobody reads this source any more" in ear.heard[1]["text"]
+
+
 def test_what_is_over_before_anybody_was_told_is_not_told(db: Engine) -> None:
     place = moving(db)
     place.sync("ringg")

@@ -20,6 +20,14 @@ END = text("""
     UPDATE ops.alerts SET ended_at = :now
      WHERE ended_at IS NULL AND source = :source AND kind <> ALL(:kinds)
 """)
+# Another daemon on the same books may read it: a day without a run, and none planned, says that nobody does.
+END_UNREAD = text("""
+    UPDATE ops.alerts a SET ended_at = :now, said = said || '; nobody reads this source any more'
+      FROM ops.sources s
+     WHERE a.ended_at IS NULL AND s.source = a.source AND a.source <> ALL(:sources)
+       AND greatest(s.next_run_at, s.first_seen_at,
+                    (SELECT max(started_at) FROM ops.runs r WHERE r.source = s.source)) < :now - interval '1 day'
+""")
 # Held until it is told, so that no other process tells it too.
 UNTOLD = text("""
     SELECT alert_id, source, kind, said, began_at, ended_at FROM ops.alerts
@@ -51,6 +59,11 @@ def keep(connection: Connection, source: str, standing: Sequence[Alert], now: da
     for alert in standing:
         connection.execute(BEGIN, {"source": source, "kind": alert.kind, "said": alert.said, "now": now})
     connection.execute(END, {"source": source, "kinds": [alert.kind for alert in standing], "now": now})
+
+
+def end_unread(connection: Connection, sources: Sequence[str], now: datetime) -> None:
+    """End the episodes of sources that are none of these, and that no daemon elsewhere reads either."""
+    connection.execute(END_UNREAD, {"sources": list(sources), "now": now})
 
 
 def untold(connection: Connection, now: datetime) -> Episode | None:

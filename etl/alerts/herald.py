@@ -49,6 +49,8 @@ class Herald:
                 books = reading.books_of(connection, source, now)
                 if books is not None:
                     episodes.keep(connection, source.name, standing(books), now)
+        with self._db.begin() as connection:
+            episodes.end_unread(connection, [source.name for source in self._sources], self._clock.now())
         while self._url and self._clock.monotonic() >= self._again_at and self._tell(self._url):
             pass
 
