@@ -18,6 +18,8 @@ from sqlalchemy import Engine
 
 from etl import database, embedded, settings
 from etl.embedded import Server
+from etl.extractors import providers
+from etl.secret import Secret
 from tests.cluster import UNSAFE
 from tests.commands import environment
 from tests.test_packaging import ROOT, instructions, read
@@ -111,6 +113,29 @@ def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) 
     assert loaded.warnings == ()
 
 
+def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_path: Path) -> None:
+    given = {
+        "ETL_ALERT_URL": "https://hooks.example/x", "ETL_CONFIG": "mine.toml", "ETL_HOME": "there",
+        "RAVAN_PHONES": "+918037565218", **FILLED,
+    }  # fmt: skip
+    given |= {f"{name}_API_KEY": f"key-of-{name}" for name in ("RINGG", "RAVAN", "AUTOCALLS", "VAANI")}
+    given |= {
+        f"{name}_BASE_URL": f"https://{name.lower()}.example" for name in ("RINGG", "RAVAN", "AUTOCALLS", "VAANI")
+    }
+    (tmp_path / "mine.toml").touch()
+    own = compose()["services"]["daemon"]["environment"]
+    loaded = settings.load(
+        {**given, **{name: NEEDED.sub(lambda f: FILLED[f[1]], v) for name, v in own.items()}}, tmp_path
+    )
+    assert given.keys() | own.keys() == {*settings.variables(providers()), "POSTGRES_PASSWORD"}
+    assert own.keys() == {"DATABASE_URL", "ETL_LISTEN", "ETL_TOKEN"}  # all others come as .env has them
+    assert loaded.alert_url == Secret(given["ETL_ALERT_URL"])
+    assert loaded.token == Secret(given["ETL_TOKEN"])
+    assert {s.name: (s.api_key, s.base_url) for s in loaded.sources} == {
+        name: (Secret(f"key-of-{name.upper()}"), f"https://{name}.example") for name in providers()
+    }
+
+
 def test_an_example_that_is_filled_in_for_compose_serves_the_commands_too(tmp_path: Path) -> None:
     lines = [f"{name}={FILLED.get(name, '')}" for name in re.findall(r"^([A-Z_]+)=$", read(".env.example"), re.M)]
     (tmp_path / ".env").write_text("\n".join(lines))
@@ -138,9 +163,26 @@ def test_compose_migrates_before_the_daemon_starts_and_gives_no_rights_away() ->
     assert "postgres" in compose()["volumes"]
 
 
+def shown_as_yaml(key: str) -> Any:
+    """What the one example of the operations with this key says under it."""
+    examples = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", read("docs/operations.md"), re.S))
+    (found,) = (each[key] for each in examples if key in each)
+    return found
+
+
+def test_the_scrape_that_the_documents_show_goes_where_the_daemon_listens(tmp_path: Path) -> None:
+    (scrape,) = shown_as_yaml("scrape_configs")
+    listen = settings.load({}, tmp_path).listen
+    assert listen is not None
+    assert scrape["static_configs"] == [{"targets": [f"{listen.host}:{listen.port}"]}]
+    assert scrape.get("metrics_path", "/metrics") == "/metrics"
+    assert scrape["authorization"]["type"] == "Bearer"
+    (rules,) = shown_as_yaml("rule_files")
+    assert (ROOT / "deploy" / "prometheus" / Path(rules).name).exists()
+
+
 def test_the_override_that_the_documents_show_fits_onto_compose() -> None:
-    (shown,) = re.findall(r"```yaml\n(.*?)```", read("docs/operations.md"), re.S)
-    override = yaml.safe_load(shown)["services"]
+    override = shown_as_yaml("services")
     assert override.keys() <= compose()["services"].keys()
     ports = [port for service in override.values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in ports)
