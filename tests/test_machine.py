@@ -53,6 +53,15 @@ FOUND = {
         acts=(Act("scheduled", 61), Act("sync", 1500, ((5, ("vanish newest", 5)), (3, ("kill", 0))))),
         seed=2,
     ),
+    "a page that came once in place of the last": Schedule(
+        "ringg",
+        "newest",
+        24,
+        5,
+        "G12:size=3,variant=clamped",
+        acts=(Act("sync", 0, ((8, ("once", "G10:variant=stuck")),)),),
+        seed=4,
+    ),
     "totals that are drawn by lot, and a process that slept": Schedule(
         "vaani",
         "newest",

@@ -162,6 +162,17 @@ def test_a_page_that_repeats_for_ever_is_an_error_that_names_it() -> None:
         read(Stuck().fill(23))
 
 
+@pytest.mark.parametrize("at", range(3, 9))
+def test_a_page_that_comes_once_in_place_of_another_is_asked_for_again(at: int) -> None:
+    class Cached(MovingList):
+        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+            return super().answer(window, 2 if self.requests == at else position, held)
+
+    moving = Cached().fill(42)
+    got, _ = read(moving)
+    assert got == set(moving.rows)
+
+
 def test_two_pages_in_turn_for_ever_are_an_error() -> None:
     class Turning(MovingList):
         def answer(self, window: Window, position: int, held: set[str]) -> Seen:

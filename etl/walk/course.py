@@ -43,6 +43,7 @@ class Course:
     is_uneven: bool = False  # a page had another size than those before
     resized: bool = False  # positions count in pages of another size than on the page before
     fell: bool = False
+    rose: bool = False
     falls: int = 0  # by so many rows
     asked_again: bool = False
     moved: bool = False
@@ -73,6 +74,7 @@ class Course:
         self.repeats = repeats
         self._take_size(seen, position)
         self.fell = seen.total is not None and self.total is not None and seen.total < self.total
+        self.rose = seen.total is not None and self.total is not None and seen.total > self.total
         self.falls += (self.total or 0) - (seen.total or 0) if self.fell else 0
         self.moved = self.moved or (self.total is not None and seen.total != self.total)
         self.total = seen.total if seen.total is not None else self.total
@@ -150,6 +152,15 @@ class Course:
         elif is_again and is_short and is_middle:
             self.size, self.is_uneven = seen.count or self.size, True  # this is how many rows a page has by now
         return self.asked_again
+
+    def is_another_page(self) -> bool:
+        """Whether a page shows nothing but calls that were read before, although none arrived to push them there: it is
+        perhaps another page than was asked for, and was not asked for twice yet."""
+        is_strange = self.stale == 1 and not self.rose and not self.resized and not self.asked_again
+        if is_strange:
+            self.asked_again = True
+            self.forget_page()
+        return is_strange
 
     def forget_page(self) -> None:
         """Leave the page just read out of what was read: the walk comes to its rows another way."""

@@ -65,6 +65,8 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
             window, looking_back, course.oldest = narrowed or window, narrowed is None, before
             course.turn(forget_total=narrowed is not None)
             continue
+        if position > first and course.is_another_page():  # perhaps for this once
+            continue
         looking_back, rows_before = False, positions.row(goal.paging, position, course.size)
         course.came_to(position)
         if order is Order.NEWEST and reaches_down(goal, seen):
