@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.environments import ROOT
 from benchmarks.measure import server_seconds
 from benchmarks.rounds import WORK, Bench, Simulator
-from etl import batch, copying, database, embedded, fetch, loader, pipeline, reader, settings
+from etl import batch, copying, database, embedded, fetch, loader, pipeline, reader, settings, windows
 from etl.batch import Batch
 from etl.client import client
 from etl.clock import SystemClock
@@ -94,8 +94,8 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("books", runs.Run, ("count", "end")),
     ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "swept", "held")),
     ("books", lease.Lease, ("take", "give_up")),
-    ("commit", pipeline, ("_commit", "_finish")),
-    ("walk", pipeline, ("_load",)),
+    ("commit", windows, ("_commit", "_finish")),
+    ("walk", windows, ("_load",)),
     ("all the rest", reader, ("run",)),
 )
 
