@@ -17,7 +17,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import daemon, database, pipeline, settings
+from etl import daemon, database, pipeline, settings, windows
 from etl.clock import SystemClock
 from etl.daemon import timetable
 from etl.embedded import Server
@@ -275,7 +275,7 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
     tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches of a page, each of which takes its time; the call that comes meanwhile does not wait for the last."""
-    monkeypatch.setattr(pipeline, "BATCH_ROWS", 1)
+    monkeypatch.setattr(windows, "BATCH_ROWS", 1)
     world = World(5, calls=120, days=2, now=NOW)
     with Sandbox(world, [parse_fault("G12:size=10")]) as served:
         source = sources(served, tmp_path)["ringg"]
