@@ -38,6 +38,7 @@ class Course:
     empty: int = 0
     fresh: frozenset[str] = frozenset()  # what the last page showed for the first time
     twins: bool = False  # the last page showed a call twice
+    had_twins: bool = False
     is_size_sure: bool = False  # a page came with as many rows; the last page may have fewer
     repeats: bool = False  # so does a call that a page before showed
     is_uneven: bool = False  # a page had another size than those before
@@ -82,6 +83,7 @@ class Course:
         self.listed = self.listed if self.is_narrowed else self.total
         self.empty = 0 if seen.rows else self.empty + 1
         self.twins = len(ids) < len(seen.rows)
+        self.had_twins = self.had_twins or self.twins
         self.pages.append(ids)
         self.joinable = min(self.joinable + 1, len(self.pages))
         if not self.is_ordered:
@@ -156,7 +158,8 @@ class Course:
     def is_another_page(self) -> bool:
         """Whether a page shows nothing but calls that were read before, although none arrived to push them there: it is
         perhaps another page than was asked for, and was not asked for twice yet."""
-        is_strange = self.stale == 1 and not self.rose and not self.resized and not self.asked_again
+        is_explained = self.rose or self.resized or self.had_twins  # a call shown twice takes one place only
+        is_strange = self.stale == 1 and not is_explained and not self.asked_again
         if is_strange:
             self.asked_again = True
             self.forget_page()
