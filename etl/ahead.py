@@ -5,11 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from etl.client.client import Answer
-from etl.stream import DateFilter, Page
+from etl.stream import DateFilter, Page, Window
 from etl.walk import Goal, Order, Step, positions
 
 Fetch = Callable[[Step], Answer[Page]]
-Place = tuple[object, int]
+Wanted = tuple[Window, int]
 
 
 class Ahead:
@@ -26,9 +26,9 @@ class Ahead:
         ends_by_its_total = goal.whole or goal.date_filter is not DateFilter.NONE
         self._most = most if ends_by_its_total and not goal.joins else 0
         self._threads = ThreadPoolExecutor(most) if self._most else None
-        self._asked: dict[Place, Future[Answer[Page]]] = {}
-        self._before_a_turn: set[Place] = set()
-        self._expected: Place | None = None
+        self._asked: dict[Wanted, Future[Answer[Page]]] = {}
+        self._before_a_turn: set[Wanted] = set()
+        self._expected: Wanted | None = None
         self._last: Page | None = None
 
     def __enter__(self) -> "Ahead":

@@ -10,7 +10,8 @@ from etl.batch import Arrival
 from etl.reader import Reader
 from etl.state import lists, quarantine
 from etl.state.lists import ListState
-from etl.stream import Ask, DateFilter, Paging, Provider, Reading, Window
+from etl.stream import Ask, DateFilter, Provider, Reading, Window
+from etl.walk import positions
 
 OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
 LISTED_AGAIN = "calls are listed again that had been forgotten, or some are not held: `etl verify` tells which"
@@ -24,8 +25,7 @@ def ask(reader: Reader, books: ListState, whole: Window) -> None:
     if books.listed is None and not reader.swept_from:
         return  # it gave no total last time: once per sweep is often enough to ask again
     reader.take_turn()
-    first = 1 if provider.paging is Paging.PAGES else 0
-    asked = Ask(reader.source, whole, first, 1, books.phone)
+    asked = Ask(reader.source, whole, positions.first(provider.paging), 1, books.phone)
     page = reader.client.get(provider.ask(asked), partial(provider.read, asked)).value
     reader.lease.give_up()
     with reader.means.db.begin() as connection:

@@ -20,7 +20,7 @@ from etl.state.lease import Lane
 from etl.state.lists import ListState
 from etl.stream import DateFilter, Window
 from etl.walk import EndlessList, Order, Place, positions
-from etl.windows import BEGINNING, OVERLAP, books_of, read_window, was_read_whole_within
+from etl.windows import OVERLAP, beginning, books_of, read_window, was_read_whole_within
 
 log = logging.getLogger("etl.pipeline")
 
@@ -73,7 +73,7 @@ def days(reader: Reader, first: date, end: date | None) -> Window:
 
 def _each_list(reader: Reader, read: Callable[[Reader, str], None]) -> None:
     """One list after the other; one that the provider refuses does not keep the others from being read."""
-    for phone in reader.source.phones if reader.provider.needs_phones else ("",):
+    for phone in reader.phones:
         try:
             read(reader, phone)
         except (SourceError, EndlessList) as error:
@@ -105,7 +105,9 @@ def read_head(reader: Reader, phone: str) -> None:
         return
     back_to = _back_to(reader, phone, min(top, now), now)
     with reader.lane(Lane.SWEEP if reader.swept_from else Lane.LIVE):
-        read_window(reader, books, Window(max(back_to, _read_so_far(books) or _start(reader)), now), joins=True)
+        read_window(
+            reader, books, Window(max(back_to, _read_so_far(books) or beginning(reader.source)), now), joins=True
+        )
 
 
 def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = False) -> None:
@@ -136,14 +138,10 @@ def beneath(reader: Reader, books: ListState, window: Window) -> Place | None:
     return Place(position, size, window.end, Order.NEWEST, oldest=window.end)
 
 
-def _start(reader: Reader) -> datetime:
-    return reader.source.since or BEGINNING
-
-
 def _past(reader: Reader, books: ListState) -> Window:
     """What of a list is history: all up to the newest call that is held, or up to now where none is."""
     now = reader.means.clock.now()
-    return Window(_start(reader), min(books.watermark or now, now))
+    return Window(beginning(reader.source), min(books.watermark or now, now))
 
 
 def _has_history(reader: Reader, phone: str) -> bool:
@@ -156,7 +154,7 @@ def _has_history(reader: Reader, phone: str) -> bool:
 def _compare(reader: Reader, phone: str) -> None:
     """Ask for a list's whole total where somebody waits for it, or a sweep of this run has read far back."""
     if reader.by_hand or reader.swept_from:
-        whole = Window(_start(reader), reader.means.clock.now())
+        whole = Window(beginning(reader.source), reader.means.clock.now())
         completeness.ask(reader, books_of(reader, phone), whole)
 
 

@@ -28,7 +28,7 @@ SECONDS_PER_ROW, SECONDS_PER_TRANSCRIPT = 0.0006, 0.012
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What reading one list will take, transcripts included; ``None`` where the list does not say how long it is."""
+    """What reading one list will take, its transcripts aside; ``None`` where it does not say how long it is."""
 
     phone: str
     requests: int | None
@@ -59,7 +59,7 @@ class Plan:
 
 def plan(reader: Reader, window: Window, *, again: bool = False) -> Plan:
     """What a backfill of the window will take; loads nothing, and asks for the least that tells it."""
-    surveys = [_Survey(reader, phone) for phone in (reader.source.phones if reader.provider.needs_phones else ("",))]
+    surveys = [_Survey(reader, phone) for phone in reader.phones]
     found = [survey.estimate(window, again=again) for survey in surveys]
     new = sum(survey.transcripts for survey in surveys)
     whole = Plan(reader.source.name, found, new + waiting(reader) if reader.provider.transcript else 0, None)
@@ -189,8 +189,7 @@ class _Survey:
     def _page(self, window: Window, number: int, size: int, rank: int = 0) -> Page:
         """One page by its number from 0; what its rows tell is remembered."""
         reader, began = self._reader, self._reader.means.clock.monotonic()
-        first = positions.first(reader.provider.paging)
-        position = first + number * (1 if first else size)
+        position = positions.at(reader.provider.paging, number * size, size)
         reader.take_turn()
         page = fetch(reader.client, reader.provider, Ask(reader.source, window, position, size, self._phone)).value
         reader.lease.give_up()

@@ -95,6 +95,11 @@ class Reader:
     filter_ignored: set[str] = field(default_factory=set)  # the telephone numbers whose list shows other calls too
     swept_from: datetime | None = None  # how far back a sweep of this run reads
 
+    @property
+    def phones(self) -> tuple[str, ...]:
+        """The telephone numbers that have a list each; the empty one where the source is one list."""
+        return self.source.phones if self.provider.needs_phones else ("",)
+
     def writing(self) -> Writing:
         """Who writes, and when."""
         return Writing(self.source.name, self.source.provider, self.run.run_id, self.means.clock.now())

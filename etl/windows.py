@@ -21,7 +21,7 @@ from etl.loader import Writing
 from etl.reader import Reader
 from etl.state import lists, sightings
 from etl.state.lists import ListState
-from etl.stream import Ask, DateFilter, Page, Provider, Window
+from etl.stream import Ask, DateFilter, Page, Provider, Source, Window
 from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
 
 BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # before any of the four providers
@@ -36,6 +36,11 @@ UNSORTED_AT_LEAST = timedelta(days=1)
 def books_of(reader: Reader, phone: str) -> ListState:
     with reader.means.db.connect() as connection:
         return lists.load_list(connection, reader.source.name, phone)
+
+
+def beginning(source: Source) -> datetime:
+    """Where a source's calls begin, as far as it is to be read."""
+    return source.since or BEGINNING
 
 
 def was_read_whole_within(reader: Reader, books: ListState, span: timedelta) -> bool:
@@ -209,7 +214,7 @@ def _mark_missing(
 
 def _is_whole(reader: Reader, window: Window) -> bool:
     """Whether a window reaches back to where a source's calls begin."""
-    return window.start <= (reader.source.since or BEGINNING)
+    return window.start <= beginning(reader.source)
 
 
 def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) -> Window | None:

@@ -44,7 +44,7 @@ def _compared(reader: Reader, asked: Asked) -> tuple[list[Proof], list[Finding],
     """The lists of a source one after the other, up to an error that is the whole source's."""
     proofs: list[Proof] = []
     findings: list[Finding] = []
-    for phone in reader.source.phones if reader.provider.needs_phones else ("",):
+    for phone in reader.phones:
         proof = Proof(reader, phone, asked)
         finding, error = proof.finding()
         proofs.append(proof)

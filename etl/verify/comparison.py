@@ -12,7 +12,7 @@ from etl.verify.pages import LISTS_NOTHING, NO_TOTAL, Listing, NotSorted, OutOfR
 from etl.verify.rank import BOTTOM, Ladder, Moved, Stretch
 from etl.verify.unsorted import Windows
 from etl.walk import Order
-from etl.windows import BEGINNING
+from etl.windows import beginning
 
 ATTEMPTS = 3  # so often a list that moved while it was compared is compared again
 FUTURE = datetime.max.replace(tzinfo=UTC)
@@ -110,7 +110,7 @@ class Comparison:
 
     @property
     def _start(self) -> datetime:
-        return self.listing.reader.source.since or BEGINNING
+        return beginning(self.listing.reader.source)
 
     @property
     def _is_whole(self) -> bool:

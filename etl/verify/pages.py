@@ -10,12 +10,12 @@ from etl.completeness import OTHERS, is_of_others
 from etl.fetch import fetch
 from etl.reader import Reader
 from etl.state.lists import ListState
-from etl.stream import Ask, Page, Paging, Window
+from etl.stream import Ask, Page, Window
 from etl.verify.held import HeldCalls, key_of
 from etl.verify.rank import Moved, Row, Slice, TotalLies
-from etl.walk import Order, order_of
+from etl.walk import Order, order_of, positions
+from etl.windows import REFUSED
 
-REFUSED = (400, 422)  # how providers refuse a position
 NO_TOTAL = "the provider gives no total"
 LISTS_NOTHING = "the provider lists nothing of these days at the moment"
 
@@ -69,7 +69,7 @@ class Listing:
 
     def count(self, window: Window) -> int:
         """How many calls the provider lists in a window: one request for one record."""
-        page = self._ask(window, 1 if self.reader.provider.paging is Paging.PAGES else 0, 1)[0].value
+        page = self._ask(window, positions.first(self.reader.provider.paging), 1)[0].value
         if page.total is None:
             raise Unprovable(NO_TOTAL)
         return page.total
@@ -97,9 +97,7 @@ class Listing:
         return arrivals
 
     def _page(self, before: int) -> tuple[list[Arrival], int]:
-        is_by_page = self.reader.provider.paging is Paging.PAGES
-        position = before // self.size + 1 if is_by_page else before
-        page, arrivals = self.take(self.window, position)
+        page, arrivals = self.take(self.window, positions.at(self.reader.provider.paging, before, self.size))
         if page.total is None:
             raise Unprovable(NO_TOTAL)
         self.total, self._said_size = page.total, page.size

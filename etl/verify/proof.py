@@ -15,7 +15,7 @@ from etl.verify.days import DAY, Finding, between, midnight, of_list
 from etl.verify.held import HeldCalls
 from etl.verify.pages import Listing, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, TotalLies
-from etl.windows import BEGINNING, OVERLAP
+from etl.windows import BEGINNING, OVERLAP, beginning
 
 MARGIN = timedelta(days=1)  # what is asked of a windowed list beyond the days wanted: bounds may be in or out
 
@@ -120,7 +120,7 @@ class Proof:
 def _asked_of_list(reader: Reader, wanted: Window, now: datetime) -> Window:
     """What to ask of a windowed list: all of it, or the days wanted and some more on both sides."""
     if wanted.start <= BEGINNING:
-        return Window(reader.source.since or BEGINNING, now)
+        return Window(beginning(reader.source), now)
     return Window(max(BEGINNING, wanted.start - MARGIN), min(now, wanted.end + MARGIN))
 
 
