@@ -85,7 +85,6 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
         fetched = _fetch(reader, wanted, batch)
         with reader.lease.transaction() as connection:
             _load(connection, reader, fetched)
-        reader.lease.give_up()
         done += len(fetched)
         reader.progress("transcripts", done, done + batch[0].waiting - len(batch))
     return False

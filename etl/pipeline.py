@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
+from sqlalchemy import Connection
+
 from etl import completeness
 from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
 from etl.intervals import lacking
@@ -40,7 +42,7 @@ def live(reader: Reader) -> bool:
     left = []
 
     def read(reader: Reader, phone: str) -> None:
-        read_head(reader, phone)
+        read_head(reader, books_of(reader, phone))
         _compare(reader, phone)
         left.append(_has_history(reader, phone))
 
@@ -90,20 +92,19 @@ def catch_up(reader: Reader, phone: str) -> None:
     books = books_of(reader, phone)
     if _rests(reader, books):
         return
-    read_head(reader, phone)
+    read_head(reader, books)
     with reader.lane(Lane.HISTORY):
         read_history(reader, phone, _past(reader, books))
     if books.watermark:
         _compare(reader, phone)
 
 
-def read_head(reader: Reader, phone: str) -> None:
+def read_head(reader: Reader, books: ListState) -> None:
     """Read a list from its newest call as far back as a sweep is due; one that was never read has no head yet."""
-    books, now = books_of(reader, phone), reader.means.clock.now()
-    top = books.watermark
+    top, now = books.watermark, reader.means.clock.now()
     if top is None or _rests(reader, books) or _is_being_read_whole(reader, books):
         return
-    back_to = _back_to(reader, phone, min(top, now), now)
+    back_to = reader.desk.do(_back_to, reader, books.phone, min(top, now), now)
     with reader.lane(Lane.SWEEP if reader.swept_from else Lane.LIVE):
         read_window(
             reader, books, Window(max(back_to, _read_so_far(books) or beginning(reader.source)), now), joins=True
@@ -112,11 +113,13 @@ def read_head(reader: Reader, phone: str) -> None:
 
 def read_history(reader: Reader, phone: str, wanted: Window, *, again: bool = False) -> None:
     """Go on with the walks that were cut off, then read what of a window is not held, newest first."""
-    for cut_off in books_of(reader, phone).unfinished:
-        read_window(reader, books_of(reader, phone), cut_off.window, place=cut_off.place)
-    for window in unread(books_of(reader, phone), wanted, again=again):
+    books = books_of(reader, phone)
+    for cut_off in books.unfinished:
+        read_window(reader, books, cut_off.window, place=cut_off.place)
         books = books_of(reader, phone)
+    for window in unread(books, wanted, again=again):
         read_window(reader, books, window, place=None if again else beneath(reader, books, window))
+        books = books_of(reader, phone)
 
 
 def unread(books: ListState, wanted: Window, *, again: bool = False) -> Sequence[Window]:
@@ -129,8 +132,7 @@ def beneath(reader: Reader, books: ListState, window: Window) -> Place | None:
     is_below = any(held.start <= window.end <= held.end for held in books.coverage)
     if reader.provider.date_filter is not DateFilter.NONE or books.order is not Order.NEWEST or not is_below:
         return None
-    with reader.means.db.connect() as connection:
-        above = lists.held(connection, books, window.end)
+    above = reader.desk.do(lists.held, books, window.end)
     size = books.page_size or reader.provider.page_size
     position = positions.last(reader.provider.paging, above, size)
     if position == positions.first(reader.provider.paging):
@@ -158,19 +160,18 @@ def _compare(reader: Reader, phone: str) -> None:
         completeness.ask(reader, books_of(reader, phone), whole)
 
 
-def _back_to(reader: Reader, phone: str, top: datetime, now: datetime) -> datetime:
+def _back_to(connection: Connection, reader: Reader, phone: str, top: datetime, now: datetime) -> datetime:
     """How far back the head is read: the overlap, the widest sweep that is due, the oldest call that may change."""
     back_to = [top - OVERLAP]
-    with reader.means.db.connect() as connection:
-        sweep = lists.due_sweep(connection, reader.source, phone, now)
-        widest = max((s.horizon for s in reader.source.sweeps), default=OVERLAP)
-        if sweep:
-            reader.swept_from = now - sweep.horizon
-            back_to.append(reader.swept_from)
-        if reader.by_hand or (sweep and sweep.horizon == widest):
-            since = now - (OLDEST_SWEEP if sweep and sweep.horizon == widest else widest)
-            unfinished = lists.oldest_unfinished(connection, reader.source.name, since)
-            back_to += [unfinished - timedelta(seconds=1)] if unfinished else []
+    sweep = lists.due_sweep(connection, reader.source, phone, now)
+    widest = max((s.horizon for s in reader.source.sweeps), default=OVERLAP)
+    if sweep:
+        reader.swept_from = now - sweep.horizon
+        back_to.append(reader.swept_from)
+    if reader.by_hand or (sweep and sweep.horizon == widest):
+        since = now - (OLDEST_SWEEP if sweep and sweep.horizon == widest else widest)
+        unfinished = lists.oldest_unfinished(connection, reader.source.name, since)
+        back_to += [unfinished - timedelta(seconds=1)] if unfinished else []
     return min(back_to)
 
 

@@ -77,7 +77,6 @@ def replay(reader: Reader, difference: Difference) -> None:
         with reader.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
             calls = _calls(connection, reader.source, after)
             _replay(connection, reader, calls, difference)
-        reader.lease.give_up()
         after = calls[-1].row["call_key"] if calls else None
         reader.progress("replay", difference.calls, None)
 

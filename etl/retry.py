@@ -31,4 +31,3 @@ def _retry(reader: Reader, payloads: Sequence[bytes]) -> None:
         entries, rejects, counts = batch.settle(writing, rows, set())
         refused = {reject.payload for reject in reader.write(connection, writing, entries, counts, rejects)}
         quarantine.resolve_payloads(connection, writing, [each for each in payloads if each not in refused])
-    reader.lease.give_up()

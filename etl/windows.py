@@ -34,8 +34,7 @@ UNSORTED_AT_LEAST = timedelta(days=1)
 
 
 def books_of(reader: Reader, phone: str) -> ListState:
-    with reader.means.db.connect() as connection:
-        return lists.load_list(connection, reader.source.name, phone)
+    return reader.desk.do(lists.load_list, reader.source.name, phone)
 
 
 def beginning(source: Source) -> datetime:
@@ -72,7 +71,7 @@ def read_window(
         place=place,
     )
     goal, outcome = _walk_at_some_size(reader, books, goal)
-    _note(reader, books, goal, outcome)
+    reader.desk.do(_note, reader, books, goal, outcome)
     took_pages = outcome.order is not Order.UNSORTED and (outcome.met or 0) > goal.size
     if first and reads_head and outcome.newest and (outcome.moved or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
@@ -177,7 +176,6 @@ def _commit(reader: Reader, batch: Batch, books: ListState, window: Window, plac
     with reader.lease.transaction() as connection:
         writing = reader.load(connection, batch)
         lists.save_place(connection, books, window, place, writing.now)
-    reader.lease.give_up()
 
 
 def _finish(
@@ -189,7 +187,6 @@ def _finish(
         lists.finish_walk(connection, books, window, _certain(books, window, outcome, writing.now))
         if outcome.is_certified and books.watermark is not None:
             _mark_missing(connection, reader, writing, books, window, outcome, began_at)
-    reader.lease.give_up()
 
 
 def _mark_missing(
@@ -226,28 +223,27 @@ def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) 
     return Window(window.start, max(end, window.start))
 
 
-def _note(reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:
+def _note(connection: Connection, reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:
     """Note what a walk found out about its list, and where its total speaks of all of it, how complete that is."""
     now = reader.means.clock.now()
     whole = outcome.ended and _is_whole(reader, goal.window)
     values: dict[str, object] = {} if outcome.order is Order.UNKNOWN else {"list_order": outcome.order.value}
-    with reader.means.db.begin() as connection:
-        books = lists.load_list(connection, reader.source.name, books.phone)
-        if books.unfinished:
-            values |= {"completeness": "unknown", "reason": "its history is still being read"}
-        elif whole or reader.provider.date_filter is DateFilter.NONE:
-            values |= completeness.compared(
-                connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts
-            )
-        elif outcome.doubts and books.completeness != "gap":
-            values |= {"completeness": "unknown", "reason": "; ".join(outcome.doubts)}
-        if whole:
-            values["read_whole_at"] = now
-        if goal.size != reader.provider.page_size:
-            values["page_size"] = goal.size
-        lists.save_list(connection, books, **values)
-        if goal.window.end >= now - OVERLAP and not outcome.kept_still:
-            lists.swept(connection, reader.source, books.phone, now - goal.window.start, now)
+    books = lists.load_list(connection, reader.source.name, books.phone)
+    if books.unfinished:
+        values |= {"completeness": "unknown", "reason": "its history is still being read"}
+    elif whole or reader.provider.date_filter is DateFilter.NONE:
+        values |= completeness.compared(
+            connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts
+        )
+    elif outcome.doubts and books.completeness != "gap":
+        values |= {"completeness": "unknown", "reason": "; ".join(outcome.doubts)}
+    if whole:
+        values["read_whole_at"] = now
+    if goal.size != reader.provider.page_size:
+        values["page_size"] = goal.size
+    lists.save_list(connection, books, **values)
+    if goal.window.end >= now - OVERLAP and not outcome.kept_still:
+        lists.swept(connection, reader.source, books.phone, now - goal.window.start, now)
 
 
 def _name(books: ListState) -> str:

@@ -1,11 +1,14 @@
 """One database session for the small books of a source, where every statement is its own transaction."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Engine, Row, TextClause, text
+from sqlalchemy import Connection, Engine, Row, TextClause, text
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Desk:
@@ -38,3 +41,8 @@ class Desk:
         """Run a statement; all its rows."""
         with self._lock:
             return self._connection.execute(statement, values).all()
+
+    def do(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What some work makes of the session; it may be several statements, and nobody's come between."""
+        with self._lock:
+            return work(self._connection, *args, **kwargs)

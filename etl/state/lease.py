@@ -20,7 +20,7 @@ POLL_SECONDS = 0.2
 PATIENCE_SECONDS = TERM.total_seconds()
 
 # Free, over, or held by a session that is gone: only then it changes hands, and the epoch tells the holders apart. It
-# goes to nobody while somebody of a higher lane waits.
+# goes to nobody while somebody waits in a lane before this one.
 TAKE = text("""
     UPDATE ops.leases l
        SET epoch = epoch + 1, owner = :owner, expires_at = :now + :term,
@@ -34,7 +34,7 @@ TAKE = text("""
        AND NOT EXISTS (SELECT FROM pg_locks k JOIN pg_database d ON d.oid = k.database
                         WHERE d.datname = current_database() AND k.locktype = 'advisory' AND k.objsubid = 2
                           AND k.classid = CAST(hashtext('callhouse.lease.' || :source) AS oid)
-                          AND CAST(k.objid AS bigint) < :lane)
+                          AND CAST(k.objid AS bigint) < :before)
     RETURNING epoch
 """)
 RENEW = text("UPDATE ops.leases SET expires_at = :now + :term WHERE source = :source AND owner = :owner")
@@ -43,7 +43,8 @@ RENEW = text("UPDATE ops.leases SET expires_at = :now + :term WHERE source = :so
 QUEUE = text("SELECT true WHERE pg_try_advisory_lock(hashtext('callhouse.lease.' || :source), :lane)")
 LEAVE_QUEUE = text("SELECT pg_advisory_unlock(hashtext('callhouse.lease.' || :source), :lane)")
 GIVE_UP = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner")
-FENCE = text("SELECT FROM ops.leases WHERE source = :source AND owner = :owner AND epoch = :epoch FOR UPDATE")
+# Given up with the commit: until then the row is locked, and the owner stays who it was for everybody else.
+FENCE = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner AND epoch = :epoch")
 
 
 class Lane(IntEnum):
@@ -59,7 +60,7 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """One process's turn at a source: taken before a batch is read, checked and given up as it is written.
+    """One process's turn at a source: taken before a batch is read, checked and given up as that is written.
 
     ``lane`` is that of the work in hand.
     """
@@ -79,7 +80,7 @@ class Lease:
 
     def take(self, waiting: Callable[[], None]) -> None:
         """Wait for this process's turn and take it; ``waiting`` is called the first time that it has to wait."""
-        if self._epoch is not None:
+        if self._epoch is not None or self._takes(before=self.lane + 1):
             return
         began, queues = self._clock.monotonic(), set[Lane]()
         try:
@@ -101,7 +102,11 @@ class Lease:
             queues.add(lane)
         if patient and lane not in queues:
             return False
-        row = self._desk.one(TAKE, self._values() | values)
+        return self._takes(before=lane)
+
+    def _takes(self, before: int) -> bool:
+        """Take it where it can be had and nobody waits in a lane before this one."""
+        row = self._desk.one(TAKE, self._values() | {"before": before})
         if row is not None:
             self._epoch, self._renewed_at = row.epoch, self._clock.monotonic()
         return row is not None
@@ -120,13 +125,17 @@ class Lease:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction in which only the holder writes; raises :class:`LeaseLost` before anything is written."""
+        """One transaction in which only the holder writes, and whose commit ends the turn.
+
+        Raises :class:`LeaseLost` before anything is written.
+        """
         with span("batch", source=self._source), self._db.begin() as connection:
             values = {"source": self._source, "owner": self._owner, "epoch": self._epoch}
-            if connection.execute(FENCE, values).first() is None:
+            if not connection.execute(FENCE, values).rowcount:
                 self._epoch = None
                 raise LeaseLost(f"{self._source}: another process took the source over")
             yield connection
+        self._epoch = None
 
     def _values(self) -> dict[str, object]:
         return {"source": self._source, "owner": self._owner, "now": self._clock.now(), "term": TERM}

@@ -52,33 +52,32 @@ class ListState:
         return max(tops, default=None)
 
 
+REGISTER = text("""
+    WITH entered AS (
+        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)
+        VALUES (:source, :provider, :host, :now, :settled_after, :schedule)
+        ON CONFLICT (source) DO UPDATE SET settled_after = excluded.settled_after, schedule = excluded.schedule
+        RETURNING provider, host
+    ), leased AS (
+        INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
+    ), paced AS (
+        INSERT INTO ops.pace (source) VALUES (:source) ON CONFLICT DO NOTHING
+    )
+    SELECT provider, host FROM entered
+""")
+
+
 def register(connection: Connection, source: Source, now: datetime) -> None:
     """Enter a source into the books; raises :class:`ForeignSource` where its name stands for another account."""
     host = urlsplit(source.base_url).hostname or ""
     settled_after = max((sweep.horizon for sweep in source.sweeps), default=timedelta(0)).total_seconds()
-    row = connection.execute(
-        insert(tables.sources)
-        .values(
-            source=source.name,
-            provider=source.provider,
-            host=host,
-            first_seen_at=now,
-            settled_after=settled_after,
-            schedule=source.schedule,
-        )
-        .on_conflict_do_update(
-            index_elements=["source"],
-            set_={"settled_after": settled_after, "schedule": source.schedule},
-        )
-        .returning(tables.sources.c.provider, tables.sources.c.host)
-    ).one()
+    values = {"source": source.name, "provider": source.provider, "host": host, "schedule": source.schedule}
+    row = connection.execute(REGISTER, {**values, "now": now, "settled_after": settled_after}).one()
     if (row.provider, row.host) != (source.provider, host):
         raise ForeignSource(
             f"source {source.name!r} is {source.provider} at {host}, but the books hold {row.provider} at {row.host} "
             "under this name: give the new account a name of its own in etl.toml, or use another database"
         )
-    for table in (tables.leases, tables.pace):
-        connection.execute(insert(table).values(source=source.name).on_conflict_do_nothing())
 
 
 def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, str] | None:
@@ -108,24 +107,34 @@ def was_never_read(connection: Connection, source: str) -> bool:
     return not connection.scalar(WATERMARKS, {"source": source})
 
 
+LIST = text("""
+    SELECT l.list_order, l.listed, l.held, l.read_whole_at, l.completeness, l.listed_from, l.page_size,
+           ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.coverage
+                  WHERE source = :source AND phone = :phone) AS coverage,
+           ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.walks
+                  WHERE source = :source AND phone = :phone ORDER BY ends_at DESC, starts_at) AS walks,
+           ARRAY(SELECT place FROM ops.walks
+                  WHERE source = :source AND phone = :phone ORDER BY ends_at DESC, starts_at) AS places
+      FROM (SELECT) AS nothing LEFT JOIN ops.lists l ON l.source = :source AND l.phone = :phone
+""")
+
+
 def load_list(connection: Connection, source: str, phone: str) -> ListState:
     """What the books hold of a list."""
-    of_list = {"source": source, "phone": phone}
-    row = connection.execute(select(tables.lists).filter_by(**of_list)).one_or_none()
-    held = connection.execute(select(tables.coverage).filter_by(**of_list)).all()
-    walks = connection.execute(select(tables.walks).filter_by(**of_list).order_by(tables.walks.c.ends_at.desc())).all()
+    row = connection.execute(LIST, {"source": source, "phone": phone}).one()
+    walks = zip(row.walks, row.places, strict=True)
     return ListState(
         source,
         phone,
-        Order(row.list_order) if row else Order.UNKNOWN,
-        row.listed if row else None,
-        row.held if row else None,
-        row.read_whole_at if row else None,
-        row.completeness if row else "unknown",
-        row.listed_from if row else None,
-        row.page_size if row else None,
-        merged(Window(c.starts_at, c.ends_at) for c in held),
-        tuple(UnfinishedWalk(Window(w.starts_at, w.ends_at), _place(w.place)) for w in walks),
+        Order(row.list_order or Order.UNKNOWN),
+        row.listed,
+        row.held,
+        row.read_whole_at,
+        row.completeness or "unknown",
+        row.listed_from,
+        row.page_size,
+        merged(Window(*ends) for ends in row.coverage),
+        tuple(UnfinishedWalk(Window(*ends), _place(place)) for ends, place in walks),
     )
 
 
@@ -202,13 +211,11 @@ def due_sweep(connection: Connection, source: Source, phone: str, now: datetime)
 
 def swept(connection: Connection, source: Source, phone: str, back_to: timedelta, now: datetime) -> None:
     """Note that a list was read back that far: every sweep of that horizon or less is done."""
-    for sweep in source.sweeps:
-        if sweep.horizon <= back_to:
-            connection.execute(
-                insert(tables.sweeps)
-                .values(source=source.name, phone=phone, horizon_seconds=sweep.horizon.total_seconds(), swept_at=now)
-                .on_conflict_do_update(constraint="pk_sweeps", set_={"swept_at": now})
-            )
+    of_list = {"source": source.name, "phone": phone, "swept_at": now}
+    done = [s.horizon.total_seconds() for s in source.sweeps if s.horizon <= back_to]
+    if done:
+        new = insert(tables.sweeps).values([{**of_list, "horizon_seconds": horizon} for horizon in done])
+        connection.execute(new.on_conflict_do_update(constraint="pk_sweeps", set_={"swept_at": now}))
 
 
 def oldest_unfinished(connection: Connection, source: str, since: datetime) -> datetime | None:

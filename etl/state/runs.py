@@ -9,20 +9,20 @@ from etl.batch import Counts
 from etl.clock import Clock
 from etl.state.desk import Desk
 
+# A run whose session is gone was cut off: nobody else will say so.
 BEGIN = text("""
+    WITH buried AS (
+        UPDATE ops.runs r
+           SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
+         WHERE source = :source AND status = 'running'
+           AND NOT EXISTS (SELECT FROM pg_stat_activity a
+                            WHERE a.pid = r.backend
+                              AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
+    )
     INSERT INTO ops.runs (source, kind, status, started_at, owner, backend, backend_started_at)
     SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
       FROM pg_stat_activity WHERE pid = pg_backend_pid()
     RETURNING run_id
-""")
-# A run whose session is gone was cut off: nobody else will say so.
-BURY = text("""
-    UPDATE ops.runs r
-       SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
-     WHERE source = :source AND status = 'running'
-       AND NOT EXISTS (SELECT FROM pg_stat_activity a
-                        WHERE a.pid = r.backend
-                          AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
 """)
 COUNT = text("""
     UPDATE ops.runs
@@ -32,12 +32,15 @@ COUNT = text("""
      WHERE run_id = :run_id
 """)
 END = text("""
+    WITH released AS (
+        UPDATE ops.sources SET paused_until = NULL, pause_reason = NULL
+         WHERE source = :source AND :status = 'succeeded' AND paused_until IS NOT NULL
+    )
     UPDATE ops.runs
        SET status = :status, finished_at = :now, requests = :requests, error = :error, notes = :notes
      WHERE run_id = :run_id
     RETURNING pages, received, inserted, updated, unchanged, quarantined
 """)
-RELEASED = text("UPDATE ops.sources SET paused_until = NULL, pause_reason = NULL WHERE source = :source")
 
 
 class Run:
@@ -45,7 +48,6 @@ class Run:
 
     def __init__(self, desk: Desk, source: str, kind: str, owner: str, clock: Clock) -> None:
         self._desk, self._source, self._clock = desk, source, clock
-        desk.one(BURY, {"source": source, "now": clock.now()})
         row = desk.one(BEGIN, {"source": source, "kind": kind, "now": clock.now(), "owner": owner})
         self.run_id = int(row.run_id) if row else 0
 
@@ -55,12 +57,11 @@ class Run:
 
     def end(self, status: str, requests: int, error: str | None = None, notes: Iterable[str] = ()) -> Counts:
         """Say how it ended; a run that succeeded also lifts the source's pause."""
-        if status == "succeeded":
-            self._desk.one(RELEASED, {"source": self._source})
         row = self._desk.one(
             END,
             {
                 "run_id": self.run_id,
+                "source": self._source,
                 "status": status,
                 "now": self._clock.now(),
                 "requests": requests,

@@ -84,5 +84,4 @@ def _keep(reader: Reader, proofs: Sequence[Proof], findings: Sequence[Finding], 
         ):
             lists.raise_to_verified(connection, source.name)
         kept = books_of_verdicts.kept(connection, source.name, found[0].day, found[-1].day) if found else {}
-    reader.lease.give_up()
     return [kept[each.day] for each in found]
