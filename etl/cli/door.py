@@ -3,9 +3,9 @@
 import gc
 import sys
 from io import TextIOWrapper
-from typing import Annotated, NoReturn
+from typing import NoReturn
 
-import typer
+import click
 
 from etl.cli import endings, looking, proof, quarantine, sandbox, server, session, work
 
@@ -24,39 +24,27 @@ From then on:          etl daemon
 # search for cycles, a tenth of a run at Python's own threshold, finds next to nothing.
 UNSEARCHED = 50_000
 
-app = typer.Typer(
-    help=HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-
-@app.callback()
-def _everywhere(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Log more, and the way that led to an error nobody foresaw.")
-    ] = False,
-) -> None:
+@click.group(cls=session.InOrder, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Log more, and the way that led to an error nobody foresaw.")
+def app(debug: bool) -> None:
     session.is_debugging = debug
     session.logs()
 
 
-app.command()(work.demo)
-app.command()(looking.check)
-app.command()(work.migrate)
-app.command()(work.sync)
-app.command()(work.backfill)
-app.command()(work.daemon)
-app.command()(looking.status)
-app.command()(looking.why)
-app.command()(proof.verify)
-app.command()(work.replay)
-app.command()(sandbox.sandbox)
-app.add_typer(server.app, name="db")
-app.add_typer(quarantine.app, name="quarantine")
+app.add_command(work.demo)
+app.add_command(looking.check)
+app.add_command(work.migrate)
+app.add_command(work.sync)
+app.add_command(work.backfill)
+app.add_command(work.daemon)
+app.add_command(looking.status)
+app.add_command(looking.why)
+app.add_command(proof.verify)
+app.add_command(work.replay)
+app.add_command(sandbox.sandbox)
+app.add_command(server.db)
+app.add_command(quarantine.quarantine)
 
 
 def main() -> NoReturn:

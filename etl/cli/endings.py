@@ -2,10 +2,11 @@
 
 import json
 import logging
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
+import click
 
 if TYPE_CHECKING:
     from etl.reader import Report
@@ -43,28 +44,28 @@ def explained(error: Exception) -> int:
 
 def _said(status: int, *lines: str) -> int:
     for line in lines:
-        typer.echo(f"etl: {line}", err=True)
+        click.echo(f"etl: {line}", err=True)
     return status
 
 
 def warn(text: str) -> None:
     """Say what may be wrong, and go on."""
-    typer.echo(f"etl: warning: {text}", err=True)
+    click.echo(f"etl: warning: {text}", err=True)
 
 
-def end(reports: Sequence["Report"]) -> None:
+def end(reports: Sequence["Report"]) -> NoReturn:
     """Name each source that failed, and end with the status that follows."""
-    raise typer.Exit(FAILED if named(reports) else 0)
+    sys.exit(FAILED if named(reports) else 0)
 
 
 def named(reports: Sequence["Report"]) -> bool:
     """Name each source that failed; whether there is any."""
     for report in reports:
         if report.error:
-            typer.echo(f"etl: {report.error}", err=True)
+            click.echo(f"etl: {report.error}", err=True)
     return any(report.error for report in reports)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,12 +1,12 @@
 """The commands that only look: check, status and why."""
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from etl.cli import session
 from etl.cli.endings import CONFIGURATION, FAILED, print_json
-from etl.cli.session import AsJson
 
 if TYPE_CHECKING:
     from etl.check import Finding
@@ -17,7 +17,9 @@ UNKNOWN = (
 )
 
 
-def check(as_json: AsJson = False) -> None:
+@click.command()
+@session.as_json
+def check(as_json: bool) -> None:
     """Try the configuration, the database and each source.
 
     One request per source. Says what is wrong, all of it, and how to mend it.
@@ -39,19 +41,21 @@ def check(as_json: AsJson = False) -> None:
     if as_json:
         print_json({"database": _plain(database), "sources": [{"source": f.of, **_plain(f)} for f in found]})
     else:
-        typer.echo(f"configuration: right; {len(sources)} source{'s' if len(sources) != 1 else ''}")
+        click.echo(f"configuration: right; {len(sources)} source{'s' if len(sources) != 1 else ''}")
         for each in (database, *found):
-            typer.echo(f"{each.of}: {'right' if each.is_right else 'WRONG'}; {each.text}")
+            click.echo(f"{each.of}: {'right' if each.is_right else 'WRONG'}; {each.text}")
     if not database.is_right:
-        raise typer.Exit(CONFIGURATION)
-    raise typer.Exit(0 if all(each.is_right for each in found) else FAILED)
+        sys.exit(CONFIGURATION)
+    sys.exit(0 if all(each.is_right for each in found) else FAILED)
 
 
 def _plain(finding: "Finding") -> dict[str, object]:
     return {"is_right": finding.is_right, "text": finding.text}
 
 
-def status(as_json: AsJson = False) -> None:
+@click.command()
+@session.as_json
+def status(as_json: bool) -> None:
     """Say how fresh and how complete each source is.
 
     Also the last run, what waits in quarantine, and, while a daemon runs, when each is read next.
@@ -71,16 +75,14 @@ def status(as_json: AsJson = False) -> None:
     elif rows:
         status_table(rows)
     else:
-        typer.echo("no source is configured and none was ever read: put a key into .env, then run `etl sync`")
+        click.echo("no source is configured and none was ever read: put a key into .env, then run `etl sync`")
 
 
-def why(
-    call: Annotated[str, typer.Argument(metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")],
-    show_values: Annotated[
-        bool, typer.Option("--show-values", help="Also changed numbers, names, summaries and the like.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
+@click.command()
+@click.argument("call", metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")
+@click.option("--show-values", is_flag=True, help="Also changed numbers, names, summaries and the like.")
+@session.as_json
+def why(call: str, show_values: bool, as_json: bool) -> None:
     """Tell one call's life: what was seen of it, and what is next.
 
     When it was first and last seen, every version received, each changed field, the runs that did it, what is odd in
@@ -104,10 +106,10 @@ def why(
             told = life(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
         choices = " or ".join(f"{each.source}:{each.provider_call_id}" for each in found)
-        raise typer.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
+        raise click.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
     if not found:
-        typer.echo(f"etl: {UNKNOWN}", err=True)
-        raise typer.Exit(FAILED)
+        click.echo(f"etl: {UNKNOWN}", err=True)
+        sys.exit(FAILED)
     if as_json:
         print_json(to_builtins(told))
     else:

@@ -1,32 +1,27 @@
 """The command `etl verify`: what the providers list, against what is held."""
 
+import sys
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from etl.cli import session
 from etl.cli.endings import FAILED, named, print_json
-from etl.cli.session import AsJson, Day, Named
 from etl.cli.work import reports_of
 
 if TYPE_CHECKING:
     from etl.state.verdicts import Verdict
 
 
-def verify(
-    sources: Named = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--from", metavar="DATE", formats=Day, help="Count each day by itself, from this one on."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--to", metavar="DATE", formats=Day, help="The day after the last; now by default."),
-    ] = None,
-    heal: Annotated[bool, typer.Option("--heal", help="Load what is missing, from the pages that show it.")] = False,
-    as_json: AsJson = False,
-) -> None:
+@click.command()
+@session.named
+@click.option("--from", "since", metavar="DATE", type=session.DAY, help="Count each day by itself, from this one on.")
+@click.option("--to", "until", metavar="DATE", type=session.DAY, help="The day after the last; now by default.")
+@click.option("--heal", is_flag=True, help="Load what is missing, from the pages that show it.")
+@session.as_json
+def verify(sources: Sequence[str], since: datetime | None, until: datetime | None, heal: bool, as_json: bool) -> None:
     """Prove that nothing is missing.
 
     Holds the providers' own counts against what is held, and finds the days on which they differ: one request per list
@@ -54,6 +49,6 @@ def verify(
     else:
         verdict_table(found)
         for report in reports:
-            typer.echo(result(report))
+            click.echo(result(report))
     has_failed = named(reports)
-    raise typer.Exit(FAILED if has_failed or any(each.verdict == "gap" for each in verdicts) else 0)
+    sys.exit(FAILED if has_failed or any(each.verdict == "gap" for each in verdicts) else 0)

@@ -1,44 +1,52 @@
 """The commands `etl db …`: the embedded PostgreSQL, for those who have none."""
 
 import os
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from etl.cli import session
 
 if TYPE_CHECKING:
     from etl.embedded import Server
 
-app = typer.Typer(help="The embedded PostgreSQL, for those who have none.", no_args_is_help=True, rich_markup_mode=None)
-Database = Annotated[str, typer.Argument(help="Which database of it; `demo` is the demo's.")]
+in_database = click.argument(
+    "database", metavar="[DATABASE]", default="callhouse", help="Which database of it; `demo` is the demo's."
+)
 
 
-@app.command()
+@click.group(cls=session.InOrder)
+def db() -> None:
+    """The embedded PostgreSQL, for those who have none."""
+
+
+@db.command()
 def start() -> None:
     """Start it; it stays up until `etl db stop`."""
     from etl import embedded
 
     server = embedded.start(session.home())
-    typer.echo(f"up at {server.host}:{server.port}; `etl db url` prints the whole URL, password included")
+    click.echo(f"up at {server.host}:{server.port}; `etl db url` prints the whole URL, password included")
 
 
-@app.command()
+@db.command()
 def stop() -> None:
     """Stop it; the data stay."""
     from etl import embedded
 
-    typer.echo("stopped; the data stay" if embedded.stop(session.home()) else "it was not running")
+    click.echo("stopped; the data stay" if embedded.stop(session.home()) else "it was not running")
 
 
-@app.command()
-def url(database: Database = "callhouse") -> None:
+@db.command()
+@in_database
+def url(database: str) -> None:
     """Print its URL for a BI tool, password included."""
-    typer.echo(_running().url(database))
+    click.echo(_running().url(database))
 
 
-@app.command()
-def psql(database: Database = "callhouse") -> None:
+@db.command()
+@in_database
+def psql(database: str) -> None:
     """Open psql on it."""
     from etl import embedded
 

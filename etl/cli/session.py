@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from etl.cli.endings import warn
 
@@ -21,14 +21,22 @@ if TYPE_CHECKING:
     from etl.settings import Settings
     from etl.stream import Source
 
-Named = Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Only these sources; all by default.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else there.")]
+named = click.argument("sources", metavar="[SOURCE]...", nargs=-1, help="Only these sources; all by default.")
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else there.")
 
-Day = ["%Y-%m-%d"]
+DAY = click.DateTime(["%Y-%m-%d"])
 FIRST_YEAR = 2000
 
 stop = threading.Event()
 is_debugging = False
+
+
+class InOrder(click.Group):
+    """Commands that are listed as they are met on the way, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(self.commands)
 
 
 def logs(secrets: Sequence["Secret"] = ()) -> None:
@@ -73,18 +81,18 @@ def require_known(names: Sequence[str] | None, known: Sequence[str] | dict[str, 
 
     for name in names or ():
         if name not in known:
-            raise typer.BadParameter(f"there is no source {name!r}{nearest(name, known)}")
+            raise click.BadParameter(f"there is no source {name!r}{nearest(name, known)}")
 
 
 def days_asked(since: datetime | None, until: datetime | None) -> tuple[date | None, date | None]:
     """The days of --from and --to; those that cannot be meant are a wrong command line."""
     for day, option in ((since, "--from"), (until, "--to")):
         if day is not None and not FIRST_YEAR <= day.year <= 9000:
-            raise typer.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
+            raise click.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
     if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
-        raise typer.BadParameter("that day is still to come", param_hint="--from")
+        raise click.BadParameter("that day is still to come", param_hint="--from")
     if since is not None and until is not None and until <= since:
-        raise typer.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
+        raise click.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
     return since.date() if since else None, until.date() if until else None
 
 

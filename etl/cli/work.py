@@ -1,16 +1,17 @@
 """The commands that change the warehouse: demo, migrate, sync, backfill, daemon and replay."""
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from etl.cli import session
 from etl.cli.endings import FAILED, end, warn
-from etl.cli.session import Day, Named, stop
+from etl.cli.session import stop
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 HUNG = 75  # EX_TEMPFAIL: start it again
 
 
+@click.command()
 def demo() -> None:
     """Show it all without a key: four providers, one warehouse.
 
@@ -37,14 +39,12 @@ def demo() -> None:
     from etl.signals import set_by_signals
 
     set_by_signals(stop)
-    raise typer.Exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
+    sys.exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
 
 
-def migrate(
-    beside_others: Annotated[
-        bool, typer.Option("--beside-others", help="Also in a database that holds tables of something else.")
-    ] = False,
-) -> None:
+@click.command()
+@click.option("--beside-others", is_flag=True, help="Also in a database that holds tables of something else.")
+def migrate(beside_others: bool) -> None:
     """Bring the database to this program's revision.
 
     Makes the schemas raw, warehouse, ops and bi, and the role bi_reader, which reads bi alone. Several at once wait for
@@ -59,12 +59,14 @@ def migrate(
     with warehouse.engine(warehouse.url_of(session.settings())) as engine:
         before, after = database.migrate(engine, beside_others=beside_others)
         done = f"is of revision {after}" if before == after else f"migrated to revision {after}"
-        typer.echo(f"database {engine.url.database}: {done}")
+        click.echo(f"database {engine.url.database}: {done}")
         if not database.reader_may_read(engine):
             warn(database.GRANT_BY_HAND)
 
 
-def sync(sources: Named = None) -> None:
+@click.command()
+@session.named
+def sync(sources: Sequence[str]) -> None:
     """Catch up now: new calls, changed calls, missing transcripts.
 
     The first time that is the whole history that a provider lists, newest first. Cut off, the same command goes on
@@ -80,19 +82,13 @@ def sync(sources: Named = None) -> None:
     _run(sources, "sync", work)
 
 
-def backfill(
-    sources: Named = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option("--from", metavar="DATE", formats=Day, help="First day, of the source's time zone."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option("--to", metavar="DATE", formats=Day, help="The day after the last; now by default."),
-    ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take; load nothing.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Read all of it, not only what is not held.")] = False,
-) -> None:
+@click.command()
+@session.named
+@click.option("--from", "since", metavar="DATE", type=session.DAY, help="First day, of the source's time zone.")
+@click.option("--to", "until", metavar="DATE", type=session.DAY, help="The day after the last; now by default.")
+@click.option("--plan", is_flag=True, help="Say what it would take; load nothing.")
+@click.option("--again", is_flag=True, help="Read all of it, not only what is not held.")
+def backfill(sources: Sequence[str], since: datetime | None, until: datetime | None, plan: bool, again: bool) -> None:
     """Read a stretch of history.
 
     What is held is not asked for again. Cut off, the same command goes on where it was. With --plan it says how many
@@ -107,7 +103,7 @@ def backfill(
     from etl.pipeline import days
 
     if since is None:
-        raise typer.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
+        raise click.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
     session.days_asked(since, until)
     if plan:
         _plan(sources, lambda reader: days(reader, since, until), again=again)
@@ -115,7 +111,7 @@ def backfill(
         _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
 
 
-def _plan(names: list[str] | None, window: "Callable[[Reader], Window]", *, again: bool) -> None:
+def _plan(names: Sequence[str], window: "Callable[[Reader], Window]", *, again: bool) -> None:
     """Say what a backfill would take; it is no run of the books' that reads anything, but its requests count."""
     from etl.display import plans_table
     from etl.plan import Plan
@@ -132,6 +128,7 @@ def _plan(names: list[str] | None, window: "Callable[[Reader], Window]", *, agai
     end(reports)
 
 
+@click.command()
 def daemon() -> None:
     """Read every source as its schedule says, until SIGTERM.
 
@@ -161,16 +158,16 @@ def daemon() -> None:
             try:
                 all_ended = serve(means, stop, sources, meters, settings.alert_url)
             except Hung as hung:
-                typer.echo(f"etl: {hung}", err=True)
+                click.echo(f"etl: {hung}", err=True)
                 os._exit(HUNG)
     if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
         os._exit(0)
 
 
-def replay(
-    sources: Named = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing; say what would change.")] = False,
-) -> None:
+@click.command()
+@session.named
+@click.option("--dry-run", is_flag=True, help="Write nothing; say what would change.")
+def replay(sources: Sequence[str], dry_run: bool) -> None:
     """Put the raw payloads through today's program again.
 
     No network; after an update it brings old calls to what the new program makes of them.
@@ -193,11 +190,11 @@ def replay(
     else:
         reports = run(settings, chosen, "replay", lambda reader: replays.replay(reader, found[reader.source.name]))
     for name, each in found.items():
-        typer.echo(difference(name, each, dry_run=dry_run))
+        click.echo(difference(name, each, dry_run=dry_run))
     end(reports)
 
 
-def _run(names: list[str] | None, kind: str, work: "Work") -> None:
+def _run(names: Sequence[str], kind: str, work: "Work") -> None:
     settings = session.settings()
     end(run(settings, session.sources(settings, names), kind, work))
 
@@ -208,7 +205,7 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Wor
 
     reports = reports_of(settings, sources, kind, work)
     for report in reports:
-        typer.echo(result(report))
+        click.echo(result(report))
     return reports
 
 

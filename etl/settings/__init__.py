@@ -200,13 +200,13 @@ class _Loading:
 
     def _dotenv(self, path: Path) -> dict[str, str]:
         """The variables of ``.env``; a variable inside a value stays as it is written."""
-        from dotenv.parser import parse_stream
-
         found: dict[str, str] = {}
         try:
             with path.open(encoding="utf-8-sig") as stream:
                 if os.name == "posix" and os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                     self._warnings.append(".env can be read by other users of this machine; run: chmod 600 .env")
+                from dotenv.parser import parse_stream  # only a file pays for this import
+
                 bindings = list(parse_stream(stream))
         except FileNotFoundError:
             return {}
