@@ -22,7 +22,7 @@ From then on:          etl daemon
 
 # What is made here lives as long as the program, as its modules do, or goes with its last reference, as records do: the
 # search for cycles, a tenth of a run at Python's own threshold, finds next to nothing.
-UNSEARCHED = 50_000
+UNSEARCHED = 200_000
 
 
 @click.group(cls=session.InOrder, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
