@@ -13,8 +13,7 @@ from etl.stream import Malformed, Page, Provider, Reading, Reject, Source
 from etl.transformer import to_call
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """What the warehouse holds of a call before its record is read: its content, by digest, and which request's."""
 
     digest: bytes | None

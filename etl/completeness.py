@@ -73,7 +73,7 @@ def _with_what_was_forgotten(
 
 def note_others(reader: Reader, phone: str, arrivals: Sequence[Arrival]) -> None:
     """Note how many records of the list of one telephone number are of others: its total counts other calls then."""
-    if others := sum(is_of_others(reader, phone, each) for each in arrivals):
+    if phone and (others := sum(is_of_others(reader, phone, each) for each in arrivals)):
         reader.outside += others
         reader.filter_ignored.add(phone)
 
@@ -82,8 +82,11 @@ def is_of_others(reader: Reader, phone: str, each: Arrival) -> bool:
     """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
     if not phone or each.parsed is None:
         return False
+    sides = [reader.provider.columns[name] for name in ("from_number", "to_number")]
+    if phone in [each.parsed.get(path) for side in sides for path in side.paths]:
+        return False  # as it is written: most are, and need not be read as numbers
     reading = Reading(reader.source, each.parsed, {})
-    numbers = {reader.provider.columns[name].read(reading) for name in ("from_number", "to_number")} - {None}
+    numbers = {side.read(reading) for side in sides} - {None}
     return bool(numbers) and phone not in numbers
 
 

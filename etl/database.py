@@ -1,10 +1,11 @@
 """A PostgreSQL URL into connections that behave: UTC, bounded, and with errors that show no data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
@@ -26,6 +27,11 @@ def json_bytes(value: Any) -> bytes:
 def as_json(value: Any) -> str:
     """The same as text."""
     return json_bytes(value).decode()
+
+
+def uuid_array(keys: Iterable[UUID]) -> str:
+    """Keys as the text of an array, for ``CAST(… AS uuid[])``: psycopg takes ten times as long over a list of them."""
+    return "{" + ",".join([key.hex for key in keys]) + "}"
 
 
 class DatabaseProblem(Exception):

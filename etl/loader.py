@@ -25,7 +25,9 @@ CALL_ROW = itemgetter(*tables.calls.columns.keys())
 
 def call_key(source: str, provider_call_id: str) -> uuid.UUID:
     """The key of a call: the same for the same source and provider id, everywhere and always (RFC 9562, version 5)."""
-    return uuid.uuid5(CALL_KEY_NAMESPACE, f"{source}\x1f{provider_call_id}")
+    name = f"{source}\x1f{provider_call_id}".encode()
+    digest = hashlib.sha1(CALL_KEY_NAMESPACE.bytes + name, usedforsecurity=False).digest()
+    return uuid.UUID(bytes=digest[:16], version=5)
 
 
 def turns_digest(turns: Sequence[Turn]) -> bytes:

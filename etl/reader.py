@@ -17,7 +17,7 @@ from etl.batch import Arrival, Batch, Counts, Held
 from etl.client.client import Client, Transport
 from etl.client.errors import SourceError
 from etl.clock import Clock, Stopped
-from etl.database import describe
+from etl.database import describe, uuid_array
 from etl.extractors import providers
 from etl.loader import Entry, Writing
 from etl.logs import event
@@ -36,7 +36,7 @@ log = logging.getLogger("etl.reader")
 # A call that is marked missing is held with no content: when it comes again, its row has to be written.
 HELD = text("""
     SELECT call_key, CASE WHEN missing_since IS NULL THEN record_digest END AS digest, seen_seq
-      FROM warehouse.calls WHERE call_key = ANY(:keys)
+      FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
 """)
 
 
@@ -120,7 +120,7 @@ class Reader:
 
     def held(self, arrivals: Sequence[Arrival]) -> dict[UUID, Held]:
         """What the warehouse holds of some arrivals."""
-        keys = [each.key for each in arrivals if each.key]
+        keys = uuid_array(each.key for each in arrivals if each.key)
         return {row.call_key: Held(row.digest, row.seen_seq) for row in self.desk.all(HELD, {"keys": keys})}
 
     def progress(self, what: str, rows: int, total: int | None) -> None:

@@ -124,7 +124,7 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     """
     try:
         record = _VALUE.decode(payload)
-        if b"\\u0000" in payload:
+        if b"\\" in payload and b"\\u0000" in payload:  # a single byte is found ten times as fast
             record = repair.mend(payload)
     except _REFUSED:
         record = repair.mend(payload)
@@ -154,7 +154,7 @@ def _unsigned(link: re.Match[bytes]) -> bytes:
 
 def _may_repeat_a_key(payload: bytes, canonical: bytes) -> bool:
     """Whether the parser may have dropped a value: with it goes a colon, unless an escaped one takes its place."""
-    return payload.count(b":") != canonical.count(b":") or b"\\u003" in payload
+    return payload.count(b":") != canonical.count(b":") or (b"\\" in payload and b"\\u003" in payload)
 
 
 def _check_depth(data: bytes, found: Any) -> None:

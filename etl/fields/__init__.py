@@ -78,10 +78,12 @@ def identity(path: str) -> Field:
 
     def read(reading: Reading) -> str | None:
         text = plain(get(reading.record))
+        if text and _UUID.fullmatch(text):
+            return text.lower()
         # U+FFFD stands for what could not be kept: two ids might become one.
         if not text or text.isspace() or "\ufffd" in text or len(text.encode()) > LONGEST_ID:
             return None
-        return text.lower() if _UUID.fullmatch(text) else text
+        return text
 
     return Field((path,), read)
 

@@ -11,6 +11,7 @@ FIRST_YEAR, LAST_YEAR = 2000, 2100
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(Z|[+-](?!1[6-9]|[2-9])\d\d(?::?\d\d)?)?", re.ASCII
 )
+_MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))  # below this number: one is so many microseconds
 
@@ -41,7 +42,7 @@ def epoch(number: Decimal | int) -> datetime | None:
     """The UTC time of a number of seconds, milliseconds or microseconds since 1970, told apart by their size."""
     for limit, microseconds in _UNITS:
         if 0 <= number < limit:
-            return _EPOCH + timedelta(microseconds=int(number * microseconds))
+            return _EPOCH + timedelta(0, 0, int(number * microseconds))
     return None
 
 
@@ -52,5 +53,6 @@ def is_plausible(moment: datetime) -> bool:
 
 def seconds(span: timedelta) -> Decimal:
     """A span in seconds, exact."""
-    whole = span.days * 86400 + span.seconds
-    return Decimal(whole) if not span.microseconds else Decimal(f"{whole}.{span.microseconds:06}".rstrip("0"))
+    if not span.microseconds:
+        return Decimal(span.days * 86400 + span.seconds)
+    return Decimal(span // _MICROSECOND) / 1_000_000

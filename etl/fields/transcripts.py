@@ -1,7 +1,7 @@
 """A transcript, in any of the shapes that providers send → its turns, in order, without losing a word."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -70,7 +70,7 @@ def _of_text(text: str, moment: Moment) -> list[Turn]:
             found = None
         if _is_transcript(found):
             return turns_of(found, moment)
-    return list(_labelled(text))
+    return _labelled(text)
 
 
 def _is_transcript(value: Any) -> bool:
@@ -79,17 +79,18 @@ def _is_transcript(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _labelled(text: str) -> Iterator[Turn]:
-    speaker, offset, lines = "unknown", None, list[str]()
+def _labelled(text: str) -> list[Turn]:
+    turns, speaker, offset, lines = list[Turn](), "unknown", None, list[str]()
     for line in _LINE_END.split(text):
-        label = _LABEL.fullmatch(line)
+        label = _LABEL.fullmatch(line) if ":" in line else None
         if label is None:
             lines.append(line)
             continue
-        yield from _turn(speaker, "\n".join(lines).strip(), None, offset)
-        speaker, offset = SPEAKERS.get(label["name"].lower(), "unknown"), _offset(label["clock"])
-        lines = [label["text"]]
-    yield from _turn(speaker, "\n".join(lines).strip(), None, offset)
+        turns += _turn(speaker, "\n".join(lines).strip(), None, offset)
+        clock, name, said = label.group("clock", "name", "text")
+        speaker, offset, lines = SPEAKERS.get(name.lower(), "unknown"), _offset(clock), [said]
+    turns += _turn(speaker, "\n".join(lines).strip(), None, offset)
+    return turns
 
 
 def _offset(clock: str | None) -> Decimal | None:
@@ -150,7 +151,9 @@ def _role(word: str) -> str:
 
 def _first_text(item: Mapping[str, Any]) -> str:
     for key in _TEXT_KEYS:
-        text = _text(item.get(key))
+        text = item.get(key)
+        if text is not None and type(text) is not str:
+            text = _text(text)
         if text and not text.isspace():
             return text
     return ""

@@ -41,7 +41,7 @@ def _moment_within(reading: Reading) -> Moment:
     def moment(item: Mapping[str, Any]) -> datetime | None:
         for key in _TIME_KEYS:
             value = item.get(key)
-            if value is None or is_empty(value):
+            if value is None or (type(value) is not int and is_empty(value)):
                 continue
             spoken_at = _time(value, reading)
             if spoken_at is not None and start <= spoken_at and (end is None or spoken_at <= end):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from etl.database import uuid_array
 from etl.loader import Writing
 from etl.stream import Window
 
@@ -35,7 +36,7 @@ GONE = text("""
 def note(connection: Connection, writing: Writing, keys: Iterable[UUID]) -> None:
     """Note that calls that were held already came again."""
     if known := sorted(keys):
-        connection.execute(AGAIN, {"keys": known, "now": writing.now, "run_id": writing.run_id})
+        connection.execute(AGAIN, {"keys": uuid_array(known), "now": writing.now, "run_id": writing.run_id})
 
 
 def mark_missing(connection: Connection, writing: Writing, phone: str, window: Window, began: datetime) -> int:

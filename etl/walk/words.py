@@ -4,6 +4,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
 
 from etl.stream import DateFilter, Paging, Window
 
@@ -25,8 +27,7 @@ class OutOfReach(Exception):
     """Sent into a walk instead of a page: the provider refuses this position; comes back where no other way is left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One record of a page as the walk sees it; ``held`` says that the warehouse held it before this walk."""
 
     call_id: str
@@ -34,7 +35,7 @@ class Sighting:
     held: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """One page as the walk sees it."""
 
@@ -43,7 +44,7 @@ class Seen:
     size: int | None = None
     is_last: bool | None = None
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many calls the page shows; one that it shows twice takes one place in the list."""
         return len({row.call_id for row in self.rows})
