@@ -14,7 +14,7 @@ COLUMNS = """
 """
 
 
-def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, at_once: int = 50) -> None:
+def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, at_once: int = 10) -> None:
     """Add so many copies of each call that is held, with its turns if these are wanted."""
     listed = connection.execute(COLUMNS).fetchall()
     names = ", ".join(f'"{name}"' for name, _ in listed)

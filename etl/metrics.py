@@ -27,13 +27,14 @@ VERDICTS = ("verified", "agrees", "gap", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
 NO_ANSWER = "none"
 
-# Calls are what the runs entered: to count ten million of them takes longer than Prometheus waits.
+# Calls are counted by the day as they come: to count ten million of them takes longer than Prometheus waits.
 BOOKS = text("""
     SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.unsettled, f.quarantined,
            s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.not_before > :now, false) AS is_held,
            coalesce(extract(epoch FROM p.next_at - :now), 0) AS ahead_seconds,
            p.requests_per_minute, p.learned_rate, p.learned_at,
-           coalesce(entered.calls, 0) AS calls,
+           (SELECT coalesce(sum(calls), 0) FROM warehouse.daily_lists d
+             WHERE d.source = f.source AND d.phone = '') AS calls,
            (SELECT count(*) FROM ops.drift d WHERE d.source = f.source) AS drift,
            (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
              WHERE r.source = f.source AND kind = 'sync' AND finished_at IS NOT NULL
@@ -41,7 +42,6 @@ BOOKS = text("""
       FROM bi.freshness f
       JOIN ops.sources s USING (source)
       LEFT JOIN ops.pace p USING (source)
-      LEFT JOIN (SELECT source, sum(inserted) AS calls FROM ops.runs GROUP BY source) entered USING (source)
      WHERE f.source = ANY(:sources)
      ORDER BY f.source
 """)
@@ -170,7 +170,7 @@ def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iter
     def gauge(name: str, said: str, value: Callable[[Row[Any]], Any]) -> Metric:
         return _gauge(name, said, ((row.source, value(row)) for row in rows))
 
-    yield gauge("calls", "Calls that the runs entered.", lambda row: row.calls)
+    yield gauge("calls", "Calls that are held.", lambda row: row.calls)
     yield gauge("newest_call_timestamp_seconds", "When the newest call began.", lambda row: row.newest_call_at)
     yield gauge("last_success_timestamp_seconds", "When it was last read.", lambda row: row.last_success_at)
     yield gauge("last_run_duration_seconds", "How long the last reading took.", lambda row: row.run_seconds)

@@ -22,10 +22,12 @@ FRESHNESS = text("""
      ORDER BY f.source
 """)
 LAST_RUNS = text("""
-    SELECT DISTINCT ON (source) source, run_id, kind, status, started_at, finished_at, requests, pages, received,
-           inserted, updated, unchanged, quarantined, error, notes
-      FROM ops.runs
-     ORDER BY source, started_at DESC, run_id DESC
+    SELECT s.source, r.*
+      FROM ops.sources s
+     CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, pages, received, inserted,
+                                updated, unchanged, quarantined, error, notes
+                           FROM ops.runs WHERE source = s.source
+                          ORDER BY started_at DESC, run_id DESC LIMIT 1) r
 """)
 KEYS = (
     "source",

@@ -99,7 +99,11 @@ calls = Table(
     Column("seen_seq", BigInteger, nullable=False, comment="The request that the row's newest record came with"),
     Column("record_digest", LargeBinary, nullable=False, comment="Digest of the newest record's content"),
     Column("turns_digest", LargeBinary, comment="Digest of the transcript that is held"),
-    CheckConstraint("cost <> 'NaN'::numeric AND duration_seconds <> 'NaN'::numeric", name="numbers_are_numbers"),
+    CheckConstraint(
+        "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
+        " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",
+        name="numbers_are_numbers",
+    ),
     CheckConstraint("created_at BETWEEN '1970-01-01 00:00Z' AND '2999-12-31 00:00Z'", name="created_at_plausible"),
     Index(None, "source", "provider_call_id", unique=True),
     Index(None, "source", "created_at"),
@@ -138,6 +142,47 @@ turns = Table(
     Column("offset_seconds", Numeric, comment="How long into the call it was said, in seconds"),
     schema="warehouse",
     comment="One row per turn of a transcript",
+)
+
+daily_calls = Table(
+    "daily_calls",
+    metadata,
+    Column("day", Date, primary_key=True, comment="The day of created_at, UTC"),
+    Column("source", Text, primary_key=True, comment="The account that the calls were read from"),
+    Column(
+        "names_digest",
+        LargeBinary,
+        primary_key=True,
+        comment="Digest of the five words that follow: a key of any length, null or not",
+    ),
+    Column("agent_id", Text, comment="The provider's id of the voice agent"),
+    Column("agent_name", Text, comment="The name of the voice agent"),
+    Column("campaign_name", Text, comment="The campaign that the calls belong to"),
+    Column("direction", Text, nullable=False, comment="inbound, outbound, web or unknown"),
+    Column("cost_unit", Text, comment="The unit of cost"),
+    Column("calls", BigInteger, nullable=False, comment="How many calls"),
+    Column("answered", BigInteger, nullable=False, comment="How many of them somebody or something took"),
+    Column("seconds", Numeric, nullable=False, comment="The sum of duration_seconds"),
+    Column("cost", Numeric, nullable=False, comment="The sum of cost, in cost_unit"),
+    Column("priced", BigInteger, nullable=False, comment="How many of them have a cost"),
+    Column("first_call_at", timestamptz(), nullable=False, comment="created_at of the oldest"),
+    Column("last_call_at", timestamptz(), nullable=False, comment="created_at of the newest"),
+    schema="warehouse",
+    comment="The calls of each day, added up by agent, campaign, direction and unit; kept by triggers",
+)
+
+daily_lists = Table(
+    "daily_lists",
+    metadata,
+    Column("source", Text, primary_key=True, comment="The account that the calls were read from"),
+    Column("phone", Text, primary_key=True, comment="The number that the list is of; empty: all calls of the source"),
+    Column("day", Date, primary_key=True, comment="The day of created_at, UTC"),
+    Column("outcome", Text, primary_key=True, comment="The outcome of the calls"),
+    Column("calls", BigInteger, nullable=False, comment="How many calls"),
+    Column("missing", BigInteger, nullable=False, comment="How many of them are listed no more"),
+    Column("unfinished", BigInteger, nullable=False, comment="How many of them are not final"),
+    schema="warehouse",
+    comment="How many calls each list has of each day, by outcome; kept by triggers",
 )
 
 changes = Table(
@@ -319,6 +364,12 @@ runs = Table(
     Column("notes", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="What was noticed on the way"),
     CheckConstraint("received = inserted + updated + unchanged + quarantined", name="adds_up"),
     Index(None, "source", "started_at"),
+    Index(
+        "ix_runs_succeeded",
+        "source",
+        "finished_at",
+        postgresql_where=text("status = 'succeeded' AND kind IN ('sync', 'backfill')"),
+    ),
     schema="ops",
     comment="One row per run of a source",
 )

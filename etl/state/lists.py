@@ -228,18 +228,47 @@ def oldest_unfinished(connection: Connection, source: str, since: datetime) -> d
 
 
 HELD = text("""
-    SELECT count(*) FROM warehouse.calls
-     WHERE source = :source AND missing_since IS NULL
-       AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
-       AND created_at >= :since AND created_at < :before
+    WITH edges AS (
+        SELECT created_at FROM warehouse.calls
+         WHERE source = :source AND missing_since IS NULL
+           AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
+           AND created_at >= :since AND created_at < :until
+         UNION ALL
+        SELECT created_at FROM warehouse.calls
+         WHERE source = :source AND missing_since IS NULL
+           AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
+           AND created_at >= :again AND created_at < :before
+    )
+    SELECT (SELECT count(*) FROM edges)
+         + (SELECT coalesce(sum(calls - missing), 0) FROM warehouse.daily_lists
+             WHERE source = :source AND phone = :phone AND day >= :first AND day < :last)
 """)
 EVER = datetime.max.replace(tzinfo=UTC)
 
 
 def held(connection: Connection, state: ListState, since: datetime, *, before: datetime = EVER) -> int:
-    """How many calls of a list the warehouse holds of a span of time, those marked missing aside."""
-    values = {"source": state.source, "phone": state.phone, "since": since, "before": before}
+    """How many calls of a list the warehouse holds of a span of time, those marked missing aside.
+
+    Whole days, UTC, are counted already, and only the calls of the days that the span cuts are looked at.
+    """
+    first, last = _midnight(since), _midnight(before)
+    first += timedelta(days=first < since)
+    if first >= last or not _is_counted(connection, state):
+        first = last = before
+    edges = {"since": since, "until": first, "again": last, "before": before}
+    values = {"source": state.source, "phone": state.phone, "first": first.date(), "last": last.date(), **edges}
     return int(connection.scalar(HELD, values) or 0)
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _is_counted(connection: Connection, state: ListState) -> bool:
+    """Whether a list's calls are counted as they come: those of a whole source, and of a number in the books."""
+    t = tables.lists.c
+    in_the_books = select(t.phone).where(t.source == state.source, t.phone == state.phone)
+    return not state.phone or connection.scalar(in_the_books) is not None
 
 
 def _as_json(place: Place) -> dict[str, Any]:

@@ -134,12 +134,13 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "daily_call_metrics": (
         "One row per day, source, agent, direction and unit of cost",
         """
-        SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
-               (array_agg(agent_name ORDER BY created_at DESC) FILTER (WHERE agent_name IS NOT NULL))[1] AS agent_name,
-               direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
-               coalesce(sum(duration_seconds), 0) / 60 AS minutes, sum(cost) AS cost
-          FROM warehouse.calls
-         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
+        SELECT day, source, agent_id,
+               (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
+                   AS agent_name,
+               direction, cost_unit, sum(calls)::bigint AS calls, sum(answered)::bigint AS answered,
+               sum(seconds) / 60 AS minutes, CASE WHEN sum(priced) > 0 THEN sum(cost) END AS cost
+          FROM warehouse.daily_calls
+         GROUP BY day, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
         """,
         {
             "day": "The day of created_at, UTC",
@@ -158,9 +159,10 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         "One row per source and voice agent",
         """
         SELECT source, agent_id,
-               (array_agg(agent_name ORDER BY created_at DESC) FILTER (WHERE agent_name IS NOT NULL))[1] AS agent_name,
-               count(*) AS calls, min(created_at) AS first_call_at, max(created_at) AS last_call_at
-          FROM warehouse.calls
+               (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
+                   AS agent_name,
+               sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
+          FROM warehouse.daily_calls
          WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
          GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
         """,
@@ -176,9 +178,9 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "campaigns": (
         "One row per source and campaign",
         """
-        SELECT source, campaign_name, count(*) AS calls, min(created_at) AS first_call_at,
-               max(created_at) AS last_call_at
-          FROM warehouse.calls
+        SELECT source, campaign_name, sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at,
+               max(last_call_at) AS last_call_at
+          FROM warehouse.daily_calls
          WHERE campaign_name IS NOT NULL
          GROUP BY source, campaign_name
         """,
@@ -195,20 +197,35 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         """
         SELECT s.source, s.provider, latest.newest_call_at, succeeded.last_success_at, held.held_from,
                coalesce(judged.completeness, 'unknown') AS completeness,
-               swept.calls + unfinished.calls AS unsettled, coalesce(waiting.quarantined, 0) AS quarantined
+               whole_days.calls + swept.calls + unfinished.calls + unknown.calls AS unsettled,
+               coalesce(waiting.quarantined, 0) AS quarantined
           FROM ops.sources s
-          -- what settled_at of bi.calls says, asked so that indexes answer it: the newest stretch, and what is unfinished below
+          -- what settled_at of bi.calls says: all that is newer than the line, and what is unfinished below; whole days
+          -- are counted already, and those of the line's own day are found by an index
           CROSS JOIN LATERAL (SELECT now() - make_interval(secs => s.settled_after::double precision) AS swept_from) line
+          CROSS JOIN LATERAL (SELECT date_trunc('day', line.swept_from, 'UTC') AS starts_at,
+                                     date_trunc('day', line.swept_from, 'UTC') + interval '24 hours' AS ends_at,
+                                     (line.swept_from AT TIME ZONE 'UTC')::date AS day) today
           LEFT JOIN LATERAL (SELECT max(c.created_at) AS newest_call_at FROM warehouse.calls c
                               WHERE c.source = s.source) latest ON true
+          LEFT JOIN LATERAL (SELECT coalesce(sum(CASE WHEN d.day > today.day THEN d.calls ELSE d.unfinished END), 0)::bigint
+                                    AS calls
+                               FROM warehouse.daily_lists d
+                              WHERE d.source = s.source AND d.phone = '' AND d.day <> today.day) whole_days ON true
           LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
-                              WHERE c.source = s.source AND c.created_at > line.swept_from) swept ON true
+                              WHERE c.source = s.source AND c.created_at > line.swept_from
+                                AND c.created_at < today.ends_at) swept ON true
           LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
-                              WHERE c.source = s.source AND c.created_at <= line.swept_from AND c.is_final IS NOT TRUE
-                                AND NOT coalesce(c.is_final, c.created_at < now() - interval '1 day')) unfinished ON true
-          LEFT JOIN (SELECT source, max(finished_at) AS last_success_at
-                       FROM ops.runs WHERE status = 'succeeded' AND kind IN ('sync', 'backfill') GROUP BY source
-                    ) succeeded USING (source)
+                              WHERE c.source = s.source AND c.created_at >= today.starts_at
+                                AND c.created_at <= line.swept_from AND c.is_final IS NOT TRUE
+                                AND c.is_final IS FALSE) unfinished ON true
+          LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
+                              WHERE c.source = s.source AND c.created_at >= now() - interval '1 day'
+                                AND c.created_at <= line.swept_from AND c.is_final IS NOT TRUE
+                                AND c.is_final IS NULL) unknown ON true
+          LEFT JOIN LATERAL (SELECT max(r.finished_at) AS last_success_at FROM ops.runs r
+                              WHERE r.source = s.source AND r.status = 'succeeded'
+                                AND r.kind IN ('sync', 'backfill')) succeeded ON true
           -- a source is held from where the newest gapless stretch of each of its lists begins
           LEFT JOIN (SELECT source, CASE WHEN bool_and(starts_at IS NOT NULL) THEN max(starts_at) END AS held_from
                        FROM ops.lists l
@@ -238,6 +255,166 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         },
     ),
 }
+
+
+# The counts of the public face, and of what is held, are kept with the calls themselves: by triggers, once per statement,
+# whoever writes. What a statement adds counts +1 and what it takes away -1, so what nobody counts adds up to nothing.
+WRITTEN = {
+    "added": "SELECT 1 AS n, * FROM added",
+    "changed": "SELECT 1 AS n, * FROM added UNION ALL SELECT -1, * FROM gone",
+    "removed": "SELECT -1 AS n, * FROM gone",
+}
+TRIGGERS = {
+    "added": "AFTER INSERT ON warehouse.calls REFERENCING NEW TABLE AS added",
+    "changed": "AFTER UPDATE ON warehouse.calls REFERENCING NEW TABLE AS added OLD TABLE AS gone",
+    "removed": "AFTER DELETE ON warehouse.calls REFERENCING OLD TABLE AS gone",
+}
+COUNT = """
+    CREATE FUNCTION warehouse.count_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
+    DECLARE
+        left_over record;
+    BEGIN
+        -- no list of a telephone number enters the books before this transaction ends: it would not see these calls
+        PERFORM pg_advisory_xact_lock_shared(hashtextextended('callhouse.count.' || source, 0))
+           FROM (SELECT DISTINCT source FROM ({written}) calls ORDER BY source) sources;
+
+        FOR left_over IN
+            WITH moved AS MATERIALIZED (
+                SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id, agent_name, campaign_name, direction,
+                       cost_unit,
+                       sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text, 'UTF8'))
+                           AS names_digest,
+                       sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
+                       coalesce(sum(n * duration_seconds), 0) AS seconds, coalesce(sum(n * cost), 0) AS cost,
+                       coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS priced,
+                       min(created_at) FILTER (WHERE n > 0) AS first_come, max(created_at) FILTER (WHERE n > 0) AS last_come,
+                       min(created_at) FILTER (WHERE n < 0) AS first_gone, max(created_at) FILTER (WHERE n < 0) AS last_gone
+                  FROM ({written}) calls
+                 GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit
+            ), counted AS (
+                INSERT INTO warehouse.daily_calls AS held
+                       (day, source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit, calls,
+                        answered, seconds, cost, priced, first_call_at, last_call_at)
+                SELECT day, source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit, calls,
+                       answered, seconds, cost, priced, coalesce(first_come, 'infinity'), coalesce(last_come, '-infinity')
+                  FROM moved
+                 WHERE (calls, answered, seconds, cost, priced) <> (0, 0, 0, 0, 0)
+                    OR first_come IS DISTINCT FROM first_gone OR last_come IS DISTINCT FROM last_gone
+                 -- in order, so that two writers meet the same rows in the same order
+                 ORDER BY day, source, names_digest
+                    ON CONFLICT (day, source, names_digest) DO UPDATE
+                   SET calls = held.calls + excluded.calls, answered = held.answered + excluded.answered,
+                       seconds = held.seconds + excluded.seconds, cost = held.cost + excluded.cost,
+                       priced = held.priced + excluded.priced,
+                       first_call_at = least(held.first_call_at, excluded.first_call_at),
+                       last_call_at = greatest(held.last_call_at, excluded.last_call_at)
+                RETURNING day, source, names_digest, calls, first_call_at, last_call_at
+            )
+            -- rows that count nothing any more, and those whose first or last call may be the one that left
+            SELECT day, source, names_digest, counted.calls, agent_id, agent_name, campaign_name, direction, cost_unit
+              FROM counted
+              JOIN moved USING (day, source, names_digest)
+             WHERE counted.calls = 0
+                OR (first_gone <= first_call_at AND first_gone < coalesce(first_come, 'infinity'))
+                OR (last_gone >= last_call_at AND last_gone > coalesce(last_come, '-infinity'))
+        LOOP
+            DELETE FROM warehouse.daily_calls d
+             WHERE d.calls = 0 AND d.day = left_over.day AND d.source = left_over.source
+               AND d.names_digest = left_over.names_digest;
+            UPDATE warehouse.daily_calls d
+               SET (first_call_at, last_call_at) = (
+                       SELECT min(c.created_at), max(c.created_at)
+                         FROM warehouse.calls c
+                        WHERE c.source = left_over.source
+                          AND c.created_at >= left_over.day::timestamp AT TIME ZONE 'UTC'
+                          AND c.created_at < (left_over.day + 1)::timestamp AT TIME ZONE 'UTC'
+                          AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
+                              (left_over.agent_id, left_over.agent_name, left_over.campaign_name, left_over.direction,
+                               left_over.cost_unit))
+             WHERE left_over.calls <> 0 AND d.day = left_over.day AND d.source = left_over.source
+               AND d.names_digest = left_over.names_digest;
+        END LOOP;
+
+        FOR left_over IN
+            WITH counted AS (
+                INSERT INTO warehouse.daily_lists AS held (source, phone, day, outcome, calls, missing, unfinished)
+                SELECT source, phone, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, sum(n),
+                       coalesce(sum(n) FILTER (WHERE missing_since IS NOT NULL), 0),
+                       coalesce(sum(n) FILTER (WHERE is_final IS FALSE), 0)
+                  FROM (SELECT n, source, '' AS phone, created_at, outcome, missing_since, is_final
+                          FROM ({written}) calls
+                         UNION ALL
+                        SELECT n, source, phone, created_at, outcome, missing_since, is_final
+                          FROM ({written}) calls
+                          JOIN ops.lists USING (source)
+                         WHERE phone <> '' AND phone IN (from_number, to_number)) listed
+                 GROUP BY source, phone, 3, outcome
+                HAVING sum(n) <> 0 OR sum(n) FILTER (WHERE missing_since IS NOT NULL) <> 0
+                    OR sum(n) FILTER (WHERE is_final IS FALSE) <> 0
+                 ORDER BY source, phone, 3, outcome
+                    ON CONFLICT (source, phone, day, outcome) DO UPDATE
+                   SET calls = held.calls + excluded.calls, missing = held.missing + excluded.missing,
+                       unfinished = held.unfinished + excluded.unfinished
+                RETURNING source, phone, day, outcome, calls
+            )
+            SELECT source, phone, day, outcome FROM counted WHERE calls = 0
+        LOOP
+            DELETE FROM warehouse.daily_lists d
+             WHERE (d.source, d.phone, d.day, d.outcome) =
+                   (left_over.source, left_over.phone, left_over.day, left_over.outcome);
+        END LOOP;
+        RETURN NULL;
+    END
+    $$
+"""
+COUNT_NONE = """
+    CREATE FUNCTION warehouse.count_none() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        TRUNCATE warehouse.daily_calls, warehouse.daily_lists;
+        RETURN NULL;
+    END
+    $$
+"""
+# The list of a telephone number is counted once, as it enters the books: the triggers above go on from there.
+COUNT_LIST = """
+    CREATE FUNCTION warehouse.count_list() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM ops.lists l WHERE (l.source, l.phone) = (NEW.source, NEW.phone)) THEN
+            RETURN NEW;
+        END IF;
+        PERFORM pg_advisory_xact_lock(hashtextextended('callhouse.count.' || NEW.source, 0));
+        IF EXISTS (SELECT FROM ops.lists l WHERE (l.source, l.phone) = (NEW.source, NEW.phone)) THEN
+            RETURN NEW;
+        END IF;
+        DELETE FROM warehouse.daily_lists d WHERE (d.source, d.phone) = (NEW.source, NEW.phone);
+        INSERT INTO warehouse.daily_lists (source, phone, day, outcome, calls, missing, unfinished)
+        SELECT NEW.source, NEW.phone, (created_at AT TIME ZONE 'UTC')::date, outcome, count(*), count(missing_since),
+               count(*) FILTER (WHERE is_final IS FALSE)
+          FROM warehouse.calls c
+         WHERE c.source = NEW.source AND NEW.phone IN (c.from_number, c.to_number)
+         GROUP BY 3, outcome;
+        RETURN NEW;
+    END
+    $$
+"""
+
+
+def create_counters() -> None:
+    for name, when in TRIGGERS.items():
+        ddl(COUNT.format(name=name, written=WRITTEN[name]))
+        ddl(f"CREATE TRIGGER count_{name} {when} FOR EACH STATEMENT EXECUTE FUNCTION warehouse.count_{name}()")
+    ddl(COUNT_NONE)
+    ddl("CREATE TRIGGER count_none AFTER TRUNCATE ON warehouse.calls EXECUTE FUNCTION warehouse.count_none()")
+    ddl(COUNT_LIST)
+    ddl(
+        "CREATE TRIGGER count_list BEFORE INSERT OR UPDATE OF source, phone ON ops.lists"
+        " FOR EACH ROW WHEN (NEW.phone <> '') EXECUTE FUNCTION warehouse.count_list()"
+    )
+
+
+def ddl(statement: str) -> None:
+    op.execute(sa.DDL(statement.replace("%", "%%")))
+
 
 
 def create_views() -> None:
@@ -399,6 +576,14 @@ def create_tables() -> None:
         comment="One row per run of a source",
     )
     op.create_index(op.f("ix_runs_source_started_at"), "runs", ["source", "started_at"], unique=False, schema="ops")
+    op.create_index(
+        "ix_runs_succeeded",
+        "runs",
+        ["source", "finished_at"],
+        unique=False,
+        schema="ops",
+        postgresql_where=sa.text("status = 'succeeded' AND kind IN ('sync', 'backfill')"),
+    )
     op.create_table(
         "sources",
         sa.Column("source", sa.Text(), nullable=False, comment="The name in the configuration"),
@@ -537,7 +722,9 @@ def create_tables() -> None:
         sa.Column("record_digest", sa.LargeBinary(), nullable=False, comment="Digest of the newest record's content"),
         sa.Column("turns_digest", sa.LargeBinary(), nullable=True, comment="Digest of the transcript that is held"),
         sa.CheckConstraint(
-            "cost <> 'NaN'::numeric AND duration_seconds <> 'NaN'::numeric", name=op.f("ck_calls_numbers_are_numbers")
+            "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
+            " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",
+            name=op.f("ck_calls_numbers_are_numbers"),
         ),
         sa.CheckConstraint(
             "created_at BETWEEN '1970-01-01 00:00Z' AND '2999-12-31 00:00Z'", name=op.f("ck_calls_created_at_plausible")
@@ -586,6 +773,52 @@ def create_tables() -> None:
         unique=False,
         schema="warehouse",
         postgresql_where=sa.text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
+    )
+    op.create_table(
+        "daily_calls",
+        sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
+        sa.Column("source", sa.Text(), nullable=False, comment="The account that the calls were read from"),
+        sa.Column(
+            "names_digest",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="Digest of the five words that follow: a key of any length, null or not",
+        ),
+        sa.Column("agent_id", sa.Text(), nullable=True, comment="The provider's id of the voice agent"),
+        sa.Column("agent_name", sa.Text(), nullable=True, comment="The name of the voice agent"),
+        sa.Column("campaign_name", sa.Text(), nullable=True, comment="The campaign that the calls belong to"),
+        sa.Column("direction", sa.Text(), nullable=False, comment="inbound, outbound, web or unknown"),
+        sa.Column("cost_unit", sa.Text(), nullable=True, comment="The unit of cost"),
+        sa.Column("calls", sa.BigInteger(), nullable=False, comment="How many calls"),
+        sa.Column(
+            "answered", sa.BigInteger(), nullable=False, comment="How many of them somebody or something took"
+        ),
+        sa.Column("seconds", sa.Numeric(), nullable=False, comment="The sum of duration_seconds"),
+        sa.Column("cost", sa.Numeric(), nullable=False, comment="The sum of cost, in cost_unit"),
+        sa.Column("priced", sa.BigInteger(), nullable=False, comment="How many of them have a cost"),
+        sa.Column("first_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the oldest"),
+        sa.Column("last_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the newest"),
+        sa.PrimaryKeyConstraint("day", "source", "names_digest", name=op.f("pk_daily_calls")),
+        schema="warehouse",
+        comment="The calls of each day, added up by agent, campaign, direction and unit; kept by triggers",
+    )
+    op.create_table(
+        "daily_lists",
+        sa.Column("source", sa.Text(), nullable=False, comment="The account that the calls were read from"),
+        sa.Column(
+            "phone",
+            sa.Text(),
+            nullable=False,
+            comment="The number that the list is of; empty: all calls of the source",
+        ),
+        sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
+        sa.Column("outcome", sa.Text(), nullable=False, comment="The outcome of the calls"),
+        sa.Column("calls", sa.BigInteger(), nullable=False, comment="How many calls"),
+        sa.Column("missing", sa.BigInteger(), nullable=False, comment="How many of them are listed no more"),
+        sa.Column("unfinished", sa.BigInteger(), nullable=False, comment="How many of them are not final"),
+        sa.PrimaryKeyConstraint("source", "phone", "day", "outcome", name=op.f("pk_daily_lists")),
+        schema="warehouse",
+        comment="How many calls each list has of each day, by outcome; kept by triggers",
     )
     op.create_table(
         "coverage",
@@ -842,6 +1075,7 @@ def upgrade() -> None:
         comment("SCHEMA", schema, said)
     op.execute(sa.schema.CreateSequence(sa.Sequence("observations", schema="ops")))
     create_tables()
+    create_counters()
     create_views()
     comment("TABLE", "ops.alembic_version", "The revision that this database is of")
     comment("COLUMN", "ops.alembic_version.version_num", "The newest migration that ran")

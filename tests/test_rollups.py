@@ -1,0 +1,361 @@
+"""Whoever writes calls, and however: what is added up of them is what counting them all would say."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from etl import loader
+from etl.loader import Record, Writing
+from etl.state import lists
+from etl.state.lists import EVER, ListState
+from etl.stream import Call
+from etl.transformer import DEFAULTS
+
+NOW = datetime.now(UTC)
+MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+SETTLED_AFTER = timedelta(days=7)
+# Where a day begins and ends, and on both sides of each line that bi.freshness draws.
+INSTANTS = [
+    *(MIDNIGHT - timedelta(days=days) + step for days in (0, 1, 8)
+      for step in (timedelta(0), timedelta(microseconds=1), timedelta(hours=5), -timedelta(microseconds=1))),
+    *(NOW - age + step for age in (timedelta(days=1), SETTLED_AFTER)
+      for step in (-timedelta(minutes=10), timedelta(minutes=10))),
+]  # fmt: skip
+PHONES = ("+1", "+2", "+3")
+SOURCES = ("one", "two")
+
+KEPT = """(
+    SELECT * FROM warehouse.daily_lists WHERE phone = '' OR (source, phone) IN (SELECT source, phone FROM ops.lists)
+)"""
+# The views as they would be asked of the calls themselves: the truth.
+TRUTH = {
+    "bi.daily_call_metrics": """
+        SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
+               (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
+               direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
+               coalesce(sum(duration_seconds), 0) / 60 AS minutes, sum(cost) AS cost
+          FROM warehouse.calls
+         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
+    """,
+    "bi.agents": """
+        SELECT source, agent_id,
+               (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
+               count(*) AS calls, min(created_at) AS first_call_at, max(created_at) AS last_call_at
+          FROM warehouse.calls
+         WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
+         GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
+    """,
+    "bi.campaigns": """
+        SELECT source, campaign_name, count(*) AS calls, min(created_at), max(created_at)
+          FROM warehouse.calls
+         WHERE campaign_name IS NOT NULL
+         GROUP BY source, campaign_name
+    """,
+    "(SELECT source, unsettled FROM bi.freshness)": """
+        SELECT source, count(*) FILTER (WHERE c.created_at > swept_from
+                                           OR NOT coalesce(is_final, c.created_at < now() - interval '1 day'))
+          FROM (SELECT source, now() - make_interval(secs => settled_after::double precision) AS swept_from
+                  FROM ops.sources) s
+          LEFT JOIN warehouse.calls c USING (source)
+         GROUP BY source
+    """,
+    KEPT: """
+        SELECT source, phone, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(missing_since),
+               count(*) FILTER (WHERE is_final IS FALSE)
+          FROM (SELECT source, phone FROM ops.lists WHERE phone <> '' UNION ALL SELECT source, '' FROM ops.sources) l
+          JOIN warehouse.calls c USING (source)
+         WHERE phone IN ('', from_number, to_number)
+         GROUP BY source, phone, 3, outcome
+    """,
+    "(SELECT day, sum(calls)::bigint FROM warehouse.daily_calls GROUP BY day)": """
+        SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) FROM warehouse.calls GROUP BY 1
+    """,
+}
+HELD = text("""
+    SELECT count(*) FROM warehouse.calls
+     WHERE source = :source AND missing_since IS NULL AND (:phone = '' OR :phone IN (from_number, to_number))
+       AND created_at >= :since AND created_at < :before
+""")
+
+# Few words, so that many calls are added up in the same row.
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "created_at": st.sampled_from([*INSTANTS, *(MIDNIGHT - timedelta(hours=hour) for hour in range(1, 11))]),
+    "agent_id": st.sampled_from(["a", "a", "a", "", None]),
+    "agent_name": st.sampled_from(["Asha", "Asha", "Asha", "Nora", None]),
+    "campaign_name": st.sampled_from([None, None, None, "May"]),
+    "direction": st.sampled_from(["outbound", "outbound", "inbound"]),
+    "outcome": st.sampled_from(["completed", "failed"]),
+    "is_answered": st.booleans(),
+    "is_final": st.sampled_from([True, False, None]),
+    "duration_seconds": st.sampled_from([None, Decimal(90), Decimal("1.5")]),
+    "cost": st.sampled_from([None, Decimal("0.10"), Decimal(-2)]),
+    "cost_unit": st.sampled_from(["USD", "USD", None]),
+    "from_number": st.sampled_from([None, *PHONES]),
+    "to_number": st.sampled_from([None, *PHONES]),
+}
+BY_HAND = {**VALUES, "missing_since": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
+WHERE = st.sampled_from(
+    ["true", "false", "cost IS NOT NULL", "provider_call_id < '3'", "'+1' IN (from_number, to_number)",
+     *(f"created_at = (SELECT {which}(created_at) FROM warehouse.calls WHERE {some})"
+       for which in ("min", "max") for some in ("source = 'one'", "agent_id = 'a'", "agent_name = 'Asha'"))]
+)  # fmt: skip
+ENDED = {"created_at": MIDNIGHT, "outcome": "completed", "is_live": False, "is_final": True, "is_answered": True}
+Step = Callable[[Connection], object]
+
+
+def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
+    """A batch through the loader, merged with what is held."""
+
+    def step(connection: Connection) -> None:
+        writing = Writing(source, "ringg", None, NOW)
+        keys = {name: loader.call_key(source, name) for name in calls}
+        before = loader.rows_of(connection, keys.values())
+        entries = [
+            loader.enter(writing, keys[name], before.get(keys[name]),
+                         Call(name, {**DEFAULTS, **ENDED, **columns}), Record("call", name.encode(), 1, b"{}"))
+            for name, columns in calls.items()
+        ]  # fmt: skip
+        assert loader.write(connection, writing, entries) == []
+
+    return step
+
+
+def said(statement: str, **values: Any) -> Step:
+    return lambda connection: connection.execute(text(statement), values)
+
+
+NEW_KEY = "call_key = gen_random_uuid(), provider_call_id = gen_random_uuid()"
+COPIED = """
+    INSERT INTO warehouse.calls
+    SELECT (jsonb_populate_record(c, jsonb_build_object('call_key', gen_random_uuid(),
+                                                        'provider_call_id', gen_random_uuid(), 'seen_seq', 99))).*
+      FROM warehouse.calls c WHERE {where} LIMIT 3
+"""
+MERGED = f"""
+    MERGE INTO warehouse.calls c USING (SELECT * FROM warehouse.calls WHERE {{where}}) s ON c.call_key = s.call_key
+     WHEN MATCHED AND c.cost IS NULL THEN DELETE
+     WHEN MATCHED AND c.seen_seq = 99 THEN UPDATE SET cost = 1, {NEW_KEY}
+     WHEN MATCHED THEN UPDATE SET cost = 2
+"""
+LISTED = """
+    INSERT INTO ops.lists (source, phone, list_order, completeness) VALUES (:source, :phone, 'newest', 'gap')
+        ON CONFLICT (source, phone) DO UPDATE SET completeness = 'agrees'
+"""
+RENAMED = """
+    UPDATE ops.lists SET phone = :phone
+     WHERE source = :source AND phone = (SELECT min(phone) FROM ops.lists WHERE source = :source)
+       AND NOT EXISTS (SELECT FROM ops.lists WHERE (source, phone) = (:source, :phone))
+"""
+FORGOTTEN = "DELETE FROM ops.lists WHERE (source, phone) = (:source, :phone)"
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Step:
+    """One thing that somebody does to the calls, or to the lists in the books."""
+    source, phone, where = draw(st.sampled_from(SOURCES)), draw(st.sampled_from(PHONES)), draw(WHERE)
+    kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by hand", "listed"]))
+    if kind == "loaded":
+        return loaded(
+            source, draw(st.dictionaries(st.sampled_from("123456"), st.fixed_dictionaries(VALUES), min_size=1))
+        )
+    if kind == "updated":
+        column = draw(st.sampled_from(["created_at"] * 8 + sorted(BY_HAND)))
+        change = f"UPDATE warehouse.calls SET {column} = :value, provider_call_id = call_key::text WHERE {where}"
+        return said(change, value=draw(BY_HAND[column]))
+    if kind == "listed":
+        return said(draw(st.sampled_from([LISTED, LISTED, RENAMED, FORGOTTEN])), source=source, phone=phone)
+    statements = [
+        f"DELETE FROM warehouse.calls WHERE {where}",
+        f"UPDATE warehouse.calls SET {NEW_KEY} WHERE {where} AND seen_seq = 99",
+        COPIED.format(where=where),
+        MERGED.format(where=where),
+        "TRUNCATE warehouse.calls CASCADE",
+    ]
+    return said(draw(st.sampled_from(statements)))
+
+
+def differences(connection: Connection) -> list[str]:
+    """What of that which is added up differs from the truth."""
+    return [
+        f"{view}: {row}"
+        for view, truth in TRUTH.items()
+        for row in connection.execute(
+            text(
+                f"(TABLE {view} EXCEPT ALL ({truth})) UNION ALL (({truth}) EXCEPT ALL TABLE {view})".replace(
+                    "TABLE (", "("
+                )
+            )
+        )
+    ]
+
+
+@contextmanager
+def rolled_back(db: Engine) -> Iterator[Connection]:
+    """A transaction on a database that knows two sources, and that nothing is left of."""
+    with db.connect() as connection:
+        for source in SOURCES:
+            register(connection, source)
+        yield connection
+        connection.rollback()
+
+
+def register(connection: Connection, source: str) -> None:
+    row = {"source": source, "after": SETTLED_AFTER.total_seconds()}
+    connection.execute(
+        text(
+            "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)"
+            " VALUES (:source, 'ringg', 'h', now(), :after, 'every 5m')"
+        ),
+        row,
+    )
+
+
+@given(st.lists(steps(), min_size=1, max_size=8))
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_done_to_the_calls_is_counted(db: Engine, done: list[Step]) -> None:
+    with rolled_back(db) as connection:
+        for step in done:
+            step(connection)
+            assert differences(connection) == []
+        assert connection.scalar(text("SELECT count(*) FROM warehouse.daily_calls WHERE calls <= 0")) == 0
+
+
+@given(
+    st.lists(steps(), min_size=2, max_size=4),
+    st.lists(
+        st.tuples(st.sampled_from(["", *PHONES]), st.sampled_from(INSTANTS), st.sampled_from(INSTANTS)), min_size=8
+    ),
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_held_of_a_list_is_as_many_as_there_are(
+    db: Engine, done: list[Step], spans: list[tuple[str, datetime, datetime]]
+) -> None:
+    with rolled_back(db) as connection:
+        for step in done:
+            step(connection)
+        for phone, since, before in [*spans, ("", datetime.min.replace(tzinfo=UTC), EVER), ("+1", MIDNIGHT, EVER)]:
+            values = {"source": "one", "phone": phone, "since": since, "before": before}
+            assert lists.held(connection, ListState("one", phone), since, before=before) == connection.scalar(
+                HELD, values
+            )
+
+
+def planted(db: Engine, number: int, **columns: Any) -> None:
+    with db.begin() as connection:
+        plant(connection, number, **columns)
+
+
+def plant(connection: Connection, number: int, source: str = "one", **columns: Any) -> None:
+    loaded(source, {str(number): columns})(connection)
+
+
+@pytest.fixture
+def sources(db: Engine) -> Engine:
+    """A database that knows two sources."""
+    with db.begin() as connection:
+        for source in SOURCES:
+            register(connection, source)
+    return db
+
+
+def test_a_change_that_nobody_counts_writes_nothing(db: Engine) -> None:
+    with rolled_back(db) as connection:
+        versions = text("SELECT ctid FROM warehouse.daily_calls UNION ALL SELECT ctid FROM warehouse.daily_lists")
+        plant(connection, 1)
+        before = connection.scalars(versions).all()
+        connection.execute(text("UPDATE warehouse.calls SET summary = 'x', turn_count = 3"))
+        assert connection.scalars(versions).all() == before
+        connection.execute(text("UPDATE warehouse.calls SET cost = 3"))
+        assert connection.scalars(versions).all() != before
+
+
+def test_words_of_any_length_are_counted(sources: Engine) -> None:
+    with sources.begin() as connection:
+        plant(connection, 1, agent_name="A" * 9000, campaign_name="é" * 9000)
+        assert differences(connection) == []
+        assert connection.scalar(text("SELECT length(agent_name) FROM bi.agents")) == 9000
+
+
+def test_writers_of_two_sources_do_not_wait_for_each_other(sources: Engine) -> None:
+    with sources.begin() as one, sources.begin() as two:
+        two.execute(text("SET LOCAL lock_timeout = '2s'"))
+        for number in range(5):
+            plant(one, number)
+            plant(two, number, "two")
+    with sources.connect() as connection:
+        assert differences(connection) == []
+
+
+def test_two_writers_of_one_source_end_well(sources: Engine) -> None:
+    days = [MIDNIGHT - timedelta(days=back) for back in range(20)]
+
+    def write(first: int, times: list[datetime]) -> None:
+        for round_ in range(5):
+            with sources.begin() as connection:
+                calls = {f"{first + round_}-{place}": {"created_at": at} for place, at in enumerate(times)}
+                loaded("one", calls)(connection)
+            with sources.begin() as connection:
+                connection.execute(
+                    text("DELETE FROM warehouse.calls WHERE provider_call_id LIKE :some"), {"some": f"{first}-%3"}
+                )
+
+    at_once(lambda: write(100, days), lambda: write(200, days[::-1]))
+    with sources.connect() as connection:
+        assert differences(connection) == []
+        assert connection.scalar(text("SELECT count(*) FROM warehouse.calls")) == 2 * (5 * 20 - 2)
+
+
+def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine) -> None:
+    with sources.connect() as writing:
+        plant(writing, 1, from_number="+1")
+
+        def enter() -> None:
+            with sources.begin() as connection:
+                lists.save_list(connection, ListState("one", "+1"))
+
+        entering = threading.Thread(target=enter)
+        entering.start()
+        waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        with sources.connect() as looking:
+            while not looking.scalar(waits):
+                looking.rollback()
+        plant(writing, 2, to_number="+1")
+        writing.commit()
+        entering.join(10)
+    planted(sources, 3, from_number="+1", to_number="+1")
+    with sources.connect() as connection:
+        assert lists.held(connection, ListState("one", "+1"), datetime.min.replace(tzinfo=UTC)) == 3
+        assert differences(connection) == []
+
+
+@pytest.mark.parametrize("view", ["daily_call_metrics", "agents", "campaigns"])
+def test_no_call_is_looked_at_for_what_is_added_up(db: Engine, view: str) -> None:
+    with db.connect() as connection:
+        plan = connection.scalars(text(f"EXPLAIN SELECT * FROM bi.{view}")).all()
+    assert any("daily_calls" in line for line in plan)
+    assert not any(" calls" in line for line in plan)
+
+
+def at_once(*jobs: Callable[[], None]) -> None:
+    failed: list[BaseException] = []
+
+    def guarded(job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
