@@ -162,8 +162,12 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
                    AS agent_name,
                sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
-          FROM warehouse.daily_calls
-         WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
+          -- first by name, which leaves few rows to put in order
+          FROM (SELECT source, agent_id, agent_name, sum(calls) AS calls, min(first_call_at) AS first_call_at,
+                       max(last_call_at) AS last_call_at
+                  FROM warehouse.daily_calls
+                 WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
+                 GROUP BY source, agent_id, agent_name) named
          GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
         """,
         {
