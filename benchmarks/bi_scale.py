@@ -44,6 +44,7 @@ ASKED = {
         SELECT source, call_key, text FROM bi.transcript_turns WHERE text ILIKE '%callback tomorrow%' LIMIT 50
     """,
     "agents": "SELECT * FROM bi.agents",
+    "campaigns": "SELECT * FROM bi.campaigns",
     "freshness": "SELECT * FROM bi.freshness",
 }
 

@@ -33,7 +33,7 @@ def grown(bench: Bench, simulator: Simulator, source: str, size: int) -> list[st
         copies = max(0, round((size - NEW) / held[0]) - 1) if held else 0
         multiply(connection, copies, turns=False)
     with psycopg.connect(bench.url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE warehouse.calls")
+        connection.execute("VACUUM ANALYZE")
     simulator.ask(f"_times/{copies + 1}")
     bench.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once
     still = [bench.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]

@@ -26,16 +26,15 @@ NOT_FOUND = (404, 410)
 AGE_CAP = timedelta(days=30)
 
 # Never asked, of any age; asked and not ready, while young enough for a sweep; each once in a run.
-PENDING = text("""
-    SELECT c.call_key, c.provider_call_id, count(*) OVER () AS waiting
+DUE = """
       FROM warehouse.calls c
       LEFT JOIN ops.transcripts t USING (call_key)
      WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
        AND (c.is_final OR c.created_at < CAST(:run_began AS timestamptz) - interval '1 day')
        AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
-     ORDER BY c.created_at DESC
-     LIMIT :batch
-""")
+"""
+PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
+WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them
 ASKED = text("""
     INSERT INTO ops.transcripts (call_key, asked_at, attempts, state, reason)
     VALUES (:call_key, :now, 1, :state, :reason)
@@ -57,8 +56,7 @@ class Fetched(NamedTuple):
 
 def waiting(reader: Reader) -> int:
     """How many transcripts a command by hand would ask for now."""
-    rows = reader.desk.all(PENDING, {**_due(reader), "batch": 1})
-    return int(rows[0].waiting) if rows else 0
+    return int(reader.desk.all(WAITING, _due(reader))[0].calls)
 
 
 def _due(reader: Reader) -> dict[str, object]:
@@ -77,16 +75,17 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     wanted = reader.provider.transcript
     if wanted is None:
         return False
-    due, done = _due(reader), 0
+    due, done, total = _due(reader), 0, 0
     while batch := reader.desk.all(PENDING, due):
         if batches is not None and done >= batches * BATCH:
             return True
+        total = total or int(reader.desk.all(WAITING, due)[0].calls)
         reader.take_turn()
         fetched = _fetch(reader, wanted, batch)
         with reader.lease.transaction() as connection:
             _load(connection, reader, fetched)
         done += len(fetched)
-        reader.progress("transcripts", done, done + batch[0].waiting - len(batch))
+        reader.progress("transcripts", done, max(done, total))
     return False
 
 

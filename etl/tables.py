@@ -120,6 +120,7 @@ calls = Table(
         "ix_calls_without_transcript",
         "source",
         "created_at",
+        postgresql_include=["call_key", "provider_call_id", "is_final"],
         postgresql_where=text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
     ),
     schema="warehouse",

@@ -278,6 +278,9 @@ COUNT = """
     DECLARE
         left_over record;
     BEGIN
+        IF NOT EXISTS ({written}) THEN
+            RETURN NULL;
+        END IF;
         -- no list of a telephone number enters the books before this transaction ends: it would not see these calls
         PERFORM pg_advisory_xact_lock_shared(hashtextextended('callhouse.count.' || source, 0))
            FROM (SELECT DISTINCT source FROM ({written}) calls ORDER BY source) sources;
@@ -776,6 +779,7 @@ def create_tables() -> None:
         ["source", "created_at"],
         unique=False,
         schema="warehouse",
+        postgresql_include=["call_key", "provider_call_id", "is_final"],
         postgresql_where=sa.text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
     )
     op.create_table(
