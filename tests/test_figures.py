@@ -53,7 +53,7 @@ def own_db(server: Server, template: str) -> Iterator[Engine]:
 def place(own_db: Engine, request: pytest.FixtureRequest) -> House:
     """Four sources of so many calls each over 30 days, newest first, read once; then three quiet days go by."""
     with own_db.begin() as connection:
-        connection.exec_driver_sql("TRUNCATE warehouse.calls, raw.records, ops.sources CASCADE")
+        connection.exec_driver_sql("TRUNCATE warehouse.calls, raw.payloads, ops.sources CASCADE")
     clock = FakeClock(NOW)
     found = house(own_db, World(5, calls=request.param, clock=clock.now), clock=clock)
     for name in PROVIDERS:
@@ -147,6 +147,27 @@ def test_a_kill_costs_a_batch_and_two_pages_a_list(db: Engine, count: int, share
     place.sync(name)
     assert len(asked(place, name)) <= ceil(count / size) + 2 + BATCH / size + 2
     assert len(place.holds(name)) == count
+
+
+@pytest.mark.parametrize("count", [SMALL, pytest.param(LARGE, marks=pytest.mark.long)])
+@pytest.mark.parametrize("order", ["oldest", "unsorted", "reshuffled"])
+def test_in_another_order_no_row_is_lost_and_the_cost_is_said(db: Engine, order: str, count: int) -> None:
+    clock = FakeClock(NOW)
+    place = house(db, World(5, calls=count, order=order, clock=clock.now), clock=clock)
+    for name in PROVIDERS:
+        place.sync(name)
+    clock.sleep(3 * 86_400)
+    costs = {"the first reading": counts(place)}
+    for what, new in (("a day later", 100), ("nothing new", 0)):
+        before = counts(place)
+        for name in PROVIDERS:
+            for _ in range(new):
+                place.world.arrive(name)
+        scheduled(place)
+        costs[what] = {name: asked_for - before[name] for name, asked_for in counts(place).items()}
+    for name in PROVIDERS:
+        assert differences(place, name) == []
+    logging.getLogger("figures").warning("%s, %s calls a provider: %s", order, count, costs)
 
 
 @pytest.mark.long
