@@ -18,7 +18,7 @@ from etl import embedded
 
 CALLHOUSE = CONTENDERS[0]
 BASE = 2_000  # calls per provider that are read, and then multiplied
-LARGE = ("calls", "turns")
+LARGE = ("calls", "transcripts")
 
 # The newest call is of the simulator's last day: "now" is its end.
 ASKED = {
@@ -41,7 +41,8 @@ ASKED = {
     """,
     "the newest 50 calls": "SELECT * FROM bi.calls ORDER BY created_at DESC LIMIT 50",
     "text search in transcripts": """
-        SELECT source, call_key, text FROM bi.transcript_turns WHERE text ILIKE '%callback tomorrow%' LIMIT 50
+        SELECT source, call_key, transcript FROM bi.transcripts
+         WHERE words @@ websearch_to_tsquery('simple', 'callback tomorrow') LIMIT 50
     """,
     "agents": "SELECT * FROM bi.agents",
     "campaigns": "SELECT * FROM bi.campaigns",
@@ -82,7 +83,7 @@ def main() -> None:
             multiply(connection, max(0, calls // (4 * BASE) - 1), turns=True)
         with psycopg.connect(bench.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
-            (turns,) = connection.execute("SELECT count(*) FROM warehouse.turns").fetchone()  # type: ignore[misc]
+            (turns,) = connection.execute("SELECT sum(turn_count) FROM warehouse.calls").fetchone()  # type: ignore[misc]
             some = "SELECT call_key, customer_number FROM bi.calls WHERE source = 'ringg' AND turn_count > 1"
             key, number = connection.execute(f"{some} LIMIT 1").fetchone()  # type: ignore[misc]
             lines = [

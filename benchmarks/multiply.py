@@ -20,7 +20,7 @@ def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, a
     names = ", ".join(f'"{name}"' for name, _ in listed)
     values = ", ".join(_value(name, is_time) for name, is_time in listed)
     connection.execute("CREATE TEMP TABLE held AS TABLE warehouse.calls")
-    connection.execute("CREATE TEMP TABLE said AS TABLE warehouse.turns")
+    connection.execute("CREATE TEMP TABLE said AS TABLE warehouse.transcripts")
     connection.execute("ANALYZE held, said")
     for first in range(1, copies + 1, at_once):
         span = [first, min(first + at_once - 1, copies)]
@@ -28,8 +28,8 @@ def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, a
         connection.execute(some, span)
         if turns:
             connection.execute(
-                f"INSERT INTO warehouse.turns SELECT {KEY}, turn_index, speaker, text, spoken_at - {SHIFT},"  # noqa: S608
-                " offset_seconds FROM said c, generate_series(%s::int, %s::int) n",
+                f"INSERT INTO warehouse.transcripts SELECT {KEY}, turns"  # noqa: S608
+                " FROM said c, generate_series(%s::int, %s::int) n",
                 span,
             )
         connection.commit()

@@ -104,9 +104,9 @@ def _disk(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
     """Callhouse's bytes on disk for each 1,000 bytes received, by part."""
     received, disk = results["received"] / 1000, row["disk"]
     parts = {
-        "raw payloads": "raw.records",
+        "raw payloads": "raw.payloads",
         "calls": "warehouse.calls",
-        "turns": "warehouse.turns",
+        "turns": "warehouse.transcripts",
         "indexes": "indexes",
     }
     said = {title: disk.get(part, 0) / received for title, part in parts.items()}

@@ -19,7 +19,7 @@ from benchmarks import report
 from benchmarks.environments import ROOT
 from benchmarks.measure import server_seconds
 from benchmarks.rounds import WORK, Bench, Simulator
-from etl import batch, copying, database, embedded, fetch, loader, pipeline, reader, settings, windows
+from etl import batch, copying, database, embedded, fetch, loader, payloads, pipeline, reader, settings, windows
 from etl.batch import Batch
 from etl.client import client
 from etl.clock import SystemClock
@@ -88,6 +88,7 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("merge", Batch, ("settle",)),
     ("load: rows", loader, ("_add", "_change")),
     ("load: copy", copying, ("_copy",)),
+    ("load: payloads", payloads, ("keep",)),
     ("books", quarantine, ("put", "resolve")),
     ("books", drift, ("note",)),
     ("books", sightings, ("note",)),

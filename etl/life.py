@@ -20,13 +20,14 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One content of a record as received first, its size in bytes; the newest of its kind is the one in force."""
+    """One content of a record as received, its size in bytes, in the row ``seq`` of ``raw.payloads``; the newest of its
+    kind is the one in force."""
 
     kind: str
     received_at: datetime
     run_id: int | None
     size: int
-    digest: str
+    seq: int
     is_newest: bool
 
 

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from etl import tables
@@ -87,18 +87,36 @@ def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, ca
             "changed_at": writing.now,
             "missing_since": None,
             "seen_seq": seq,
+            "record_seqs": [seq],
+            "record_digest": record.digest,
+            "earlier_digests": None,
             "turns_digest": None,
         }
     else:
         row = merge(before, call, seq)
         row["missing_since"] = None  # it is listed again
+        _take_version(row, before, record)
     newer = row["seen_seq"] == seq
     turns = call.turns if call.turns and (newer or not row["has_transcript"]) else None
     entry = Entry(before, row, None, [record], call.drift)
-    if newer or before is None:
-        row["record_digest"] = record.digest
     take_transcript(entry, turns)
     return entry
+
+
+def _take_version(row: dict[str, Any], before: Mapping[str, Any], record: Record) -> None:
+    """Note another content of a call's record; one that it had before is kept already."""
+    known = {before["record_digest"], *(before["earlier_digests"] or ())}
+    if record.digest not in known:
+        row["record_seqs"] = seqs_with(before, record.seq)
+    if row["seen_seq"] == record.seq:
+        row["record_digest"] = record.digest
+    row["earlier_digests"] = sorted((known | {record.digest}) - {row["record_digest"]}) or None
+
+
+def seqs_with(row: Mapping[str, Any], seq: int) -> list[int]:
+    """The answers that versions of a call came with, this one among them."""
+    seqs: list[int] = row["record_seqs"]
+    return seqs if seq in seqs else [*seqs, seq]
 
 
 def take_transcript(entry: Entry, turns: tuple[Turn, ...] | None) -> None:
@@ -117,7 +135,7 @@ def write(
     """
     try:
         with connection.begin_nested():
-            _add(connection, writing, [entry for entry in entries if _is_new(entry, met)])
+            _add(connection, [entry for entry in entries if _is_new(entry, met)])
             _change(connection, writing, [entry for entry in entries if not _is_new(entry, met)])
     except (DBAPIError, psycopg.Error, ValueError, OverflowError) as error:
         if sqlstate(error) == UNIQUE_VIOLATION and not met:
@@ -145,27 +163,17 @@ def _reject(entry: Entry, error: BaseException) -> Reject:
     return Reject(reason, entry.records[-1].payload, entry.row["provider_call_id"])
 
 
-def _add(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
+def _add(connection: Connection, entries: Sequence[Entry]) -> None:
     """Calls of which nothing is held: no row of theirs can be in the way."""
     append(connection, tables.calls, [CALL_ROW(entry.row) for entry in entries])
-    append(connection, tables.turns, [row for entry in entries for row in _turn_rows(entry)])
-    append(connection, tables.records, [row for entry in entries for row in _record_rows(entry, writing)])
+    append(connection, tables.transcripts, _transcripts(entries))
 
 
 def _change(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
-    """Calls that are held: what differs is written, surplus turns go, and each change leaves a line."""
+    """Calls that are held: what differs is written, and each change leaves a line."""
     changed = [entry for entry in entries if _settle(entry, writing.now)]
     upsert(connection, tables.calls, [CALL_ROW(entry.row) for entry in changed])
-    upsert(connection, tables.turns, [row for entry in changed for row in _turn_rows(entry)])
-    # a version that comes again is the newest again; its bytes are held already
-    upsert(connection, tables.records, [row for entry in entries for row in _record_rows(entry, writing)], ("seq",))
-    surplus = [
-        {"key": entry.row["call_key"], "count": entry.row["turn_count"]}
-        for entry in changed
-        if entry.turns is not None and entry.before is not None
-    ]
-    if surplus:  # whatever the row says of how many there were
-        connection.execute(text("DELETE FROM warehouse.turns WHERE call_key = :key AND turn_index >= :count"), surplus)
+    upsert(connection, tables.transcripts, _transcripts(changed))
     append(connection, tables.changes, [row for entry in changed for row in _changes(entry, writing)])
 
 
@@ -183,17 +191,8 @@ def differs(entry: Entry) -> bool:
     return entry.before is not None and (entry.turns is not None or bool(changes(entry.before, entry.row)))
 
 
-def _turn_rows(entry: Entry) -> list[Sequence[Any]]:
-    key = entry.row["call_key"]
-    return [(key, index, *turn) for index, turn in enumerate(entry.turns or ())]
-
-
-def _record_rows(entry: Entry, writing: Writing) -> list[Sequence[Any]]:
-    versions = {(record.kind, record.digest): record for record in entry.records}  # each once, as it came last
-    return [
-        (entry.row["call_key"], each.kind, each.digest, each.seq, writing.now, writing.run_id, each.payload)
-        for each in versions.values()
-    ]
+def _transcripts(entries: Sequence[Entry]) -> list[tuple[uuid.UUID, tuple[Turn, ...]]]:
+    return [(entry.row["call_key"], entry.turns) for entry in entries if entry.turns is not None]
 
 
 def _changes(entry: Entry, writing: Writing) -> list[tuple[Any, ...]]:

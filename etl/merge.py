@@ -13,8 +13,11 @@ STATUS = ("provider_status", "outcome", "is_live", "is_final", "is_answered")
 UNSAID = {None, "unknown"}  # what a column holds when nobody said anything
 NEVER, EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # where no time of change is said
 BOOKKEEPING = frozenset(
-    {"seen_seq", "record_digest", "turns_digest", "changed_at", "first_seen_at", "is_live", "is_answered"}
-)
+    {
+        "seen_seq", "record_seqs", "record_digest", "earlier_digests", "turns_digest",
+        "changed_at", "first_seen_at", "is_live", "is_answered",
+    }
+)  # fmt: skip
 
 
 def merge(held: Row, call: Call, seq: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ AGE_CAP = timedelta(days=30)
 # Never asked, of any age; asked and not ready, while young enough for a sweep; each once in a run.
 DUE = """
       FROM warehouse.calls c
-      LEFT JOIN ops.transcripts t USING (call_key)
+      LEFT JOIN ops.transcript_requests t USING (call_key)
      WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
        AND (c.is_final OR c.created_at < CAST(:run_began AS timestamptz) - interval '1 day')
        AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
@@ -36,10 +36,10 @@ DUE = """
 PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
 WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them
 ASKED = text("""
-    INSERT INTO ops.transcripts (call_key, asked_at, attempts, state, reason)
+    INSERT INTO ops.transcript_requests (call_key, asked_at, attempts, state, reason)
     VALUES (:call_key, :now, 1, :state, :reason)
     ON CONFLICT (call_key) DO UPDATE
-       SET asked_at = excluded.asked_at, attempts = ops.transcripts.attempts + 1,
+       SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
            state = excluded.state, reason = excluded.reason
 """)
 
@@ -141,6 +141,6 @@ def _load(connection: Connection, reader: Reader, fetched: Sequence[Fetched]) ->
 
 
 def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: Record) -> Entry:
-    entry = Entry(before, dict(before), None, [record])
+    entry = Entry(before, {**before, "record_seqs": loader.seqs_with(before, record.seq)}, None, [record])
     loader.take_transcript(entry, turns)
     return entry

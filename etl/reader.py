@@ -12,7 +12,7 @@ import psycopg
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import loader
+from etl import loader, payloads
 from etl.batch import Arrival, Batch, Counts, Held
 from etl.client.client import Client, Transport
 from etl.client.errors import SourceError
@@ -161,6 +161,7 @@ class Reader:
         counts.quarantined += len(refused) - len(again)
         counts.unchanged += len(again)
         self.rejects_seen.update(entry.records[-1].digest for entry, _ in refused)
+        payloads.keep(connection, writing, written)
         quarantine.put(connection, writing, rejects)
         quarantine.resolve(connection, writing, {*unchanged, *(entry.row["provider_call_id"] for entry in written)})
         for new in drift.note(connection, writing, (each for entry in written for each in entry.drift)):

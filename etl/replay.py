@@ -1,42 +1,41 @@
 """Raw payloads through the transformer again: what the program would make of them today, without any network."""
 
-import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Connection, Engine, text
 
-from etl import loader
+from etl import loader, payloads
 from etl.batch import Counts, arrival
 from etl.decode import decode
 from etl.extractors import providers
-from etl.loader import Entry, Writing
+from etl.loader import Entry, Record, Writing
 from etl.merge import changes
+from etl.payloads import Version
 from etl.reader import Reader
-from etl.stream import Malformed, Provider, Reject, Source, TranscriptNotReady, Turn
+from etl.stream import Call, Malformed, Provider, Source, TranscriptNotReady, Turn
 from etl.transformer import to_call
 
 BATCH = 500  # calls
 
-KEYS = text("""
-    SELECT call_key FROM warehouse.calls WHERE source = :source AND call_key > :after ORDER BY call_key LIMIT :batch
+# The answers that come next, with about a batch of calls: each call is replayed with the first answer that brought it.
+NEXT = text("""
+    WITH answers AS (
+        SELECT seq, call_keys, sum(cardinality(call_keys)) OVER (ORDER BY seq) - cardinality(call_keys) AS before
+          FROM (SELECT seq, call_keys FROM raw.payloads
+                 WHERE source = :source AND kind = 'call' AND seq > :after ORDER BY seq LIMIT :batch) few
+    )
+    SELECT seq, c.call_key
+      FROM answers CROSS JOIN LATERAL unnest(call_keys) came(call_key)
+      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND c.record_seqs[1] = seq
+     WHERE before < :batch
+     ORDER BY seq
 """)
-# Every version of every record of some calls, in the order in which they came; of several that came with one answer the
-# one that was held in the end comes last.
-RECORDS = text("""
-    SELECT r.call_key, r.kind, r.digest, r.seq, r.payload
-      FROM raw.records r JOIN warehouse.calls c USING (call_key)
-     WHERE call_key = ANY(:keys)
-     ORDER BY r.call_key, r.seq, r.kind, r.digest = c.record_digest, r.digest
-""")
-TURNS = text("""
-    SELECT call_key, speaker, text, spoken_at, offset_seconds
-      FROM warehouse.turns WHERE call_key = ANY(:keys) ORDER BY call_key, turn_index
-""")
-NIL = uuid.UUID(int=0)
+TRANSCRIPTS = text("SELECT call_key, turns FROM warehouse.transcripts WHERE call_key = ANY(:keys)")
+FIRST = -(1 << 63)  # below the number of any answer
 
 
 class Held(NamedTuple):
@@ -44,7 +43,7 @@ class Held(NamedTuple):
 
     row: Mapping[str, Any]
     turns: tuple[Turn, ...]
-    versions: Sequence[Row[Any]]
+    versions: Sequence[Version]
 
 
 @dataclass(slots=True)
@@ -71,13 +70,12 @@ class Difference:
 
 def replay(reader: Reader, difference: Difference) -> None:
     """Write what today's transformer makes of a source's raw payloads, call by call."""
-    after: uuid.UUID | None = NIL
-    while after:
+    after: int | None = FIRST
+    while after is not None:
         reader.take_turn()
         with reader.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
-            calls = _calls(connection, reader.source, after)
+            calls, after = _next_calls(connection, reader.source, after)
             _replay(connection, reader, calls, difference)
-        after = calls[-1].row["call_key"] if calls else None
         reader.progress("replay", difference.calls, None)
 
 
@@ -94,56 +92,71 @@ def compare(db: Engine, source: Source, difference: Difference) -> None:
     """The same without writing anything."""
     provider = providers()[source.provider]
     writing = Writing(source.name, source.provider, None, datetime.now(UTC))
-    after: uuid.UUID | None = NIL
-    while after:
+    after: int | None = FIRST
+    while after is not None:
         with db.connect() as connection:
-            calls = _calls(connection, source, after)
+            calls, after = _next_calls(connection, source, after)
         for held in calls:
             difference.note(rebuilt(writing, provider, source, held))
-        after = calls[-1].row["call_key"] if calls else None
 
 
-def _calls(connection: Connection, source: Source, after: uuid.UUID) -> list[Held]:
-    keys = connection.scalars(KEYS, {"source": source.name, "after": after, "batch": BATCH}).all()
-    rows, turns, versions = loader.rows_of(connection, keys), defaultdict(list), defaultdict(list)
-    for key, *turn in connection.execute(TURNS, {"keys": keys}):
-        turns[key].append(Turn(*turn))
-    for version in connection.execute(RECORDS, {"keys": keys}):
-        versions[version.call_key].append(version)
-    return [Held(rows[key], tuple(turns[key]), versions[key]) for key in keys]
+def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[Held], int | None]:
+    """The next calls in the order in which they came first, and the last answer of them; none when all were there."""
+    found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
+    keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
+    versions, rows = payloads.versions(connection, keys), loader.rows_of(connection, keys)
+    turns = {row.call_key: _held_turns(row.turns) for row in connection.execute(TRANSCRIPTS, {"keys": keys})}
+    return [Held(rows[key], turns.get(key, ()), versions[key]) for key in keys], found[-1].seq if found else None
+
+
+def _held_turns(stored: Sequence[Sequence[Any]]) -> tuple[Turn, ...]:
+    return tuple(
+        Turn(speaker, said, spoken_at and datetime.fromisoformat(spoken_at), offset)
+        for speaker, said, spoken_at, offset in stored
+    )
 
 
 def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) -> Entry:
     """The row that a call's versions make, folded in their order, as an entry over the row that is held."""
-    row: Mapping[str, Any] | None = None
     entry: Entry | None = None
     turns: tuple[Turn, ...] | None = None
+    came: dict[bytes, tuple[Call, Record]] = {}
     for version in held.versions:
         if version.kind == "transcript":
             turns = _turns(provider, version.payload) or turns
-            continue
-        came = arrival(provider, source, bytes(version.payload), version.seq)
-        call = to_call(provider, source, came.parsed, came.record.payload) if came.parsed is not None else None
-        if call is None or isinstance(call, Reject):
-            continue
-        entry = loader.enter(writing, held.row["call_key"], row, call, came.record)
-        turns = entry.turns if entry.turns is not None else turns
-        row = entry.row
+        elif found := _read(provider, source, version):
+            call, record = came[found[1].digest] = found
+            entry = loader.enter(writing, held.row["call_key"], entry.row if entry else None, call, record)
+            turns = entry.turns or turns
     if entry is None:  # nothing of it can be read any more: the row stays as it is
         return Entry(held.row, dict(held.row))
+    newest = held.row["record_digest"]
+    if entry.row["record_digest"] != newest and newest in came:  # a content that it had before, and that came again
+        call, record = came[newest]
+        entry = loader.enter(writing, held.row["call_key"], entry.row, call, record._replace(seq=held.row["seen_seq"]))
+        turns = entry.turns or turns
     return _over(held, entry, turns)
+
+
+def _read(provider: Provider, source: Source, version: Version) -> tuple[Call, Record] | None:
+    came = arrival(provider, source, version.payload, version.seq)
+    call = to_call(provider, source, came.parsed, came.record.payload) if came.parsed is not None else None
+    return (call, came.record) if isinstance(call, Call) else None
 
 
 def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
     if provider.transcript is None:
         return None
     try:
-        return provider.transcript.read(decode(bytes(payload)))
+        return provider.transcript.read(decode(payload))
     except (Malformed, TranscriptNotReady):
         return None
 
 
-KEPT = ("first_seen_at", "changed_at", "missing_since", "seen_seq", "record_digest", "turns_digest")
+KEPT = (
+    "first_seen_at", "changed_at", "missing_since", "seen_seq", "record_seqs", "record_digest", "earlier_digests",
+    "turns_digest",
+)  # fmt: skip
 
 
 def _over(held: Held, last: Entry, turns: tuple[Turn, ...] | None) -> Entry:

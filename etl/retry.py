@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from sqlalchemy import text
+
 from etl import loader
 from etl.batch import Batch
 from etl.reader import Reader
@@ -9,7 +11,9 @@ from etl.state import quarantine
 from etl.stream import Page
 
 BATCH = 500
-OLDER_THAN_ALL = 0  # a record that waited fills what is empty and overwrites nothing
+OLDER_THAN_ALL = 1 << 62  # a record that waited fills what is empty and overwrites nothing that an answer brought
+
+NUMBER = text("SELECT nextval('ops.observations') - :older AS seq")
 
 
 def retry(reader: Reader) -> None:
@@ -23,7 +27,8 @@ def retry(reader: Reader) -> None:
 def _retry(reader: Reader, payloads: Sequence[bytes]) -> None:
     reader.take_turn()
     batch = Batch(reader.provider, reader.source)
-    batch.take(Page(payloads), OLDER_THAN_ALL)
+    [number] = reader.desk.all(NUMBER, {"older": OLDER_THAN_ALL})
+    batch.take(Page(payloads), number.seq)
     batch.held.update(reader.held(batch.arrivals))
     with reader.lease.transaction() as connection:
         writing = reader.writing()

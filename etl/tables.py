@@ -97,7 +97,9 @@ calls = Table(
     Column("changed_at", timestamptz(), nullable=False, comment="When a loaded value last changed"),
     Column("missing_since", timestamptz(), comment="Since when a certified whole reading no longer lists it"),
     Column("seen_seq", BigInteger, nullable=False, comment="The request that the row's newest record came with"),
+    Column("record_seqs", ARRAY(BigInteger), nullable=False, comment="The rows of raw.payloads with versions of it"),
     Column("record_digest", LargeBinary, nullable=False, comment="Digest of the newest record's content"),
+    Column("earlier_digests", ARRAY(LargeBinary), comment="Digests of the other contents that its record had"),
     Column("turns_digest", LargeBinary, comment="Digest of the transcript that is held"),
     CheckConstraint(
         "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
@@ -127,8 +129,8 @@ calls = Table(
     comment="One row per call, the newest that is known of it",
 )
 
-turns = Table(
-    "turns",
+transcripts = Table(
+    "transcripts",
     metadata,
     Column(
         "call_key",
@@ -136,13 +138,15 @@ turns = Table(
         primary_key=True,
         comment="The call",
     ),
-    Column("turn_index", Integer, primary_key=True, comment="The turn's place in the transcript, from 0"),
-    Column("speaker", Text, nullable=False, comment="agent, customer, system or unknown"),
-    Column("text", Text, nullable=False, comment="What was said"),
-    Column("spoken_at", timestamptz(), comment="When it was said, where that is known"),
-    Column("offset_seconds", Numeric, comment="How long into the call it was said, in seconds"),
+    Column(
+        "turns",
+        JSONB,
+        nullable=False,
+        comment="Its turns in their order, each [speaker, text, spoken_at, offset_seconds]",
+    ),
+    Index("ix_transcripts_words", text("warehouse.words(turns)"), postgresql_using="gin"),
     schema="warehouse",
-    comment="One row per turn of a transcript",
+    comment="One row per call whose transcript is held; bi.transcript_turns has a row per turn",
 )
 
 daily_calls = Table(
@@ -206,23 +210,24 @@ changes = Table(
     comment="One row per changed field of a call",
 )
 
-records = Table(
-    "records",
+payloads = Table(
+    "payloads",
     metadata,
     Column(
-        "call_key",
-        ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"),
+        "seq",
+        BigInteger,
         primary_key=True,
-        comment="The call",
+        autoincrement=False,
+        comment="The request that brought them: later ones are newer; below zero: they waited in quarantine",
     ),
-    Column("kind", Text, primary_key=True, comment="call: an element of the list; transcript: its second request"),
-    Column("digest", LargeBinary, primary_key=True, comment="Digest of the content, whatever the order of keys"),
-    Column("seq", BigInteger, nullable=False, comment="The request that brought it last; later ones are newer"),
-    Column("received_at", timestamptz(), nullable=False, comment="When it was received"),
-    Column("run_id", BigInteger, comment="The run that received it"),
-    Column("payload", LargeBinary, nullable=False, comment="The exact bytes as received"),
+    Column("source", Text, nullable=False, comment="The account that was read"),
+    Column("kind", Text, nullable=False, comment="call: elements of a list; transcript: answer to a second request"),
+    Column("received_at", timestamptz(), nullable=False, comment="When they were loaded"),
+    Column("run_id", BigInteger, comment="The run that received them"),
+    Column("call_keys", ARRAY(Uuid), nullable=False, comment="The call that each record is of"),
+    Column("records", LargeBinary, nullable=False, comment="The bytes of each record: a MessagePack list, deflated"),
     schema="raw",
-    comment="Every version of every record as received",
+    comment="One row per answer that brought content not held before: those records of it, as received",
 )
 
 # ---------------------------------------------------------------- the pipeline's own books
@@ -439,8 +444,8 @@ alerts = Table(
     comment="What somebody should know of a source",
 )
 
-transcripts = Table(
-    "transcripts",
+transcript_requests = Table(
+    "transcript_requests",
     metadata,
     Column(
         "call_key",

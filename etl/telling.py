@@ -80,7 +80,7 @@ def _history(held: Held) -> Iterator[Line]:
     for place, (flag, meaning) in enumerate(held.flags.items()):
         yield "flags" if place == 0 else "", f"{flag}: {meaning}", "yellow"
     for place, version in enumerate(held.versions):
-        said = f"{_stamp(version.received_at)}  {version.kind}, {version.size:,} bytes, {version.digest}"
+        said = f"{_stamp(version.received_at)}  {version.kind}, {version.size:,} bytes, answer {version.seq}"
         newest = ", the newest" if version.is_newest else ""
         yield "versions" if place == 0 else "", f"{said}, run {version.run_id}{newest}", ""
     for place, change in enumerate(held.changes):

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from etl import payloads
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.life import Change, Cost, Found, Held, Life, Rejected, Touch, Transcript, Version
@@ -37,19 +38,15 @@ REJECTS = text("""
 CALL = text("""
     SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.created_at, c.ended_at,
            c.answered_at, c.from_number, c.to_number, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
-           c.quality_flags, c.first_seen_at, c.changed_at, c.missing_since, c.record_digest,
+           c.quality_flags, c.first_seen_at, c.changed_at, c.missing_since,
            coalesce(c.is_final, c.created_at < CAST(:now AS timestamptz) - interval '1 day') AS is_final,
            c.created_at + make_interval(secs => s.settled_after::double precision) AS settles_at,
            seen.seen_at, seen.run_id AS seen_by, t.state AS transcript, t.asked_at, t.attempts, t.reason
       FROM warehouse.calls c
       JOIN ops.sources s USING (source)
       LEFT JOIN ops.sightings seen USING (call_key)
-      LEFT JOIN ops.transcripts t USING (call_key)
+      LEFT JOIN ops.transcript_requests t USING (call_key)
      WHERE c.call_key = :key
-""")
-VERSIONS = text("""
-    SELECT kind, digest, seq, received_at, run_id, octet_length(payload) AS size
-      FROM raw.records WHERE call_key = :key ORDER BY received_at, seq
 """)
 CHANGES = text("""
     SELECT changed_at, run_id, field, old_value, new_value
@@ -126,11 +123,11 @@ def _held(
 
 
 def _versions(connection: Connection, key: uuid.UUID) -> list[Version]:
-    rows = connection.execute(VERSIONS, {"key": key}).all()
-    newest = {row.kind: row.seq for row in sorted(rows, key=lambda row: row.seq)}
+    found = payloads.versions(connection, [key])[key]
+    newest = {each.kind: each for each in found}
     return [
-        Version(r.kind, r.received_at, r.run_id, r.size, bytes(r.digest).hex()[:12], newest[r.kind] == r.seq)
-        for r in rows
+        Version(each.kind, each.received_at, each.run_id, len(each.payload), each.seq, each is newest[each.kind])
+        for each in sorted(found, key=lambda each: each.received_at)
     ]
 
 

@@ -325,7 +325,7 @@ def test_an_error_that_nobody_foresaw_is_a_line_and_the_others_are_done(
     tmp_path: Path, configured: dict[str, str], db: Engine
 ) -> None:
     with db.begin() as connection:
-        connection.execute(text("ALTER TABLE warehouse.turns RENAME TO elsewhere"))
+        connection.execute(text("ALTER TABLE warehouse.transcripts RENAME TO elsewhere"))
     said = etl("sync", "ringg", "vaani", cwd=tmp_path, given=configured)
     assert said.returncode == 1
     assert "Traceback" not in said.stderr

@@ -29,6 +29,7 @@ BI = {
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
     " has_transcript quality_flags first_seen_at changed_at settled_at missing_since",
     "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
+    "transcripts": "call_key source created_at turn_count transcript words",
     "call_costs": "call_key source component amount unit",
     "call_changes": "call_key changed_at field old_value new_value",
     "daily_call_metrics": "day source agent_id agent_name direction cost_unit calls answered minutes cost",
@@ -260,7 +261,7 @@ def plant(connection: Connection, number: int, **columns: object) -> None:
         "direction": "outbound", "outcome": "completed", "is_final": True, "is_answered": True,
         "answered_by": "human", "ended_by": "agent", "created_at": "2026-05-01T10:00Z", "turn_count": 0,
         "has_transcript": False, "quality_flags": [], "first_seen_at": "2026-05-01T10:00Z",
-        "changed_at": "2026-05-01T10:00Z", "seen_seq": 1, "record_digest": b"", **columns,
+        "changed_at": "2026-05-01T10:00Z", "seen_seq": 1, "record_seqs": [1], "record_digest": b"", **columns,
     }  # fmt: skip
     connection.execute(
         text(f"INSERT INTO warehouse.calls ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"), row

@@ -563,6 +563,7 @@ def fill(place: House, name: str, order: str = "newest") -> None:
             "quality_flags": [],
             "first_seen_at": NOW,
             "changed_at": NOW,
+            "record_seqs": [1],
             "record_digest": b"",
             "seen_seq": 0,
             **dict.fromkeys(("direction", "outcome", "answered_by", "ended_by"), "unknown"),

@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import pipeline, reader, settings
+from etl import payloads, pipeline, reader, settings
 from etl.reader import Means, Report, Work
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.transport import SandboxTransport
@@ -81,6 +81,12 @@ class House:
         """The provider's ids of the calls that are held."""
         return {row["id"] for row in self.rows(IDS, source=name)}
 
+    def received(self, call_id: str) -> list[bytes]:
+        """The versions of a call's records as received, in the order in which they came."""
+        key = self.one("SELECT call_key FROM warehouse.calls WHERE provider_call_id = :id", id=call_id)
+        with self.db.connect() as connection:
+            return [version.payload for version in payloads.versions(connection, [key])[key]]
+
     def written(self) -> dict[str, int]:
         """How many tuples of each table of `warehouse` and `raw` were ever inserted, updated or deleted."""
         self.db.dispose()  # a session tells its counts when it ends, and it ends after its client has gone
@@ -89,6 +95,7 @@ class House:
         return {row["name"]: row["tuples"] for row in self.rows(TUPLES)}
 
 
+VERSIONS = "SELECT coalesce(sum(cardinality(call_keys)), 0) FROM raw.payloads"
 IDS = "SELECT provider_call_id AS id FROM warehouse.calls WHERE source = :source"
 OTHERS = """
     SELECT count(*) FROM pg_stat_activity

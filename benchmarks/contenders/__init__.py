@@ -11,8 +11,8 @@ CALLHOUSE = """
     SELECT source, provider_call_id AS id, cost FROM bi.calls
 """
 CALLHOUSE_TURNS = """
-    SELECT source, provider_call_id AS id, text, turn_index FROM warehouse.turns JOIN warehouse.calls USING (call_key)
-     WHERE speaker <> 'system'
+    SELECT t.source, provider_call_id AS id, text, turn_index
+      FROM bi.transcript_turns t JOIN warehouse.calls USING (call_key) WHERE speaker <> 'system'
 """
 BARE = "SELECT source, id, cost FROM bare.calls"
 BARE_TURNS = "SELECT source, id, text, turn_index FROM bare.turns WHERE speaker <> 'system'"

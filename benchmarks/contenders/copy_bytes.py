@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 
-TABLES = ("warehouse.calls", "warehouse.turns", "raw.records")
+TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 
 
 def keep(url: str, folder: Path) -> None:

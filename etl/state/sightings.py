@@ -16,7 +16,7 @@ AGAIN = text("""
         ON CONFLICT (call_key) DO UPDATE SET seen_at = excluded.seen_at, run_id = excluded.run_id
 """)
 
-# A call that came since then was inserted, brought another version, or was sighted as it is held.
+# A call that came since then was inserted, or sighted.
 GONE = text("""
     WITH gone AS (
         UPDATE warehouse.calls c SET missing_since = :now, changed_at = :now
@@ -24,8 +24,6 @@ GONE = text("""
            AND (CAST(:phone AS text) = '' OR :phone IN (c.from_number, c.to_number))
            AND c.first_seen_at < :began
            AND NOT EXISTS (SELECT FROM ops.sightings s WHERE s.call_key = c.call_key AND s.seen_at >= :began)
-           AND NOT EXISTS (SELECT FROM raw.records r
-                            WHERE r.call_key = c.call_key AND r.kind = 'call' AND r.received_at >= :began)
         RETURNING call_key
     )
     INSERT INTO warehouse.changes (call_key, changed_at, run_id, field, new_value)

@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, or_, select, text, true, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, cast, func, or_, select, text, true, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from etl.clock import Clock
 from etl.database import sqlstate
 from etl.life import Found, Life
 from etl.stream import Source
-from etl.tables import calls, turns
+from etl.tables import calls, transcripts
 from etl.web.reading import Reading
 from etl.why import life
 
@@ -36,7 +36,7 @@ _SHOWN = select(
 ).order_by(_c.created_at.desc(), _c.call_key.desc())  # fmt: skip
 CALL = text("SELECT * FROM bi.calls WHERE call_key = :key")
 TURN_ROWS = text("""
-    SELECT turn_index, speaker, text, spoken_at, offset_seconds FROM warehouse.turns
+    SELECT turn_index, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
      WHERE call_key = :key ORDER BY turn_index LIMIT :limit
 """)
 COSTS = text("SELECT component, amount, unit FROM bi.call_costs WHERE call_key = :key ORDER BY component LIMIT 100")
@@ -79,8 +79,8 @@ def search(
 ) -> Hits:
     """The newest calls of some sources that fit, or simply the newest; ``before`` is the last call that was shown.
 
-    A warehouse of millions of turns has no index for any piece of a word: longer and longer stretches back are looked
-    through until there are enough, and how far that came within three seconds is said.
+    No index finds any piece of a name or a summary: longer and longer stretches back are looked through until there are
+    enough, and how far that came within three seconds is said.
     """
     end, key = before or (clock.now() + timedelta(days=1), LEAST)
     until, stretch = clock.monotonic() + SECONDS, FIRST_STRETCH
@@ -114,13 +114,13 @@ def _fitting(words: str) -> list[ColumnElement[bool]]:
         return [or_(_c.customer_number == f"+{digits}", _c.agent_number == f"+{digits}")]
     if _NUMBER.match(words):
         return [or_(*(column.contains(digits) for column in _NUMBERS), _c.provider_call_id == words)]
-    # with a limit, as it is to be asked call by call: all turns at once would be the whole warehouse
-    said = (
-        select(true()).where(turns.c.call_key == _c.call_key, turns.c.text.icontains(words, autoescape=True)).limit(1)
+    said = select(true()).where(
+        transcripts.c.call_key == _c.call_key,
+        func.warehouse.words(transcripts.c.turns).op("@@")(func.websearch_to_tsquery("simple", words)),
     )
     in_texts = (column.icontains(words, autoescape=True) for column in (_c.customer_name, _c.summary))
     is_key = cast(_c.call_key, Text) == words
-    return [or_(_c.provider_call_id == words, is_key, *in_texts, said.scalar_subquery())]
+    return [or_(_c.provider_call_id == words, is_key, *in_texts, said.exists())]
 
 
 def _within(reading: Reading, seconds: float, query: Select[Any]) -> Sequence[RowMapping] | None:

@@ -90,9 +90,12 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "transcript_turns": (
         "One row per turn of a transcript",
         """
-        SELECT t.call_key, c.source, t.turn_index, t.speaker, t.text, t.spoken_at, t.offset_seconds
-          FROM warehouse.turns t
+        SELECT t.call_key, c.source, (turn.place - 1)::integer AS turn_index, turn.said ->> 0 AS speaker,
+               turn.said ->> 1 AS text, (turn.said ->> 2)::timestamptz AS spoken_at,
+               (turn.said ->> 3)::numeric AS offset_seconds
+          FROM warehouse.transcripts t
           JOIN warehouse.calls c USING (call_key)
+         CROSS JOIN LATERAL jsonb_array_elements(t.turns) WITH ORDINALITY turn(said, place)
         """,
         {
             "call_key": "The call",
@@ -102,6 +105,25 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
             "text": "What was said",
             "spoken_at": "When it was said, where that is known",
             "offset_seconds": "How long into the call it was said, in seconds, where that is known",
+        },
+    ),
+    "transcripts": (
+        "One row per call whose transcript is held; to search, compare words with websearch_to_tsquery('simple', …)",
+        """
+        SELECT t.call_key, c.source, c.created_at, c.turn_count,
+               (SELECT string_agg((turn.said ->> 0) || ': ' || (turn.said ->> 1), E'\n' ORDER BY turn.place)
+                  FROM jsonb_array_elements(t.turns) WITH ORDINALITY turn(said, place)) AS transcript,
+               warehouse.words(t.turns) AS words
+          FROM warehouse.transcripts t
+          JOIN warehouse.calls c USING (call_key)
+        """,
+        {
+            "call_key": "The call",
+            "source": "The account that the call was read from",
+            "created_at": "When the provider made the call's record",
+            "turn_count": "How many turns it has",
+            "transcript": "The conversation, a line per turn: who spoke, and what was said",
+            "words": "The words that were said, by an index",
         },
     ),
     "call_costs": (
@@ -402,6 +424,12 @@ COUNT_LIST = """
          GROUP BY 3, outcome;
         RETURN NEW;
     END
+    $$
+"""
+# PostgreSQL's search takes a document of a megabyte at most: of a longer transcript the first words are found.
+WORDS = """
+    CREATE FUNCTION warehouse.words(turns jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+        SELECT to_tsvector('simple', left(string_agg(turn ->> 1, ' '), 100000)) FROM jsonb_array_elements(turns) turn
     $$
 """
 
@@ -726,7 +754,19 @@ def create_tables() -> None:
         sa.Column(
             "seen_seq", sa.BigInteger(), nullable=False, comment="The request that the row's newest record came with"
         ),
+        sa.Column(
+            "record_seqs",
+            sa.ARRAY(sa.BigInteger()),
+            nullable=False,
+            comment="The rows of raw.payloads with versions of it",
+        ),
         sa.Column("record_digest", sa.LargeBinary(), nullable=False, comment="Digest of the newest record's content"),
+        sa.Column(
+            "earlier_digests",
+            sa.ARRAY(sa.LargeBinary()),
+            nullable=True,
+            comment="Digests of the other contents that its record had",
+        ),
         sa.Column("turns_digest", sa.LargeBinary(), nullable=True, comment="Digest of the transcript that is held"),
         sa.CheckConstraint(
             "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
@@ -963,7 +1003,7 @@ def create_tables() -> None:
         comment="When calls that were held already came again",
     )
     op.create_table(
-        "transcripts",
+        "transcript_requests",
         sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
         sa.Column(
             "asked_at", sa.DateTime(timezone=True), nullable=False, comment="When its transcript was last asked for"
@@ -972,9 +1012,9 @@ def create_tables() -> None:
         sa.Column("state", sa.Text(), nullable=False, comment="held, not_ready or failed"),
         sa.Column("reason", sa.Text(), nullable=True, comment="Why it is not held"),
         sa.ForeignKeyConstraint(
-            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcripts_call_key"), ondelete="CASCADE"
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcript_requests_call_key"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_transcripts")),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_transcript_requests")),
         schema="ops",
         comment="Transcripts that take a request of their own",
     )
@@ -1018,28 +1058,6 @@ def create_tables() -> None:
         comment="Walks through history that are not finished",
     )
     op.create_table(
-        "records",
-        sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
-        sa.Column(
-            "kind", sa.Text(), nullable=False, comment="call: an element of the list; transcript: its second request"
-        ),
-        sa.Column(
-            "digest", sa.LargeBinary(), nullable=False, comment="Digest of the content, whatever the order of keys"
-        ),
-        sa.Column(
-            "seq", sa.BigInteger(), nullable=False, comment="The request that brought it last; later ones are newer"
-        ),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="When it was received"),
-        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that received it"),
-        sa.Column("payload", sa.LargeBinary(), nullable=False, comment="The exact bytes as received"),
-        sa.ForeignKeyConstraint(
-            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_records_call_key"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("call_key", "kind", "digest", name=op.f("pk_records")),
-        schema="raw",
-        comment="Every version of every record as received",
-    )
-    op.create_table(
         "changes",
         sa.Column("change_id", sa.BigInteger(), sa.Identity(always=False), nullable=False, comment="The change"),
         sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
@@ -1057,23 +1075,57 @@ def create_tables() -> None:
     )
     op.create_index(op.f("ix_changes_call_key"), "changes", ["call_key"], unique=False, schema="warehouse")
     op.create_table(
-        "turns",
+        "transcripts",
         sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
-        sa.Column("turn_index", sa.Integer(), nullable=False, comment="The turn's place in the transcript, from 0"),
-        sa.Column("speaker", sa.Text(), nullable=False, comment="agent, customer, system or unknown"),
-        sa.Column("text", sa.Text(), nullable=False, comment="What was said"),
         sa.Column(
-            "spoken_at", sa.DateTime(timezone=True), nullable=True, comment="When it was said, where that is known"
-        ),
-        sa.Column(
-            "offset_seconds", sa.Numeric(), nullable=True, comment="How long into the call it was said, in seconds"
+            "turns",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=False,
+            comment="Its turns in their order, each [speaker, text, spoken_at, offset_seconds]",
         ),
         sa.ForeignKeyConstraint(
-            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_turns_call_key"), ondelete="CASCADE"
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcripts_call_key"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("call_key", "turn_index", name=op.f("pk_turns")),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_transcripts")),
         schema="warehouse",
-        comment="One row per turn of a transcript",
+        comment="One row per call whose transcript is held; bi.transcript_turns has a row per turn",
+    )
+    op.create_index(
+        "ix_transcripts_words",
+        "transcripts",
+        [sa.text("warehouse.words(turns)")],
+        unique=False,
+        schema="warehouse",
+        postgresql_using="gin",
+    )
+    op.create_table(
+        "payloads",
+        sa.Column(
+            "seq",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="The request that brought them: later ones are newer; below zero: they waited in quarantine",
+        ),
+        sa.Column("source", sa.Text(), nullable=False, comment="The account that was read"),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="call: elements of a list; transcript: answer to a second request",
+        ),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False, comment="When they were loaded"),
+        sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that received them"),
+        sa.Column("call_keys", sa.ARRAY(sa.Uuid()), nullable=False, comment="The call that each record is of"),
+        sa.Column(
+            "records",
+            sa.LargeBinary(),
+            nullable=False,
+            comment="The bytes of each record: a MessagePack list, deflated",
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_payloads")),
+        schema="raw",
+        comment="One row per answer that brought content not held before: those records of it, as received",
     )
 
 
@@ -1082,9 +1134,12 @@ def upgrade() -> None:
         op.execute(sa.DDL(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
         comment("SCHEMA", schema, said)
     op.execute(sa.schema.CreateSequence(sa.Sequence("observations", schema="ops")))
+    ddl(WORDS)
     create_tables()
+    ddl("ALTER TABLE raw.payloads ALTER COLUMN records SET STORAGE EXTERNAL")  # deflated already
     create_counters()
     create_views()
+    comment("FUNCTION", "warehouse.words(jsonb)", "The words of a transcript's turns, for search")
     comment("TABLE", "ops.alembic_version", "The revision that this database is of")
     comment("COLUMN", "ops.alembic_version.version_num", "The newest migration that ran")
 
