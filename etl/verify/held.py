@@ -10,7 +10,8 @@ from sqlalchemy import TextClause, text
 from etl.batch import Arrival, arrival
 from etl.completeness import is_of_others
 from etl.reader import Reader
-from etl.state import quarantine
+from etl.state import lists, quarantine
+from etl.state.lists import ListState
 
 CALLS = """
       FROM warehouse.calls
@@ -18,7 +19,6 @@ CALLS = """
        AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
        AND created_at >= :start AND created_at < :end
 """
-COUNT = text(f"SELECT count(*) AS calls {CALLS}")
 EACH = text(f"SELECT call_key, created_at {CALLS}")
 TIMES = text(f"SELECT created_at {CALLS} ORDER BY created_at")
 OLDEST = text("""
@@ -53,7 +53,8 @@ class HeldCalls:
     def count(self, start: datetime, end: datetime) -> int:
         """How many calls of a span are held or wait."""
         waiting = sum(at is not None and start <= at < end for at in self.waiting.values())
-        return int(self._all(COUNT, start, end)[0].calls) + waiting
+        with self._db.connect() as connection:
+            return lists.held(connection, ListState(**self._of_list()), start, before=end) + waiting
 
     def between(self, start: datetime, end: datetime) -> Mapping[Hashable, datetime]:
         """The calls of a span that are held, and when they were created."""
