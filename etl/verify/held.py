@@ -53,8 +53,9 @@ class HeldCalls:
     def count(self, start: datetime, end: datetime) -> int:
         """How many calls of a span are held or wait."""
         waiting = sum(at is not None and start <= at < end for at in self.waiting.values())
+        books = ListState(self._reader.source.name, self._phone)
         with self._db.connect() as connection:
-            return lists.held(connection, ListState(**self._of_list()), start, before=end) + waiting
+            return lists.held(connection, books, start, before=end) + waiting
 
     def between(self, start: datetime, end: datetime) -> Mapping[Hashable, datetime]:
         """The calls of a span that are held, and when they were created."""
