@@ -4,15 +4,16 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from etl import loader
 from etl.batch import Counts
 from etl.client.errors import RequestRefused, SourceError, SourcePaused
+from etl.database import uuid_array
 from etl.loader import Entry, Record
 from etl.reader import Reader
 from etl.stream import Body, TranscriptNotReady, TranscriptRequest, Turn
@@ -37,7 +38,8 @@ PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_
 WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them
 ASKED = text("""
     INSERT INTO ops.transcript_requests (call_key, asked_at, attempts, state, reason)
-    VALUES (:call_key, :now, 1, :state, :reason)
+    SELECT call_key, :now, 1, state, reason
+      FROM unnest(CAST(:keys AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[])) t (call_key, state, reason)
     ON CONFLICT (call_key) DO UPDATE
        SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
            state = excluded.state, reason = excluded.reason
@@ -76,30 +78,30 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     if wanted is None:
         return False
     due, done, total = _due(reader), 0, 0
-    while batch := reader.desk.all(PENDING, due):
-        if batches is not None and done >= batches * BATCH:
-            return True
-        total = total or int(reader.desk.all(WAITING, due)[0].calls)
-        reader.take_turn()
-        fetched = _fetch(reader, wanted, batch)
-        with reader.lease.transaction() as connection:
-            _load(connection, reader, fetched)
-        done += len(fetched)
-        reader.progress("transcripts", done, max(done, total))
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        while batch := reader.desk.all(PENDING, due):
+            if batches is not None and done >= batches * BATCH:
+                return True
+            total = total or int(reader.desk.all(WAITING, due)[0].calls)
+            reader.take_turn()
+            fetched = _fetch(reader, threads, wanted, batch)
+            with reader.lease.transaction() as connection:
+                _load(connection, reader, fetched)
+            done += len(fetched)
+            reader.progress("transcripts", done, max(done, total))
     return False
 
 
-def _fetch(reader: Reader, wanted: TranscriptRequest, batch: Sequence[Row[Any]]) -> list[Fetched]:
+def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
     """Ask for a batch's transcripts, several at a time; one that fails stops none of the others."""
 
-    def one(row: Row[Any]) -> Fetched | SourcePaused:
+    def one(row: Any) -> Fetched | SourcePaused:
         try:
             return _ask(reader, wanted, row.call_key, row.provider_call_id)
         except SourcePaused as paused:
             return paused
 
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        answers = list(threads.map(one, batch))
+    answers = list(threads.map(one, batch))
     fetched = [answer for answer in answers if isinstance(answer, Fetched)]
     paused = next((answer for answer in answers if isinstance(answer, SourcePaused)), None)
     if paused is not None:
@@ -134,10 +136,9 @@ def _load(connection: Connection, reader: Reader, fetched: Sequence[Fetched]) ->
     entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
     changing = [entry for entry in entries if loader.differs(entry)]
     reader.write(connection, writing, changing, Counts(received=len(changing)))
-    for each in fetched:
-        connection.execute(
-            ASKED, {"call_key": each.key, "now": writing.now, "state": each.state, "reason": each.reason}
-        )
+    states, reasons = [each.state for each in fetched], [each.reason for each in fetched]
+    keys = uuid_array(each.key for each in fetched)
+    connection.execute(ASKED, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})
 
 
 def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: Record) -> Entry:

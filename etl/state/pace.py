@@ -4,8 +4,9 @@ import logging
 import threading
 from datetime import datetime, timedelta
 from math import ceil
+from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from etl.clock import Clock
 from etl.logs import event
@@ -85,7 +86,7 @@ class Pace:
                     return int(row.seq)
                 rest = (row.send_at - now).total_seconds()
 
-    def _ask(self, now: datetime) -> Row[tuple[object, ...]]:
+    def _ask(self, now: datetime) -> Any:
         """Let a request through where its turn has come: then the row has a number, else the time to ask again."""
         values = {"source": self._source.name, "now": now, "interval": self._interval(now), "early": self._early(now)}
         row = self._desk.one(SEND, values)
@@ -132,5 +133,5 @@ class Pace:
         self._desk.one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
 
 
-def _learned(row: Row[tuple[object, ...]]) -> Learned | None:
+def _learned(row: Any) -> Learned | None:
     return None if row.learned_rate is None else Learned(row.learned_rate, row.learned_at)
