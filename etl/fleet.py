@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-import psycopg
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.clock import Stopped
@@ -50,5 +49,5 @@ def _report(source: Source, kind: str, future: Future[Report]) -> Report:
 def failed(source: Source, kind: str, error: BaseException) -> Report:
     """The report of a run that ended with an error which it did not know."""
     log.debug("the way to the error:\n%s", trace(error))
-    said = describe(error) if isinstance(error, SQLAlchemyError | psycopg.Error) else in_a_line(error)
+    said = describe(error) if isinstance(error, SQLAlchemyError) else in_a_line(error)
     return Report(source.name, kind, status="failed", error=f"{source.name}: {said}")

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.exc import DBAPIError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,13 +42,19 @@ class Desk:
     def one(self, statement: TextClause, values: Mapping[str, Any]) -> Any:
         """Run a statement; its first row, whose columns are attributes, ``None`` where it gives none."""
         with self._lock:
-            self._cursor.execute(_written(statement), values)
-            return self._cursor.fetchone() if self._cursor.description else None
+            cursor = self._execute(statement, values)
+            return cursor.fetchone() if cursor.description else None
 
     def all(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
         """Run a statement; all its rows."""
         with self._lock:
-            return self._cursor.execute(_written(statement), values).fetchall()
+            return self._execute(statement, values).fetchall()
+
+    def _execute(self, statement: TextClause, values: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        try:
+            return self._cursor.execute(_written(statement), values)
+        except psycopg.Error as error:  # everybody else expects SQLAlchemy's
+            raise DBAPIError(None, None, error, hide_parameters=True) from None
 
     def do(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What some work makes of the session; it may be several statements, and nobody's come between."""
