@@ -228,6 +228,16 @@ def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:
             pass
 
 
+def test_a_commit_ends_the_turn_and_a_rollback_does_not(db: Engine) -> None:
+    with process(db, FakeClock(NOW)) as first, process(db, FakeClock(NOW)) as second:
+        first.take(never)
+        with pytest.raises(LookupError), first.transaction():
+            raise LookupError
+        with first.transaction():
+            assert not second._takes(before=Lane.LIVE)
+        second.take(never)
+
+
 def test_a_holder_who_renews_is_not_replaced(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as first, process(db, clock) as second:
