@@ -3,6 +3,7 @@
 import logging
 import threading
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -111,9 +112,7 @@ class Pace:
         return MINUTE / self._rate(now)
 
     def _early(self, now: datetime) -> timedelta:
-        """How long before its even turn a request of the lane in hand may go."""
-        burst = max(1, ceil(self._rate(now) / 6))
-        return self._interval(now) * (burst - 1) * SHARE[self._lease.lane]
+        return _early(self._rate(now), self._lease.lane)
 
     def hold(self, until: datetime) -> None:
         """Remember the provider's Retry-After, for every process and over every restart."""
@@ -131,6 +130,13 @@ class Pace:
     def pause(self, until: datetime, reason: str) -> None:
         """Set the source aside until then: its credentials or its account are refused."""
         self._desk.one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
+
+
+@lru_cache(maxsize=1 << 6)
+def _early(rate: float, lane: Lane) -> timedelta:
+    """How long before its even turn a request of a lane may go."""
+    burst = max(1, ceil(rate / 6))
+    return MINUTE / rate * (burst - 1) * SHARE[lane]
 
 
 def _learned(row: Any) -> Learned | None:
