@@ -72,6 +72,38 @@ FOUND = {
         acts=(Act("scheduled", 1500, ((3, ("arrive", 1)), (4, ("sleeper", "sync")))), Act("backfill", 400)),
         seed=2,
     ),
+    "a total that is the size of a page that was cut short": Schedule(
+        "ravan",
+        "newest",
+        10,
+        1,
+        "G12:size=3,variant=silent",
+        "G07:variant=lower",
+        acts=(Act("sync", 0),),
+        seed=1,
+    ),
+    "small pages of a list that shuffles itself, two of them alike by chance": Schedule(
+        "autocalls",
+        "unsorted",
+        18,
+        5,
+        "G12:size=3,variant=clamped",
+        acts=(
+            Act("sync", 1500, ((2, ("total", "")),)),
+            Act("sync", 5, ((9, ("total", "")), (3, ("reorder", "reshuffled")), (12, ("once", "G10:variant=same")))),
+            Act(
+                "scheduled",
+                61,
+                (
+                    (3, ("arrive", 1)),
+                    (11, ("wait", 70)),
+                    (10, ("clamp", "G12:size=3,variant=silent")),
+                    (3, ("wait", 70)),
+                ),
+            ),
+        ),
+        seed=1,
+    ),
 }
 
 

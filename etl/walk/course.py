@@ -108,7 +108,7 @@ class Course:
 
     def _guard_against_loops(self, ids: frozenset[str], seen: Seen, position: int) -> None:
         known = bool(ids) and not self.fresh
-        if known and self.stale >= 0 and not self.twins and ids == self.pages[-1] and seen.total == self.total:
+        if known and self.stale >= 1 and not self.twins and ids == self.pages[-1] and seen.total == self.total:
             raise EndlessList(f"page at position {position} repeats the page before it")
         self.stale = self.stale + 1 if known else 0
         if self.stale >= STALE_PAGES:
