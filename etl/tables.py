@@ -174,6 +174,7 @@ daily_calls = Table(
     Column("last_call_at", timestamptz(), nullable=False, comment="created_at of the newest"),
     schema="warehouse",
     comment="The calls of each day, added up by agent, campaign, direction and unit; kept by triggers",
+    postgresql_with={"fillfactor": 70},  # room for a row's next version beside it: it is written again and again
 )
 
 daily_lists = Table(
@@ -188,6 +189,7 @@ daily_lists = Table(
     Column("unfinished", BigInteger, nullable=False, comment="How many of them are not final"),
     schema="warehouse",
     comment="How many calls each list has of each day, by outcome; kept by triggers",
+    postgresql_with={"fillfactor": 70},  # room for a row's next version beside it: it is written again and again
 )
 
 changes = Table(

@@ -849,6 +849,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("day", "source", "names_digest", name=op.f("pk_daily_calls")),
         schema="warehouse",
         comment="The calls of each day, added up by agent, campaign, direction and unit; kept by triggers",
+        postgresql_with={"fillfactor": 70},
     )
     op.create_table(
         "daily_lists",
@@ -867,6 +868,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("source", "phone", "day", "outcome", name=op.f("pk_daily_lists")),
         schema="warehouse",
         comment="How many calls each list has of each day, by outcome; kept by triggers",
+        postgresql_with={"fillfactor": 70},
     )
     op.create_table(
         "coverage",
