@@ -9,17 +9,18 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from etl import tables
 from etl.copying import append, upsert
-from etl.database import describe, json_bytes, sqlstate
+from etl.database import describe, json_bytes, sqlstate, uuid_array
 from etl.merge import changes, merge
 from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; all others are the server's affair
 UNIQUE_VIOLATION = "23505"
+ROWS = select(tables.calls).where(text("call_key = ANY(CAST(:keys AS uuid[]))"))
 CALL_ROW = itemgetter(*tables.calls.columns.keys())
 
 
@@ -67,8 +68,9 @@ class Writing:
 
 def rows_of(connection: Connection, keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
     """The rows that are held of some calls, whole."""
-    found = connection.execute(select(tables.calls).where(tables.calls.c.call_key.in_(list(keys)))).mappings()
-    return {row["call_key"]: dict(row) for row in found}
+    found = connection.execute(ROWS, {"keys": uuid_array(keys)})
+    names = list(found.keys())
+    return {row.call_key: dict(zip(names, row, strict=True)) for row in found}
 
 
 def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:
