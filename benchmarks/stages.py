@@ -21,6 +21,7 @@ from benchmarks.measure import server_seconds
 from benchmarks.rounds import WORK, Bench, Simulator
 from etl import batch, copying, database, embedded, fetch, loader, payloads, pipeline, reader, settings, windows
 from etl.batch import Batch
+from etl.cli.door import search_less
 from etl.client import client
 from etl.clock import SystemClock
 from etl.reader import Means, Reader
@@ -157,6 +158,7 @@ def _table(spent: dict[str, Spent], server: float, calls: int) -> list[str]:
 def main() -> None:
     """The table, on the terminal and in the page."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    search_less()  # as `etl` does
     server, simulator = embedded.start(WORK / "postgres"), Simulator(calls)
     try:
         lines = profile(Bench(server, simulator), simulator, calls)

@@ -48,7 +48,7 @@ app.add_command(quarantine.quarantine)
 
 def main() -> NoReturn:
     """Run the command line; every problem that a person can cause is said in a line, and the status says its kind."""
-    _search_less()
+    search_less()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that a terminal cannot show is no reason to end
@@ -59,7 +59,7 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _search_less() -> None:
+def search_less() -> None:
     """Look for cycles of references seldom, and not at the end, when all goes with the process.
 
     What is made here lives as long as the program, as modules do, or goes with its last reference, as records do: at
