@@ -226,18 +226,18 @@ def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) 
 def _note(connection: Connection, reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:
     """Note what a walk found out about its list, and where its total speaks of all of it, how complete that is."""
     now = reader.means.clock.now()
-    whole = outcome.ended and _is_whole(reader, goal.window)
+    whole, unfiltered = outcome.ended and _is_whole(reader, goal.window), goal.date_filter is DateFilter.NONE
     values: dict[str, object] = {} if outcome.order is Order.UNKNOWN else {"list_order": outcome.order.value}
     books = lists.load_list(connection, reader.source.name, books.phone)
     if books.unfinished:
         values |= {"completeness": "unknown", "reason": "its history is still being read"}
-    elif whole or reader.provider.date_filter is DateFilter.NONE:
+    elif whole or unfiltered:
         values |= completeness.compared(
             connection, reader, books, goal.window.start, outcome.total, outcome.first_total, outcome.doubts
         )
     elif outcome.doubts and books.completeness != "gap":
         values |= {"completeness": "unknown", "reason": "; ".join(outcome.doubts)}
-    if whole:
+    if whole or (outcome.ended and unfiltered and not goal.place):
         values["read_whole_at"] = now
     if goal.size != reader.provider.page_size:
         values["page_size"] = goal.size
