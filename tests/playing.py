@@ -67,6 +67,7 @@ class Play(httpx.BaseTransport):
         self.gone = 0
         self.moved = set[str]()  # what happened since the request before
         # Something happened that no reader could see: a few rows without order may look as if they had one.
+        self.deceived = False
         self.blind = schedule.order == "unsorted" and "size=8" not in schedule.clamp
         self._answer_with("")
 
@@ -132,7 +133,8 @@ class Play(httpx.BaseTransport):
         """Whether what moved since the request before could be seen at all by who reads this list."""
         silent = "silent" in self.clamp
         lies = bool(self.total) and not (self.provider == "ringg" and self.total.endswith("absent"))
-        self.blind |= lies and silent  # neither the size nor the total can be believed
+        self.deceived |= lies and silent  # neither the size nor the total can be believed
+        self.blind |= self.deceived
         self.blind |= "vanish" in self.moved and (lies or "late" in self.moved)
         self.blind |= lies and self.once in ("G08", "G09", "G11")
         self.moved = {"vanish"} & self.moved if self.running and lies else set()
@@ -209,7 +211,7 @@ class Play(httpx.BaseTransport):
         lost = self.lost()
         if not self.blind:
             assert lost == set(), f"{len(lost)} calls lie in coverage and are not held"
-        if not self.gone:
+        if not self.gone and not self.deceived:
             agreeing = self.house.rows(AGREEING, name=self.name)
             told = {row["phone"] for row in agreeing}
             unsaid = {

@@ -72,16 +72,6 @@ FOUND = {
         acts=(Act("scheduled", 1500, ((3, ("arrive", 1)), (4, ("sleeper", "sync")))), Act("backfill", 400)),
         seed=2,
     ),
-    "a total that is the size of a page that was cut short": Schedule(
-        "ravan",
-        "newest",
-        10,
-        1,
-        "G12:size=3,variant=silent",
-        "G07:variant=lower",
-        acts=(Act("sync", 0),),
-        seed=1,
-    ),
     "small pages of a list that shuffles itself, two of them alike by chance": Schedule(
         "autocalls",
         "unsorted",

@@ -183,8 +183,6 @@ class Course:
             return not contradicted
         if self.goal.place and not self.is_size_sure and rows_before:
             return False  # what the positions count is not known yet
-        if self.goal.whole and not self.is_size_sure and not rows_before:
-            return False  # a total that counts a page, of a server that cuts pages short, would look the same
         full = self.size if len(self.pages) > 1 else seen.size or self.goal.size
         return seen.count < full and confirmed and seen.is_last is not False
 
