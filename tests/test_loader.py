@@ -14,6 +14,7 @@ from etl.sandbox.world import World
 from etl.stream import Call, Window
 from etl.transformer import to_call
 from etl.windows import BEGINNING
+from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house
 
 PLANT = "ALTER TABLE warehouse.calls ADD CONSTRAINT planted CHECK (provider_call_id <> '{}')"
@@ -146,3 +147,23 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     with db.begin() as connection:
         assert write(connection, writing, [entry]) == []
     assert place.rows(rows) == before
+
+
+def test_what_was_said_is_found_by_an_index(db: Engine) -> None:
+    place = house(db)
+    place.sync("ringg")
+    [turn] = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")
+    query = "SELECT call_key, transcript FROM bi.transcripts WHERE words @@ websearch_to_tsquery('simple', :words)"
+    found = place.rows(query, words=turn["text"])
+    assert turn["call_key"] in {row["call_key"] for row in found}
+    assert all(turn["text"] in row["transcript"] for row in found if row["call_key"] == turn["call_key"])
+    plan = " ".join(row["QUERY PLAN"] for row in place.rows(f"EXPLAIN {query}", words=turn["text"]))
+    assert "ix_transcripts_words" in plan
+
+
+def test_an_enormous_transcript_is_held_whole_and_found_by_its_beginning(db: Engine) -> None:
+    place, _ = shelved(db, ringg("a", transcript="user: aardvark " + " ".join(f"word{n}" for n in range(200_000))))
+    place.sync("ringg")
+    assert place.one("SELECT length(text) FROM bi.transcript_turns") > 1_500_000
+    query = "SELECT count(*) FROM bi.transcripts WHERE words @@ websearch_to_tsquery('simple', 'aardvark word9')"
+    assert place.one(query) == 1
