@@ -72,6 +72,27 @@ FOUND = {
         acts=(Act("scheduled", 1500, ((3, ("arrive", 1)), (4, ("sleeper", "sync")))), Act("backfill", 400)),
         seed=2,
     ),
+    "one page shown in place of two, at the end of a walk back": Schedule(
+        "ringg",
+        "oldest",
+        24,
+        1,
+        "G12:size=5,variant=silent",
+        acts=(
+            Act(
+                "scheduled",
+                20,
+                (
+                    (3, ("change", 54)),
+                    (3, ("once", "G10:variant=alternating")),
+                    (7, ("once", "G10:variant=same")),
+                    (2, ("vanish", 3)),
+                    (5, ("vanish", 50)),
+                ),
+            ),
+        ),
+        seed=2,
+    ),
     "small pages of a list that shuffles itself, two of them alike by chance": Schedule(
         "autocalls",
         "unsorted",

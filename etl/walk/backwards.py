@@ -46,7 +46,7 @@ def backwards(goal: Goal) -> Walk:
     else:
         stretch = yield from _find_end(goal, course)
     yield from _read_down(goal, course, stretch)
-    if course.lacks and not stretch.reached:  # pages may have become larger or smaller on the way
+    if course.is_strange or (course.lacks and not stretch.reached):  # pages of another size, or one in place of another
         course.begin_anew()
         stretch = yield from _find_end(replace(goal, held=course.total), course)
         yield from _read_down(goal, course, stretch)
@@ -99,6 +99,7 @@ def _read_below(goal: Goal, course: Course, stretch: Stretch) -> Generator[Step,
     position = positions.before(goal.paging, stretch.bottom, course.size or goal.size)
     course.turn(forget_total=False)  # positions only become smaller: pages that repeat are no loop
     seen = yield from _page(goal, course, position, stretch)
+    course.doubt_page()
     if course.lacks_rows(seen, positions.row(goal.paging, position, course.size)):  # perhaps for this once
         return
     joins = course.repeats or _reaches_up(goal, seen)
