@@ -93,6 +93,16 @@ FOUND = {
         ),
         seed=2,
     ),
+    "a page that came twice in place of another, and a total of zero": Schedule(
+        "vaani",
+        "newest",
+        19,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=zero",
+        acts=(Act("scheduled", 400, ((4, ("once", "G10:variant=same")), (5, ("once", "G10:variant=same")))),),
+        seed=4,
+    ),
     "small pages of a list that shuffles itself, two of them alike by chance": Schedule(
         "autocalls",
         "unsorted",

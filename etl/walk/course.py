@@ -162,11 +162,13 @@ class Course:
         """Whether a page shows nothing but calls that were read before, although none arrived to push them there: it is
         perhaps another page than was asked for, and was not asked for twice yet."""
         is_explained = self.rose or self.resized or self.had_twins  # a call shown twice takes one place only
-        is_strange = self.stale == 1 and not is_explained and not self.asked_again
-        if is_strange:
+        is_odd = self.stale >= 1 and not is_explained
+        self.is_strange = self.is_strange or (is_odd and self.asked_again and not self.is_anew)
+        asks_again = is_odd and self.stale == 1 and not self.asked_again
+        if asks_again:
             self.asked_again = True
             self.forget_page()
-        return is_strange
+        return asks_again
 
     def doubt_page(self) -> None:
         """Note that a page shows what the one before it showed although nothing moved: one of them was another."""

@@ -29,7 +29,6 @@ def forwards(goal: Goal, order: Order) -> Walk:
 
 def _descend(goal: Goal, order: Order, course: Course) -> Walk:
     first, window, position = positions.first(goal.paging), goal.window, positions.first(goal.paging)
-    is_anew = False
     looking_back = goal.place is not None  # until a page joins what was read before
     if goal.place:
         position, window = goal.place.position, replace(goal.window, end=goal.place.end)
@@ -69,13 +68,14 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
             continue
         looking_back, rows_before = False, positions.row(goal.paging, position, course.size)
         course.came_to(position)
-        if order is Order.NEWEST and reaches_down(goal, seen):
+        is_down = order is Order.NEWEST and reaches_down(goal, seen)
+        if is_down and not course.is_strange:
             return course.outcome(order, ended=False)
         if order is Order.UNSORTED and goal.peek and seen.total is not None and seen.total == goal.listed:
             return replace(course.outcome(order, ended=False), kept_still=True)
-        if course.ended(seen, rows_before):
-            if course.lacks and order is Order.NEWEST and not is_anew:  # pages may have become larger on the way
-                position, is_anew = first, True
+        if is_down or course.ended(seen, rows_before):
+            if order is Order.NEWEST and not course.is_anew and (course.lacks or course.is_strange):
+                position = first  # pages may have become larger on the way, or one come in place of another
                 course.begin_anew()
                 continue
             course.doubt_lacking()
