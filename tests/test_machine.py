@@ -103,6 +103,15 @@ FOUND = {
         acts=(Act("scheduled", 400, ((4, ("once", "G10:variant=same")), (5, ("once", "G10:variant=same")))),),
         seed=4,
     ),
+    "a page of more rows than its size, which begins with one of the page before": Schedule(
+        "ringg",
+        "newest",
+        17,
+        5,
+        "G12:size=3,variant=clamped",
+        acts=(Act("backfill", 400, ((2, ("once", "G01:variant=overlap")),)),),
+        seed=3,
+    ),
     "small pages of a list that shuffles itself, two of them alike by chance": Schedule(
         "autocalls",
         "unsorted",

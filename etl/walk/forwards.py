@@ -88,6 +88,8 @@ def _descend(goal: Goal, order: Order, course: Course) -> Walk:
             course.turn(forget_total=True)
         else:
             passed = seen.count or seen.size or course.size or goal.size
+            if repeats and size:  # a page may begin with rows of the one before it beside all of its own
+                passed = min(passed, size)
             rows_read = positions.row(goal.paging, position, size or course.size)
             upper = positions.at(goal.paging, rows_read, course.size)  # where pages have just become smaller
             position = max(positions.after(goal.paging, position, passed), upper)
