@@ -15,8 +15,7 @@ from benchmarks import history, report
 from benchmarks.contenders import CONTENDERS, Contender
 from benchmarks.environments import environment
 from benchmarks.measure import Failed
-from benchmarks.rounds import CASES, WORK, Bench, Simulator
-from etl import embedded
+from benchmarks.rounds import CASES, WORK, Bench, bench
 
 
 def main() -> int:
@@ -32,13 +31,8 @@ def main() -> int:
     chosen = [each for each in CONTENDERS if not asked.only or each.name in asked.only.split(",")]
     for lock in dict.fromkeys(each.lock for each in chosen):
         environment(lock)
-    WORK.mkdir(exist_ok=True)
-    server, simulator = embedded.start(WORK / "postgres"), Simulator(asked.calls)
-    try:
-        results = measure_all(Bench(server, simulator), asked.cases.split(","), chosen, asked.rounds)
-    finally:
-        simulator.close()
-        embedded.stop(WORK / "postgres")
+    with bench(asked.calls) as (measuring, _):
+        results = measure_all(measuring, asked.cases.split(","), chosen, asked.rounds)
     results |= {
         "calls": asked.calls,
         "rounds": asked.rounds,
@@ -51,7 +45,7 @@ def main() -> int:
     return 1 if any(each["wrong"] for each in results["runs"]) else 0
 
 
-def measure_all(bench: Bench, cases: Sequence[str], chosen: Sequence[Contender], rounds: int) -> dict[str, Any]:
+def measure_all(measuring: Bench, cases: Sequence[str], chosen: Sequence[Contender], rounds: int) -> dict[str, Any]:
     """Round by round, so that what else the machine does falls on all of them."""
     runs: list[dict[str, Any]] = []
     for case in cases:
@@ -59,17 +53,17 @@ def measure_all(bench: Bench, cases: Sequence[str], chosen: Sequence[Contender],
             turn = number % len(chosen)  # whoever is first has the quietest machine
             for contender in (*chosen[turn:], *chosen[:turn]):
                 if case in contender.cases:
-                    runs.append(_said(bench, case, contender, number))
+                    runs.append(_said(measuring, case, contender, number))
     return {
         "runs": runs,
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "machine": _machine() | {"postgres": bench.release()},
+        "machine": _machine() | {"postgres": measuring.release()},
     }
 
 
-def _said(bench: Bench, case: str, contender: Contender, number: int) -> dict[str, Any]:
+def _said(measuring: Bench, case: str, contender: Contender, number: int) -> dict[str, Any]:
     try:
-        run = asdict(bench.run(case, contender))
+        run = asdict(measuring.run(case, contender))
     except Failed as failed:
         run = {"case": case, "contender": contender.name, "cost": None, "wrong": [str(failed)]}
     cost = run["cost"] and " ".join(f"{name} {value:.2f}" for name, value in run["cost"].items())

@@ -13,8 +13,7 @@ from benchmarks import report
 from benchmarks.contenders import CONTENDERS
 from benchmarks.environments import ROOT, environment
 from benchmarks.multiply import multiply
-from benchmarks.rounds import SOURCES, WORK, Bench, Simulator
-from etl import embedded
+from benchmarks.rounds import SOURCES, bench
 
 CALLHOUSE = CONTENDERS[0]
 BASE = 2_000  # calls per provider that are read, and then multiplied
@@ -73,15 +72,12 @@ def main() -> None:
     """The table, on the terminal and in the page."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000_000
     environment(CALLHOUSE.lock)
-    WORK.mkdir(exist_ok=True)
-    server, simulator = embedded.start(WORK / "postgres"), Simulator(BASE)
-    try:
-        bench = Bench(server, simulator)
-        bench.renew(migrated=True)
-        bench.measure(CALLHOUSE, SOURCES)
-        with psycopg.connect(bench.url) as connection:
+    with bench(BASE) as (measuring, _):
+        measuring.renew(migrated=True)
+        measuring.measure(CALLHOUSE, SOURCES)
+        with psycopg.connect(measuring.url) as connection:
             multiply(connection, max(0, calls // (4 * BASE) - 1), turns=True)
-        with psycopg.connect(bench.url, autocommit=True) as connection:
+        with psycopg.connect(measuring.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
             (turns,) = connection.execute("SELECT sum(turn_count) FROM warehouse.calls").fetchone()  # type: ignore[misc]
             some = "SELECT call_key, customer_number FROM bi.calls WHERE source = 'ringg' AND turn_count > 1"
@@ -89,9 +85,6 @@ def main() -> None:
             lines = [
                 asked(connection, question, query.format(key=key, number=number)) for question, query in ASKED.items()
             ]
-    finally:
-        simulator.close()
-        embedded.stop(WORK / "postgres")
     head = ["| asked | ms | tables read whole | indexes |", "|---|--:|---|---|"]
     said = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
     sys.stdout.write("\n".join([said, *head, *lines, ""]))

@@ -14,33 +14,31 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.environments import ROOT, environment
 from benchmarks.measure import Cost
 from benchmarks.multiply import multiply
-from benchmarks.rounds import WORK, Bench, Simulator
-from etl import embedded
+from benchmarks.rounds import SOURCES, Bench, Simulator, bench
 
 CALLHOUSE = CONTENDERS[0]
 BASE, NEW, TIMES = 10_000, 100, 3
-SOURCES = ("ringg", "ravan", "autocalls", "vaani")
 
 
-def grown(bench: Bench, simulator: Simulator, source: str, size: int) -> list[str]:
+def grown(measuring: Bench, simulator: Simulator, source: str, size: int) -> list[str]:
     """The lines of one source at one size."""
     simulator.ask(f"_hide/{NEW}")
     simulator.ask("_times/1")
-    bench.renew(migrated=True)
-    bench.measure(CALLHOUSE, (source,))
-    with psycopg.connect(bench.url) as connection:
+    measuring.renew(migrated=True)
+    measuring.measure(CALLHOUSE, (source,))
+    with psycopg.connect(measuring.url) as connection:
         held = connection.execute("SELECT count(*) FROM warehouse.calls").fetchone()
         copies = max(0, round((size - NEW) / held[0]) - 1) if held else 0
         multiply(connection, copies, turns=False)
-    with psycopg.connect(bench.url, autocommit=True) as connection:
+    with psycopg.connect(measuring.url, autocommit=True) as connection:
         # each statement that multiplied calls wrote every sum of theirs anew, as no batch of a run does
         connection.execute("VACUUM FULL warehouse.daily_calls, warehouse.daily_lists")
         connection.execute("VACUUM ANALYZE")
     simulator.ask(f"_times/{copies + 1}")
-    bench.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once
-    still = [bench.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]
+    measuring.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once
+    still = [measuring.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]
     simulator.ask("_hide/0")
-    new = bench.measure(CALLHOUSE, (source,))
+    new = measuring.measure(CALLHOUSE, (source,))
     lines = [_line(source, size, "nothing new", still), _line(source, size, f"{NEW} new", [new])]
     sys.stderr.write("\n".join([*lines, ""]))
     return lines
@@ -55,14 +53,8 @@ def main() -> None:
     """The table, on the terminal and in the page."""
     sizes = [int(size) for size in sys.argv[1:]] or [10_000, 1_000_000]
     environment(CALLHOUSE.lock)
-    WORK.mkdir(exist_ok=True)
-    server, simulator = embedded.start(WORK / "postgres"), Simulator(min(BASE, *sizes))
-    try:
-        bench = Bench(server, simulator)
-        lines = [line for source in SOURCES for size in sizes for line in grown(bench, simulator, source, size)]
-    finally:
-        simulator.close()
-        embedded.stop(WORK / "postgres")
+    with bench(min(BASE, *sizes)) as (measuring, simulator):
+        lines = [line for source in SOURCES for size in sizes for line in grown(measuring, simulator, source, size)]
     head = ["| source | calls held | run | requests | client CPU s | database CPU s |", "|---|--:|---|--:|--:|--:|"]
     said = f"By `python -m benchmarks.growth {' '.join(map(str, sizes))}`; nothing new: medians of {TIMES} runs."
     report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.growth", [said, "", *head, *lines, ""])

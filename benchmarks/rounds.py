@@ -61,6 +61,18 @@ class Simulator:
         self._process.communicate()
 
 
+@contextmanager
+def bench(calls: int) -> "Iterator[tuple[Bench, Simulator]]":
+    """A server and a simulator of so many calls per provider, until the end."""
+    WORK.mkdir(exist_ok=True)
+    server, simulator = embedded.start(WORK / "postgres"), Simulator(calls)
+    try:
+        yield Bench(server, simulator), simulator
+    finally:
+        simulator.close()
+        embedded.stop(WORK / "postgres")
+
+
 class Bench:
     """A server, a simulator and the rounds over them."""
 

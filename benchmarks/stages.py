@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from benchmarks import report
 from benchmarks.environments import ROOT
 from benchmarks.measure import server_seconds
-from benchmarks.rounds import WORK, Bench, Simulator
-from etl import batch, copying, database, embedded, fetch, loader, payloads, pipeline, reader, settings, windows
+from benchmarks.rounds import Bench, Simulator, bench
+from etl import batch, copying, database, fetch, loader, payloads, pipeline, reader, settings, windows
 from etl.batch import Batch
 from etl.cli.door import search_less
 from etl.client import client
@@ -119,11 +119,11 @@ def watched(watch: Stopwatch) -> Iterator[None]:
             setattr(place, name, function)
 
 
-def profile(bench: Bench, simulator: Simulator, calls: int) -> list[str]:
+def profile(measuring: Bench, simulator: Simulator, calls: int) -> list[str]:
     """One backfill of all sources, in this process, as a table in Markdown."""
-    bench.renew(migrated=True)
-    engine, watch = database.engine(bench.url), Stopwatch()
-    before = server_seconds(bench.postmaster)
+    measuring.renew(migrated=True)
+    engine, watch = database.engine(measuring.url), Stopwatch()
+    before = server_seconds(measuring.postmaster)
     with watched(watch):
         for source in _sources(simulator):
             done = reader.run(Means(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True)
@@ -131,7 +131,7 @@ def profile(bench: Bench, simulator: Simulator, calls: int) -> list[str]:
                 raise RuntimeError(done.error)
     engine.dispose()
     time.sleep(0.3)  # its sessions end after it
-    return _table(watch.spent, server_seconds(bench.postmaster) - before, 4 * calls)
+    return _table(watch.spent, server_seconds(measuring.postmaster) - before, 4 * calls)
 
 
 def _sources(simulator: Simulator) -> list[Source]:
@@ -159,12 +159,8 @@ def main() -> None:
     """The table, on the terminal and in the page."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     search_less()  # as `etl` does
-    server, simulator = embedded.start(WORK / "postgres"), Simulator(calls)
-    try:
-        lines = profile(Bench(server, simulator), simulator, calls)
-    finally:
-        simulator.close()
-        embedded.stop(WORK / "postgres")
+    with bench(calls) as (measuring, simulator):
+        lines = profile(measuring, simulator, calls)
     sys.stdout.write("\n".join(lines))
     report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.stages", lines)
 

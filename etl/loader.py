@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -66,8 +66,10 @@ class Writing:
     now: datetime
 
 
-def rows_of(connection: Connection, keys: Iterable[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
+def rows_of(connection: Connection, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
     """The rows that are held of some calls, whole."""
+    if not keys:
+        return {}
     found = connection.execute(ROWS, {"keys": uuid_array(keys)})
     names = list(found.keys())
     return {row.call_key: dict(zip(names, row, strict=True)) for row in found}
@@ -135,6 +137,8 @@ def write(
 
     ``met``: some of those that seemed new are there already, so all of them are merged.
     """
+    if not entries:
+        return []
     try:
         with connection.begin_nested():
             _add(connection, [entry for entry in entries if _is_new(entry, met)])

@@ -131,8 +131,7 @@ class Reader:
     def load(self, connection: Connection, batch: Batch) -> Writing:
         """Write all that came in a batch, in a transaction of the lease."""
         writing = self.writing()
-        unknown = batch.unknown()
-        rows = loader.rows_of(connection, unknown) if unknown else {}
+        rows = loader.rows_of(connection, batch.unknown())
         entries, rejects, counts = batch.settle(writing, rows, self.rejects_seen)
         self.write(connection, writing, entries, counts, rejects, batch.unchanged(rejects))
         sightings.note(connection, writing, batch.held)
@@ -151,7 +150,7 @@ class Reader:
 
         ``unchanged`` are the ids of calls that were seen as they are held: what waited of them is resolved too.
         """
-        refused = loader.write(connection, writing, entries) if entries else []
+        refused = loader.write(connection, writing, entries)
         bad = {id(entry) for entry, _ in refused}
         rejects = [*rejects, *(reject for _, reject in refused)]
         written = [entry for entry in entries if id(entry) not in bad]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl import loader, payloads
 from etl.batch import Counts, arrival
+from etl.database import uuid_array
 from etl.decode import decode
 from etl.extractors import providers
 from etl.loader import Entry, Record, Writing
@@ -34,7 +35,7 @@ NEXT = text("""
      WHERE before < :batch
      ORDER BY seq
 """)
-TRANSCRIPTS = text("SELECT call_key, turns FROM warehouse.transcripts WHERE call_key = ANY(:keys)")
+TRANSCRIPTS = text("SELECT call_key, turns FROM warehouse.transcripts WHERE call_key = ANY(CAST(:keys AS uuid[]))")
 FIRST = -(1 << 63)  # below the number of any answer
 
 
@@ -105,7 +106,8 @@ def _next_calls(connection: Connection, source: Source, after: int) -> tuple[lis
     found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
     versions, rows = payloads.versions(connection, keys), loader.rows_of(connection, keys)
-    turns = {row.call_key: _held_turns(row.turns) for row in connection.execute(TRANSCRIPTS, {"keys": keys})}
+    transcripts = connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)})
+    turns = {row.call_key: _held_turns(row.turns) for row in transcripts}
     return [Held(rows[key], turns.get(key, ()), versions[key]) for key in keys], found[-1].seq if found else None
 
 

@@ -8,13 +8,15 @@ import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import Engine
 
-from etl import embedded
+from etl import database, embedded
 from etl.embedded import Server
 
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
@@ -53,6 +55,24 @@ def clone(server: Server, template: str, name: str) -> str:
             return server.url(name)
         time.sleep(0.05)  # somebody is still in the template, or copies it right now
     raise TimeoutError(f"the template {template} stays in use: close the connections to it")
+
+
+@contextlib.contextmanager
+def copied(server: Server, template: str) -> Iterator[str]:
+    """The name of a copy of `template` that is dropped in the end."""
+    name = f"test_{uuid.uuid4().hex}"
+    clone(server, template, name)
+    yield name
+    embedded.drop_database(server, name)
+
+
+@contextlib.contextmanager
+def opened(server: Server, template: str) -> Iterator[Engine]:
+    """Connections to such a copy."""
+    with copied(server, template) as name:
+        made = database.engine(server.url(name))
+        yield made
+        made.dispose()
 
 
 def _connection(server: Server) -> psycopg.Connection[tuple[object, ...]]:

@@ -1,7 +1,6 @@
 """The PostgreSQL of the test session, and a migrated database of its own for each test that asks for one."""
 
 import fcntl
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from sqlalchemy import Engine
 
 from etl import database, embedded
 from etl.embedded import Server
-from tests.cluster import clone, cluster
+from tests.cluster import cluster, copied
 
 # The same examples on every run: a build is red for what changed, and not for what was drawn.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -59,9 +58,8 @@ def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def database_url(server: Server, template: str) -> Iterator[str]:
     """The URL of a migrated database of this test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    yield clone(server, template, name)
-    embedded.drop_database(server, name)
+    with copied(server, template) as name:
+        yield server.url(name)
 
 
 @pytest.fixture

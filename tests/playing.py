@@ -66,8 +66,8 @@ class Play(httpx.BaseTransport):
         self.obliged = {call.call_id for call in self.world.calls(self.provider)}
         self.gone = 0
         self.moved = set[str]()  # what happened since the request before
+        self.deceived = False  # neither the size of the pages nor the total can be believed
         # Something happened that no reader could see: a few rows without order may look as if they had one.
-        self.deceived = False
         self.blind = schedule.order == "unsorted" and "size=8" not in schedule.clamp
         self._answer_with("")
 
@@ -133,7 +133,7 @@ class Play(httpx.BaseTransport):
         """Whether what moved since the request before could be seen at all by who reads this list."""
         silent = "silent" in self.clamp
         lies = bool(self.total) and not (self.provider == "ringg" and self.total.endswith("absent"))
-        self.deceived |= lies and silent  # neither the size nor the total can be believed
+        self.deceived |= lies and silent
         self.blind |= self.deceived
         self.blind |= "vanish" in self.moved and (lies or "late" in self.moved)
         self.blind |= lies and self.once in ("G08", "G09", "G11")

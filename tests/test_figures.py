@@ -5,18 +5,16 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from math import ceil
-from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import Engine
 
-from etl import database, embedded
 from etl.embedded import Server
 from etl.extractors import providers
 from etl.sandbox.world import World
 from tests.clocks import FakeClock
-from tests.cluster import clone
+from tests.cluster import opened
 from tests.worlds import (
     NOW,
     PROVIDERS,
@@ -39,11 +37,8 @@ FLAT = timedelta(hours=72)
 @pytest.fixture(scope="module")
 def own_db(server: Server, template: str) -> Iterator[Engine]:
     """A database that the figures share."""
-    name = f"figures_{uuid4().hex}"
-    made = database.engine(clone(server, template, name))
-    yield made
-    made.dispose()
-    embedded.drop_database(server, name)
+    with opened(server, template) as made:
+        yield made
 
 
 @pytest.fixture(

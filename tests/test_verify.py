@@ -1,7 +1,6 @@
 """What a provider lists, held against what is held: the days that lack calls are named, and healed, by few requests."""
 
 import re
-import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -15,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from etl import database, embedded, pipeline
+from etl import database, pipeline
 from etl.embedded import Server
 from etl.loader import call_key
 from etl.reader import Reader, Report
@@ -27,7 +26,7 @@ from etl.stream import Window
 from etl.verify import Asked, verify
 from etl.verify.rank import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
 from etl.windows import BEGINNING
-from tests.cluster import clone
+from tests.cluster import copied, opened
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
 
 CALLS, DAYS = 400, 30
@@ -37,28 +36,24 @@ LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
 @pytest.fixture(scope="module")
 def synced(server: Server, template: str) -> Iterator[str]:
     """A database in which four sources of 400 calls, in pages of twenty are held, newest first."""
-    name = f"synced_{uuid.uuid4().hex}"
-    made = database.engine(clone(server, template, name))
-    place = house(made, world())
-    for provider in PROVIDERS:
-        for phone in (
-            place.sources[provider].phones if provider == "ravan" else ("",)
-        ):  # their transcripts do not matter
-            place.run(provider, lambda reader, phone=phone: pipeline.catch_up(reader, phone))  # type: ignore[misc]
-    place.do("UPDATE ops.lists SET page_size = 20")  # many pages of few calls
-    made.dispose()
-    yield name
-    embedded.drop_database(server, name)
+    with copied(server, template) as name:
+        made = database.engine(server.url(name))
+        place = house(made, world())
+        for provider in PROVIDERS:
+            for phone in (
+                place.sources[provider].phones if provider == "ravan" else ("",)
+            ):  # their transcripts do not matter
+                place.run(provider, lambda reader, phone=phone: pipeline.catch_up(reader, phone))  # type: ignore[misc]
+        place.do("UPDATE ops.lists SET page_size = 20")  # many pages of few calls
+        made.dispose()
+        yield name
 
 
 @pytest.fixture
 def full(server: Server, synced: str) -> Iterator[Engine]:
     """A copy of it, to do harm to."""
-    name = f"test_{uuid.uuid4().hex}"
-    made = database.engine(clone(server, synced, name))
-    yield made
-    made.dispose()
-    embedded.drop_database(server, name)
+    with opened(server, synced) as made:
+        yield made
 
 
 def world(order: str = "newest", **more: Any) -> World:

@@ -9,6 +9,7 @@ from sqlalchemy import TextClause, text
 
 from etl.batch import Arrival, arrival
 from etl.completeness import is_of_others
+from etl.database import uuid_array
 from etl.reader import Reader
 from etl.state import lists, quarantine
 from etl.state.lists import ListState
@@ -25,7 +26,7 @@ OLDEST = text("""
     SELECT min(created_at) AS oldest FROM warehouse.calls
      WHERE source = :source AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
 """)
-HERE = text("SELECT call_key FROM warehouse.calls WHERE call_key = ANY(:keys)")
+HERE = text("SELECT call_key FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))")
 
 
 class HeldCalls:
@@ -79,7 +80,7 @@ class HeldCalls:
     def holds(self, keys: Sequence[Hashable]) -> set[Hashable]:
         """Which of some calls are held."""
         with self._db.connect() as connection:
-            return set(connection.scalars(HERE, {"keys": [key for key in keys if isinstance(key, UUID)]}))
+            return set(connection.scalars(HERE, {"keys": uuid_array(key for key in keys if isinstance(key, UUID))}))
 
     def _all(self, query: TextClause, start: datetime, end: datetime) -> Sequence[Any]:
         with self._db.connect() as connection:
