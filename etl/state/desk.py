@@ -21,13 +21,14 @@ class Desk:
 
     Other processes recognise by the session whether its owner still lives, so it is never exchanged. What is lost with
     a crash of the server is lost with the work itself; nothing here waits for the disk. The statements go to psycopg
-    itself: one of them is part of every request, and SQLAlchemy's share of it was the larger half.
+    itself: one of them is part of every request, and SQLAlchemy's share of it was the larger half. They ask for rows by
+    their keys: a plan that was made while a table was small would read it whole ever after.
     """
 
     def __init__(self, db: Engine) -> None:
         self._connection = db.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._lock = threading.Lock()
-        self._connection.execute(text("SET synchronous_commit = off"))
+        self._connection.execute(text("SET synchronous_commit = off; SET enable_seqscan = off"))
         driver: psycopg.Connection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
         self._cursor = driver.cursor(row_factory=namedtuple_row)
 
