@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from etl.decode import read_record
 from etl.loader import Entry, Record, Writing, call_key, differs, enter
 from etl.stream import Malformed, Page, Provider, Reading, Reject, Source
-from etl.transformer import to_call
+from etl.transformer import recognise, to_call
 
 
 class Held(NamedTuple):
@@ -21,10 +21,10 @@ class Held(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """One record as received: parsed as far as to know whose it is and whether its content is known."""
+    """One record as received: read as far as to know whose it is and whether its content is known."""
 
     record: Record
-    parsed: Mapping[str, Any] | None
+    reading: Reading | None
     call_id: str | None
     key: uuid.UUID | None
     created_at: datetime | None
@@ -38,10 +38,9 @@ def arrival(provider: Provider, source: Source, payload: bytes, seq: int) -> Arr
     except Malformed as flaw:
         digest = hashlib.blake2b(payload, digest_size=16).digest()
         return Arrival(Record("call", digest, seq, payload), None, None, None, None, str(flaw))
-    reading = Reading(source, parsed, {})
-    call_id: str | None = provider.call_id.read(reading)
-    key = call_key(source.name, call_id) if call_id else None
-    return Arrival(Record("call", digest, seq, payload), parsed, call_id, key, provider.created_at.read(reading))
+    reading = recognise(provider, source, parsed)
+    key = call_key(source.name, reading.call_id) if reading.call_id else None
+    return Arrival(Record("call", digest, seq, payload), reading, reading.call_id, key, reading.row["created_at"])
 
 
 @dataclass(slots=True)
@@ -138,13 +137,13 @@ class Batch:
         entries: Mapping[uuid.UUID, Entry],
         rows: Mapping[uuid.UUID, Mapping[str, Any]],
     ) -> Entry | Reject | None:
-        if each.parsed is None or each.key is None:
+        if each.reading is None or each.key is None:
             return Reject(each.flaw or "the record has no usable id", each.record.payload)
         known, held = entries.get(each.key), self.held.get(each.key)
         digest = known.records[-1].digest if known else held.digest if held else None
         if digest == each.record.digest:
             return None
-        call = to_call(self.provider, self.source, each.parsed, each.record.payload)
+        call = to_call(self.provider, each.reading, each.record.payload)
         if isinstance(call, Reject):
             return call
         return _joined(known, enter(writing, each.key, known.row if known else rows.get(each.key), call, each.record))

@@ -80,12 +80,12 @@ def note_others(reader: Reader, phone: str, arrivals: Sequence[Arrival]) -> None
 
 def is_of_others(reader: Reader, phone: str, each: Arrival) -> bool:
     """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
-    if not phone or each.parsed is None:
+    if not phone or each.reading is None:
         return False
     sides = [reader.provider.columns[name] for name in ("from_number", "to_number")]
-    if phone in [each.parsed.get(path) for side in sides for path in side.paths]:
+    if phone in [each.reading.record.get(path) for side in sides for path in side.paths]:
         return False  # as it is written: most are, and need not be read as numbers
-    reading = Reading(reader.source, each.parsed, {})
+    reading = Reading(reader.source, each.reading.record)
     numbers = {side.read(reading) for side in sides} - {None}
     return bool(numbers) and phone not in numbers
 

@@ -206,7 +206,7 @@ class _Survey:
             self._order = order_of(times)
         self._times[rank] = times
         if reader.provider.transcript:
-            found = [to_call(reader.provider, reader.source, r.parsed, r.record.payload) for r in rows if r.parsed]
+            found = [to_call(reader.provider, row.reading, row.record.payload) for row in rows if row.reading]
             self._calls += [_takes_a_request(call) for call in found if isinstance(call, Call)]
 
 

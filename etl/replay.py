@@ -142,7 +142,7 @@ def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) ->
 
 def _read(provider: Provider, source: Source, version: Version) -> tuple[Call, Record] | None:
     came = arrival(provider, source, version.payload, version.seq)
-    call = to_call(provider, source, came.parsed, came.record.payload) if came.parsed is not None else None
+    call = to_call(provider, came.reading, came.record.payload) if came.reading else None
     return (call, came.record) if isinstance(call, Call) else None
 
 

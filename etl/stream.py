@@ -168,15 +168,16 @@ class Reading:
 
     The fields of a provider's mapping read from it and write their notes to it: ``flags`` become ``quality_flags``,
     ``keep`` are paths that go to ``extra`` although a column reads them (a word that the column could not hold), and
-    ``row`` holds the columns that are read already, for those that follow from them.
+    ``row`` holds the columns that are read already, for those that follow from them. ``call_id`` is the provider's.
     """
 
-    __slots__ = ("drift", "flags", "keep", "record", "row", "source")
+    __slots__ = ("call_id", "drift", "flags", "keep", "record", "row", "source")
 
-    def __init__(self, source: Source, record: Mapping[str, Any], row: dict[str, Any] | None = None) -> None:
+    def __init__(self, source: Source, record: Mapping[str, Any]) -> None:
         self.source = source
         self.record = record
-        self.row: dict[str, Any] = {} if row is None else row
+        self.call_id: str | None = None
+        self.row: dict[str, Any] = {}
         self.flags: list[str] = []
         self.drift: list[Drift] = []
         self.keep: list[str] = []

@@ -44,19 +44,24 @@ def transform(provider: Provider, source: Source, payload: bytes) -> Call | Reje
         record, _ = read_record(payload)
     except Malformed as flaw:
         return Reject(str(flaw), payload)
-    return to_call(provider, source, record, payload)
+    return to_call(provider, recognise(provider, source, record), payload)
 
 
-def to_call(provider: Provider, source: Source, record: Mapping[str, Any], payload: bytes) -> Call | Reject:
-    """A record that :func:`~etl.decode.read_record` has read as rows; ``payload`` are its exact bytes."""
-    plan = _plan(provider)
-    row = dict(DEFAULTS)
-    reading = Reading(source, record, row)
-    call_id = provider.call_id.read(reading)
+def recognise(provider: Provider, source: Source, record: Mapping[str, Any]) -> Reading:
+    """Whose a record is and of when, which is read of every one, whether its content is known or not."""
+    reading = Reading(source, record)
+    reading.call_id = provider.call_id.read(reading)
+    reading.row["created_at"] = provider.created_at.read(reading)
+    return reading
+
+
+def to_call(provider: Provider, reading: Reading, payload: bytes) -> Call | Reject:
+    """A record that was recognised as rows; ``payload`` are its exact bytes."""
+    plan, record, call_id = _plan(provider), reading.record, reading.call_id
     if call_id is None:
         return Reject("the record has no usable id", payload)
-    row["created_at"] = created_at = provider.created_at.read(reading)
-    if created_at is None:
+    row = reading.row = {**DEFAULTS, **reading.row}
+    if row["created_at"] is None:
         return Reject("created_at is not a time" if reading.flags else "created_at is missing", payload, call_id)
     for name, read in plan.columns:
         row[name] = read(reading)

@@ -13,7 +13,7 @@ from etl.database import as_json
 from etl.decode import decode, read_record
 from etl.secret import Secret
 from etl.stream import Ask, Call, Page, Provider, Reject, Source, Window
-from etl.transformer import DEFAULTS, to_call, transform
+from etl.transformer import DEFAULTS, recognise, to_call, transform
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WINDOW = Window(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 12, 9, 30, 0, 1, tzinfo=UTC))
@@ -149,7 +149,7 @@ def is_indifferent_to_the_order_of_keys(recording: Recording) -> None:
 
 def survives(recording: Recording, values: Mapping[str, Any], payload: bytes) -> Call | Reject:
     """Whatever a record holds, it becomes a call whose columns have their types, or a reject that says why."""
-    result = to_call(recording.provider, recording.source, values, payload)
+    result = to_call(recording.provider, recognise(recording.provider, recording.source, values), payload)
     if isinstance(result, Reject):
         assert result.reason
         return result

@@ -139,7 +139,8 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     before, call_id = place.rows(rows), any_call(place, "ringg")
     source, provider = place.sources["ringg"], providers()["ringg"]
     came = arrival(provider, source, place.received(call_id)[0], 1_000_000)
-    found = to_call(provider, source, came.parsed or {}, came.record.payload)
+    assert came.reading is not None
+    found = to_call(provider, came.reading, came.record.payload)
     assert isinstance(found, Call)
     assert came.key is not None
     writing = Writing("ringg", "ringg", None, NOW)
