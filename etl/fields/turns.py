@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from etl.fields import at, decimal_of, is_empty, mistyped, times
+from etl.fields import times
+from etl.fields.amounts import decimal_of
 from etl.fields.transcripts import Moment, is_spoken, turns_of
+from etl.fields.values import at, is_empty, mistyped
 from etl.stream import Field, Reading, Turn
 
 _TIME_KEYS = ("timestamp_ms", "timestamp", "created_at")

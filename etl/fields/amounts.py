@@ -1,0 +1,92 @@
+"""A path of a record → the field that reads a number from it, exact: durations, amounts, the parts of a cost."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from etl.fields.values import at, is_empty, mistyped, plain
+from etl.stream import Field, Reading
+
+LONGEST_CALL = 10**7  # seconds: past four months it is no call, and no time follows from it
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
+
+
+def decimal_of(value: Any) -> Decimal | None:
+    """A number, or a text that is one in plain ASCII digits, exact; ``None`` for anything else, or past 10^18."""
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        word = value.strip()
+        if len(word) > 64 or not _NUMBER.fullmatch(word):
+            return None
+        value = Decimal(word)
+    if not isinstance(value, (int, Decimal)):
+        return None
+    number = Decimal(value)
+    return number if _SMALLEST < number < _LARGEST else None
+
+
+def number(path: str, unreadable: str = "number_unreadable", negative: str | None = None) -> Field:
+    """A number or a numeric text, exact. One below zero is null where ``negative`` names the flag for it."""
+    get = at(path)
+
+    def read(reading: Reading) -> Decimal | None:
+        value = get(reading.record)
+        found = decimal_of(value)
+        if found is not None and not (negative and found < 0):
+            return found
+        if is_empty(value):
+            return None
+        if found is None and plain(value) is None:
+            mistyped(reading, path, value)
+        else:
+            reading.refuse(path, unreadable if found is None else str(negative))
+        return None
+
+    return Field((path,), read)
+
+
+def seconds(path: str) -> Field:
+    """A duration in seconds, never negative."""
+    return number(path, negative="duration_negative")
+
+
+def money(path: str) -> Field:
+    """An amount, exact from the text; separators and currency signs are not guessed at."""
+    read_number = number(path, "cost_unreadable").read
+
+    def read(reading: Reading) -> Decimal | None:
+        found: Decimal | None = read_number(reading)
+        if found is not None and found < 0:
+            reading.flags.append("cost_negative")
+        return found
+
+    return Field((path,), read)
+
+
+def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's own word for the unit
+    """The parts of a cost by the provider's own names; those under ``credits`` are an object's, in credits."""
+    amounts = [(path, money(path).read) for path in paths]
+
+    def read(reading: Reading) -> dict[str, Any] | None:
+        unit = reading.source.cost_unit
+        said = {path: read_amount(reading) for path, read_amount in amounts}
+        found = {path: {"amount": amount, "unit": unit} for path, amount in said.items() if amount is not None}
+        return {**found, **_credits(reading, credits)} or None
+
+    return Field((*paths, credits) if credits else paths, read)
+
+
+def _credits(reading: Reading, path: str) -> dict[str, Any]:
+    parts = reading.record.get(path)
+    if is_empty(parts):
+        return {}
+    if not isinstance(parts, dict):
+        mistyped(reading, path, parts)
+        return {}
+    found = {name: decimal_of(part) for name, part in parts.items()}
+    for name, amount in found.items():
+        if amount is None and not is_empty(parts[name]):
+            reading.refuse(f"{path}.{name}", "cost_unreadable")
+    return {name: {"amount": amount, "unit": "credits"} for name, amount in found.items() if amount is not None}
