@@ -17,7 +17,7 @@ import psycopg
 from benchmarks.contenders import Contender, copy_bytes, etl_toml, target_config
 from benchmarks.environments import ENVS, ROOT
 from benchmarks.measure import Cost, measured
-from etl import database, embedded
+from etl import database, embedded, revisions
 from etl.embedded import Server
 
 WORK = Path(__file__).resolve().parent / ".work"
@@ -138,7 +138,7 @@ class Bench:
         embedded.ensure_database(self._server, DATABASE)
         if migrated:
             engine = database.engine(self.url)
-            database.migrate(engine)
+            revisions.migrate(engine)
             engine.dispose()
 
     @contextmanager

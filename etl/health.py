@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.database import DatabaseProblem, describe, require_revision
+from etl.database import DatabaseProblem, describe
+from etl.revisions import require_revision
 from etl.settings import schedule
 from etl.stream import Source
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from etl import database
+from etl import database, revisions
 from etl.database import DatabaseProblem
 from etl.settings import Settings
 
@@ -34,7 +34,7 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
         raise DatabaseProblem(str(error)) from None
     url = f"{server.url(name)}?sslmode=disable"  # a PGSSLMODE meant for another server would refuse this one
     with engine(url) as db:
-        database.migrate(db)
+        revisions.migrate(db)
     return url
 
 
@@ -52,5 +52,5 @@ def engine(url: str) -> Iterator[Engine]:
 def opened(settings: Settings) -> Iterator[Engine]:
     """The database of these settings, of this program's revision; raises :class:`~etl.database.DatabaseProblem`."""
     with engine(url_of(settings)) as db:
-        database.require_revision(db)
+        revisions.require_revision(db)
         yield db

@@ -6,7 +6,8 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
-from etl.database import MIGRATION_LOCK, engine
+from etl.database import engine
+from etl.revisions import MIGRATION_LOCK
 from etl.tables import SCHEMAS, metadata
 
 # The role of those who only read; each `etl migrate` sees to it, so that an administrator's grant is not needed twice.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine
 
-from etl import database, embedded
+from etl import database, embedded, revisions
 from etl.embedded import Server
 from tests.cluster import cluster, copied
 
@@ -49,7 +49,7 @@ def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
         if not lock.read():
             embedded.ensure_database(server, TEMPLATE)
             made = database.engine(server.url(TEMPLATE))
-            database.migrate(made)
+            revisions.migrate(made)
             made.dispose()
             lock.write("made")
     return TEMPLATE

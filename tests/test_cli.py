@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import database, embedded
+from etl import embedded, revisions
 from etl.embedded import Server
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.server import Sandbox
@@ -213,7 +213,7 @@ def test_a_wrong_password_or_database_is_status_78_and_is_not_shown(
 def test_a_database_that_is_not_migrated_or_of_another_revision_is_status_78(
     tmp_path: Path, configured: dict[str, str], db: Engine
 ) -> None:
-    head = database.head_revision()
+    head = revisions.head_revision()
     for change, expected in (
         ("UPDATE ops.alembic_version SET version_num = '9999'", "of revision 9999, which this program does not know"),
         ("DROP TABLE ops.alembic_version", "is not migrated: run `etl migrate`"),

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
-from etl import database, embedded, settings
+from etl import database, embedded, revisions, settings
 from etl.embedded import Server
 from etl.extractors import providers
 from etl.secret import Secret
@@ -275,7 +275,7 @@ def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
         program(server, "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={elsewhere.url()}",
                 str(tmp_path / "backup"))  # fmt: skip
         made = database.engine(f"{elsewhere.url()}?sslmode=disable")
-        database.migrate(made)  # nothing but the role of the BI tools, which is no part of a backup
+        revisions.migrate(made)  # nothing but the role of the BI tools, which is no part of a backup
         restored = House(made, place.world, place.clock, place.transport)
         before = sent(place)
         for name in ("ringg", "vaani"):

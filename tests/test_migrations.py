@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from etl import database, embedded, tables
+from etl import database, embedded, revisions, tables
 from etl.database import DatabaseProblem
 from etl.embedded import Server
 from tests.commands import etl, started
@@ -88,7 +88,7 @@ def query(url: str, statement: str, **values: Any) -> list[Any]:
 def migrated(url: str, **options: bool) -> tuple[str | None, str]:
     made = database.engine(url)
     try:
-        return database.migrate(made, **options)
+        return revisions.migrate(made, **options)
     finally:
         made.dispose()
 
@@ -120,11 +120,11 @@ def test_cut_off_anywhere_it_leaves_nothing_behind(empty: str, statements: int) 
             raise CutError
 
     with pytest.raises(CutError):
-        database.migrate(made)
+        revisions.migrate(made)
     made.dispose()
     assert query(empty, "SELECT nspname FROM pg_namespace WHERE nspname IN ('raw', 'warehouse', 'ops', 'bi')") == []
-    assert migrated(empty) == (None, database.head_revision())
-    assert migrated(empty) == (database.head_revision(), database.head_revision())
+    assert migrated(empty) == (None, revisions.head_revision())
+    assert migrated(empty) == (revisions.head_revision(), revisions.head_revision())
 
 
 def test_the_tables_are_those_of_the_program(db: Engine) -> None:

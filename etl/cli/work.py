@@ -54,14 +54,14 @@ def migrate(beside_others: bool) -> None:
     Example:  etl migrate
     Next:     etl sync
     """
-    from etl import database, warehouse
+    from etl import revisions, warehouse
 
     with warehouse.engine(warehouse.url_of(session.settings())) as engine:
-        before, after = database.migrate(engine, beside_others=beside_others)
+        before, after = revisions.migrate(engine, beside_others=beside_others)
         done = f"is of revision {after}" if before == after else f"migrated to revision {after}"
         click.echo(f"database {engine.url.database}: {done}")
-        if not database.reader_may_read(engine):
-            warn(database.GRANT_BY_HAND)
+        if not revisions.reader_may_read(engine):
+            warn(revisions.GRANT_BY_HAND)
 
 
 @click.command()
