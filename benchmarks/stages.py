@@ -25,7 +25,7 @@ from etl.cli.door import search_less
 from etl.client import client
 from etl.clock import SystemClock
 from etl.reader import Means, Reader
-from etl.state import drift, lease, lists, pace, quarantine, runs, sightings
+from etl.state import drift, lease, lists, pace, quarantine, runs, sightings, sweeps
 from etl.stream import Source
 
 
@@ -94,7 +94,8 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("books", drift, ("note",)),
     ("books", sightings, ("note",)),
     ("books", runs.Run, ("count", "end")),
-    ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "swept", "held")),
+    ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "held")),
+    ("books", sweeps, ("swept",)),
     ("books", lease.Lease, ("take", "give_up")),
     ("commit", windows, ("_commit", "_finish")),
     ("walk", windows, ("_load",)),

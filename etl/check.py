@@ -15,8 +15,8 @@ from etl.clock import Clock
 from etl.database import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.settings import Settings
-from etl.state import lists
-from etl.state.lists import ForeignSource
+from etl.state import registry
+from etl.state.registry import ForeignSource
 from etl.stream import Ask, Paging, Source, Window
 from etl.warehouse import opened
 
@@ -56,7 +56,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> Finding:
     try:
         with opened(settings) as db, db.connect() as connection:  # nothing is committed
             for source in sources:
-                lists.register(connection, source, datetime.now(UTC))
+                registry.register(connection, source, datetime.now(UTC))
             at = f"{db.url.host or 'local socket'}:{db.url.port or 5432}/{db.url.database}"
     except (DatabaseProblem, ForeignSource) as problem:
         return Finding("database", False, str(problem))

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl.clock import Stopped
 from etl.database import DatabaseProblem, describe
 from etl.reader import Means, Report, Say, Work, run
-from etl.state.lists import ForeignSource
+from etl.state.registry import ForeignSource
 from etl.stream import Source
 from etl.unforeseen import in_a_line, trace
 

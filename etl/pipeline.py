@@ -17,7 +17,7 @@ from etl.intervals import lacking
 from etl.logs import event
 from etl.pending import fetch_transcripts
 from etl.reader import Reader
-from etl.state import lists
+from etl.state import lists, sweeps
 from etl.state.lease import Lane
 from etl.state.lists import ListState
 from etl.stream import DateFilter, Window
@@ -163,14 +163,14 @@ def _compare(reader: Reader, phone: str) -> None:
 def _back_to(connection: Connection, reader: Reader, phone: str, top: datetime, now: datetime) -> datetime:
     """How far back the head is read: the overlap, the widest sweep that is due, the oldest call that may change."""
     back_to = [top - OVERLAP]
-    sweep = lists.due_sweep(connection, reader.source, phone, now)
+    sweep = sweeps.due_sweep(connection, reader.source, phone, now)
     widest = max((s.horizon for s in reader.source.sweeps), default=OVERLAP)
     if sweep:
         reader.swept_from = now - sweep.horizon
         back_to.append(reader.swept_from)
     if reader.by_hand or (sweep and sweep.horizon == widest):
         since = now - (OLDEST_SWEEP if sweep and sweep.horizon == widest else widest)
-        unfinished = lists.oldest_unfinished(connection, reader.source.name, since)
+        unfinished = sweeps.oldest_unfinished(connection, reader.source.name, since)
         back_to += [unfinished - timedelta(seconds=1)] if unfinished else []
     return min(back_to)
 

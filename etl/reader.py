@@ -21,7 +21,7 @@ from etl.database import describe, uuid_array
 from etl.extractors import providers
 from etl.loader import Entry, Writing
 from etl.logs import event
-from etl.state import drift, lists, quarantine, sightings
+from etl.state import drift, quarantine, registry, sightings
 from etl.state.desk import Desk
 from etl.state.lease import Lane, Lease, LeaseLost
 from etl.state.pace import Pace
@@ -179,14 +179,14 @@ Say = Callable[[Progress], None]
 def run(means: Means, source: Source, kind: str, work: Work, say: Say, *, by_hand: bool) -> Report:
     """Do some work on a source as one run of the books; what goes wrong with the source ends in the report.
 
-    Raises :class:`~etl.state.lists.ForeignSource` and :class:`~etl.database.DatabaseProblem` before anything is read.
+    Before anything is read: :class:`~etl.state.registry.ForeignSource`, :class:`~etl.database.DatabaseProblem`.
     """
     report = Report(source.name, kind)
     provider = providers()[source.provider]
     with ExitStack() as closing:
         with means.db.begin() as connection:
-            lists.register(connection, source, means.clock.now())
-            pause = None if by_hand else lists.paused(connection, source.name, means.clock.now())
+            registry.register(connection, source, means.clock.now())
+            pause = None if by_hand else registry.paused(connection, source.name, means.clock.now())
         if pause:
             report.status, report.error = "failed", f"{source.name}: set aside until {pause[0]:%H:%M} UTC: {pause[1]}"
             return report

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 from etl import tables
 from etl.extractors import providers
 from etl.pipeline import OLDEST_SWEEP
-from etl.state import lists
+from etl.state import lists, sweeps
 from etl.stream import DateFilter, Source
 from etl.walk import Order
 from etl.windows import OVERLAP, UNSORTED_AT_LEAST
@@ -90,7 +90,7 @@ def _readings(
         if created_at >= at - sweep.horizon:
             yield at, "sweep", name
         elif sweep.horizon == widest:
-            unfinished = lists.oldest_unfinished(connection, source.name, at - OLDEST_SWEEP)
+            unfinished = sweeps.oldest_unfinished(connection, source.name, at - OLDEST_SWEEP)
             if unfinished and created_at >= unfinished - timedelta(seconds=1):
                 yield at, "sweep", f"{name}, which goes on to the oldest call that is not final"
 

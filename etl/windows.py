@@ -19,7 +19,7 @@ from etl.clock import Stopped
 from etl.fetch import fetch
 from etl.loader import Writing
 from etl.reader import Reader
-from etl.state import lists, sightings
+from etl.state import lists, sightings, sweeps
 from etl.state.lists import ListState
 from etl.stream import Ask, DateFilter, Page, Provider, Source, Window
 from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
@@ -243,7 +243,7 @@ def _note(connection: Connection, reader: Reader, books: ListState, goal: Goal, 
         values["page_size"] = goal.size
     lists.save_list(connection, books, **values)
     if goal.window.end >= now - OVERLAP and not outcome.kept_still:
-        lists.swept(connection, reader.source, books.phone, now - goal.window.start, now)
+        sweeps.swept(connection, reader.source, books.phone, now - goal.window.start, now)
 
 
 def _name(books: ListState) -> str:

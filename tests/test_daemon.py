@@ -27,7 +27,7 @@ from etl.sandbox.server import Sandbox
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
 from etl.settings.schedule import Every
-from etl.state import lists
+from etl.state import registry
 from etl.stream import Source
 from tests.commands import ended, etl, started
 from tests.sockets import Talk, serving
@@ -97,7 +97,7 @@ def serving_daemon(means: Means, stop: threading.Event, served: list[Source]) ->
     """The daemon in this process; the list holds what it said when it ended."""
     with means.db.begin() as connection:
         for source in served:
-            lists.register(connection, source, means.clock.now())
+            registry.register(connection, source, means.clock.now())
     said: list[bool] = []
     thread = threading.Thread(target=lambda: said.append(daemon.serve(means, stop, served)))
     thread.start()
@@ -326,7 +326,7 @@ def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
         with db.begin() as connection:
             for source in settings.load(environment, tmp_path).sources:
-                lists.register(connection, source, NOW)
+                registry.register(connection, source, NOW)
         with pytest.raises(daemon.Hung, match="the database gives no answer"):
             daemon.serve(Means(db, SystemClock(stop)), stop, list(settings.load(environment, tmp_path).sources))
         stop.set()

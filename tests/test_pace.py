@@ -20,7 +20,7 @@ from etl.client.client import Client
 from etl.display import status_table
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
-from etl.state import lists
+from etl.state import registry
 from etl.state.desk import Desk
 from etl.state.lease import Lane, Lease
 from etl.state.pace import SHARE, Pace
@@ -41,7 +41,7 @@ def process(db: Engine, clock: FakeClock, rate: int = 60, lane: Lane = Lane.LIVE
     """One process at one source's gate, with a session of its own."""
     source = source_of(db, rate)
     with db.begin() as connection:
-        lists.register(connection, source, clock.now())
+        registry.register(connection, source, clock.now())
     with Desk(db) as desk:
         lease = Lease(desk, db, source.name, clock)
         lease.lane = lane

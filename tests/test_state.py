@@ -18,7 +18,7 @@ from etl.fleet import run_all
 from etl.reader import Means, Report, Work
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
-from etl.state import lists
+from etl.state import registry
 from etl.state.desk import Desk
 from etl.state.lease import TERM, Lease, LeaseLost
 from etl.state.pace import Pace
@@ -35,7 +35,7 @@ def process(place: House, clock: FakeClock, name: str = "ringg", rate: int = 60)
     """The books as a process of its own holds them."""
     source = replace(place.sources[name], requests_per_minute=rate)
     with place.db.begin() as connection:
-        lists.register(connection, source, clock.now())
+        registry.register(connection, source, clock.now())
     with Desk(place.db) as desk:
         lease = Lease(desk, place.db, name, clock)
         yield lease, Pace(desk, lease, source, clock)
@@ -166,7 +166,7 @@ def test_a_source_under_another_host_is_refused(db: Engine) -> None:
     place = house(db)
     place.sync("ringg")
     elsewhere = replace(place.sources["ringg"], base_url="https://calls.example/ringg")
-    with pytest.raises(lists.ForeignSource, match=r"calls\.example.*127\.0\.0\.1"):
+    with pytest.raises(registry.ForeignSource, match=r"calls\.example.*127\.0\.0\.1"):
         reader.run(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
 
 

@@ -17,7 +17,7 @@ from etl.clock import Clock
 from etl.reader import Means, Report, Work
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
-from etl.state import lists
+from etl.state import registry
 from etl.state.desk import Desk
 from etl.state.lease import TERM, Lane, Lease, LeaseLost
 from etl.stream import Window
@@ -118,7 +118,7 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
 def process(db: Engine, clock: Clock) -> Iterator[Lease]:
     """One process at the lease of a source."""
     with db.begin() as connection:
-        lists.register(connection, house(db).sources["ringg"], NOW)
+        registry.register(connection, house(db).sources["ringg"], NOW)
     with Desk(db) as desk:
         yield Lease(desk, db, "ringg", clock)
 

@@ -19,7 +19,7 @@ from etl.embedded import Server
 from etl.loader import call_key
 from etl.reader import Reader, Report
 from etl.sandbox.world import World
-from etl.state import lists
+from etl.state import lists, registry
 from etl.state.lease import Lane
 from etl.state.verdicts import Verdict
 from etl.stream import Window
@@ -566,7 +566,7 @@ def fill(place: House, name: str, order: str = "newest") -> None:
         for call in calls
     ]
     with place.db.begin() as connection:
-        lists.register(connection, source, NOW)
+        registry.register(connection, source, NOW)
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(f"COPY warehouse.calls ({', '.join(rows[0])}) FROM STDIN") as copy:
             for row in rows:

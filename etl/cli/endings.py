@@ -25,7 +25,7 @@ def explained(error: Exception) -> int:
     from etl.embedded import EmbeddedError
     from etl.fleet import Interrupted
     from etl.settings import ConfigurationError
-    from etl.state.lists import ForeignSource
+    from etl.state.registry import ForeignSource
     from etl.unforeseen import in_a_line, trace
 
     if isinstance(error, ConfigurationError):

@@ -224,8 +224,8 @@ def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
 
 def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
     """Enter every source into the books before any is read: one that cannot be stops all, as a wrong configuration."""
-    from etl.state import lists
+    from etl.state import registry
 
     with engine.begin() as connection:
         for source in sources:
-            lists.register(connection, source, datetime.now(UTC))
+            registry.register(connection, source, datetime.now(UTC))

@@ -14,8 +14,8 @@ from etl.fleet import failed
 from etl.logs import event
 from etl.metrics import Meters
 from etl.reader import Means, Reader, Report, Work, run
-from etl.state import lists, runs
-from etl.state.lists import ForeignSource
+from etl.state import registry, runs
+from etl.state.registry import ForeignSource
 from etl.stream import Source
 from etl.verify import Asked, verify
 
@@ -81,7 +81,7 @@ def _is_ours(means: Means, task: Task, run_id: int = 2**63 - 1) -> bool:
         Kind.LIVE: timetable.interval(task.source, now) / 2, Kind.HISTORY: timedelta(0), Kind.VERIFY: ONCE_A_NIGHT
     }[task.kind]  # fmt: skip
     with means.db.connect() as connection:
-        held_until = lists.held_until(connection, name, now)
+        held_until = registry.held_until(connection, name, now)
         if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):
             event(log, "told to wait", source=name, until=held_until)
             return False
@@ -90,7 +90,7 @@ def _is_ours(means: Means, task: Task, run_id: int = 2**63 - 1) -> bool:
 
 def _was_never_read(means: Means, source: Source) -> bool:
     with means.db.connect() as connection:
-        return lists.was_never_read(connection, source.name)
+        return registry.was_never_read(connection, source.name)
 
 
 def give_up(means: Means, stint: Stint) -> bool:

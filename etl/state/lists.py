@@ -4,21 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from etl import tables
 from etl.intervals import merged
-from etl.stream import Source, Sweep, Window
+from etl.stream import Window
 from etl.walk import Order, Place
-
-LONGEST_PAUSE = timedelta(hours=1)
-
-
-class ForeignSource(Exception):
-    """The books hold another provider or host under a source's name; the text says both and the way out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,61 +43,6 @@ class ListState:
         """The newest instant that is held; everything above it is still to be read."""
         tops = [w.end for w in self.coverage] + [w.place.newest for w in self.unfinished if w.place.newest]
         return max(tops, default=None)
-
-
-REGISTER = text("""
-    WITH entered AS (
-        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)
-        VALUES (:source, :provider, :host, :now, :settled_after, :schedule)
-        ON CONFLICT (source) DO UPDATE SET settled_after = excluded.settled_after, schedule = excluded.schedule
-        RETURNING provider, host
-    ), leased AS (
-        INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
-    ), paced AS (
-        INSERT INTO ops.pace (source) VALUES (:source) ON CONFLICT DO NOTHING
-    )
-    SELECT provider, host FROM entered
-""")
-
-
-def register(connection: Connection, source: Source, now: datetime) -> None:
-    """Enter a source into the books; raises :class:`ForeignSource` where its name stands for another account."""
-    host = urlsplit(source.base_url).hostname or ""
-    settled_after = max((sweep.horizon for sweep in source.sweeps), default=timedelta(0)).total_seconds()
-    values = {"source": source.name, "provider": source.provider, "host": host, "schedule": source.schedule}
-    row = connection.execute(REGISTER, {**values, "now": now, "settled_after": settled_after}).one()
-    if (row.provider, row.host) != (source.provider, host):
-        raise ForeignSource(
-            f"source {source.name!r} is {source.provider} at {host}, but the books hold {row.provider} at {row.host} "
-            "under this name: give the new account a name of its own in etl.toml, or use another database"
-        )
-
-
-def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, str] | None:
-    """Until when a source is set aside, and why; ``None`` where it is not, or a clock was set back since."""
-    t = tables.sources
-    row = connection.execute(select(t.c.paused_until, t.c.pause_reason).where(t.c.source == source)).one()
-    is_paused = row.paused_until and now < row.paused_until <= now + LONGEST_PAUSE
-    return (row.paused_until, row.pause_reason or "") if is_paused else None
-
-
-WATERMARKS = text("""
-    SELECT EXISTS (SELECT FROM ops.coverage WHERE source = :source)
-           OR EXISTS (SELECT FROM ops.walks WHERE source = :source AND place ->> 'newest' IS NOT NULL)
-""")
-
-
-def held_until(connection: Connection, source: str, now: datetime) -> datetime | None:
-    """Until when a provider wants to be left alone; a time further ahead than it may be is that of a wrong clock."""
-    t = tables.pace.c
-    query = select(t.not_before).where(t.source == source, t.not_before <= now + LONGEST_PAUSE)
-    found: datetime | None = connection.scalar(query)
-    return found
-
-
-def was_never_read(connection: Connection, source: str) -> bool:
-    """Whether no list of a source has a watermark yet."""
-    return not connection.scalar(WATERMARKS, {"source": source})
 
 
 LIST = text("""
@@ -197,34 +135,6 @@ def raise_to_verified(connection: Connection, source: str) -> None:
     t = tables.lists
     agrees = (t.c.source == source, t.c.completeness == "agrees")
     connection.execute(update(t).where(*agrees).values(completeness="verified", reason=None))
-
-
-def due_sweep(connection: Connection, source: Source, phone: str, now: datetime) -> Sweep | None:
-    """The widest sweep of a list whose last time is long enough ago; a wider one does the work of the narrower."""
-    t = tables.sweeps
-    rows = connection.execute(select(t).where(t.c.source == source.name, t.c.phone == phone)).all()
-    last = {timedelta(seconds=float(row.horizon_seconds)): row.swept_at for row in rows}
-    # One that lies ahead was done before a clock was set back.
-    due = [s for s in source.sweeps if s.horizon not in last or not last[s.horizon] <= now < last[s.horizon] + s.every]
-    return max(due, key=lambda sweep: sweep.horizon, default=None)
-
-
-def swept(connection: Connection, source: Source, phone: str, back_to: timedelta, now: datetime) -> None:
-    """Note that a list was read back that far: every sweep of that horizon or less is done."""
-    of_list = {"source": source.name, "phone": phone, "swept_at": now}
-    done = [s.horizon.total_seconds() for s in source.sweeps if s.horizon <= back_to]
-    if done:
-        new = insert(tables.sweeps).values([{**of_list, "horizon_seconds": horizon} for horizon in done])
-        connection.execute(new.on_conflict_do_update(constraint="pk_sweeps", set_={"swept_at": now}))
-
-
-def oldest_unfinished(connection: Connection, source: str, since: datetime) -> datetime | None:
-    """``created_at`` of the oldest call since then that may still change by its own marks."""
-    c = tables.calls.c
-    found: datetime | None = connection.scalar(
-        select(func.min(c.created_at)).where(c.source == source, c.is_final.is_not(True), c.created_at >= since)
-    )
-    return found
 
 
 HELD = text("""

@@ -17,7 +17,7 @@ from etl.metrics import Meters
 from etl.reader import Means, run
 from etl.retry import retry
 from etl.secret import Secret
-from etl.state.lists import ForeignSource
+from etl.state.registry import ForeignSource
 from etl.stream import Source
 from etl.web import paper
 from etl.web.guesses import Guesses
