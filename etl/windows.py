@@ -131,11 +131,11 @@ def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome
             outcome = end.value
         except (SourceError, EndlessList, Stopped):
             if batch.pages:  # what was read stays
-                _commit(reader, batch, books, goal.window, step.place)
+                _commit(reader, batch, books, goal, step.place, began_at)
             raise
         full = len(batch.arrivals) >= BATCH_ROWS or batch.size >= BATCH_BYTES
         if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
-            _commit(reader, batch, books, goal.window, step.place)
+            _commit(reader, batch, books, goal, step.place, began_at)
             reader.progress(_name(books), rows, answer.value.total)
             batch, began = Batch(reader.provider, reader.source), clock.monotonic()
     _finish(reader, batch, books, goal.window, outcome, began_at)
@@ -171,11 +171,13 @@ def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) ->
     return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
 
 
-def _commit(reader: Reader, batch: Batch, books: ListState, window: Window, place: Place) -> None:
+def _commit(reader: Reader, batch: Batch, books: ListState, goal: Goal, place: Place, began_at: datetime) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
     with reader.lease.transaction() as connection:
         writing = reader.load(connection, batch)
-        lists.save_place(connection, books, window, place, writing.now)
+        lists.save_place(connection, books, goal.window, place, writing.now)
+        if not goal.place and goal.window.end >= began_at - OVERLAP:  # whoever goes on from there reads the rest of it
+            sweeps.swept(connection, reader.source, books.phone, began_at - goal.window.start, began_at)
 
 
 def _finish(

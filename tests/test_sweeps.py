@@ -4,13 +4,26 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.story import Stage
 from etl.sandbox.world import World
 from tests.clocks import FakeClock
-from tests.worlds import NOW, PROVIDERS, House, asked, differences, hours, house, moving
+from tests.worlds import (
+    NOW,
+    PROVIDERS,
+    House,
+    Through,
+    asked,
+    differences,
+    hours,
+    house,
+    kill,
+    moving,
+    run_until_killed,
+)
 
 
 def scheduled(place: House, name: str, minutes: float) -> None:
@@ -117,3 +130,26 @@ def test_a_transcript_is_asked_for_once_and_where_it_is_not_ready_by_sweeps_and_
     assert max(count for call_id, count in times().items() if call_id != late.call_id) == 1
     place.sync("vaani")
     assert times()[late.call_id] == within + 1
+
+
+def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine) -> None:
+    """Sixteen pages of it were read when the process was killed, and ten of them are held."""
+    name, clock = "autocalls", FakeClock(NOW)
+    world = World(6, calls={name: 2_500}, days=6, clock=clock.now, now=NOW)
+    place = house(db, world, clock=clock)
+    place.sync(name)
+    clock.sleep(25 * 3_600)
+    late = world.calls(name)[10].call_id
+    world.change(name, late, ended_by="agent")
+    before, sandbox = len(asked(place, name)), place.transport
+
+    def perhaps_kill(number: int, request: httpx.Request) -> None:
+        if number == 16:
+            kill(place)
+
+    place.transport = Through(sandbox, perhaps_kill)
+    assert run_until_killed(place, name)
+    place.transport = sandbox
+    scheduled(place, name, 5)
+    assert calls(place, name)[late]["updated_at"] == NOW + timedelta(hours=25)
+    assert len(asked(place, name)) - before <= 25 + 10 + 3

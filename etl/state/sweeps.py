@@ -8,15 +8,21 @@ from sqlalchemy.dialects.postgresql import insert
 from etl import tables
 from etl.stream import Source, Sweep
 
+AHEAD = timedelta(minutes=2)  # so far the clocks of two machines may be apart
+
 
 def due_sweep(connection: Connection, source: Source, phone: str, now: datetime) -> Sweep | None:
     """The widest sweep of a list whose last time is long enough ago; a wider one does the work of the narrower."""
     t = tables.sweeps
     rows = connection.execute(select(t).where(t.c.source == source.name, t.c.phone == phone)).all()
     last = {timedelta(seconds=float(row.horizon_seconds)): row.swept_at for row in rows}
-    # One that lies ahead was done before a clock was set back.
-    due = [s for s in source.sweeps if s.horizon not in last or not last[s.horizon] <= now < last[s.horizon] + s.every]
+    due = [s for s in source.sweeps if s.horizon not in last or not _is_fresh(now - last[s.horizon], s)]
     return max(due, key=lambda sweep: sweep.horizon, default=None)
+
+
+def _is_fresh(ago: timedelta, sweep: Sweep) -> bool:
+    """Whether a sweep was done not long ago; one that lies ahead was done before a clock was set back."""
+    return -AHEAD <= ago < sweep.every
 
 
 def swept(connection: Connection, source: Source, phone: str, back_to: timedelta, now: datetime) -> None:
