@@ -67,6 +67,7 @@ def read_window(
         whole=reader.source.since is None and window.start <= BEGINNING,
         listed=books.listed if unfiltered else None,
         held=books.held if unfiltered else None,
+        settled=reader.desk.do(_settled, reader, books, window) if joins and not reader.swept_from else None,
         peek=was_read_whole_within(reader, books, UNSORTED_AT_LEAST),
         place=place,
     )
@@ -77,6 +78,14 @@ def read_window(
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
         head = Window(outcome.newest - OVERLAP, reader.means.clock.now())
         read_window(reader, books_of(reader, books.phone), head, joins=True)
+
+
+def _settled(connection: Connection, reader: Reader, books: ListState, head: Window) -> int | None:
+    """The total of a list's head if nothing in it is new or may change; ``None`` where nobody knows of one."""
+    if reader.provider.date_filter is DateFilter.DAYS:
+        return None  # its total is one of days, in a zone that nobody states
+    held = lists.settled(connection, books, head.start.replace(microsecond=0))  # as it is asked for
+    return books.listed if held is not None and reader.provider.date_filter is DateFilter.NONE else held
 
 
 def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Goal, Outcome]:

@@ -153,3 +153,23 @@ def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine)
     scheduled(place, name, 5)
     assert calls(place, name)[late]["updated_at"] == NOW + timedelta(hours=25)
     assert len(asked(place, name)) - before <= 25 + 10 + 3
+
+
+@pytest.mark.parametrize("name", ["ringg", "ravan", "vaani"])
+def test_a_head_of_many_pages_is_asked_for_once_while_all_in_it_is_held_and_settled(db: Engine, name: str) -> None:
+    clock = FakeClock(NOW)
+    world = World(6, calls={name: 60}, days=0.01, clock=clock.now, now=NOW)
+    place = house(db, world, "G12:size=10", clock=clock)
+    place.sync(name)
+    clock.sleep(3 * 86_400)
+    place.sync(name)  # what ended meanwhile, and every sweep
+    lists = len(world.phones) if name == "ravan" else 1
+
+    def requests_of_a_run() -> int:
+        before = len(asked(place, name))
+        scheduled(place, name, 5)
+        return len(asked(place, name)) - before
+
+    assert requests_of_a_run() == lists
+    place.do("UPDATE warehouse.calls SET is_final = NULL")
+    assert requests_of_a_run() > lists

@@ -154,6 +154,11 @@ HELD = text("""
              WHERE source = :source AND phone = :phone AND day >= :first AND day < :last)
 """)
 EVER = datetime.max.replace(tzinfo=UTC)
+SETTLED = text("""
+    SELECT count(*) AS calls, count(*) FILTER (WHERE is_final IS NOT TRUE) AS unfinished FROM warehouse.calls
+     WHERE source = :source AND missing_since IS NULL AND created_at >= :since
+       AND (CAST(:phone AS text) = '' OR :phone IN (from_number, to_number))
+""")
 
 
 def held(connection: Connection, state: ListState, since: datetime, *, before: datetime = EVER) -> int:
@@ -168,6 +173,12 @@ def held(connection: Connection, state: ListState, since: datetime, *, before: d
     edges = {"since": since, "until": first, "again": last, "before": before}
     values = {"source": state.source, "phone": state.phone, "first": first.date(), "last": last.date(), **edges}
     return int(connection.scalar(HELD, values) or 0)
+
+
+def settled(connection: Connection, state: ListState, since: datetime) -> int | None:
+    """How many calls of a list are held from then on; ``None`` where one of them may still change by its own marks."""
+    row = connection.execute(SETTLED, {"source": state.source, "phone": state.phone, "since": since}).one()
+    return None if row.unfinished else int(row.calls)
 
 
 def _midnight(at: datetime) -> datetime:

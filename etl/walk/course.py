@@ -243,8 +243,11 @@ def order_of(times: Sequence[datetime]) -> Order:
 
 
 def reaches_down(goal: Goal, seen: Seen) -> bool:
-    """Whether a sorted page reaches below the window, to a row held before where the goal asks to join one."""
+    """Whether a sorted page reaches below the window, to a row held before where the goal asks to join one; or has to
+    reach no further, for all is held there and still."""
     if goal.whole:
         return False
+    if goal.settled is not None and seen.total == goal.settled and seen.rows and all(row.held for row in seen.rows):
+        return True
     below = [row for row in seen.rows if row.created_at is not None and row.created_at < goal.window.start]
     return any(row.held for row in below) if goal.joins else bool(below)

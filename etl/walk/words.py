@@ -69,7 +69,8 @@ class Goal:
 
     ``joins`` asks to go on to a row that was held before, so that what is read is joined to what is held; ``whole`` to
     read to the end of the list; ``peek`` to leave an unsorted list alone where its total is still ``listed``, how many
-    rows it had when it was last read; ``held`` is how many of them are held.
+    rows it had when it was last read; ``held`` is how many of them are held. ``settled`` is the total that it has if
+    nothing is new and nothing held there may change.
     """
 
     window: Window
@@ -81,6 +82,7 @@ class Goal:
     whole: bool = False
     listed: int | None = None
     held: int | None = None
+    settled: int | None = None
     peek: bool = False
     place: Place | None = None
 
