@@ -1,7 +1,11 @@
-"""Turns waiting into arithmetic: a clock that only moves when somebody sleeps or a test says so."""
+"""Turns waiting into arithmetic: a clock that only moves when somebody sleeps or a test says so; or bounds it."""
 
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 
 class FakeClock:
@@ -30,3 +34,12 @@ class FakeClock:
     def step(self, seconds: float) -> None:
         """Steps the wall clock alone, as an administrator would."""
         self._start += timedelta(seconds=seconds)
+
+
+def until(happened: Callable[[], object]) -> None:
+    """Wait by the real clock until something has happened; what never does is a failure."""
+    for _ in range(600):
+        if happened():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen within half a minute")

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +29,7 @@ from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
 from etl.stream import Source
+from tests.clocks import until
 from tests.commands import ended, etl, started
 from tests.sockets import Talk, serving
 from tests.worlds import Through
@@ -46,15 +47,6 @@ AT_ONCE = text("""
        AND a.status = 'succeeded' AND b.status = 'succeeded'
 """)
 PLANNED = text("SELECT count(*) FROM ops.sources WHERE next_run_at IS NOT NULL")
-
-
-def until(happened: Callable[[], object]) -> None:
-    """Wait until something has happened; what never does is a failure."""
-    for _ in range(600):
-        if happened():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not happen within half a minute")
 
 
 def silence(gone: threading.Event) -> Talk:

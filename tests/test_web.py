@@ -6,7 +6,7 @@ import pty
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -37,7 +37,7 @@ from etl.web.passes import LOGGED_IN, SHOWN, Passes
 from etl.web.reading import Reading
 from etl.web.remembered import Remembered
 from etl.web.server import serving
-from tests.clocks import FakeClock
+from tests.clocks import FakeClock, until
 from tests.commands import ETL, ended, environment, started
 from tests.worlds import House, house
 
@@ -279,14 +279,6 @@ def test_the_quarantine_is_tried_again_from_there(place: House) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
         until(lambda: place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1)
         assert reader.post("/sources/nobody/retry").status_code == 404
-
-
-def until(happened: Callable[[], object]) -> None:
-    for _ in range(400):
-        if happened():
-            return
-        time.sleep(0.05)
-    pytest.fail("it did not happen within 20 s")
 
 
 def test_a_change_is_only_made_where_the_page_itself_asks_for_it(place: House) -> None:
