@@ -69,7 +69,7 @@ class Ahead:
         page, paging, position = self._last, self._goal.paging, step.position
         if page is None or page.total is None or not page.records:
             return found
-        count = len(page.records)
+        count = page.count
         for _ in range(self._most + 2):  # a turn goes back two pages at most
             if step.place.order is Order.OLDEST:
                 position = positions.before(paging, position, count)

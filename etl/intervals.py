@@ -1,6 +1,7 @@
 """What is held of source time, as a list of half-open intervals that do not touch."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from etl.stream import Window
@@ -34,3 +35,25 @@ def lacking(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
 def gaps(held: Iterable[Window]) -> tuple[Window, ...]:
     """What lies between the intervals."""
     return tuple(Window(older.end, newer.start) for older, newer in pairwise(merged(held)))
+
+
+class Holes:
+    """Where in source time the calls lie that a walk could not read, as far as the pages around them tell."""
+
+    def __init__(self) -> None:
+        self.spans: list[Window] = []
+        self._before: list[datetime] = []
+        self._is_open = False
+
+    def take(self, times: Sequence[datetime], *, has_hole: bool) -> None:
+        """The creation times of the next page; a call that it lacks was made while those around it were."""
+        if self._is_open and times:
+            self.spans[-1] = _around([self.spans[-1].start, self.spans[-1].end, *times])
+        self._is_open = has_hole or (self._is_open and not times)
+        if has_hole and (near := [*self._before, *times]):
+            self.spans.append(_around(near))
+        self._before = list(times) or self._before
+
+
+def _around(times: Sequence[datetime]) -> Window:
+    return Window(min(times), max(times) + timedelta(microseconds=1))

@@ -97,13 +97,20 @@ class Page:
     """One answer to an :class:`Ask`.
 
     ``records`` are the exact bytes of each record; ``total`` is what the provider says the list holds, if it says a
-    number; ``size`` the page size in force, if it says one; ``is_last`` the provider's own explicit end, if it has one.
+    number; ``size`` the page size in force, if it says one; ``is_last`` the provider's own explicit end, if it has one;
+    ``unshown`` why one more record of it cannot be had.
     """
 
     records: Sequence[bytes]
     total: int | None = None
     size: int | None = None
     is_last: bool | None = None
+    unshown: Exception | None = None
+
+    @property
+    def count(self) -> int:
+        """How many places of the list the page takes."""
+        return len(self.records) + (self.unshown is not None)
 
 
 class Malformed(Exception):

@@ -14,9 +14,10 @@ from etl import completeness
 from etl.ahead import Ahead
 from etl.batch import Arrival, Batch
 from etl.client.client import Answer
-from etl.client.errors import RequestRefused, SourceError
+from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
 from etl.clock import Stopped
 from etl.fetch import fetch
+from etl.intervals import Holes, lacking
 from etl.loader import Writing
 from etl.reader import Reader
 from etl.state import lists, sightings, sweeps
@@ -78,6 +79,9 @@ def read_window(
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
         head = Window(outcome.newest - OVERLAP, reader.means.clock.now())
         read_window(reader, books_of(reader, books.phone), head, joins=True)
+    if reader.unshown:
+        unshown, reader.unshown = reader.unshown, None
+        raise unshown
 
 
 def _settled(connection: Connection, reader: Reader, books: ListState, head: Window) -> int | None:
@@ -85,7 +89,9 @@ def _settled(connection: Connection, reader: Reader, books: ListState, head: Win
     if reader.provider.date_filter is DateFilter.DAYS:
         return None  # its total is one of days, in a zone that nobody states
     held = lists.settled(connection, books, head.start.replace(microsecond=0))  # as it is asked for
-    return books.listed if held is not None and reader.provider.date_filter is DateFilter.NONE else held
+    if held is None or reader.provider.date_filter is not DateFilter.NONE:
+        return held
+    return books.listed if books.listed == books.held else None  # its total is one of all calls
 
 
 def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Goal, Outcome]:
@@ -104,9 +110,14 @@ def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Go
 def _walk(reader: Reader, books: ListState, goal: Goal) -> Outcome:
     """From the provider to the warehouse, with a few pages in flight where the way ahead is known."""
 
+    in_force = goal.size
+
     def ask(step: Step) -> Answer[Page]:
+        nonlocal in_force
         wanted = Ask(reader.source, step.window, step.position, goal.size, books.phone)
-        return fetch(reader.client, reader.provider, wanted)
+        answer = fetch(reader.client, reader.provider, wanted, in_force)
+        in_force = answer.value.size or in_force
+        return answer
 
     # Where a list that becomes shorter is gone on with from an instant, what was asked ahead is of no use.
     most = min(reader.means.ahead, 1) if goal.date_filter is DateFilter.INSTANTS else reader.means.ahead
@@ -121,6 +132,7 @@ def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome
     step = next(steps)
     outcome: Outcome | None = None
     batch, began, first_seq, rows = Batch(reader.provider, reader.source), clock.monotonic(), None, 0
+    holes = Holes()
     while outcome is None:
         try:
             reader.take_turn()
@@ -133,6 +145,7 @@ def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome
             arrivals = batch.take(answer.value, answer.seq)
             batch.held.update(reader.held(arrivals))
             rows += len(arrivals)
+            _note_hole(reader, holes, answer.value, arrivals)
             reader.outside += _outside(reader.provider, goal.window, arrivals)
             completeness.note_others(reader, books.phone, arrivals)
             step = steps.send(_seen(answer.value, arrivals, batch, first_seq))
@@ -140,14 +153,14 @@ def _load(reader: Reader, books: ListState, goal: Goal, pages: Ahead) -> Outcome
             outcome = end.value
         except (SourceError, EndlessList, Stopped):
             if batch.pages:  # what was read stays
-                _commit(reader, batch, books, goal, step.place, began_at)
+                _commit(reader, batch, books, goal, None if holes.spans else step.place, began_at)
             raise
         full = len(batch.arrivals) >= BATCH_ROWS or batch.size >= BATCH_BYTES
         if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
-            _commit(reader, batch, books, goal, step.place, began_at)
+            _commit(reader, batch, books, goal, None if holes.spans else step.place, began_at)
             reader.progress(_name(books), rows, answer.value.total)
             batch, began = Batch(reader.provider, reader.source), clock.monotonic()
-    _finish(reader, batch, books, goal.window, outcome, began_at)
+    _finish(reader, batch, books, goal.window, outcome, holes, began_at)
     reader.progress(_name(books), rows, rows)
     return outcome
 
@@ -168,7 +181,16 @@ def _seen(page: Page, arrivals: Sequence[Arrival], batch: Batch, first_seq: int)
         before = held is not None and held.seq < first_seq
         return Sighting(each.call_id or each.record.digest.hex(), each.created_at, before)
 
-    return Seen([sighting(each) for each in arrivals], page.total, page.size, page.is_last)
+    return Seen([sighting(each) for each in arrivals], page.total, page.size, page.is_last, int(bool(page.unshown)))
+
+
+def _note_hole(reader: Reader, holes: Holes, page: Page, arrivals: Sequence[Arrival]) -> None:
+    """Note what a page lacks: the walk goes on, what lies around it is not said to be held, and the run has failed."""
+    holes.take([each.created_at for each in arrivals if each.created_at], has_hole=page.unshown is not None)
+    if isinstance(page.unshown, SourceError):
+        flaw, source = page.unshown, reader.source.name
+        mend = "the others are loaded, and the next run asks for it again"
+        reader.unshown = SourceUnavailable(source, f"one call of a page cannot be had: {flaw.what}", mend, flaw.status)
 
 
 def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) -> int:
@@ -180,22 +202,35 @@ def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) ->
     return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
 
 
-def _commit(reader: Reader, batch: Batch, books: ListState, goal: Goal, place: Place, began_at: datetime) -> None:
-    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
+def _commit(
+    reader: Reader, batch: Batch, books: ListState, goal: Goal, place: Place | None, began_at: datetime
+) -> None:
+    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from.
+
+    Without a place a walk that is cut off goes on from where it last was whole.
+    """
     with reader.lease.transaction() as connection:
         writing = reader.load(connection, batch)
+        if place is None:
+            return
         lists.save_place(connection, books, goal.window, place, writing.now)
         if not goal.place and goal.window.end >= began_at - OVERLAP:  # whoever goes on from there reads the rest of it
             sweeps.swept(connection, reader.source, books.phone, began_at - goal.window.start, began_at)
 
 
 def _finish(
-    reader: Reader, batch: Batch, books: ListState, window: Window, outcome: Outcome, began_at: datetime
+    reader: Reader,
+    batch: Batch,
+    books: ListState,
+    window: Window,
+    outcome: Outcome,
+    holes: Holes,
+    began_at: datetime,
 ) -> None:
     """The last transaction of a walk: its last batch, what is held for certain now, and what is listed no more."""
     with reader.lease.transaction() as connection:
         writing = reader.load(connection, batch)
-        lists.finish_walk(connection, books, window, _certain(books, window, outcome, writing.now))
+        lists.finish_walk(connection, books, window, _certain(books, window, outcome, holes, writing.now))
         if outcome.is_certified and books.watermark is not None:
             _mark_missing(connection, reader, writing, books, window, outcome, began_at)
 
@@ -225,13 +260,14 @@ def _is_whole(reader: Reader, window: Window) -> bool:
     return window.start <= beginning(reader.source)
 
 
-def _certain(books: ListState, window: Window, outcome: Outcome, now: datetime) -> Window | None:
-    """What is held for certain after a walk: up to its newest row, by the provider's clock and not by ours."""
-    if outcome.kept_still:
-        return None
+def _certain(books: ListState, window: Window, outcome: Outcome, holes: Holes, now: datetime) -> Sequence[Window]:
+    """What is held for certain after a walk: up to its newest row, by the provider's clock and not by ours, less what
+    lies around a call that could not be read; in a list without order that may be anywhere."""
+    if outcome.kept_still or (holes.spans and outcome.order is Order.UNSORTED):
+        return ()
     is_past = window.end <= now - LATEST_ARRIVAL or any(window.end <= held.end for held in books.coverage)
     end = window.end if is_past else min(outcome.newest or window.start, now)
-    return Window(window.start, max(end, window.start))
+    return lacking(Window(window.start, max(end, window.start)), holes.spans)
 
 
 def _note(connection: Connection, reader: Reader, books: ListState, goal: Goal, outcome: Outcome) -> None:

@@ -116,14 +116,25 @@ def is_richer(difference: str, fault: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", ["ringg", "vaani"])
-def test_a_page_that_never_comes_fails_the_run_and_is_not_taken_for_held(db: Engine, name: str) -> None:
-    place = house(db, World(8, calls=43, days=5, now=NOW), "H08:at=25")
-    report = place.run(name)
-    assert report.status == "failed"
-    assert report.error is not None
-    assert "HTTP 500" in report.error
-    assert place.one("SELECT count(*) FROM ops.coverage") == 0
+@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("name", ["ringg", "ravan", "autocalls", "vaani"])
+def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_loading(
+    db: Engine, name: str, order: str
+) -> None:
+    world = World(8, calls={name: 110 if name == "ravan" else 43}, days=5, order=order, now=NOW)
+    place = house(db, world, PAGE, "H08:at=25")
+    for _ in range(2):
+        report = place.run(name)
+        assert report.status == "failed"
+        assert report.error is not None
+        assert "one call of a page cannot be had" in report.error
+        assert "HTTP 500" in report.error
+    hidden = [call for call in world.calls(name) if call.call_id not in place.holds(name)]
+    assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)
+    held = place.rows("SELECT phone, starts_at, ends_at FROM ops.coverage")
+    for call in hidden:
+        of_its_lists = [row for row in held if row["phone"] in ("", call.caller, call.callee)]
+        assert not any(row["starts_at"] <= call.created_at < row["ends_at"] for row in of_its_lists)
     heal(place)
     place.sync(name)
     assert differences(place, name) == []

@@ -13,7 +13,7 @@ from etl.client.errors import SourceUnavailable
 from etl.extractors import providers
 from etl.fetch import fetch, pieces
 from etl.secret import Secret
-from etl.stream import Ask, Paging, Source, Window
+from etl.stream import Ask, Page, Paging, Source, Window
 from tests.clocks import FakeClock
 from tests.gates import MemoryGate
 
@@ -39,10 +39,14 @@ class Pages(httpx.BaseTransport):
         return httpx.Response(200, json={"data": data, "pagination": pagination})
 
 
-def asked(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> list[bytes]:
+def page(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> Page:
     provider, clock = providers()["vaani"], FakeClock()
     client = Client(SOURCE, provider.credential, MemoryGate(clock), clock, lambda: 0.5, Pages(fails, clamp))
-    return list(fetch(client, provider, Ask(SOURCE, WINDOW, position, size)).value.records)
+    return fetch(client, provider, Ask(SOURCE, WINDOW, position, size)).value
+
+
+def asked(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> list[bytes]:
+    return list(page(fails, position, size, clamp).records)
 
 
 def test_a_page_that_fails_whole_comes_as_smaller_ones() -> None:
@@ -50,9 +54,17 @@ def test_a_page_that_fails_whole_comes_as_smaller_ones() -> None:
     assert found == [b'{"call_id":"c%d"}' % n for n in range(20)]
 
 
-def test_a_row_that_always_fails_is_an_error_and_not_left_out() -> None:
+@pytest.mark.parametrize("row", [0, 7, 19])
+def test_a_row_that_always_fails_is_said_to_be_missing_and_hides_no_other(row: int) -> None:
+    found = page(lambda first, size: first <= row < first + size, 1, 20)
+    assert found.records == [b'{"call_id":"c%d"}' % n for n in range(20) if n != row]
+    assert (found.count, found.total) == (20, ROWS)
+    assert isinstance(found.unshown, SourceUnavailable)
+
+
+def test_two_rows_of_a_page_that_fail_are_trouble_of_the_provider() -> None:
     with pytest.raises(SourceUnavailable):
-        asked(lambda first, size: first <= 7 < first + size, 1, 20)
+        asked(lambda first, size: any(first <= row < first + size for row in (3, 17)), 1, 20)
 
 
 def test_pieces_that_a_server_makes_smaller_are_not_the_page() -> None:

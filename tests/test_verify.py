@@ -573,5 +573,5 @@ def fill(place: House, name: str, order: str = "newest") -> None:
                 copy.write_row(tuple(row.values()))
         for phone in source.phones if name == "ravan" else ("",):
             state = lists.ListState(name, phone)
-            lists.finish_walk(connection, state, Window(NOW, NOW), Window(BEGINNING, calls[-1].created_at))
+            lists.finish_walk(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
             lists.save_list(connection, state, list_order=order, completeness="agrees")

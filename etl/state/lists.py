@@ -86,8 +86,8 @@ def save_place(connection: Connection, state: ListState, window: Window, place: 
     )
 
 
-def finish_walk(connection: Connection, state: ListState, window: Window, held: Window | None) -> None:
-    """Note that a walk is at its end, and that what it read is held for certain."""
+def finish_walk(connection: Connection, state: ListState, window: Window, held: Sequence[Window]) -> None:
+    """Note that a walk is at its end, and what of its window is held for certain."""
     t = tables.walks
     connection.execute(
         delete(t).where(
@@ -101,12 +101,12 @@ def finish_walk(connection: Connection, state: ListState, window: Window, held: 
         _cover(connection, state, held)
 
 
-def _cover(connection: Connection, state: ListState, held: Window) -> None:
+def _cover(connection: Connection, state: ListState, held: Sequence[Window]) -> None:
     c = tables.coverage
     of_list = (c.c.source == state.source, c.c.phone == state.phone)
     rows = connection.execute(select(c.c.starts_at, c.c.ends_at).where(*of_list)).all()
     before = {Window(row.starts_at, row.ends_at) for row in rows}
-    after = set(merged([*before, held]))
+    after = set(merged([*before, *held]))
     for gone in before - after:
         connection.execute(delete(c).where(*of_list, c.c.starts_at == gone.start))
     for new in after - before:

@@ -123,6 +123,8 @@ class Listing:
             if refused.status in REFUSED and self.total is not None:
                 raise OutOfReach from None
             raise
+        if answer.value.unshown:  # its rank is somebody's, and nobody knows whose
+            raise answer.value.unshown
         batch = Batch(reader.provider, reader.source)
         arrivals = batch.take(answer.value, answer.seq)
         self._look(batch, arrivals)

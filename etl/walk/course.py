@@ -31,6 +31,7 @@ class Course:
     pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PAGES))
     met: set[int] = field(default_factory=set)  # hashes of the ids of a list without order, over several passes
     count: int = 0  # of the rows that were shown for the first time
+    unshown: int = 0  # rows that the provider could not show
     joinable: int = 0  # so many of the last pages were read in one piece with the page to come
     stale: int = 0
     backs: int = 0
@@ -70,6 +71,7 @@ class Course:
             repeats = any(ids & page for page in list(self.pages)[len(self.pages) - self.joinable :])
         self._guard_against_loops(ids, seen, position)
         self.count += len(self.fresh)
+        self.unshown += seen.unshown
         times = [row.created_at for row in seen.rows if row.created_at is not None]
         if times:
             self.newest = max(times) if self.newest is None else max(self.newest, *times)
@@ -202,13 +204,13 @@ class Course:
         """How many calls of those that the list had at first, and by its total still has, were not met."""
         met = self.count if self.is_ordered else len(self.met)
         is_known = not self.goal.place and (self.is_uneven or not self.moved)
-        return max(0, (self.first_total or 0) - self.falls - met) if is_known else 0
+        return max(0, (self.first_total or 0) - self.falls - met - self.unshown) if is_known else 0
 
     def begin_anew(self) -> None:
         """Read the list once more from its beginning: that pages repeat is no loop then."""
         self.turn(forget_total=False)
         self.is_anew, self.is_strange = True, False
-        self.stale = -2 * self.count
+        self.stale, self.unshown = -2 * self.count, 0
 
     def doubt_lacking(self) -> None:
         """Say that the list ended with fewer calls than it has."""
@@ -218,6 +220,7 @@ class Course:
     def outcome(self, order: Order, *, ended: bool) -> Outcome:
         """How the walk ends here."""
         met = None if self.goal.place else self.count if self.is_ordered else len(self.met)
+        unshown = (f"{self.unshown} calls are listed and could not be shown",) if self.unshown else ()
         return Outcome(
             order,
             self.newest,
@@ -226,7 +229,7 @@ class Course:
             ended,
             self.first_total,
             self.moved,
-            doubts=tuple(self.doubts),
+            doubts=(*self.doubts, *unshown),
             met=met,
         )
 

@@ -43,11 +43,12 @@ class Seen:
     total: int | None = None
     size: int | None = None
     is_last: bool | None = None
+    unshown: int = 0  # so many more it would show, if the provider could
 
     @cached_property
     def count(self) -> int:
         """How many calls the page shows; one that it shows twice takes one place in the list."""
-        return len({row.call_id for row in self.rows})
+        return len({row.call_id for row in self.rows}) + self.unshown
 
 
 @dataclass(frozen=True, slots=True)
