@@ -21,6 +21,7 @@ from benchmarks.measure import server_seconds
 from benchmarks.rounds import Bench, Simulator, bench
 from etl import batch, copying, database, fetch, loader, payloads, pipeline, reader, settings, windows
 from etl.batch import Batch
+from etl.claims import Claims
 from etl.cli.door import search_less
 from etl.client import client
 from etl.clock import SystemClock
@@ -97,7 +98,8 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "held")),
     ("books", sweeps, ("swept",)),
     ("books", lease.Lease, ("take", "give_up")),
-    ("commit", windows, ("_commit", "_finish")),
+    ("commit", windows, ("_commit",)),
+    ("commit", Claims, ("finish", "note")),
     ("walk", windows, ("_load",)),
     ("all the rest", reader, ("run",)),
 )

@@ -42,15 +42,17 @@ class Holes:
 
     def __init__(self) -> None:
         self.spans: list[Window] = []
+        self.flaw: Exception | None = None  # why the last of them could not be read
         self._before: list[datetime] = []
         self._is_open = False
 
-    def take(self, times: Sequence[datetime], *, has_hole: bool) -> None:
-        """The creation times of the next page; a call that it lacks was made while those around it were."""
+    def take(self, times: Sequence[datetime], flaw: Exception | None) -> None:
+        """The creation times of the next page, and why it lacks a call, which was made while those around it were."""
+        self.flaw = flaw or self.flaw
         if self._is_open and times:
             self.spans[-1] = _around([self.spans[-1].start, self.spans[-1].end, *times])
-        self._is_open = has_hole or (self._is_open and not times)
-        if has_hole and (near := [*self._before, *times]):
+        self._is_open = flaw is not None or (self._is_open and not times)
+        if flaw is not None and (near := [*self._before, *times]):
             self.spans.append(_around(near))
         self._before = list(times) or self._before
 

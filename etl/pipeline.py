@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from sqlalchemy import Connection
 
 from etl import completeness
+from etl.claims import OVERLAP, beginning
 from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
 from etl.intervals import lacking
 from etl.logs import event
@@ -22,7 +23,7 @@ from etl.state.lease import Lane
 from etl.state.lists import ListState
 from etl.stream import DateFilter, Window
 from etl.walk import EndlessList, Order, Place, positions
-from etl.windows import OVERLAP, beginning, books_of, read_window, was_read_whole_within
+from etl.windows import books_of, read_window, was_read_whole_within
 
 log = logging.getLogger("etl.pipeline")
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from math import ceil
 
 from etl.batch import arrival
+from etl.claims import BEGINNING
 from etl.fetch import fetch
 from etl.pending import waiting
 from etl.pipeline import beneath, unread
@@ -17,7 +18,6 @@ from etl.state.pace import SHARE
 from etl.stream import Ask, Call, DateFilter, Page, Window
 from etl.transformer import to_call
 from etl.walk import Order, order_of, positions
-from etl.windows import BEGINNING
 
 PROBES = 10  # requests for a list that cannot be filtered; of one that can, one for each of two windows
 SAMPLES = 5  # pages that tell how many calls have a transcript to ask for

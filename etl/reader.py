@@ -94,7 +94,6 @@ class Reader:
     outside: int = 0  # records from outside what was asked for
     filter_ignored: set[str] = field(default_factory=set)  # the telephone numbers whose list shows other calls too
     swept_from: datetime | None = None  # how far back a sweep of this run reads
-    unshown: SourceError | None = None  # why a record of the list in hand could not be had
 
     @property
     def phones(self) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, select, text
 
 from etl import tables
+from etl.claims import OVERLAP
 from etl.extractors import providers
 from etl.pipeline import OLDEST_SWEEP
 from etl.state import lists, sweeps
 from etl.stream import DateFilter, Source
 from etl.walk import Order
-from etl.windows import OVERLAP, UNSORTED_AT_LEAST
+from etl.windows import UNSORTED_AT_LEAST
 
 BOOKS = text("""
     SELECT s.next_run_at, s.paused_until, s.pause_reason, p.not_before

@@ -7,13 +7,13 @@ from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.batch import arrival
+from etl.claims import BEGINNING
 from etl.extractors import providers
 from etl.loader import Writing, enter, write
 from etl.retry import retry
 from etl.sandbox.world import World
 from etl.stream import Call, Window
 from etl.transformer import to_call
-from etl.windows import BEGINNING
 from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house
 

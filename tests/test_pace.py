@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
 from etl import pipeline
+from etl.claims import BEGINNING
 from etl.client.client import Client
 from etl.display import status_table
 from etl.sandbox.transport import SandboxTransport
@@ -27,7 +28,6 @@ from etl.state.pace import SHARE, Pace
 from etl.state.rate import Learned, in_force
 from etl.status import KEYS, status
 from etl.stream import Body, Request, Source, Window
-from etl.windows import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, Through, asked, differences, house
 

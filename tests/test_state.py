@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline, reader
+from etl.claims import BEGINNING
 from etl.clock import SystemClock
 from etl.fleet import run_all
 from etl.reader import Means, Report, Work
@@ -23,7 +24,6 @@ from etl.state.desk import Desk
 from etl.state.lease import TERM, Lease, LeaseLost
 from etl.state.pace import Pace
 from etl.stream import Window
-from etl.windows import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from etl import database, pipeline
+from etl.claims import BEGINNING
 from etl.embedded import Server
 from etl.loader import call_key
 from etl.reader import Reader, Report
@@ -25,7 +26,6 @@ from etl.state.verdicts import Verdict
 from etl.stream import Window
 from etl.verify import Asked, verify
 from etl.verify.rank import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
-from etl.windows import BEGINNING
 from tests.cluster import copied, opened
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
+from etl.claims import beginning
 from etl.stream import DateFilter, Window
 from etl.verify import rank, unsorted, zone
 from etl.verify.pages import LISTS_NOTHING, NO_TOTAL, Listing, NotSorted, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, Ladder, Moved, Stretch
 from etl.verify.unsorted import Windows
 from etl.walk import Order
-from etl.windows import beginning
 
 ATTEMPTS = 3  # so often a list that moved while it was compared is compared again
 FUTURE = datetime.max.replace(tzinfo=UTC)

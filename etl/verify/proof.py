@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from etl.claims import BEGINNING, OVERLAP, beginning
 from etl.client.errors import SourceError
 from etl.reader import Reader
 from etl.state import lists
@@ -15,7 +16,6 @@ from etl.verify.days import DAY, Finding, between, midnight, of_list
 from etl.verify.held import HeldCalls
 from etl.verify.pages import Listing, OutOfReach, Unprovable
 from etl.verify.rank import BOTTOM, TotalLies
-from etl.windows import BEGINNING, OVERLAP, beginning
 
 MARGIN = timedelta(days=1)  # what is asked of a windowed list beyond the days wanted: bounds may be in or out
 
