@@ -247,7 +247,7 @@ def test_an_old_server_and_another_encoding_are_refused(
     admin.dispose()
     with pytest.raises(DatabaseProblem, match="encoding is LATIN1: create one with ENCODING 'UTF8'"):
         migrated(empty)
-    monkeypatch.setattr(database, "OLDEST_SERVER", 99)
+    monkeypatch.setattr(revisions, "OLDEST_SERVER", 99)
     with pytest.raises(DatabaseProblem, match=r"the server is PostgreSQL [0-9]+: 99 or newer is needed"):
         migrated(empty)
 
