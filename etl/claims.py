@@ -42,7 +42,7 @@ class Claims:
             return
         lists.save_place(connection, self.books, goal.window, place, now)
         if not goal.place and goal.window.end >= began_at - OVERLAP:  # whoever goes on from there reads the rest of it
-            sweeps.swept(connection, self.reader.source, self.books.phone, began_at - goal.window.start, began_at)
+            self._note_swept(connection, began_at)
 
     def finish(self, connection: Connection, writing: Writing, outcome: Outcome) -> None:
         """Note in the last transaction of a walk what is held for certain now, and what is listed no more."""
@@ -99,4 +99,8 @@ class Claims:
             values["page_size"] = goal.size
         lists.save_list(connection, books, **values)
         if goal.window.end >= now - OVERLAP and not outcome.kept_still:
-            sweeps.swept(connection, reader.source, books.phone, now - goal.window.start, now)
+            self._note_swept(connection, now)
+
+    def _note_swept(self, connection: Connection, at: datetime) -> None:
+        """Note that the list was read from its head down to the start of the window."""
+        sweeps.swept(connection, self.reader.source, self.books.phone, at - self.goal.window.start, at)

@@ -21,7 +21,7 @@ from etl.fetch import fetch
 from etl.reader import Reader
 from etl.state import lists
 from etl.state.lists import ListState
-from etl.stream import Ask, DateFilter, Page, Provider, Source, Window
+from etl.stream import Ask, DateFilter, Page, Provider, Window
 from etl.walk import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
 
 SMALLER_PAGES = (100, 50, 10)
@@ -65,8 +65,9 @@ def read_window(
     )
     claims, outcome = _walk_at_some_size(reader, books, goal)
     reader.desk.do(claims.note, outcome)
-    if claims.holes.flaw:
-        raise _unshown(reader.source, claims.holes.flaw)
+    if isinstance(flaw := claims.holes.flaw, SourceError):
+        mend = "the others are loaded, and the next run asks for it again"
+        raise SourceUnavailable(flaw.source, f"one call of a page cannot be had: {flaw.what}", mend, flaw.status)
     took_pages = outcome.order is not Order.UNSORTED and (outcome.met or 0) > claims.goal.size
     if first and reads_head and outcome.newest and (outcome.moved or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
@@ -74,21 +75,13 @@ def read_window(
         read_window(reader, books_of(reader, books.phone), head, joins=True)
 
 
-def _unshown(source: Source, flaw: Exception) -> SourceUnavailable:
-    status = flaw.status if isinstance(flaw, SourceError) else None
-    why = flaw.what if isinstance(flaw, SourceError) else str(flaw)
-    mend = "the others are loaded, and the next run asks for it again"
-    return SourceUnavailable(source.name, f"one call of a page cannot be had: {why}", mend, status)
-
-
 def _settled(connection: Connection, reader: Reader, books: ListState, head: Window) -> int | None:
     """The total of a list's head if nothing in it is new or may change; ``None`` where nobody knows of one."""
-    if reader.provider.date_filter is DateFilter.DAYS:
-        return None  # its total is one of days, in a zone that nobody states
+    unfiltered = reader.provider.date_filter is DateFilter.NONE  # its total is one of all calls
+    if reader.provider.date_filter is DateFilter.DAYS or (unfiltered and books.listed != books.held):
+        return None  # of days, in a zone that nobody states; or not all that is listed is held
     held = lists.settled(connection, books, head.start.replace(microsecond=0))  # as it is asked for
-    if held is None or reader.provider.date_filter is not DateFilter.NONE:
-        return held
-    return books.listed if books.listed == books.held else None  # its total is one of all calls
+    return books.listed if unfiltered and held is not None else held
 
 
 def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Claims, Outcome]:

@@ -36,10 +36,10 @@ class FakeClock:
         self._start += timedelta(seconds=seconds)
 
 
-def until(happened: Callable[[], object]) -> None:
+def until(happened: Callable[[], object], seconds: int = 30) -> None:
     """Wait by the real clock until something has happened; what never does is a failure."""
-    for _ in range(600):
+    for _ in range(20 * seconds):
         if happened():
             return
         time.sleep(0.05)
-    pytest.fail("it did not happen within half a minute")
+    pytest.fail(f"it did not happen within {seconds} s")

@@ -7,7 +7,19 @@ from sqlalchemy import Engine, event
 from etl.sandbox.call import Call
 from etl.sandbox.transport import SandboxTransport
 from etl.sandbox.world import World
-from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
+from tests.worlds import (
+    NOW,
+    PROVIDERS,
+    House,
+    Through,
+    adds_up,
+    asked,
+    differences,
+    house,
+    kill,
+    run_killed_at,
+    run_until_killed,
+)
 
 SIZE = 7  # calls a page
 PAGES_A_BATCH = 2  # at twelve requests a minute, and a commit every ten seconds
@@ -66,14 +78,7 @@ def clean_run(name: str, order: str) -> int:
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_killed_at_a_request(db: Engine, name: str, order: str, at: int) -> None:
     place = slow_house(db, order)
-
-    def perhaps_kill(count: int, request: httpx.Request) -> None:
-        if count == at:
-            kill(place)
-
-    sandbox, place.transport = place.transport, Through(place.transport, perhaps_kill)
-    killed = run_until_killed(place, name)
-    place.transport = sandbox
+    killed = run_killed_at(place, name, at)
     assert killed or len(asked(place, name)) < at
     everything_is_there_once(place, name, clean_run(name, order))
 
@@ -108,13 +113,7 @@ def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
 @pytest.mark.parametrize("at", [3, 30, 60, 80])
 def test_killed_among_transcripts(db: Engine, at: int) -> None:
     place = house(db, World(6, calls=130, now=NOW))
-
-    def perhaps_kill(count: int, request: httpx.Request) -> None:
-        if count == at:
-            kill(place)
-
-    place.transport = Through(place.transport, perhaps_kill)
-    assert run_until_killed(place, "vaani")
+    assert run_killed_at(place, "vaani", at)
     before = {path.path for path in asked(place, lists=False)}
     place.sync("vaani")
     assert differences(place, "vaani") == []

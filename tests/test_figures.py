@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from math import ceil
 
-import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -19,13 +18,11 @@ from tests.worlds import (
     NOW,
     PROVIDERS,
     House,
-    Through,
     asked,
     differences,
     hours,
     house,
-    kill,
-    run_until_killed,
+    run_killed_at,
 )
 
 SMALL, LARGE, HUGE = 1_000, 20_000, 200_000
@@ -131,14 +128,7 @@ def test_a_kill_costs_a_batch_and_two_pages_a_list(db: Engine, count: int, share
     name, world = "autocalls", World(6, calls={"autocalls": count}, now=NOW)
     size = providers()[name].page_size
     place, at = house(db, world), int(share * count / size)
-
-    def perhaps_kill(number: int, request: httpx.Request) -> None:
-        if number == at:
-            kill(place)
-
-    sandbox, place.transport = place.transport, Through(place.transport, perhaps_kill)
-    assert run_until_killed(place, name)
-    place.transport = sandbox
+    assert run_killed_at(place, name, at)
     place.sync(name)
     assert len(asked(place, name)) <= ceil(count / size) + 2 + BATCH / size + 2
     assert len(place.holds(name)) == count

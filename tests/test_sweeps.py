@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -15,14 +14,12 @@ from tests.worlds import (
     NOW,
     PROVIDERS,
     House,
-    Through,
     asked,
     differences,
     hours,
     house,
-    kill,
     moving,
-    run_until_killed,
+    run_killed_at,
 )
 
 
@@ -141,15 +138,8 @@ def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine)
     clock.sleep(25 * 3_600)
     late = world.calls(name)[10].call_id
     world.change(name, late, ended_by="agent")
-    before, sandbox = len(asked(place, name)), place.transport
-
-    def perhaps_kill(number: int, request: httpx.Request) -> None:
-        if number == 16:
-            kill(place)
-
-    place.transport = Through(sandbox, perhaps_kill)
-    assert run_until_killed(place, name)
-    place.transport = sandbox
+    before = len(asked(place, name))
+    assert run_killed_at(place, name, 16)
     scheduled(place, name, 5)
     assert calls(place, name)[late]["updated_at"] == NOW + timedelta(hours=25)
     assert len(asked(place, name)) - before <= 25 + 10 + 3

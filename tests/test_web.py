@@ -277,7 +277,10 @@ def test_the_quarantine_is_tried_again_from_there(place: House) -> None:
         assert "Hidden" in reader.get("/quarantine/1").text
         answer = reader.post("/sources/ringg/retry")
         assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
-        until(lambda: place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1)
+        until(
+            lambda: place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1,
+            seconds=20,
+        )
         assert reader.post("/sources/nobody/retry").status_code == 404
 
 
@@ -505,9 +508,9 @@ def test_the_daemon_serves_it_and_ends_within_seconds_while_somebody_reads(tmp_p
             "ETL_LISTEN": f"127.0.0.1:{port}",
         }  # fmt: skip
         process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=20)
         with httpx.Client() as reader, socket.create_connection(("127.0.0.1", port)):
-            until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text)
+            until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text, seconds=20)
             began = time.monotonic()
             code, out, err = ended(process)
     assert (code, out) == (0, ""), err
@@ -535,7 +538,7 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
         while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", said, re.S)):
             said += os.read(ours, 65536)
         where = found[1].decode()
-        until(lambda: "sources are" in httpx.get(where, headers=HTML).text)
+        until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
         process.terminate()
         assert process.wait(20) == 0
     finally:

@@ -213,6 +213,19 @@ def run_until_killed(place: House, name: str) -> bool:
         return True
 
 
+def run_killed_at(place: House, name: str, at: int) -> bool:
+    """A sync that is killed at the request of this number, or comes to its end before; whether it was killed."""
+
+    def perhaps_kill(number: int, request: httpx.Request) -> None:
+        if number == at:
+            kill(place)
+
+    sandbox, place.transport = place.transport, Through(place.transport, perhaps_kill)
+    killed = run_until_killed(place, name)
+    place.transport = sandbox
+    return killed
+
+
 def hours(count: float) -> timedelta:
     """So many hours."""
     return timedelta(hours=count)

@@ -5,7 +5,6 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -16,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from etl.tables.schema import metadata, timestamptz
+from etl.tables.schema import call_key, metadata, timestamptz
 
 observations = Sequence("observations", schema="ops", metadata=metadata)
 
@@ -56,12 +55,7 @@ runs = Table(
 sightings = Table(
     "sightings",
     metadata,
-    Column(
-        "call_key",
-        ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"),
-        primary_key=True,
-        comment="The call",
-    ),
+    call_key(),
     Column("seen_at", timestamptz(), nullable=False, comment="When it last came again"),
     Column("run_id", BigInteger, comment="The run that it came with"),
     schema="ops",
@@ -71,12 +65,7 @@ sightings = Table(
 transcript_requests = Table(
     "transcript_requests",
     metadata,
-    Column(
-        "call_key",
-        ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"),
-        primary_key=True,
-        comment="The call",
-    ),
+    call_key(),
     Column("asked_at", timestamptz(), nullable=False, comment="When its transcript was last asked for"),
     Column("attempts", Integer, nullable=False, comment="How often it was asked for"),
     Column("state", Text, nullable=False, comment="held, not_ready or failed"),

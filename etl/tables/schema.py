@@ -1,6 +1,8 @@
 """What all tables share: the schemas that they stand in, the names of their constraints, and the type of a time."""
 
-from sqlalchemy import DateTime, MetaData
+from typing import Any
+
+from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Text
 
 SCHEMAS = ("raw", "warehouse", "ops", "bi")
 
@@ -18,3 +20,20 @@ metadata = MetaData(
 def timestamptz() -> DateTime:
     """A point in time; sessions run in UTC."""
     return DateTime(timezone=True)
+
+
+def source_key() -> Column[Any]:
+    """The source that a row of the books is of."""
+    return Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source")
+
+
+def list_key() -> tuple[Column[Any], Column[Any]]:
+    """The list of a source that a row of the books is of."""
+    said = "The number that the list is of, empty where it is of none"
+    return source_key(), Column("phone", Text, primary_key=True, comment=said)
+
+
+def call_key() -> Column[Any]:
+    """The call that a row tells more of, and goes with."""
+    whole = ForeignKey("warehouse.calls.call_key", ondelete="CASCADE")
+    return Column("call_key", whole, primary_key=True, comment="The call")

@@ -5,7 +5,6 @@ from sqlalchemy import (
     Column,
     Date,
     Double,
-    ForeignKey,
     Index,
     Integer,
     Numeric,
@@ -15,7 +14,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from etl.tables.schema import metadata, timestamptz
+from etl.tables.schema import list_key, metadata, source_key, timestamptz
 
 sources = Table(
     "sources",
@@ -36,7 +35,7 @@ sources = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
+    source_key(),
     Column("epoch", BigInteger, nullable=False, server_default=text("0"), comment="Counts holders; fences old ones"),
     Column("owner", Text, comment="Who holds it"),
     Column("backend", Integer, comment="The holder's database session"),
@@ -49,7 +48,7 @@ leases = Table(
 pace = Table(
     "pace",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
+    source_key(),
     Column("next_at", timestamptz(), comment="When a request would be sent if all were sent evenly"),
     Column("not_before", timestamptz(), comment="The provider's Retry-After: no request earlier"),
     Column("requests_per_minute", Integer, comment="The configured rate, as of the last run"),
@@ -65,8 +64,7 @@ pace = Table(
 lists = Table(
     "lists",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
-    Column("phone", Text, primary_key=True, comment="The number that the list is of, empty where it is of none"),
+    *list_key(),
     Column("list_order", Text, nullable=False, comment="newest, oldest, unsorted or unknown, found out from its pages"),
     Column("page_size", Integer, comment="The page size that the provider accepts, where it refused a larger one"),
     Column("listed", BigInteger, comment="How many calls the provider said it lists"),
@@ -83,8 +81,7 @@ lists = Table(
 coverage = Table(
     "coverage",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
-    Column("phone", Text, primary_key=True, comment="The number that the list is of, empty where it is of none"),
+    *list_key(),
     Column("starts_at", timestamptz(), primary_key=True, comment="From this source time on"),
     Column("ends_at", timestamptz(), nullable=False, comment="Up to this source time"),
     schema="ops",
@@ -94,8 +91,7 @@ coverage = Table(
 walks = Table(
     "walks",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
-    Column("phone", Text, primary_key=True, comment="The number that the list is of, empty where it is of none"),
+    *list_key(),
     Column("starts_at", timestamptz(), primary_key=True, comment="The window's start"),
     Column("ends_at", timestamptz(), primary_key=True, comment="The window's end, fixed when the walk began"),
     Column("place", JSONB, nullable=False, comment="Where the walk goes on"),
@@ -107,8 +103,7 @@ walks = Table(
 sweeps = Table(
     "sweeps",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
-    Column("phone", Text, primary_key=True, comment="The number that the list is of, empty where it is of none"),
+    *list_key(),
     Column("horizon_seconds", Numeric, primary_key=True, comment="How far back the sweep reads"),
     Column("swept_at", timestamptz(), nullable=False, comment="When it was last done"),
     schema="ops",
@@ -118,7 +113,7 @@ sweeps = Table(
 verdicts = Table(
     "verdicts",
     metadata,
-    Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source"),
+    source_key(),
     Column("day", Date, primary_key=True, comment="The day, of the source's time zone"),
     Column("verdict", Text, nullable=False, comment="verified, agrees, gap or unknown"),
     Column("missing", BigInteger, nullable=False, comment="How many calls are listed and not held"),

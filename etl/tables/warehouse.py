@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from etl.tables.schema import metadata, timestamptz
+from etl.tables.schema import call_key, metadata, timestamptz
 
 calls = Table(
     "calls",
@@ -111,12 +111,7 @@ calls = Table(
 transcripts = Table(
     "transcripts",
     metadata,
-    Column(
-        "call_key",
-        ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"),
-        primary_key=True,
-        comment="The call",
-    ),
+    call_key(),
     Column(
         "turns",
         JSONB,

@@ -163,8 +163,7 @@ class Course:
     def is_another_page(self) -> bool:
         """Whether a page shows nothing but calls that were read before, although none arrived to push them there: it is
         perhaps another page than was asked for, and was not asked for twice yet."""
-        is_explained = self.rose or self.resized or self.had_twins  # a call shown twice takes one place only
-        is_odd = self.stale >= 1 and not is_explained
+        is_odd = self.stale >= 1 and not self._has_shifted
         self.is_strange = self.is_strange or (is_odd and self.asked_again and not self.is_anew)
         asks_again = is_odd and self.stale == 1 and not self.asked_again
         if asks_again:
@@ -174,9 +173,14 @@ class Course:
 
     def doubt_page(self) -> None:
         """Note that a page shows what the one before it showed although nothing moved: one of them was another."""
-        is_explained = self.rose or self.fell or self.resized or self.had_twins or self.is_anew
+        is_explained = self._has_shifted or self.fell or self.is_anew
         is_same = len(self.pages) > 1 and bool(self.pages[-1]) and self.pages[-1] == self.pages[-2]
         self.is_strange = self.is_strange or (is_same and not is_explained)
+
+    @property
+    def _has_shifted(self) -> bool:
+        """Whether rows may have come to another page than they were on; a call shown twice takes one place only."""
+        return self.rose or self.resized or self.had_twins
 
     def forget_page(self) -> None:
         """Leave the page just read out of what was read: the walk comes to its rows another way."""
