@@ -1,4 +1,4 @@
-"""Rows → a table: copied straight in, or into a staging table and from there wherever they are new or differ."""
+"""Rows → a table: copied straight in, or into a staging table and from there to where they are new or differ."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import set_json_dumps
-from sqlalchemy import Column, Connection, Insert, MetaData, Table, or_, select
-from sqlalchemy.dialects.postgresql import dialect, insert
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects.postgresql import dialect
 
 from etl.database import json_bytes
 
@@ -20,8 +20,9 @@ class _Layout(NamedTuple):
 
 
 @cache
-def _layout(table: Table) -> _Layout:
-    given = [column for column in table.columns if column.identity is None]
+def _layout(table: Table, names: tuple[str, ...] = ()) -> _Layout:
+    """Of the columns named, or of all that the database does not fill by itself."""
+    given = [table.c[name] for name in names] or [column for column in table.columns if column.identity is None]
     kinds = (column.type.compile(dialect=dialect()).lower() for column in given)  # type: ignore[no-untyped-call]
     return _Layout(tuple(column.name for column in given), tuple(kinds))
 
@@ -31,19 +32,26 @@ def append(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) 
     _copy(connection, f"{table.schema}.{table.name}", _layout(table), rows)
 
 
-def upsert(
-    connection: Connection, table: Table, rows: Sequence[Sequence[Any]], compared: Sequence[str] | None = None
-) -> None:
-    """Put rows into a table where they are new or differ: in any column, or in ``compared`` where these are named."""
-    if not rows:
-        return
-    staging = f"staged_{table.name}"
-    connection.exec_driver_sql(
-        f"CREATE TEMP TABLE IF NOT EXISTS {staging} (LIKE {table.schema}.{table.name}) ON COMMIT DELETE ROWS"
-    )
-    connection.exec_driver_sql(f"TRUNCATE {staging}")
-    _copy(connection, staging, _layout(table), rows)
-    connection.execute(_merge_statement(table, tuple(compared) if compared else None))
+def upsert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
+    """Put rows of a table, their values in the order of its columns, into it where they are new or differ."""
+    if rows:
+        _copy(connection, _staging(connection, table), _layout(table), rows)
+        connection.exec_driver_sql(_upsert_statement(table))
+
+
+def update(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
+    """Set some columns of rows that are there; each of these rows gives its primary key and then these columns."""
+    if rows and columns:
+        names = (*_key(table), *columns)
+        _copy(connection, _staging(connection, table), _layout(table, names), rows)
+        connection.exec_driver_sql(_update_statement(table, columns))
+
+
+def _staging(connection: Connection, table: Table) -> str:
+    """The session's own table with the columns of this one; a statement that takes rows from it leaves none behind."""
+    name, its_columns = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {name} ON COMMIT DELETE ROWS AS {its_columns}")
+    return name
 
 
 def _copy(connection: Connection, target: str, layout: _Layout, rows: Sequence[Sequence[Any]]) -> None:
@@ -60,19 +68,34 @@ def _copy(connection: Connection, target: str, layout: _Layout, rows: Sequence[S
                 copy.write_row(row)
 
 
-@cache
-def _merge_statement(table: Table, compared: tuple[str, ...] | None) -> Insert:
-    """``INSERT … SELECT … FROM staging ON CONFLICT (primary key) DO UPDATE … WHERE any column is distinct``.
+def _key(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key.columns)
 
-    Ordered by the key, so that two writers meet the same rows in the same order.
-    """
-    staged = Table(f"staged_{table.name}", MetaData(), *(Column(c.name, c.type) for c in table.columns))
-    in_order = [staged.c[column.name] for column in table.primary_key.columns]
-    columns = [column.name for column in table.columns]
-    statement = insert(table).from_select(columns, select(staged).order_by(*in_order))
-    rest = compared or tuple(name for name in columns if name not in table.primary_key.columns)
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={name: statement.excluded[name] for name in rest},
-        where=or_(*(table.c[name].is_distinct_from(statement.excluded[name]) for name in rest)),
+
+@cache
+def _upsert_statement(table: Table) -> str:
+    key, names = _key(table), _layout(table).columns
+    rest = [name for name in names if name not in key]
+    listed, held, new = (", ".join(f"{of}{name}" for name in rest) for of in ("", "held.", "excluded."))
+    return (
+        f"{_staged(table)} INSERT INTO {table.schema}.{table.name} AS held ({', '.join(names)})"  # noqa: S608
+        f" SELECT {', '.join(names)} FROM staged ORDER BY {', '.join(key)}"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET ({listed}) = ROW({new})"
+        f" WHERE ROW({held}) IS DISTINCT FROM ROW({new})"
     )
+
+
+@cache
+def _update_statement(table: Table, columns: tuple[str, ...]) -> str:
+    key = _key(table)
+    return (
+        f"{_staged(table)} UPDATE {table.schema}.{table.name} held"  # noqa: S608
+        f" SET {', '.join(f'{name} = new.{name}' for name in columns)}"
+        f" FROM (SELECT * FROM staged ORDER BY {', '.join(key)}) new"
+        f" WHERE {' AND '.join(f'held.{name} = new.{name}' for name in key)}"
+    )
+
+
+def _staged(table: Table) -> str:
+    """Each row once; those who take them do so in the order of the key: two writers meet the same rows in one order."""
+    return f"WITH staged AS (DELETE FROM staged_{table.name} RETURNING *)"  # noqa: S608 - names of our own

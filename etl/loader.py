@@ -2,26 +2,28 @@
 
 import hashlib
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Table, select, text
 from sqlalchemy.exc import DBAPIError
 
 from etl import tables
-from etl.copying import append, upsert
+from etl.copying import append, update, upsert
 from etl.database import describe, json_bytes, sqlstate, uuid_array
 from etl.merge import changes, merge
 from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; all others are the server's affair
 UNIQUE_VIOLATION = "23505"
-ROWS = select(tables.calls).where(text("call_key = ANY(CAST(:keys AS uuid[]))"))
-CALL_ROW = itemgetter(*tables.calls.columns.keys())
+Put = Callable[[Connection, Table, Sequence[Sequence[Any]]], None]
+OF_KEYS = text("call_key = ANY(CAST(:keys AS uuid[]))")
+COLUMNS = tuple(tables.calls.columns.keys())
+CALL_ROW = itemgetter(*COLUMNS)
 
 
 def call_key(source: str, provider_call_id: str) -> uuid.UUID:
@@ -66,13 +68,15 @@ class Writing:
     now: datetime
 
 
-def rows_of(connection: Connection, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, Mapping[str, Any]]:
-    """The rows that are held of some calls, whole."""
+def rows_of(
+    connection: Connection, keys: Collection[uuid.UUID], columns: Sequence[str] = COLUMNS
+) -> dict[uuid.UUID, Mapping[str, Any]]:
+    """The rows that are held of some calls: whole, or of each some columns, its key among them."""
     if not keys:
         return {}
-    found = connection.execute(ROWS, {"keys": uuid_array(keys)})
-    names = list(found.keys())
-    return {row.call_key: dict(zip(names, row, strict=True)) for row in found}
+    query = select(*(tables.calls.c[name] for name in columns)).where(OF_KEYS)
+    found = connection.execute(query, {"keys": uuid_array(keys)})
+    return {row.call_key: dict(zip(columns, row, strict=True)) for row in found}
 
 
 def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:
@@ -139,10 +143,11 @@ def write(
     """
     if not entries:
         return []
+    put = upsert if met else append
     try:
         with connection.begin_nested():
-            _add(connection, [entry for entry in entries if _is_new(entry, met)])
-            _change(connection, writing, [entry for entry in entries if not _is_new(entry, met)])
+            _add(connection, [entry for entry in entries if entry.before is None], put)
+            _change(connection, writing, [entry for entry in entries if entry.before is not None], put)
     except (DBAPIError, psycopg.Error, ValueError, OverflowError) as error:
         if sqlstate(error) == UNIQUE_VIOLATION and not met:
             return write(connection, writing, entries, met=True)
@@ -155,10 +160,6 @@ def write(
     return []
 
 
-def _is_new(entry: Entry, met: bool) -> bool:
-    return entry.before is None and not met
-
-
 def _is_bad_data(error: BaseException) -> bool:
     code = sqlstate(error)
     return isinstance(error, psycopg.DataError | ValueError | OverflowError) if code is None else code[:2] in BAD_DATA
@@ -169,27 +170,28 @@ def _reject(entry: Entry, error: BaseException) -> Reject:
     return Reject(reason, entry.records[-1].payload, entry.row["provider_call_id"])
 
 
-def _add(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Calls of which nothing is held: no row of theirs can be in the way."""
-    append(connection, tables.calls, [CALL_ROW(entry.row) for entry in entries])
-    append(connection, tables.transcripts, _transcripts(entries))
+def _add(connection: Connection, entries: Sequence[Entry], put: Put) -> None:
+    """Calls of which nothing was held."""
+    put(connection, tables.calls, [CALL_ROW(entry.row) for entry in entries])
+    put(connection, tables.transcripts, _transcripts(entries))
 
 
-def _change(connection: Connection, writing: Writing, entries: Sequence[Entry]) -> None:
-    """Calls that are held: what differs is written, and each change leaves a line."""
-    changed = [entry for entry in entries if _settle(entry, writing.now)]
-    upsert(connection, tables.calls, [CALL_ROW(entry.row) for entry in changed])
-    upsert(connection, tables.transcripts, _transcripts(changed))
-    append(connection, tables.changes, [row for entry in changed for row in _changes(entry, writing)])
+def _change(connection: Connection, writing: Writing, entries: Sequence[Entry], put: Put) -> None:
+    """Calls that are held: the columns in which any of them differs are written, and each change leaves a line."""
+    changed = [(entry, before) for entry in entries if (before := entry.before) and _settle(entry, writing.now)]
+    columns = sorted({name for entry, before in changed for name, value in entry.row.items() if value != before[name]})
+    rows = [(entry.row["call_key"], *(entry.row[name] for name in columns)) for entry, _ in changed]
+    update(connection, tables.calls, tuple(columns), rows)
+    put(connection, tables.transcripts, _transcripts([e for e, before in changed if not before["has_transcript"]]))
+    upsert(connection, tables.transcripts, _transcripts([e for e, before in changed if before["has_transcript"]]))
+    append(connection, tables.changes, [row for entry, before in changed for row in _changes(entry, before, writing)])
 
 
 def _settle(entry: Entry, now: datetime) -> bool:
     """Whether the row or its turns have to be written; where a value changed, the row says when."""
-    if entry.before is None:
-        return True
     if differs(entry):
         entry.row["changed_at"] = now
-    return entry.turns is not None or dict(entry.before) != entry.row
+    return entry.turns is not None or entry.before != entry.row
 
 
 def differs(entry: Entry) -> bool:
@@ -201,10 +203,8 @@ def _transcripts(entries: Sequence[Entry]) -> list[tuple[uuid.UUID, tuple[Turn, 
     return [(entry.row["call_key"], entry.turns) for entry in entries if entry.turns is not None]
 
 
-def _changes(entry: Entry, writing: Writing) -> list[tuple[Any, ...]]:
-    if entry.before is None:
-        return []
-    found = changes(entry.before, entry.row)
-    if entry.turns is not None and entry.before["has_transcript"]:
-        found.append(("transcript", f"{entry.before['turn_count']} turns", f"{len(entry.turns)} turns"))
+def _changes(entry: Entry, before: Mapping[str, Any], writing: Writing) -> list[tuple[Any, ...]]:
+    found = changes(before, entry.row)
+    if entry.turns is not None and before["has_transcript"]:
+        found.append(("transcript", f"{before['turn_count']} turns", f"{len(entry.turns)} turns"))
     return [(entry.row["call_key"], writing.now, writing.run_id, *change) for change in found]

@@ -34,6 +34,10 @@ DUE = """
        AND (c.is_final OR c.created_at < CAST(:run_began AS timestamptz) - interval '1 day')
        AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
 """
+# What a transcript changes of its call, and what says which call it is.
+TOUCHED = (
+    "call_key", "provider_call_id", "turn_count", "has_transcript", "turns_digest", "record_seqs", "changed_at"
+)  # fmt: skip
 PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
 WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them
 ASKED = text("""
@@ -132,7 +136,7 @@ def _ask(reader: Reader, wanted: TranscriptRequest, key: uuid.UUID, call_id: str
 
 def _load(connection: Connection, reader: Reader, fetched: Sequence[Fetched]) -> None:
     writing = reader.writing()
-    rows = loader.rows_of(connection, [each.key for each in fetched if each.record])
+    rows = loader.rows_of(connection, [each.key for each in fetched if each.record], TOUCHED)
     entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
     changing = [entry for entry in entries if loader.differs(entry)]
     reader.write(connection, writing, changing, Counts(received=len(changing)))

@@ -1,13 +1,13 @@
 """One database session for the small books of a source, where every statement is its own transaction."""
 
 import threading
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.exc import DBAPIError
@@ -28,9 +28,10 @@ class Desk:
     def __init__(self, db: Engine) -> None:
         self._connection = db.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._lock = threading.Lock()
+        self._rows: dict[TextClause, Any] = {}  # what each statement's rows are called by: it says so once
         self._connection.execute(text("SET synchronous_commit = off; SET enable_seqscan = off"))
         driver: psycopg.Connection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
-        self._cursor = driver.cursor(row_factory=namedtuple_row)
+        self._cursor = driver.cursor()
 
     def __enter__(self) -> "Desk":
         return self
@@ -42,20 +43,23 @@ class Desk:
 
     def one(self, statement: TextClause, values: Mapping[str, Any]) -> Any:
         """Run a statement; its first row, whose columns are attributes, ``None`` where it gives none."""
-        with self._lock:
-            cursor = self._execute(statement, values)
-            return cursor.fetchone() if cursor.description else None
+        rows = self.all(statement, values)
+        return rows[0] if rows else None
 
     def all(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
-        """Run a statement; all its rows."""
+        """Run a statement; all its rows, none of one that gives none."""
         with self._lock:
-            return self._execute(statement, values).fetchall()
-
-    def _execute(self, statement: TextClause, values: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        try:
-            return self._cursor.execute(_written(statement), values)
-        except psycopg.Error as error:  # everybody else expects SQLAlchemy's
-            raise DBAPIError(None, None, error, hide_parameters=True) from None
+            try:
+                cursor = self._cursor.execute(_written(statement), values)
+            except psycopg.Error as error:  # everybody else expects SQLAlchemy's
+                raise DBAPIError(None, None, error, hide_parameters=True) from None
+            if cursor.rownumber is None:
+                return ()
+            if statement not in self._rows:
+                self._rows[statement] = namedtuple(
+                    "Row", [column.name for column in cursor.description or ()], rename=True
+                )
+            return [*map(self._rows[statement]._make, cursor.fetchall())]
 
     def do(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What some work makes of the session; it may be several statements, and nobody's come between."""
