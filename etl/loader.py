@@ -95,7 +95,7 @@ def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, ca
             "changed_at": writing.now,
             "missing_since": None,
             "seen_seq": seq,
-            "record_seqs": [seq],
+            "record_seqs": None,
             "record_digest": record.digest,
             "earlier_digests": None,
             "turns_digest": None,
@@ -121,10 +121,14 @@ def _take_version(row: dict[str, Any], before: Mapping[str, Any], record: Record
     row["earlier_digests"] = sorted((known | {record.digest}) - {row["record_digest"]}) or None
 
 
+def seqs_of(row: Mapping[str, Any]) -> Sequence[int]:
+    """The answers that versions of a call came with, in the order in which they came."""
+    return row["record_seqs"] or (row["seen_seq"],)
+
+
 def seqs_with(row: Mapping[str, Any], seq: int) -> list[int]:
-    """The answers that versions of a call came with, this one among them."""
-    seqs: list[int] = row["record_seqs"]
-    return seqs if seq in seqs else [*seqs, seq]
+    """The same, this one among them."""
+    return [*dict.fromkeys((*seqs_of(row), seq))]
 
 
 def take_transcript(entry: Entry, turns: tuple[Turn, ...] | None) -> None:
@@ -199,8 +203,13 @@ def differs(entry: Entry) -> bool:
     return entry.before is not None and (entry.turns is not None or bool(changes(entry.before, entry.row)))
 
 
-def _transcripts(entries: Sequence[Entry]) -> list[tuple[uuid.UUID, tuple[Turn, ...]]]:
-    return [(entry.row["call_key"], entry.turns) for entry in entries if entry.turns is not None]
+def _transcripts(entries: Sequence[Entry]) -> list[tuple[uuid.UUID, Sequence[tuple[Any, ...]]]]:
+    return [(entry.row["call_key"], [*map(_stored, entry.turns)]) for entry in entries if entry.turns is not None]
+
+
+def _stored(turn: Turn) -> tuple[Any, ...]:
+    """A turn as its column holds it: most have no time."""
+    return turn[:2] if turn.spoken_at is None and turn.offset_seconds is None else turn
 
 
 def _changes(entry: Entry, before: Mapping[str, Any], writing: Writing) -> list[tuple[Any, ...]]:

@@ -15,13 +15,11 @@ from sqlalchemy import Connection, text
 
 from etl import tables
 from etl.copying import append
-from etl.database import uuid_array
-from etl.loader import Entry, Record, Writing
+from etl.loader import Entry, Record, Writing, rows_of, seqs_of
 
 FAST = 1  # the level: the highest takes a fifth off the size, for twice the time
 _FRAMED = msgspec.msgpack.Decoder(list[bytes])
 
-SEQS = text("SELECT call_key, record_seqs FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))")
 ANSWERS = text("""
     SELECT seq, kind, received_at, run_id, call_keys, records FROM raw.payloads WHERE seq = ANY(:seqs) ORDER BY seq
 """)
@@ -41,7 +39,7 @@ def keep(connection: Connection, writing: Writing, entries: Iterable[Entry]) -> 
     """Keep the exact bytes of every record that a batch's entries were made of, unless its content is kept already."""
     answers: dict[tuple[int, str], list[tuple[uuid.UUID, Record]]] = defaultdict(list)
     for entry in entries:
-        new = set(entry.row["record_seqs"]).difference(entry.before["record_seqs"] if entry.before else ())
+        new = set(seqs_of(entry.row)).difference(seqs_of(entry.before) if entry.before else ())
         for record in entry.records if new else ():
             if record.seq in new:
                 answers[record.seq, record.kind].append((entry.row["call_key"], record))
@@ -54,7 +52,8 @@ def keep(connection: Connection, writing: Writing, entries: Iterable[Entry]) -> 
 
 def versions(connection: Connection, keys: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Version]]:
     """The versions of the records of some calls, in the order in which they came."""
-    wanted = {row.call_key: set(row.record_seqs) for row in connection.execute(SEQS, {"keys": uuid_array(keys)})}
+    rows = rows_of(connection, keys, ("call_key", "seen_seq", "record_seqs"))
+    wanted = {key: set(seqs_of(row)) for key, row in rows.items()}
     found: dict[uuid.UUID, list[Version]] = {key: [] for key in wanted}
     for row in connection.execute(ANSWERS, {"seqs": list(set().union(*wanted.values()))}):
         for key, payload in zip(row.call_keys, unpacked(row.records), strict=True):

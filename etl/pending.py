@@ -36,7 +36,8 @@ DUE = """
 """
 # What a transcript changes of its call, and what says which call it is.
 TOUCHED = (
-    "call_key", "provider_call_id", "turn_count", "has_transcript", "turns_digest", "record_seqs", "changed_at"
+    "call_key", "provider_call_id", "seen_seq", "record_seqs", "turn_count", "has_transcript", "turns_digest",
+    "changed_at",
 )  # fmt: skip
 PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
 WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them

@@ -31,7 +31,7 @@ NEXT = text("""
     )
     SELECT seq, c.call_key
       FROM answers CROSS JOIN LATERAL unnest(call_keys) came(call_key)
-      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND c.record_seqs[1] = seq
+      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND coalesce(c.record_seqs[1], c.seen_seq) = seq
      WHERE before < :batch
      ORDER BY seq
 """)
@@ -114,7 +114,7 @@ def _next_calls(connection: Connection, source: Source, after: int) -> tuple[lis
 def _held_turns(stored: Sequence[Sequence[Any]]) -> tuple[Turn, ...]:
     return tuple(
         Turn(speaker, said, spoken_at and datetime.fromisoformat(spoken_at), offset)
-        for speaker, said, spoken_at, offset in stored
+        for speaker, said, spoken_at, offset in ((*turn, None, None)[:4] for turn in stored)
     )
 
 

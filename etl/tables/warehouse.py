@@ -76,7 +76,7 @@ calls = Table(
     Column("changed_at", timestamptz(), nullable=False, comment="When a loaded value last changed"),
     Column("missing_since", timestamptz(), comment="Since when a certified whole reading no longer lists it"),
     Column("seen_seq", BigInteger, nullable=False, comment="The request that the row's newest record came with"),
-    Column("record_seqs", ARRAY(BigInteger), nullable=False, comment="The rows of raw.payloads with versions of it"),
+    Column("record_seqs", ARRAY(BigInteger), comment="The rows of raw.payloads with versions of it; null: seen_seq"),
     Column("record_digest", LargeBinary, nullable=False, comment="Digest of the newest record's content"),
     Column("earlier_digests", ARRAY(LargeBinary), comment="Digests of the other contents that its record had"),
     Column("turns_digest", LargeBinary, comment="Digest of the transcript that is held"),
@@ -86,11 +86,11 @@ calls = Table(
         name="numbers_are_numbers",
     ),
     CheckConstraint("created_at BETWEEN '1970-01-01 00:00Z' AND '2999-12-31 00:00Z'", name="created_at_plausible"),
-    Index(None, "source", "provider_call_id", unique=True),
+    Index(None, "provider_call_id"),  # that it is the only one of its source is what call_key says
     Index(None, "source", "created_at"),
     Index(None, "created_at"),
-    Index(None, "source", "customer_number", "created_at"),
-    Index(None, "source", "agent_number", "created_at"),
+    Index(None, "customer_number", "created_at"),
+    Index(None, "agent_number"),  # a line has so many calls that its newest are found from the newest of all
     Index(
         "ix_calls_unfinished",
         "source",
@@ -116,7 +116,7 @@ transcripts = Table(
         "turns",
         JSONB,
         nullable=False,
-        comment="Its turns in their order, each [speaker, text, spoken_at, offset_seconds]",
+        comment="Its turns in their order, each [speaker, text] or [speaker, text, spoken_at, offset_seconds]",
     ),
     Index("ix_transcripts_words", text("warehouse.words(turns)"), postgresql_using="gin"),
     schema="warehouse",
