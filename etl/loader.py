@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import psycopg
@@ -23,7 +22,7 @@ UNIQUE_VIOLATION = "23505"
 Put = Callable[[Connection, Table, Sequence[Sequence[Any]]], None]
 OF_KEYS = text("call_key = ANY(CAST(:keys AS uuid[]))")
 COLUMNS = tuple(tables.calls.columns.keys())
-CALL_ROW = itemgetter(*COLUMNS)
+NOTHING: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 
 
 def call_key(source: str, provider_call_id: str) -> uuid.UUID:
@@ -84,6 +83,7 @@ def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, ca
     seq = record.seq
     if before is None:
         row = {
+            **NOTHING,  # so that the values are in the order of the columns
             "call_key": key,
             "source": writing.source,
             "provider": writing.provider,
@@ -93,12 +93,8 @@ def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, ca
             "has_transcript": False,
             "first_seen_at": writing.now,
             "changed_at": writing.now,
-            "missing_since": None,
             "seen_seq": seq,
-            "record_seqs": None,
             "record_digest": record.digest,
-            "earlier_digests": None,
-            "turns_digest": None,
         }
     else:
         row = merge(before, call, seq)
@@ -176,7 +172,7 @@ def _reject(entry: Entry, error: BaseException) -> Reject:
 
 def _add(connection: Connection, entries: Sequence[Entry], put: Put) -> None:
     """Calls of which nothing was held."""
-    put(connection, tables.calls, [CALL_ROW(entry.row) for entry in entries])
+    put(connection, tables.calls, [tuple(entry.row.values()) for entry in entries])
     put(connection, tables.transcripts, _transcripts(entries))
 
 

@@ -39,9 +39,9 @@ def keep(connection: Connection, writing: Writing, entries: Iterable[Entry]) -> 
     """Keep the exact bytes of every record that a batch's entries were made of, unless its content is kept already."""
     answers: dict[tuple[int, str], list[tuple[uuid.UUID, Record]]] = defaultdict(list)
     for entry in entries:
-        new = set(seqs_of(entry.row)).difference(seqs_of(entry.before) if entry.before else ())
-        for record in entry.records if new else ():
-            if record.seq in new:
+        known = seqs_of(entry.before) if entry.before else ()
+        for record in entry.records:
+            if record.seq not in known and record.seq in seqs_of(entry.row):
                 answers[record.seq, record.kind].append((entry.row["call_key"], record))
     rows = [
         (seq, writing.source, kind, writing.now, writing.run_id, [key for key, _ in came], _packed(came))

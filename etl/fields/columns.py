@@ -53,15 +53,15 @@ def utc(path: str) -> Field:
 
     def read(reading: Reading) -> datetime | None:
         value = get(reading.record)
-        if value is None:
+        if is_empty(value):
             return None
-        if isinstance(value, str) and not is_empty(value):
-            moment = times.instant(value, reading.source.timezone)
-            if moment is not None and times.is_plausible(moment):
-                return moment
-            reading.refuse(path, "time_implausible" if moment else "time_unreadable")
-        elif not is_empty(value):
+        if not isinstance(value, str):
             mistyped(reading, path, value)
+            return None
+        moment = times.instant(value, reading.source.timezone)
+        if moment is not None and times.is_plausible(moment):
+            return moment
+        reading.refuse(path, "time_implausible" if moment else "time_unreadable")
         return None
 
     return Field((path,), read)

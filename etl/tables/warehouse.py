@@ -118,7 +118,12 @@ transcripts = Table(
         nullable=False,
         comment="Its turns in their order, each [speaker, text] or [speaker, text, spoken_at, offset_seconds]",
     ),
-    Index("ix_transcripts_words", text("warehouse.words(turns)"), postgresql_using="gin"),
+    Index(
+        "ix_transcripts_words",
+        text("warehouse.words(turns)"),
+        postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},  # kB: every search goes through this list
+    ),
     schema="warehouse",
     comment="One row per call whose transcript is held; bi.transcript_turns has a row per turn",
 )

@@ -1099,6 +1099,7 @@ def create_tables() -> None:
         unique=False,
         schema="warehouse",
         postgresql_using="gin",
+        postgresql_with={"gin_pending_list_limit": 1024},
     )
     op.create_table(
         "payloads",
