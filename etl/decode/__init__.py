@@ -18,7 +18,7 @@ _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _REFUSED = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
 
 # A signed link is signed anew with every answer: these parameters say nothing about what it leads to.
-_LINK = re.compile(rb'(://[^"\s?#\\]*)\?([^"\s#\\]+)')
+_LINK = re.compile(rb'(://[^"\s?#\\]*+)\?([^"\s#\\]++)')
 _SIGNING = re.compile(
     rb"(x-(amz|goog|oss|cos|bz)-[^=]*|(aws|google|oss)?access(key)?id|key-pair-id|policy|signature|sig"
     rb"|(access_|auth_)?token|expires(_in|_at)?|expiry|exp|hdnea)=.*",
