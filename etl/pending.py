@@ -3,8 +3,8 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from etl.stream import Body, TranscriptNotReady, TranscriptRequest, Turn
 log = logging.getLogger("etl.pending")
 
 AT_ONCE = 4
+QUICK_SECONDS = 0.01  # where an answer takes less, several hands only stand in each other's way
 BATCH = 50  # so many answers are asked for again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
 NOT_FOUND = (404, 410)
@@ -49,6 +50,10 @@ ASKED = text("""
        SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
            state = excluded.state, reason = excluded.reason
 """)
+
+
+Hands = Callable[[Callable[[Any], "Fetched | None"], Sequence[Any]], Iterable["Fetched | None"]]
+"""What asks for each of a batch: one after the other, or several at a time."""
 
 
 class Fetched(NamedTuple):
@@ -82,14 +87,18 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     wanted = reader.provider.transcript
     if wanted is None:
         return False
-    due, done, total = _due(reader), 0, 0
+    due, done, total, clock = _due(reader), 0, 0, reader.means.clock
     with ThreadPoolExecutor(AT_ONCE) as threads:
+        hands: Hands = threads.map
         while batch := reader.desk.all(PENDING, due):
             if batches is not None and done >= batches * BATCH:
                 return True
             total = total or int(reader.desk.all(WAITING, due)[0].calls)
             reader.take_turn()
-            fetched = _fetch(reader, threads, wanted, batch)
+            began = clock.monotonic()
+            fetched = _fetch(reader, hands, wanted, batch)
+            seconds = (clock.monotonic() - began) / len(batch) * (1 if hands is map else AT_ONCE)
+            hands = map if seconds < QUICK_SECONDS else threads.map
             with reader.lease.transaction() as connection:
                 _load(connection, reader, fetched)
             done += len(fetched)
@@ -97,22 +106,22 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     return False
 
 
-def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
-    """Ask for a batch's transcripts, several at a time; one that fails stops none of the others."""
+def _fetch(reader: Reader, hands: Hands, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
+    """Ask for a batch's transcripts; one that fails stops none of the others, a source that refuses us the rest."""
+    refusals: list[SourcePaused] = []
 
-    def one(row: Any) -> Fetched | SourcePaused:
+    def one(row: Any) -> Fetched | None:
         try:
-            return _ask(reader, wanted, row.call_key, row.provider_call_id)
-        except SourcePaused as paused:
-            return paused
+            return None if refusals else _ask(reader, wanted, row.call_key, row.provider_call_id)
+        except SourcePaused as refusal:
+            refusals.append(refusal)
+            return None
 
-    answers = list(threads.map(one, batch))
-    fetched = [answer for answer in answers if isinstance(answer, Fetched)]
-    paused = next((answer for answer in answers if isinstance(answer, SourcePaused)), None)
-    if paused is not None:
+    fetched = [answer for answer in hands(one, batch) if answer is not None]
+    if refusals:
         with reader.lease.transaction() as connection:  # what came before the refusal stays
             _load(connection, reader, fetched)
-        raise paused
+        raise refusals[0]
     return fetched
 
 
