@@ -3,8 +3,8 @@
 import hashlib
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -21,7 +21,6 @@ from etl.stream import Body, TranscriptNotReady, TranscriptRequest, Turn
 log = logging.getLogger("etl.pending")
 
 AT_ONCE = 4
-QUICK_SECONDS = 0.01  # where an answer takes less, several hands only stand in each other's way
 BATCH = 50  # so many answers are asked for again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
 NOT_FOUND = (404, 410)
@@ -50,10 +49,6 @@ ASKED = text("""
        SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
            state = excluded.state, reason = excluded.reason
 """)
-
-
-Hands = Callable[[Callable[[Any], "Fetched | None"], Sequence[Any]], Iterable["Fetched | None"]]
-"""What asks for each of a batch: one after the other, or several at a time."""
 
 
 class Fetched(NamedTuple):
@@ -87,18 +82,14 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     wanted = reader.provider.transcript
     if wanted is None:
         return False
-    due, done, total, clock = _due(reader), 0, 0, reader.means.clock
+    due, done, total = _due(reader), 0, 0
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        hands: Hands = threads.map
         while batch := reader.desk.all(PENDING, due):
             if batches is not None and done >= batches * BATCH:
                 return True
             total = total or int(reader.desk.all(WAITING, due)[0].calls)
             reader.take_turn()
-            began = clock.monotonic()
-            fetched = _fetch(reader, hands, wanted, batch)
-            seconds = (clock.monotonic() - began) / len(batch) * (1 if hands is map else AT_ONCE)
-            hands = map if seconds < QUICK_SECONDS else threads.map
+            fetched = _fetch(reader, threads, wanted, batch)
             with reader.lease.transaction() as connection:
                 _load(connection, reader, fetched)
             done += len(fetched)
@@ -106,8 +97,8 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
     return False
 
 
-def _fetch(reader: Reader, hands: Hands, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
-    """Ask for a batch's transcripts; one that fails stops none of the others, a source that refuses us the rest."""
+def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
+    """Ask for a batch's transcripts, several at a time; one that fails stops none of the others, a refused key all."""
     refusals: list[SourcePaused] = []
 
     def one(row: Any) -> Fetched | None:
@@ -117,7 +108,7 @@ def _fetch(reader: Reader, hands: Hands, wanted: TranscriptRequest, batch: Seque
             refusals.append(refusal)
             return None
 
-    fetched = [answer for answer in hands(one, batch) if answer is not None]
+    fetched = [answer for answer in threads.map(one, batch) if answer is not None]
     if refusals:
         with reader.lease.transaction() as connection:  # what came before the refusal stays
             _load(connection, reader, fetched)
