@@ -1,4 +1,4 @@
-"""Calls → the warehouse: a batch is merged with what is held; what is new is copied in, what differs is upserted."""
+"""Calls → the warehouse: a batch is merged with what is held; what is new is copied in, what differs is updated."""
 
 import hashlib
 import uuid
