@@ -34,24 +34,27 @@ def append(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
     """Put rows of a table, their values in the order of its columns, into it where they are new or differ."""
-    if rows:
-        _copy(connection, _staging(connection, table), _layout(table), rows)
-        connection.exec_driver_sql(_upsert_statement(table))
+    _write_staged(connection, table, _layout(table), rows, _upsert_statement(table))
 
 
 def update(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
     """Set some columns of rows that are there; each of these rows gives its primary key and then these columns."""
-    if rows and columns:
-        names = (*_key(table), *columns)
-        _copy(connection, _staging(connection, table), _layout(table, names), rows)
-        connection.exec_driver_sql(_update_statement(table, columns))
+    if columns:
+        layout = _layout(table, (*_key(table), *columns))
+        _write_staged(connection, table, layout, rows, _update_statement(table, columns))
 
 
-def _staging(connection: Connection, table: Table) -> str:
-    """The session's own table with the columns of this one; a statement that takes rows from it leaves none behind."""
-    name, its_columns = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
-    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {name} ON COMMIT DELETE ROWS AS {its_columns}")
-    return name
+def _write_staged(
+    connection: Connection, table: Table, layout: _Layout, rows: Sequence[Sequence[Any]], statement: str
+) -> None:
+    """Copy rows into the session's own table like this one, for a statement that takes them from ``staged``."""
+    if not rows:
+        return
+    staging, its_columns = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS AS {its_columns}")
+    _copy(connection, staging, layout, rows)
+    taken = f"WITH staged AS (DELETE FROM {staging} RETURNING *)"  # noqa: S608 - a name of our own; none is left behind
+    connection.exec_driver_sql(f"{taken} {statement}")
 
 
 def _copy(connection: Connection, target: str, layout: _Layout, rows: Sequence[Sequence[Any]]) -> None:
@@ -74,11 +77,12 @@ def _key(table: Table) -> tuple[str, ...]:
 
 @cache
 def _upsert_statement(table: Table) -> str:
+    """In the order of the key, so that two writers meet the same rows in the same order."""
     key, names = _key(table), _layout(table).columns
     rest = [name for name in names if name not in key]
     listed, held, new = (", ".join(f"{of}{name}" for name in rest) for of in ("", "held.", "excluded."))
     return (
-        f"{_staged(table)} INSERT INTO {table.schema}.{table.name} AS held ({', '.join(names)})"  # noqa: S608
+        f"INSERT INTO {table.schema}.{table.name} AS held ({', '.join(names)})"  # noqa: S608 - names of our own
         f" SELECT {', '.join(names)} FROM staged ORDER BY {', '.join(key)}"
         f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET ({listed}) = ROW({new})"
         f" WHERE ROW({held}) IS DISTINCT FROM ROW({new})"
@@ -87,15 +91,11 @@ def _upsert_statement(table: Table) -> str:
 
 @cache
 def _update_statement(table: Table, columns: tuple[str, ...]) -> str:
+    """In the same order."""
     key = _key(table)
     return (
-        f"{_staged(table)} UPDATE {table.schema}.{table.name} held"  # noqa: S608
+        f"UPDATE {table.schema}.{table.name} held"  # noqa: S608 - names of our own
         f" SET {', '.join(f'{name} = new.{name}' for name in columns)}"
         f" FROM (SELECT * FROM staged ORDER BY {', '.join(key)}) new"
         f" WHERE {' AND '.join(f'held.{name} = new.{name}' for name in key)}"
     )
-
-
-def _staged(table: Table) -> str:
-    """Each row once; those who take them do so in the order of the key: two writers meet the same rows in one order."""
-    return f"WITH staged AS (DELETE FROM staged_{table.name} RETURNING *)"  # noqa: S608 - names of our own

@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Select, Table, select, text
 from sqlalchemy.exc import DBAPIError
 
 from etl import tables
@@ -20,7 +21,6 @@ from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; all others are the server's affair
 UNIQUE_VIOLATION = "23505"
 Put = Callable[[Connection, Table, Sequence[Sequence[Any]]], None]
-OF_KEYS = text("call_key = ANY(CAST(:keys AS uuid[]))")
 COLUMNS = tuple(tables.calls.columns.keys())
 NOTHING: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 
@@ -68,14 +68,18 @@ class Writing:
 
 
 def rows_of(
-    connection: Connection, keys: Collection[uuid.UUID], columns: Sequence[str] = COLUMNS
+    connection: Connection, keys: Collection[uuid.UUID], columns: tuple[str, ...] = COLUMNS
 ) -> dict[uuid.UUID, Mapping[str, Any]]:
     """The rows that are held of some calls: whole, or of each some columns, its key among them."""
     if not keys:
         return {}
-    query = select(*(tables.calls.c[name] for name in columns)).where(OF_KEYS)
-    found = connection.execute(query, {"keys": uuid_array(keys)})
+    found = connection.execute(_of_keys(columns), {"keys": uuid_array(keys)})
     return {row.call_key: dict(zip(columns, row, strict=True)) for row in found}
+
+
+@cache
+def _of_keys(columns: tuple[str, ...]) -> Select[Any]:
+    return select(*(tables.calls.c[name] for name in columns)).where(text("call_key = ANY(CAST(:keys AS uuid[]))"))
 
 
 def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:

@@ -379,12 +379,12 @@ def test_thirty_sources_are_read_by_a_few_hands(db: Engine, tmp_path: Path) -> N
     many = [replace(one, name=f"account-{n}", schedule="every 5s", requests_per_minute=6000) for n in range(30)]
     stop, hands = threading.Event(), [0]
 
-    def look(number: int, request: httpx.Request) -> bool:
+    def look() -> bool:
         hands.append(sum(" account-" in thread.name for thread in threading.enumerate()))
         return max(hands) > 1
 
     # the first request is not answered before somebody else works too
-    transport = Through(sandbox, lambda *asked: until(lambda: look(*asked)))
+    transport = Through(sandbox, lambda number, request: until(look))
     with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
         until(lambda: count(db, text("SELECT count(DISTINCT source) = 30 FROM ops.runs WHERE status = 'succeeded'")))
     assert 1 < max(hands) <= sum(daemon.HANDS.values())
