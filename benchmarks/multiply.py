@@ -28,7 +28,7 @@ def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, a
         connection.execute(some, span)
         if turns:
             connection.execute(
-                f"INSERT INTO warehouse.transcripts SELECT {KEY}, turns"  # noqa: S608
+                f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, said, times"  # noqa: S608
                 " FROM said c, generate_series(%s::int, %s::int) n",
                 span,
             )

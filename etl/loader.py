@@ -203,13 +203,18 @@ def differs(entry: Entry) -> bool:
     return entry.before is not None and (entry.turns is not None or bool(changes(entry.before, entry.row)))
 
 
-def _transcripts(entries: Sequence[Entry]) -> list[tuple[uuid.UUID, Sequence[tuple[Any, ...]]]]:
-    return [(entry.row["call_key"], [*map(_stored, entry.turns)]) for entry in entries if entry.turns is not None]
-
-
-def _stored(turn: Turn) -> tuple[Any, ...]:
-    """A turn as its column holds it: most have no time."""
-    return turn[:2] if turn.spoken_at is None and turn.offset_seconds is None else turn
+def _transcripts(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+    """The transcripts that came with a batch, by columns; most have no times."""
+    return [
+        (
+            entry.row["call_key"],
+            "".join([speaker[0] for speaker, _, _, _ in turns]),
+            [text for _, text, _, _ in turns],
+            [times for _, _, *times in turns] if any(at or offset is not None for _, _, at, offset in turns) else None,
+        )
+        for entry in entries
+        if (turns := entry.turns) is not None
+    ]
 
 
 def _changes(entry: Entry, before: Mapping[str, Any], writing: Writing) -> list[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Raw payloads through the transformer again: what the program would make of them today, without any network."""
 
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +36,13 @@ NEXT = text("""
      WHERE before < :batch
      ORDER BY seq
 """)
-TRANSCRIPTS = text("SELECT call_key, turns FROM warehouse.transcripts WHERE call_key = ANY(CAST(:keys AS uuid[]))")
+TRANSCRIPTS = text("""
+    SELECT t.call_key, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
+      FROM warehouse.transcripts t
+     CROSS JOIN LATERAL warehouse.turns(t.speakers, t.said, t.times) turn
+     WHERE t.call_key = ANY(CAST(:keys AS uuid[]))
+     ORDER BY t.call_key, turn.turn_index
+""")
 FIRST = -(1 << 63)  # below the number of any answer
 
 
@@ -106,16 +113,10 @@ def _next_calls(connection: Connection, source: Source, after: int) -> tuple[lis
     found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
     versions, rows = payloads.versions(connection, keys), loader.rows_of(connection, keys)
-    transcripts = connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)})
-    turns = {row.call_key: _held_turns(row.turns) for row in transcripts}
-    return [Held(rows[key], turns.get(key, ()), versions[key]) for key in keys], found[-1].seq if found else None
-
-
-def _held_turns(stored: Sequence[Sequence[Any]]) -> tuple[Turn, ...]:
-    return tuple(
-        Turn(speaker, said, spoken_at and datetime.fromisoformat(spoken_at), offset)
-        for speaker, said, spoken_at, offset in ((*turn, None, None)[:4] for turn in stored)
-    )
+    turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
+    for key, *turn in connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)}):
+        turns[key].append(Turn(*turn))
+    return [Held(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
 
 
 def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) -> Entry:

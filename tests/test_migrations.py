@@ -353,7 +353,7 @@ def test_a_recording_keeps_its_address_and_loses_its_signature(planted: Connecti
 
 
 def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
-    plant(planted, 1, costs='{"llm": {"amount": 0.10, "unit": "USD"}, "seats": {"amount": 3, "unit": "credits"}}')
+    plant(planted, 1, costs='{"llm": [0.10, "USD"], "seats": [3, "credits"]}')
     plant(planted, 2)
     rows = planted.execute(text("SELECT component, amount, unit FROM bi.call_costs ORDER BY 1")).all()
     assert [tuple(row) for row in rows] == [("llm", Decimal("0.10"), "USD"), ("seats", Decimal(3), "credits")]

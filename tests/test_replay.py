@@ -60,9 +60,12 @@ DAMAGE = {
     "turns": "DELETE FROM warehouse.transcripts",
     "turns and what the rows say": "WITH gone AS (DELETE FROM warehouse.transcripts)"
     " UPDATE warehouse.calls SET turn_count = 0, has_transcript = false, turns_digest = NULL",
-    "some turns": "UPDATE warehouse.transcripts SET turns = turns - 1",
-    "too many turns": """UPDATE warehouse.transcripts SET turns = turns || '[["agent", "never said", null, null]]'""",
-    "words": """UPDATE warehouse.transcripts SET turns = jsonb_set(turns, '{0,1}', '"never said"')""",
+    "some turns": "UPDATE warehouse.transcripts SET said = said - 1",
+    "too many turns": "UPDATE warehouse.transcripts"
+    """ SET speakers = speakers || 'a', said = said || '["never said"]'""",
+    "words": """UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', '"never said"')""",
+    "speakers": "UPDATE warehouse.transcripts SET speakers = translate(speakers, 'ac', 'ca')",
+    "times": """UPDATE warehouse.transcripts SET times = '[["2026-01-01T00:00:00Z", 1]]'""",
     "count": "UPDATE warehouse.calls SET turn_count = turn_count + 5",
 }
 
@@ -89,7 +92,7 @@ def test_what_a_replay_changes_is_named_and_noted(db: Engine) -> None:
     place, _ = shelved(db, ringg("a", call_cost=5, transcript="user: hello\nbot: hi"), ringg("b"))
     place.sync("ringg")
     place.do("UPDATE warehouse.calls SET cost = 4 WHERE provider_call_id = 'a'")
-    place.do("UPDATE warehouse.transcripts SET turns = turns - 1")
+    place.do("UPDATE warehouse.transcripts SET said = said - 1")
     place.clock.sleep(60)
     key = str(place.one("SELECT call_key FROM warehouse.calls WHERE provider_call_id = 'a'"))
     would = compared(place, "ringg")

@@ -175,7 +175,7 @@ def test_whatever_a_provider_sends_is_text(place: House) -> None:
         reader.post("/show", data={"see": "yes"})
         tame = {path: Elements(reader.get(path).text).found for path in paths}
     for statement in (
-        "UPDATE warehouse.transcripts SET turns = jsonb_set(turns, '{0,1}', to_jsonb(CAST(:evil AS text)))",
+        "UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', to_jsonb(CAST(:evil AS text)))",
         "UPDATE warehouse.calls SET error_message = :evil, summary = :evil, provider_status = :evil, sentiment = :evil,"
         " campaign_name = :evil, agent_name = :evil, customer_name = :evil, customer_email = :evil,"
         " recording_url = :evil, extra = to_jsonb(CAST(:evil AS text))",
@@ -217,7 +217,7 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
     row = place.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
     turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     place.do(
-        """UPDATE warehouse.transcripts SET turns = jsonb_set(turns, '{0,1}', '"surely a callback, isn''t it"')"""
+        """UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', '"surely a callback, isn''t it"')"""
         " WHERE call_key = :key", key=turn["call_key"],
     )  # fmt: skip
 

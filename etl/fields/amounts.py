@@ -66,13 +66,13 @@ def money(path: str) -> Field:
 
 
 def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's own word for the unit
-    """The parts of a cost by the provider's own names; those under ``credits`` are an object's, in credits."""
+    """The parts of a cost by the provider's names, each ``[amount, unit]``; those under ``credits`` are in credits."""
     amounts = [(path, money(path).read) for path in paths]
 
     def read(reading: Reading) -> dict[str, Any] | None:
         unit = reading.source.cost_unit
         said = {path: read_amount(reading) for path, read_amount in amounts}
-        found = {path: {"amount": amount, "unit": unit} for path, amount in said.items() if amount is not None}
+        found = {path: [amount, unit] for path, amount in said.items() if amount is not None}
         return {**found, **_credits(reading, credits)} or None
 
     return Field((*paths, credits) if credits else paths, read)
@@ -89,4 +89,4 @@ def _credits(reading: Reading, path: str) -> dict[str, Any]:
     for name, amount in found.items():
         if amount is None and not is_empty(parts[name]):
             reading.refuse(f"{path}.{name}", "cost_unreadable")
-    return {name: {"amount": amount, "unit": "credits"} for name, amount in found.items() if amount is not None}
+    return {name: [amount, "credits"] for name, amount in found.items() if amount is not None}

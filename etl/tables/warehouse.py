@@ -58,7 +58,7 @@ calls = Table(
     Column("duration_basis", Text, comment="Where the duration comes from: provider, timestamps or estimate"),
     Column("cost", Numeric, comment="What the call cost in all, in cost_unit"),
     Column("cost_unit", Text, comment="The unit of cost: a currency, credits or unknown"),
-    Column("costs", JSONB, comment="Cost components: {component: {amount, unit}}"),
+    Column("costs", JSONB, comment="Cost components: {component: [amount, unit]}"),
     Column("answered_by", Text, nullable=False, comment="human, machine or unknown"),
     Column("ended_by", Text, nullable=False, comment="customer, agent, system or unknown"),
     Column("recording_url", Text, comment="Where the provider keeps the recording"),
@@ -113,14 +113,20 @@ transcripts = Table(
     metadata,
     call_key(),
     Column(
-        "turns",
-        JSONB,
+        "speakers",
+        Text,
         nullable=False,
-        comment="Its turns in their order, each [speaker, text] or [speaker, text, spoken_at, offset_seconds]",
+        comment="Who spoke, a letter for each turn: agent, customer, system or unknown",
+    ),
+    Column("said", JSONB, nullable=False, comment="What was said, a text for each turn"),
+    Column(
+        "times",
+        JSONB(none_as_null=True),
+        comment="When, [spoken_at, offset_seconds] for each turn; null where nobody says",
     ),
     Index(
         "ix_transcripts_words",
-        text("warehouse.words(turns)"),
+        text("warehouse.words(said)"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 1024},  # kB: every search goes through this list
     ),

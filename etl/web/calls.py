@@ -116,7 +116,7 @@ def _fitting(words: str) -> list[ColumnElement[bool]]:
         return [or_(*(column.contains(digits) for column in _NUMBERS), _c.provider_call_id == words)]
     said = select(true()).where(
         transcripts.c.call_key == _c.call_key,
-        func.warehouse.words(transcripts.c.turns).op("@@")(func.websearch_to_tsquery("simple", words)),
+        func.warehouse.words(transcripts.c.said).op("@@")(func.websearch_to_tsquery("simple", words)),
     )
     in_texts = (column.icontains(words, autoescape=True) for column in (_c.customer_name, _c.summary))
     is_key = cast(_c.call_key, Text) == words

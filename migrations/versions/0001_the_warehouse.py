@@ -90,12 +90,10 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "transcript_turns": (
         "One row per turn of a transcript",
         """
-        SELECT t.call_key, c.source, (turn.place - 1)::integer AS turn_index, turn.said ->> 0 AS speaker,
-               turn.said ->> 1 AS text, (turn.said ->> 2)::timestamptz AS spoken_at,
-               (turn.said ->> 3)::numeric AS offset_seconds
+        SELECT t.call_key, c.source, turn.turn_index, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
           FROM warehouse.transcripts t
           JOIN warehouse.calls c USING (call_key)
-         CROSS JOIN LATERAL jsonb_array_elements(t.turns) WITH ORDINALITY turn(said, place)
+         CROSS JOIN LATERAL warehouse.turns(t.speakers, t.said, t.times) turn
         """,
         {
             "call_key": "The call",
@@ -111,9 +109,9 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         "One row per call whose transcript is held; to search, compare words with websearch_to_tsquery('simple', …)",
         """
         SELECT t.call_key, c.source, c.created_at, c.turn_count,
-               (SELECT string_agg((turn.said ->> 0) || ': ' || (turn.said ->> 1), E'\n' ORDER BY turn.place)
-                  FROM jsonb_array_elements(t.turns) WITH ORDINALITY turn(said, place)) AS transcript,
-               warehouse.words(t.turns) AS words
+               (SELECT string_agg(turn.speaker || ': ' || turn.text, E'\n' ORDER BY turn.turn_index)
+                  FROM warehouse.turns(t.speakers, t.said, t.times) turn) AS transcript,
+               warehouse.words(t.said) AS words
           FROM warehouse.transcripts t
           JOIN warehouse.calls c USING (call_key)
         """,
@@ -129,8 +127,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "call_costs": (
         "One row per component of what a call cost; the total is in bi.calls",
         """
-        SELECT c.call_key, c.source, part.key AS component, (part.value ->> 'amount')::numeric AS amount,
-               part.value ->> 'unit' AS unit
+        SELECT c.call_key, c.source, part.key AS component, (part.value ->> 0)::numeric AS amount, part.value ->> 1 AS unit
           FROM warehouse.calls c
          CROSS JOIN LATERAL jsonb_each(c.costs) part
         """,
@@ -311,8 +308,8 @@ COUNT = """
             WITH moved AS MATERIALIZED (
                 SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id, agent_name, campaign_name, direction,
                        cost_unit,
-                       sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text, 'UTF8'))
-                           AS names_digest,
+                       substr(sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text,
+                                                'UTF8')), 1, 16) AS names_digest,
                        sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
                        coalesce(sum(n * duration_seconds), 0) AS seconds, coalesce(sum(n * cost), 0) AS cost,
                        coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS priced,
@@ -429,8 +426,20 @@ COUNT_LIST = """
 # PostgreSQL's search takes a document of a megabyte at most: of a longer transcript the first words are found. The cost keeps
 # the planner from finding words anew, call by call, where the index has them.
 WORDS = """
-    CREATE FUNCTION warehouse.words(turns jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
-        SELECT to_tsvector('simple', left(string_agg(turn ->> 1, ' '), 100000)) FROM jsonb_array_elements(turns) turn
+    CREATE FUNCTION warehouse.words(said jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
+        SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(said) text
+    $$
+"""
+# A transcript is kept by columns, for a document of documents is half as long again.
+TURNS = """
+    CREATE FUNCTION warehouse.turns(speakers text, said jsonb, times jsonb)
+    RETURNS TABLE (turn_index integer, speaker text, text text, spoken_at timestamptz, offset_seconds numeric)
+    LANGUAGE sql STABLE PARALLEL SAFE AS $$
+        SELECT (place - 1)::integer,
+               CASE letter WHEN 'a' THEN 'agent' WHEN 'c' THEN 'customer' WHEN 's' THEN 'system' ELSE 'unknown' END,
+               turn.text, (times ->> 0)::timestamptz, (times ->> 1)::numeric
+          FROM ROWS FROM (unnest(string_to_array($1, NULL)), jsonb_array_elements_text($2), jsonb_array_elements($3))
+               WITH ORDINALITY turn(letter, text, times, place)
     $$
 """
 
@@ -438,7 +447,7 @@ WORDS = """
 # words of 30,000 transcripts anew, which took as long as a third of all that a first reading asks of the server.
 UNASKED = {
     "warehouse.ix_transcripts_words": ("1",),
-    "warehouse.transcripts": ("turns",),
+    "warehouse.transcripts": ("speakers", "said", "times"),
     "warehouse.calls": (
         "customer_email", "recording_url", "summary", "error_message", "latency_ms", "costs", "analysis", "metadata", "extra",
         "quality_flags", "first_seen_at", "seen_seq", "record_seqs", "record_digest", "earlier_digests", "turns_digest",
@@ -723,7 +732,7 @@ def create_tables() -> None:
             "costs",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=True,
-            comment="Cost components: {component: {amount, unit}}",
+            comment="Cost components: {component: [amount, unit]}",
         ),
         sa.Column("answered_by", sa.Text(), nullable=False, comment="human, machine or unknown"),
         sa.Column("ended_by", sa.Text(), nullable=False, comment="customer, agent, system or unknown"),
@@ -1080,10 +1089,19 @@ def create_tables() -> None:
         "transcripts",
         sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
         sa.Column(
-            "turns",
-            postgresql.JSONB(astext_type=sa.Text()),
+            "speakers",
+            sa.Text(),
             nullable=False,
-            comment="Its turns in their order, each [speaker, text] or [speaker, text, spoken_at, offset_seconds]",
+            comment="Who spoke, a letter for each turn: agent, customer, system or unknown",
+        ),
+        sa.Column(
+            "said", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="What was said, a text for each turn"
+        ),
+        sa.Column(
+            "times",
+            postgresql.JSONB(astext_type=sa.Text()),
+            nullable=True,
+            comment="When, [spoken_at, offset_seconds] for each turn; null where nobody says",
         ),
         sa.ForeignKeyConstraint(
             ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcripts_call_key"), ondelete="CASCADE"
@@ -1095,7 +1113,7 @@ def create_tables() -> None:
     op.create_index(
         "ix_transcripts_words",
         "transcripts",
-        [sa.text("warehouse.words(turns)")],
+        [sa.text("warehouse.words(said)")],
         unique=False,
         schema="warehouse",
         postgresql_using="gin",
@@ -1138,13 +1156,15 @@ def upgrade() -> None:
         comment("SCHEMA", schema, said)
     op.execute(sa.schema.CreateSequence(sa.Sequence("observations", schema="ops")))
     ddl(WORDS)
+    ddl(TURNS)
     create_tables()
     ddl("ALTER TABLE raw.payloads ALTER COLUMN records SET STORAGE EXTERNAL")  # deflated already
     for relation, columns in UNASKED.items():
         ddl(f"ALTER TABLE {relation} " + ", ".join(f"ALTER COLUMN {column} SET STATISTICS 0" for column in columns))
     create_counters()
     create_views()
-    comment("FUNCTION", "warehouse.words(jsonb)", "The words of a transcript's turns, for search")
+    comment("FUNCTION", "warehouse.words(jsonb)", "The words of a transcript, for search")
+    comment("FUNCTION", "warehouse.turns(text, jsonb, jsonb)", "A transcript, a row for each turn")
     comment("TABLE", "ops.alembic_version", "The revision that this database is of")
     comment("COLUMN", "ops.alembic_version.version_num", "The newest migration that ran")
 
