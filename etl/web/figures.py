@@ -14,7 +14,7 @@ OTHERS = "others"
 BY_DAY = text("""
     SELECT day, source, cost_unit, grouping(source) AS of_unit, sum(calls) AS calls, sum(seconds) / 60 AS minutes,
            sum(cost) AS cost
-      FROM warehouse.daily_calls
+      FROM warehouse.daily_calls JOIN warehouse.call_groups USING (group_id)
      WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source)
      GROUP BY GROUPING SETS ((day, source), (day, cost_unit))
      LIMIT 100000

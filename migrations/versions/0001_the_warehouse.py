@@ -159,6 +159,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                direction, cost_unit, sum(calls)::bigint AS calls, sum(answered)::bigint AS answered,
                sum(seconds) / 60 AS minutes, CASE WHEN sum(priced) > 0 THEN sum(cost) END AS cost
           FROM warehouse.daily_calls
+          JOIN warehouse.call_groups USING (group_id)
          GROUP BY day, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
         """,
         {
@@ -181,12 +182,12 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
                    AS agent_name,
                sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
-          -- first by name, which leaves few rows to put in order
-          FROM (SELECT source, agent_id, agent_name, sum(calls) AS calls, min(first_call_at) AS first_call_at,
-                       max(last_call_at) AS last_call_at
+          -- first by group, which leaves few rows to put in order
+          FROM (SELECT group_id, sum(calls) AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
                   FROM warehouse.daily_calls
-                 WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
-                 GROUP BY source, agent_id, agent_name) named
+                 GROUP BY group_id) added
+          JOIN warehouse.call_groups USING (group_id)
+         WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
          GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
         """,
         {
@@ -204,6 +205,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         SELECT source, campaign_name, sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at,
                max(last_call_at) AS last_call_at
           FROM warehouse.daily_calls
+          JOIN warehouse.call_groups USING (group_id)
          WHERE campaign_name IS NOT NULL
          GROUP BY source, campaign_name
         """,
@@ -292,6 +294,10 @@ TRIGGERS = {
     "changed": "AFTER UPDATE ON warehouse.calls REFERENCING NEW TABLE AS added OLD TABLE AS gone",
     "removed": "AFTER DELETE ON warehouse.calls REFERENCING OLD TABLE AS gone",
 }
+# Words of any length, null or not, as a key.
+NAMES_DIGEST = """
+    substr(sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text, 'UTF8')), 1, 16)
+"""
 COUNT = """
     CREATE FUNCTION warehouse.count_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -304,49 +310,60 @@ COUNT = """
         PERFORM pg_advisory_xact_lock_shared(hashtextextended('callhouse.count.' || source, 0))
            FROM (SELECT DISTINCT source FROM ({written}) calls ORDER BY source) sources;
 
+        -- a statement of its own, so that the next one sees the groups that another writer was first to enter
+        INSERT INTO warehouse.call_groups (source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit)
+        SELECT source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit
+          FROM (SELECT *, {digest} AS names_digest
+                  FROM (SELECT DISTINCT source, agent_id, agent_name, campaign_name, direction, cost_unit
+                          FROM ({written}) calls) named) met
+         WHERE NOT EXISTS (SELECT FROM warehouse.call_groups g
+                            WHERE (g.source, g.names_digest) = (met.source, met.names_digest))
+         ORDER BY source, names_digest
+            ON CONFLICT (source, names_digest) DO NOTHING;
+
         FOR left_over IN
             WITH moved AS MATERIALIZED (
-                SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id, agent_name, campaign_name, direction,
-                       cost_unit,
-                       substr(sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text,
-                                                'UTF8')), 1, 16) AS names_digest,
-                       sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
-                       coalesce(sum(n * duration_seconds), 0) AS seconds, coalesce(sum(n * cost), 0) AS cost,
-                       coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS priced,
-                       min(created_at) FILTER (WHERE n > 0) AS first_come, max(created_at) FILTER (WHERE n > 0) AS last_come,
-                       min(created_at) FILTER (WHERE n < 0) AS first_gone, max(created_at) FILTER (WHERE n < 0) AS last_gone
-                  FROM ({written}) calls
-                 GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit
+                SELECT day, group_id, calls, answered, seconds, cost, priced, first_come, last_come, first_gone, last_gone
+                  FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, {digest} AS names_digest,
+                               sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
+                               coalesce(sum(n * duration_seconds), 0) AS seconds, coalesce(sum(n * cost), 0) AS cost,
+                               coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS priced,
+                               min(created_at) FILTER (WHERE n > 0) AS first_come,
+                               max(created_at) FILTER (WHERE n > 0) AS last_come,
+                               min(created_at) FILTER (WHERE n < 0) AS first_gone,
+                               max(created_at) FILTER (WHERE n < 0) AS last_gone
+                          FROM ({written}) calls
+                         GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) added
+                  JOIN warehouse.call_groups USING (source, names_digest)
             ), counted AS (
                 INSERT INTO warehouse.daily_calls AS held
-                       (day, source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit, calls,
-                        answered, seconds, cost, priced, first_call_at, last_call_at)
-                SELECT day, source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit, calls,
-                       answered, seconds, cost, priced, coalesce(first_come, 'infinity'), coalesce(last_come, '-infinity')
+                       (day, group_id, calls, answered, seconds, cost, priced, first_call_at, last_call_at)
+                SELECT day, group_id, calls, answered, seconds, cost, priced,
+                       coalesce(first_come, 'infinity'), coalesce(last_come, '-infinity')
                   FROM moved
                  WHERE (calls, answered, seconds, cost, priced) <> (0, 0, 0, 0, 0)
                     OR first_come IS DISTINCT FROM first_gone OR last_come IS DISTINCT FROM last_gone
                  -- in order, so that two writers meet the same rows in the same order
-                 ORDER BY day, source, names_digest
-                    ON CONFLICT (day, source, names_digest) DO UPDATE
+                 ORDER BY day, group_id
+                    ON CONFLICT (day, group_id) DO UPDATE
                    SET calls = held.calls + excluded.calls, answered = held.answered + excluded.answered,
                        seconds = held.seconds + excluded.seconds, cost = held.cost + excluded.cost,
                        priced = held.priced + excluded.priced,
                        first_call_at = least(held.first_call_at, excluded.first_call_at),
                        last_call_at = greatest(held.last_call_at, excluded.last_call_at)
-                RETURNING day, source, names_digest, calls, first_call_at, last_call_at
+                RETURNING day, group_id, calls, first_call_at, last_call_at
             )
             -- rows that count nothing any more, and those whose first or last call may be the one that left
-            SELECT day, source, names_digest, counted.calls, agent_id, agent_name, campaign_name, direction, cost_unit
+            SELECT day, counted.calls, call_groups.*
               FROM counted
-              JOIN moved USING (day, source, names_digest)
+              JOIN moved USING (day, group_id)
+              JOIN warehouse.call_groups USING (group_id)
              WHERE counted.calls = 0
                 OR (first_gone <= first_call_at AND first_gone < coalesce(first_come, 'infinity'))
                 OR (last_gone >= last_call_at AND last_gone > coalesce(last_come, '-infinity'))
         LOOP
             DELETE FROM warehouse.daily_calls d
-             WHERE d.calls = 0 AND d.day = left_over.day AND d.source = left_over.source
-               AND d.names_digest = left_over.names_digest;
+             WHERE d.calls = 0 AND d.day = left_over.day AND d.group_id = left_over.group_id;
             UPDATE warehouse.daily_calls d
                SET (first_call_at, last_call_at) = (
                        SELECT min(c.created_at), max(c.created_at)
@@ -357,8 +374,7 @@ COUNT = """
                           AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
                               (left_over.agent_id, left_over.agent_name, left_over.campaign_name, left_over.direction,
                                left_over.cost_unit))
-             WHERE left_over.calls <> 0 AND d.day = left_over.day AND d.source = left_over.source
-               AND d.names_digest = left_over.names_digest;
+             WHERE left_over.calls <> 0 AND d.day = left_over.day AND d.group_id = left_over.group_id;
         END LOOP;
 
         FOR left_over IN
@@ -396,7 +412,7 @@ COUNT = """
 COUNT_NONE = """
     CREATE FUNCTION warehouse.count_none() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        TRUNCATE warehouse.daily_calls, warehouse.daily_lists;
+        TRUNCATE warehouse.call_groups, warehouse.daily_calls, warehouse.daily_lists;
         RETURN NULL;
     END
     $$
@@ -457,7 +473,7 @@ UNASKED = {
 
 def create_counters() -> None:
     for name, when in TRIGGERS.items():
-        ddl(COUNT.format(name=name, written=WRITTEN[name]))
+        ddl(COUNT.format(name=name, written=WRITTEN[name], digest=NAMES_DIGEST.strip()))
         ddl(f"CREATE TRIGGER count_{name} {when} FOR EACH STATEMENT EXECUTE FUNCTION warehouse.count_{name}()")
     ddl(COUNT_NONE)
     ddl("CREATE TRIGGER count_none AFTER TRUNCATE ON warehouse.calls EXECUTE FUNCTION warehouse.count_none()")
@@ -832,8 +848,8 @@ def create_tables() -> None:
         postgresql_where=sa.text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
     )
     op.create_table(
-        "daily_calls",
-        sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
+        "call_groups",
+        sa.Column("group_id", sa.Integer(), sa.Identity(always=False), nullable=False, comment="The group"),
         sa.Column("source", sa.Text(), nullable=False, comment="The account that the calls were read from"),
         sa.Column(
             "names_digest",
@@ -846,18 +862,31 @@ def create_tables() -> None:
         sa.Column("campaign_name", sa.Text(), nullable=True, comment="The campaign that the calls belong to"),
         sa.Column("direction", sa.Text(), nullable=False, comment="inbound, outbound, web or unknown"),
         sa.Column("cost_unit", sa.Text(), nullable=True, comment="The unit of cost"),
-        sa.Column("calls", sa.BigInteger(), nullable=False, comment="How many calls"),
+        sa.PrimaryKeyConstraint("group_id", name=op.f("pk_call_groups")),
+        sa.UniqueConstraint("source", "names_digest", name=op.f("uq_call_groups_source_names_digest")),
+        schema="warehouse",
+        comment="What calls are added up by: agent, campaign, direction and unit",
+    )
+    op.create_table(
+        "daily_calls",
+        sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
         sa.Column(
-            "answered", sa.BigInteger(), nullable=False, comment="How many of them somebody or something took"
+            "group_id",
+            sa.Integer(),
+            autoincrement=False,
+            nullable=False,
+            comment="Which agent, campaign, direction and unit",
         ),
+        sa.Column("calls", sa.Integer(), nullable=False, comment="How many calls"),
+        sa.Column("answered", sa.Integer(), nullable=False, comment="How many of them somebody or something took"),
+        sa.Column("priced", sa.Integer(), nullable=False, comment="How many of them have a cost"),
         sa.Column("seconds", sa.Numeric(), nullable=False, comment="The sum of duration_seconds"),
         sa.Column("cost", sa.Numeric(), nullable=False, comment="The sum of cost, in cost_unit"),
-        sa.Column("priced", sa.BigInteger(), nullable=False, comment="How many of them have a cost"),
         sa.Column("first_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the oldest"),
         sa.Column("last_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the newest"),
-        sa.PrimaryKeyConstraint("day", "source", "names_digest", name=op.f("pk_daily_calls")),
+        sa.PrimaryKeyConstraint("day", "group_id", name=op.f("pk_daily_calls")),
         schema="warehouse",
-        comment="The calls of each day, added up by agent, campaign, direction and unit; kept by triggers",
+        comment="The calls of each day and group, added up; kept by triggers",
         postgresql_with={"fillfactor": 70},
     )
     op.create_table(
