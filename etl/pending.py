@@ -4,7 +4,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -99,20 +99,24 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
 
 def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
     """Ask for a batch's transcripts, several at a time; one that fails stops none of the others, a refused key all."""
-    refusals: list[SourcePaused] = []
+    rows, fetched = iter(batch), list[Fetched]()
 
-    def one(row: Any) -> Fetched | None:
+    def hand() -> None:
         try:
-            return None if refusals else _ask(reader, wanted, row.call_key, row.provider_call_id)
-        except SourcePaused as refusal:
-            refusals.append(refusal)
-            return None
+            for row in rows:  # the next that no other hand took
+                fetched.append(_ask(reader, wanted, row.call_key, row.provider_call_id))
+        finally:
+            list(rows)  # who fails leaves nothing for the others
 
-    fetched = [answer for answer in threads.map(one, batch) if answer is not None]
-    if refusals:
+    hands = [threads.submit(hand) for _ in range(AT_ONCE)]
+    wait(hands)
+    try:
+        for each in hands:
+            each.result()
+    except SourcePaused:
         with reader.lease.transaction() as connection:  # what came before the refusal stays
             _load(connection, reader, fetched)
-        raise refusals[0]
+        raise
     return fetched
 
 
