@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 
 from etl import pipeline
 from etl.claims import BEGINNING
@@ -24,7 +25,7 @@ from etl.sandbox.world import World
 from etl.state import registry
 from etl.state.desk import Desk
 from etl.state.lease import Lane, Lease
-from etl.state.pace import SHARE, Pace
+from etl.state.pace import BLOCK, MOMENT, SHARE, Pace
 from etl.state.rate import Learned, in_force
 from etl.status import KEYS, status
 from etl.stream import Body, Request, Source, Window
@@ -145,6 +146,101 @@ def test_a_request_costs_one_statement(db: Engine) -> None:
         event.listen(db, "before_cursor_execute", lambda *said: statements.append(said[2]))
         sent(pace, clock, 59)
     assert len(statements) <= 59 + 50 / 30  # and the lease is renewed each half minute
+
+
+@pytest.mark.parametrize(("rate", "block"), [(60, 1), (1199, 1), (1200, 2), (3000, 5), (600_000, BLOCK)])
+def test_as_many_turns_as_fall_within_a_moment_are_taken_at_once(db: Engine, rate: int, block: int) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, rate) as pace:
+        numbers = [pace.wait() for _ in range(block)]
+        assert numbers == [*range(numbers[0], numbers[0] + block)]
+        assert last_number(db) == numbers[-1]
+        pace.wait()
+        assert last_number(db) == numbers[-1] + block
+
+
+def last_number(db: Engine) -> int:
+    with db.connect() as connection:
+        return int(connection.scalar(text("SELECT last_value FROM ops.observations")) or 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_however_the_turns_of_a_block_are_used_no_span_of_time_has_more_than_its_share(db: Engine, seed: int) -> None:
+    clock, draw, rate, times = FakeClock(NOW), Random(seed), 1800, list[datetime]()
+    with process(db, clock, rate) as one, process(db, clock, rate) as other:
+        for _ in range(8):
+            for pace in (one, other):  # one of a block goes now, the others late
+                times += sent(pace, clock, 1)
+            clock.sleep(draw.choice([0.09, 0.099, 0.1]))
+            for _ in range(10):
+                times += sent(draw.choice([one, other]), clock, draw.randint(1, 40))
+                clock.sleep(draw.choice([0, 0, 0.03, 0.09]))
+            clock.sleep(draw.choice([0.5, 3, 11]))
+    for span in (timedelta(microseconds=1), MOMENT, 5 * MOMENT, TEN, timedelta(minutes=1)):
+        assert at_most(times, span) <= ceil(rate / 6) + ceil(rate / 60 * span.total_seconds())
+
+
+def test_a_block_that_goes_at_the_end_of_its_moment_leaves_the_less_for_a_burst_then(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 4812) as one, process(db, clock, 4812) as other:
+        sent(one, clock, 1)
+        clock.sleep(MOMENT.total_seconds())
+        times = sent(one, clock, BLOCK - 1) + sent(other, clock, 900)
+    assert 802 - 2 * BLOCK <= times.count(NOW + MOMENT) <= 802
+
+
+def test_once_the_burst_is_used_blocks_go_at_the_rate_and_no_slower(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 1800) as pace:
+        sent(pace, clock, 300)
+        times = sent(pace, clock, 600)
+    assert (times[-1] - NOW).total_seconds() == pytest.approx(20, abs=0.2)
+    assert at_most(times, 0.9 * MOMENT) == 3
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_blocks_keep_to_their_lanes_part_of_the_burst(db: Engine, lane: Lane) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 6000, lane) as pace, process(db, clock, 6000) as head:
+        times = sent(pace, clock, 1000)
+        part = 1 + 999 * SHARE[lane] - MOMENT.total_seconds() * 100  # a block counts as sent at the end of its moment
+        assert part - BLOCK < times.count(NOW) <= 1 + 999 * SHARE[lane]
+        if lane is Lane.HISTORY:
+            began = clock.now()
+            assert sent(head, clock, 600) == [began] * 600
+
+
+def test_what_is_left_of_a_block_does_not_go_after_a_hold(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 6000) as pace:
+        pace.wait()
+        pace.hold(NOW + timedelta(seconds=HALF_AN_HOUR))
+        pace.wait()
+    assert clock.now() >= NOW + timedelta(seconds=HALF_AN_HOUR)
+
+
+def test_what_is_left_of_a_block_does_not_go_at_a_rate_that_was_refused(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 6000) as pace:
+        pace.refused(pace.wait())
+        pace.refused(pace.wait())
+        assert rate_in_force(db, clock) == pytest.approx(6000 * 0.75**2)
+
+
+def test_numbers_that_are_older_than_a_moment_are_thrown_away(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    with process(db, clock, 6000) as one, process(db, clock, 6000) as other:
+        first = one.wait()
+        clock.sleep(MOMENT.total_seconds() + 0.001)
+        between = other.wait()
+        assert first < between < one.wait()
+
+
+def test_several_threads_have_a_number_each(db: Engine) -> None:
+    with process(db, FakeClock(NOW), 600_000) as pace, ThreadPoolExecutor(8) as threads:
+        numbers = [*threads.map(lambda _: pace.wait(), range(400))]
+        assert len(set(numbers)) == 400
+        assert last_number(db) == max(numbers)
 
 
 def test_two_processes_share_one_budget_and_one_numbering(db: Engine) -> None:

@@ -19,6 +19,9 @@ from etl.stream import Source
 log = logging.getLogger(__name__)
 
 MINUTE = timedelta(minutes=1)
+# As many turns as fall within a moment are asked for at once, as a block; at 60 a minute that is one.
+MOMENT = timedelta(seconds=0.1)
+BLOCK = 8  # turns at most, for those that nobody uses are lost
 # A lower lane leaves the rest of the burst to those above it, who so find room at once.
 SHARE = {Lane.LIVE: 1.0, Lane.SWEEP: 2 / 3, Lane.HISTORY: 1 / 3}
 
@@ -32,8 +35,10 @@ START = text("""
     RETURNING learned_rate, learned_at
 """)
 # The generic cell rate algorithm (ITU-T I.371): a request that comes early uses up the burst, the rest go evenly.
-# What lies further ahead than it can was written before a clock was set back, and counts no longer. The number is taken
-# as the request is let through, never before: it orders its answer among all others.
+# What lies further ahead than it can was written before a clock was set back, and counts no longer. The numbers are
+# taken as the requests are let through, never before: they order their answers among all others. A block is let through
+# where all of it may go now, and counted as if it went at the end of its moment: whenever in it each of them goes, no
+# span of time has more requests than if each had asked for itself.
 SEND = text("""
     WITH book AS (
         SELECT CASE WHEN next_at <= :now + interval '2 minutes' THEN greatest(next_at, :now) ELSE :now END AS turn_at,
@@ -41,12 +46,12 @@ SEND = text("""
                learned_rate, learned_at
           FROM ops.pace WHERE source = :source FOR UPDATE
     ), sent AS (
-        UPDATE ops.pace SET next_at = turn_at + :interval, not_before = NULL
+        UPDATE ops.pace SET next_at = greatest(turn_at, :latest) + :interval, not_before = NULL
           FROM book
          WHERE source = :source AND greatest(turn_at - :early, held_until) <= :now
-        RETURNING nextval('ops.observations') AS seq
+        RETURNING next_at, ARRAY(SELECT nextval('ops.observations') FROM generate_series(1, :turns)) AS seqs
     )
-    SELECT turn_at, greatest(turn_at - :early, held_until) AS send_at, book.learned_rate, book.learned_at, seq
+    SELECT next_at, greatest(turn_at - :early, held_until) AS send_at, book.learned_rate, book.learned_at, seqs
       FROM book LEFT JOIN sent ON true
 """)
 # Requests that were under way when the rate was last lowered say nothing new.
@@ -68,6 +73,8 @@ class Pace:
     def __init__(self, desk: Desk, lease: Lease, source: Source, clock: Clock) -> None:
         self._desk, self._lease, self._source, self._clock = desk, lease, source, clock
         self._turns = threading.Lock()  # one thread asks for all: the others would only hear when it is not their turn
+        self._block: list[int] = []  # numbers of requests that are let through and did not go yet
+        self._stale_at = clock.monotonic()  # after that they go no more: others may have larger numbers by then
         self._free_at = clock.monotonic()  # before that nobody without a burst need ask
         row = desk.one(START, {"source": source.name, "configured": source.requests_per_minute})
         self._learned = _learned(row) if row else None
@@ -75,22 +82,33 @@ class Pace:
     def wait(self) -> int:
         """Wait for this request's turn; the number that orders its answer among all others."""
         with self._turns:
-            now = self._clock.now()
-            rest = self._free_at - self._clock.monotonic() - self._early(now).total_seconds()
-            while True:
-                self._sleep(rest)
-                slept = timedelta(seconds=max(rest, 0))
-                now = max(self._clock.now(), now + slept)  # a clock that is set back lengthens no wait
-                row = self._ask(now)
-                if row.seq is not None:
-                    self._free_at = self._clock.monotonic() + (row.turn_at + self._interval(now) - now).total_seconds()
-                    return int(row.seq)
-                rest = (row.send_at - now).total_seconds()
+            block = self._block
+            if not block or self._clock.monotonic() > self._stale_at:
+                block = self._block = []  # a hold that comes meanwhile puts another in its place
+                block += self._next_block()
+            return block.pop(0)
+
+    def _next_block(self) -> list[int]:
+        """Wait until requests may go; the numbers of those that may go at once."""
+        now = self._clock.now()
+        rest = self._free_at - self._clock.monotonic() - self._early(now).total_seconds()
+        while True:
+            self._sleep(rest)
+            slept = timedelta(seconds=max(rest, 0))
+            now = max(self._clock.now(), now + slept)  # a clock that is set back lengthens no wait
+            self._stale_at = self._clock.monotonic() + MOMENT.total_seconds()
+            row = self._ask(now)
+            if row.seqs is not None:
+                self._free_at = self._clock.monotonic() + (row.next_at - now).total_seconds()
+                return list(row.seqs)
+            rest = (row.send_at - now).total_seconds()
 
     def _ask(self, now: datetime) -> Any:
-        """Let a request through where its turn has come: then the row has a number, else the time to ask again."""
-        values = {"source": self._source.name, "now": now, "interval": self._interval(now), "early": self._early(now)}
-        row = self._desk.one(SEND, values)
+        """Let requests through where their turn has come: then the row has numbers, else the time to ask again."""
+        interval, turns = self._interval(now), _turns(self._rate(now))
+        latest = now + MOMENT if turns > 1 else now
+        values = {"now": now, "early": self._early(now), "latest": latest, "turns": turns, "interval": turns * interval}
+        row = self._desk.one(SEND, {"source": self._source.name, **values})
         if row is None:
             raise LookupError(f"{self._source.name} is not in the books")
         self._learned = _learned(row)
@@ -117,12 +135,14 @@ class Pace:
     def hold(self, until: datetime) -> None:
         """Remember the provider's Retry-After, for every process and over every restart."""
         self._desk.one(HOLD, {"source": self._source.name, "until": until})
+        self._block = []  # after it, so that none can be asked for in between
 
     def refused(self, seq: int) -> None:
         """Slow every process down, for the request of this number was too many; a burst of such counts once."""
         now = self._clock.now()
         rate = lowered(self._rate(now))
         row = self._desk.one(LOWER, {"source": self._source.name, "rate": rate, "now": now, "seq": seq})
+        self._block = []  # let through at the rate that was too high
         if row is not None:
             self._learned = _learned(row)
             event(log, "going slower", source=self._source.name, requests_per_minute=round(rate, 1))
@@ -132,11 +152,16 @@ class Pace:
         self._desk.one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
 
 
+def _turns(rate: float) -> int:
+    """How many turns are taken at once."""
+    return max(1, min(BLOCK, MOMENT // (MINUTE / rate)))
+
+
 @lru_cache(maxsize=1 << 6)
 def _early(rate: float, lane: Lane) -> timedelta:
-    """How long before its even turn a request of a lane may go."""
+    """How long before its even turn a request of a lane may go, or the first of a block, whose last may go then too."""
     burst = max(1, ceil(rate / 6))
-    return MINUTE / rate * (burst - 1) * SHARE[lane]
+    return MINUTE / rate * ((burst - 1) * SHARE[lane] - (_turns(rate) - 1))
 
 
 def _learned(row: Any) -> Learned | None:
