@@ -4,7 +4,7 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from etl.stream import Body, TranscriptNotReady, TranscriptRequest, Turn
 log = logging.getLogger("etl.pending")
 
 AT_ONCE = 4
+QUICK_SECONDS = 0.005  # one hand whose answers take less asks more often than any pace allows
 BATCH = 50  # so many answers are asked for again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
 NOT_FOUND = (404, 410)
@@ -98,25 +99,30 @@ def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
 
 
 def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
-    """Ask for a batch's transcripts, several at a time; one that fails stops none of the others, a refused key all."""
-    rows, fetched = iter(batch), list[Fetched]()
+    """Ask for a batch's transcripts; one that fails stops none of the others, a refused key all.
+
+    One hand asks, and where it waits for an answer more come to it: where none waits, they stand in each other's way.
+    """
+    rows, fetched, clock = iter(batch), list[Fetched](), reader.means.clock
+    hands: list[Future[None]] = []
 
     def hand() -> None:
         try:
             for row in rows:  # the next that no other hand took
+                began = clock.monotonic()
                 fetched.append(_ask(reader, wanted, row.call_key, row.provider_call_id))
+                if clock.monotonic() - began > QUICK_SECONDS and len(hands) < AT_ONCE:
+                    hands.append(threads.submit(hand))
         finally:
             list(rows)  # who fails leaves nothing for the others
 
-    hands = [threads.submit(hand) for _ in range(AT_ONCE)]
-    wait(hands)
-    try:
-        for each in hands:
-            each.result()
-    except SourcePaused:
+    hands.append(threads.submit(hand))
+    failure = next(filter(None, [each.exception() for each in hands]), None)  # those too that come meanwhile
+    if isinstance(failure, SourcePaused):
         with reader.lease.transaction() as connection:  # what came before the refusal stays
             _load(connection, reader, fetched)
-        raise
+    if failure:
+        raise failure
     return fetched
 
 

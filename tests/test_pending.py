@@ -1,13 +1,15 @@
-"""Transcripts that take a request each: when asking for them ends."""
+"""Transcripts that take a request each: how many are asked for at a time, and when asking for them ends."""
 
 import threading
+import time
 
 import httpx
+import pytest
 from sqlalchemy import Engine
 
-from etl.pending import AT_ONCE, BATCH
+from etl.pending import AT_ONCE, BATCH, QUICK_SECONDS
 from etl.sandbox.world import World
-from tests.worlds import NOW, adds_up, differences, house
+from tests.worlds import NOW, House, adds_up, differences, house
 
 
 class Refusing(httpx.BaseTransport):
@@ -26,6 +28,37 @@ class Refusing(httpx.BaseTransport):
 
     def close(self) -> None:
         self.inner.close()
+
+
+class Slow(httpx.BaseTransport):
+    """A provider whose transcripts take so many seconds by the house's clock; ``most`` were under way at once."""
+
+    def __init__(self, place: House, seconds: float) -> None:
+        self.inner, self.clock, self.seconds = place.transport, place.clock, seconds
+        self.under_way = self.most = self.asked = 0
+        self._lock = threading.Lock()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if "/transcript/" not in request.url.path:
+            return self.inner.handle_request(request)
+        with self._lock:
+            self.under_way, self.asked = self.under_way + 1, self.asked + 1
+            self.most = max(self.most, self.under_way)
+        time.sleep(0.002)  # long enough for the others to come in
+        self.clock.sleep(self.seconds)
+        with self._lock:
+            self.under_way -= 1
+        return self.inner.handle_request(request)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(QUICK_SECONDS / 10, 1), (2 * QUICK_SECONDS, AT_ONCE)])
+def test_several_are_asked_for_at_a_time_where_answers_take_long(db: Engine, seconds: float, most: int) -> None:
+    place = house(db, World(3, calls={"vaani": 2 * BATCH}, now=NOW))
+    place.transport = provider = Slow(place, seconds)
+    place.sync("vaani")
+    assert provider.asked >= BATCH
+    assert provider.most == most
+    assert differences(place, "vaani") == []
 
 
 def test_a_source_that_refuses_the_key_is_asked_for_no_more_transcripts(db: Engine) -> None:
