@@ -185,8 +185,8 @@ def test_a_block_that_goes_at_the_end_of_its_moment_leaves_the_less_for_a_burst_
     with process(db, clock, 4812) as one, process(db, clock, 4812) as other:
         sent(one, clock, 1)
         clock.sleep(MOMENT.total_seconds())
-        times = sent(one, clock, BLOCK - 1) + sent(other, clock, 900)
-    assert 802 - 2 * BLOCK <= times.count(NOW + MOMENT) <= 802
+        times = sent(one, clock, 8 - 1) + sent(other, clock, 900)  # a moment has eight turns
+    assert 802 - 2 * 8 <= times.count(NOW + MOMENT) <= 802
 
 
 def test_once_the_burst_is_used_blocks_go_at_the_rate_and_no_slower(db: Engine) -> None:

@@ -19,9 +19,11 @@ from etl.stream import Source
 log = logging.getLogger(__name__)
 
 MINUTE = timedelta(minutes=1)
-# As many turns as fall within a moment are asked for at once, as a block; at 60 a minute that is one.
+# As many turns as fall within a moment are asked for at once, as a block; at 60 a minute that is one. Those that nobody
+# uses are lost: a hundredth of the burst at most. Requests of two processes may then go in another order than their
+# numbers say, as they may on the wire, but none that are further apart than a moment.
 MOMENT = timedelta(seconds=0.1)
-BLOCK = 8  # turns at most, for those that nobody uses are lost
+BLOCK = 50  # turns at most
 # A lower lane leaves the rest of the burst to those above it, who so find room at once.
 SHARE = {Lane.LIVE: 1.0, Lane.SWEEP: 2 / 3, Lane.HISTORY: 1 / 3}
 
