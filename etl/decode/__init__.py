@@ -139,7 +139,7 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
 def content_digest(canonical: bytes) -> bytes:
     """The digest of a canonical text, the signatures of its links aside."""
-    if b"?" in canonical:
+    if b"=" in canonical:  # every signature has one, and conversations hardly ever
         canonical = _LINK.sub(_unsigned, canonical)
     return hashlib.blake2b(canonical, digest_size=16).digest()
 
@@ -158,7 +158,7 @@ def _may_repeat_a_key(payload: bytes, canonical: bytes) -> bool:
 
 
 def _check_depth(data: bytes, found: Any) -> None:
-    if data.count(b"[") + data.count(b"{") <= repair.MAX_DEPTH:
+    if len(data) - len(data.translate(None, b"[{")) <= repair.MAX_DEPTH:  # in half the time of two counts
         return
     level = [found]
     for _ in range(repair.MAX_DEPTH):
