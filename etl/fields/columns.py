@@ -53,15 +53,17 @@ def utc(path: str) -> Field:
 
     def read(reading: Reading) -> datetime | None:
         value = get(reading.record)
-        if is_empty(value):
+        if value is None:
             return None
-        if not isinstance(value, str):
-            mistyped(reading, path, value)
-            return None
-        moment = times.instant(value, reading.source.timezone)
+        moment = times.instant(value, reading.source.timezone) if isinstance(value, str) else None
         if moment is not None and times.is_plausible(moment):
             return moment
-        reading.refuse(path, "time_implausible" if moment else "time_unreadable")
+        if is_empty(value):
+            return None
+        if isinstance(value, str):
+            reading.refuse(path, "time_implausible" if moment else "time_unreadable")
+        else:
+            mistyped(reading, path, value)
         return None
 
     return Field((path,), read)

@@ -27,13 +27,12 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
     )
     if found is None:
         return None
+    is_naive = found.lastindex is None
     try:
-        moment = datetime.fromisoformat(found.string)
-        if found.lastindex is None:
-            if zone.key == "UTC":
-                return moment.replace(tzinfo=UTC)
-            moment = moment.replace(tzinfo=zone)
-        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        moment = datetime.fromisoformat(f"{found.string}Z" if is_naive and zone.key == "UTC" else found.string)
+        if moment.tzinfo is UTC:
+            return moment
+        return (moment.replace(tzinfo=zone) if is_naive else moment).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
