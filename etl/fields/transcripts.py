@@ -38,13 +38,14 @@ _TEXT_KEYS_SET = frozenset(_TEXT_KEYS)
 _LIST_KEYS = ("transcript", "transcripts", "messages", "turns", "chat_history")
 _SPOKEN_TYPES = frozenset({"transcript", "message", "text", "speech", "utterance"})
 
-Moment = Callable[[Mapping[str, Any]], datetime | None]
+Moment = Callable[[Mapping[str, Any]], tuple[datetime | None, Decimal | None]]
 
 
-def turns_of(value: Any, moment: Moment = lambda item: None) -> list[Turn]:
+def turns_of(value: Any, moment: Moment = lambda item: (None, None)) -> list[Turn]:
     """The turns of a transcript: a list of messages, a text with labels, or JSON in a text; no turn is empty.
 
-    ``moment`` says when an item of a list was spoken. A text that no shape fits is one turn of an unknown speaker.
+    ``moment`` says when an item of a list was spoken, and how many seconds after the start. A text that no shape fits
+    is one turn of an unknown speaker.
     """
     if isinstance(value, str):
         return _of_text(value, moment)
@@ -100,7 +101,7 @@ def _offset(clock: str | None) -> Decimal | None:
     return Decimal(seconds) + 60 * int(minutes) + 3600 * int(hours[0] if hours else 0)
 
 
-def _turn(speaker: str, text: str, at: datetime | None = None, offset: Decimal | None = None) -> list[Turn]:
+def _turn(speaker: str, text: str, at: datetime | None, offset: Decimal | None) -> list[Turn]:
     return [Turn(speaker, text, at, offset)] if text and not text.isspace() else []
 
 
@@ -117,22 +118,22 @@ def _of_object(item: Mapping[str, Any], moment: Moment) -> list[Turn]:
     """The turns of one object: a message, an event, or ``{"bot": "…"}``."""
     message = item.get("message")
     said = {**item, "message": None, **message} if isinstance(message, dict) else item
-    at, kind = moment(item), said.get("type")
+    (at, offset), kind = moment(item), said.get("type")
     if isinstance(kind, str) and kind and kind.lower() not in _SPOKEN_TYPES:
-        return _turn("system", _first_text(said) or _compact(item), at)
+        return _turn("system", _first_text(said) or _compact(item), at, offset)
     if not _TEXT_KEYS_SET.isdisjoint(said):
-        return _turn(_speaker(said), _first_text(said), at)
+        return _turn(_speaker(said), _first_text(said), at, offset)
     if item and all(map(_role, item)):
-        return [turn for name, text in item.items() for turn in _turn(_role(name), _text(text), at)]
-    return _of_odd_object(item, at)
+        return [turn for name, text in item.items() for turn in _turn(_role(name), _text(text), at, offset)]
+    return _of_odd_object(item, at, offset)
 
 
-def _of_odd_object(item: Mapping[str, Any], at: datetime | None) -> list[Turn]:
+def _of_odd_object(item: Mapping[str, Any], at: datetime | None, offset: Decimal | None) -> list[Turn]:
     """One key that is no known speaker, or an object of no known shape: kept, as words of nobody known."""
     values = [value for value in item.values() if value not in (None, "", [], {})]
     if len(item) == 1 and values and isinstance(values[0], str):
-        return _turn("unknown", values[0], at)
-    return _turn(_speaker(item), _compact(item), at) if values else []
+        return _turn("unknown", values[0], at, offset)
+    return _turn(_speaker(item), _compact(item), at, offset) if values else []
 
 
 def _speaker(item: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from etl.fields import times
@@ -28,28 +29,28 @@ def turns(path: str) -> Field:
         if not isinstance(value, (str, list)) and not (isinstance(value, dict) and is_spoken(value)):
             mistyped(reading, path, value)
             return ()
-        found = turns_of(value, _moment_within(reading))
-        started_at = reading.row["started_at"]
-        return tuple(found if started_at is None else [_with_offset(turn, started_at) for turn in found])
+        return tuple(turns_of(value, _moment_within(reading)))
 
     return Field((path,), read)
 
 
 def _moment_within(reading: Reading) -> Moment:
-    """What reads an item's time, as far as it falls within the call."""
+    """What reads an item's time, as far as it falls within the call, and the seconds from the start to it."""
     row = reading.row
-    start, end = min(row["created_at"], row["started_at"] or row["created_at"]), row["ended_at"]
+    started_at, ended_at = row["started_at"], row["ended_at"]
+    earliest = min(row["created_at"], started_at or row["created_at"])
 
-    def moment(item: Mapping[str, Any]) -> datetime | None:
+    def moment(item: Mapping[str, Any]) -> tuple[datetime | None, Decimal | None]:
         for key in _TIME_KEYS:
             value = item.get(key)
             if value is None or (type(value) is not int and is_empty(value)):
                 continue
             spoken_at = _time(value, reading)
-            if spoken_at is not None and start <= spoken_at and (end is None or spoken_at <= end):
-                return spoken_at
+            if spoken_at is not None and earliest <= spoken_at and (ended_at is None or spoken_at <= ended_at):
+                is_after = started_at is not None and started_at <= spoken_at
+                return spoken_at, times.seconds(spoken_at - started_at) if is_after else None
             reading.flags.append("turn_time_outside_call")
-        return None
+        return None, None
 
     return moment
 
@@ -61,9 +62,3 @@ def _time(value: Any, reading: Reading) -> datetime | None:
     if number is not None:
         return times.epoch(number)
     return times.instant(value, reading.source.timezone) if isinstance(value, str) else None
-
-
-def _with_offset(turn: Turn, started_at: datetime) -> Turn:
-    if turn.spoken_at is None or turn.spoken_at < started_at or turn.offset_seconds is not None:
-        return turn
-    return Turn(turn.speaker, turn.text, turn.spoken_at, times.seconds(turn.spoken_at - started_at))
