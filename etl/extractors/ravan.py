@@ -64,8 +64,8 @@ _measured = fields.between("started_at", "ended_at")
 def _checked_cost(reading: Reading) -> Decimal | None:
     """The total as sent; it is often not the sum of the parts that are shown, and then a flag says so."""
     total: Decimal | None = _cost.read(reading)
-    parts = [fields.decimal_of(reading.record.get(name)) for name in PARTS]
-    if total is not None and None not in parts and total != sum(part for part in parts if part is not None):
+    parts = [part for name in PARTS if (part := fields.decimal_of(reading.record.get(name))) is not None]
+    if total is not None and len(parts) == len(PARTS) and total != sum(parts):
         reading.flags.append("cost_total_differs")
     return total
 

@@ -116,8 +116,8 @@ def _duration(reading: Reading) -> Decimal | None:
 
 
 def _analysis(reading: Reading) -> dict[str, Any] | None:
-    found = {name: reading.record.get(name) for name in ANALYSIS}
-    return {name: value for name, value in found.items() if not fields.is_empty(value)} or None
+    record = reading.record
+    return {name: value for name in ANALYSIS if not fields.is_empty(value := record.get(name))} or None
 
 
 COLUMNS: dict[str, Field] = {

@@ -14,14 +14,11 @@ _LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
 
 def decimal_of(value: Any) -> Decimal | None:
     """A number, or a text that is one in plain ASCII digits, exact; ``None`` for anything else, or past 10^18."""
-    if value is None or isinstance(value, bool):
-        return None
     if isinstance(value, str):
-        word = value.strip()
-        if len(word) > 64 or not _NUMBER.fullmatch(word):
+        value = value.strip()
+        if len(value) > 64 or not _NUMBER.fullmatch(value):
             return None
-        value = Decimal(word)
-    if not isinstance(value, (int, Decimal)):
+    elif type(value) not in (Decimal, int):  # a bool is an int, but no number
         return None
     number = Decimal(value)
     return number if _SMALLEST < number < _LARGEST else None
@@ -71,9 +68,8 @@ def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider
 
     def read(reading: Reading) -> dict[str, Any] | None:
         unit = reading.source.cost_unit
-        said = {path: read_amount(reading) for path, read_amount in amounts}
-        found = {path: [amount, unit] for path, amount in said.items() if amount is not None}
-        return {**found, **_credits(reading, credits)} or None
+        found = {path: [amount, unit] for path, read in amounts if (amount := read(reading)) is not None}
+        return (found | _credits(reading, credits) if credits else found) or None
 
     return Field((*paths, credits) if credits else paths, read)
 
@@ -85,8 +81,11 @@ def _credits(reading: Reading, path: str) -> dict[str, Any]:
     if not isinstance(parts, dict):
         mistyped(reading, path, parts)
         return {}
-    found = {name: decimal_of(part) for name, part in parts.items()}
-    for name, amount in found.items():
-        if amount is None and not is_empty(parts[name]):
+    found: dict[str, Any] = {}
+    for name, part in parts.items():
+        amount = decimal_of(part)
+        if amount is not None:
+            found[name] = [amount, "credits"]
+        elif not is_empty(part):
             reading.refuse(f"{path}.{name}", "cost_unreadable")
-    return {name: [amount, "credits"] for name, amount in found.items() if amount is not None}
+    return found
