@@ -22,7 +22,7 @@ from etl.stream import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; all others are the server's affair
 UNIQUE_VIOLATION = "23505"
 Put = Callable[[Connection, Table, Sequence[Sequence[Any]]], None]
-COLUMNS = tuple(sys.intern(str(column.name)) for column in tables.calls.columns)  # its own names are slow as keys
+COLUMNS = tuple(sys.intern(str(column.name)) for column in tables.calls.columns)  # SQLAlchemy's are slow as keys
 NOTHING: Mapping[str, Any] = dict.fromkeys(COLUMNS)
 NAMESPACE = CALL_KEY_NAMESPACE.bytes
 

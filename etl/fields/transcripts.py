@@ -21,15 +21,14 @@ SPEAKERS = {
 }
 _ROLES = {**SPEAKERS, "function": "system", "developer": "system", "model": "agent"}
 
-# [hh:mm:ss], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or nothing but a colon.
+# A line that begins with [hh:mm:ss], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or nothing but a colon.
 _LABEL = re.compile(
-    r"[ \t]*+(?:\[(?P<clock>(?:\d{1,3}:)?\d{1,2}:\d{2}(?:\.\d{1,6})?)\][ \t]*+)?"
+    r"\n[ \t]*+(?:\[(?P<clock>(?:\d{1,3}:)?\d{1,2}:\d{2}(?:\.\d{1,6})?)\][ \t]*+)?"
     r"(?:\*\*|__)?[ \t]*+\[?[ \t]*+"
     rf"(?P<name>{'|'.join(SPEAKERS)}|(?=:(?:\s|\*|$)))"
-    r"(?:[ \t_#]*+\d{1,3}(?!\d*[ \t]*:\d))?[ \t]*+\]?(?:\*\*|__)?[ \t]*+:(?:\*\*|__)?(?P<text>.*)",
-    re.IGNORECASE | re.DOTALL | re.ASCII,
+    r"(?:[ \t_#]*+\d{1,3}(?!\d*[ \t]*:\d))?[ \t]*+\]?(?:\*\*|__)?[ \t]*+:(?:\*\*|__)?",
+    re.IGNORECASE | re.ASCII,
 )
-_LINE_END = re.compile(r"\r\n|\r|\n")
 _ROLE_NOISE = re.compile(r"[^a-z]+")
 
 _ROLE_KEYS = ("role", "speaker", "sender")
@@ -81,17 +80,13 @@ def _is_transcript(value: Any) -> bool:
 
 
 def _labelled(text: str) -> list[Turn]:
-    turns, speaker, offset, lines = list[Turn](), "unknown", None, list[str]()
-    for line in _LINE_END.split(text):
-        label = _LABEL.fullmatch(line) if ":" in line else None
-        if label is None:
-            lines.append(line)
-            continue
-        turns += _turn(speaker, "\n".join(lines).strip(), None, offset)
-        clock, name, said = label.group("clock", "name", "text")
-        speaker, offset, lines = SPEAKERS.get(name.lower(), "unknown"), _offset(clock), [said]
-    turns += _turn(speaker, "\n".join(lines).strip(), None, offset)
-    return turns
+    turns, speaker, offset, start = list[Turn](), "unknown", None, 0
+    text = "\n" + text.replace("\r\n", "\n").replace("\r", "\n")
+    for label in _LABEL.finditer(text):
+        turns += _turn(speaker, text[start : label.start()].strip(), None, offset)
+        clock, name = label.group("clock", "name")
+        speaker, offset, start = SPEAKERS.get(name.lower(), "unknown"), _offset(clock), label.end()
+    return turns + _turn(speaker, text[start:].strip(), None, offset)
 
 
 def _offset(clock: str | None) -> Decimal | None:

@@ -43,22 +43,21 @@ def _moment_within(reading: Reading) -> Moment:
     def moment(item: Mapping[str, Any]) -> tuple[datetime | None, Decimal | None]:
         for key in _TIME_KEYS:
             value = item.get(key)
-            if value is None or (type(value) is not int and is_empty(value)):
+            if value is None:
                 continue
             spoken_at = _time(value, reading)
             if spoken_at is not None and earliest <= spoken_at and (ended_at is None or spoken_at <= ended_at):
                 is_after = started_at is not None and started_at <= spoken_at
                 return spoken_at, times.seconds(spoken_at - started_at) if is_after else None
-            reading.flags.append("turn_time_outside_call")
+            if not is_empty(value):
+                reading.flags.append("turn_time_outside_call")
         return None, None
 
     return moment
 
 
 def _time(value: Any, reading: Reading) -> datetime | None:
-    if type(value) is int:
-        return times.epoch(value)
-    number = decimal_of(value)
+    number = value if type(value) is int else decimal_of(value)
     if number is not None:
         return times.epoch(number)
     return times.instant(value, reading.source.timezone) if isinstance(value, str) else None
