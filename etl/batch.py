@@ -90,18 +90,20 @@ class Batch:
         self.size += sum(len(payload) for payload in page.records)
         return new
 
+    def held_of(self, each: Arrival) -> Held | None:
+        """What was held of an arrival's call when it came."""
+        return self.held.get(each.key) if self.held and each.key else None
+
     def unknown(self) -> set[uuid.UUID]:
         """The calls among the arrivals whose content is not the one held."""
-        return {
-            a.key for a in self.arrivals if a.key and a.key in self.held and self.held[a.key].digest != a.record.digest
-        }
+        return {a.key for a in self.arrivals if a.key and (held := self.held_of(a)) and held.digest != a.record.digest}
 
     def unchanged(self, rejects: Sequence[Reject]) -> set[str]:
         """The ids of calls that came as they are held, and of which no record was rejected."""
         same = {
             a.call_id
             for a in self.arrivals
-            if a.call_id and a.key in self.held and self.held[a.key].digest == a.record.digest
+            if a.call_id and (held := self.held_of(a)) and held.digest == a.record.digest
         }
         return same - {reject.provider_call_id for reject in rejects}
 
@@ -114,15 +116,16 @@ class Batch:
         a record seen again in a run is unchanged.
         """
         counts = Counts(pages=self.pages, received=len(self.arrivals))
-        entries: dict[uuid.UUID, Entry] = {}
+        entries: dict[str | None, Entry] = {}
         rejects: list[Reject] = []
         for each in self.arrivals:
-            found = self._enter(writing, each, entries, rows)
+            known = entries.get(each.call_id)
+            found = self._enter(writing, each, known, rows)
             if found is None:
                 counts.unchanged += 1
             elif isinstance(found, Entry):
-                counts.unchanged += found.row["call_key"] in entries  # one call, two records: it counts once
-                entries[found.row["call_key"]] = found
+                counts.unchanged += known is not None  # one call, two records: it counts once
+                entries[each.call_id] = found
             else:
                 counts.unchanged += each.record.digest in seen
                 counts.quarantined += each.record.digest not in seen
@@ -134,19 +137,20 @@ class Batch:
         self,
         writing: Writing,
         each: Arrival,
-        entries: Mapping[uuid.UUID, Entry],
+        known: Entry | None,
         rows: Mapping[uuid.UUID, Mapping[str, Any]],
     ) -> Entry | Reject | None:
         if each.reading is None or each.key is None:
             return Reject(each.flaw or "the record has no usable id", each.record.payload)
-        known, held = entries.get(each.key), self.held.get(each.key)
+        held = self.held_of(each)
         digest = known.records[-1].digest if known else held.digest if held else None
         if digest == each.record.digest:
             return None
         call = to_call(self.provider, each.reading, each.record.payload)
         if isinstance(call, Reject):
             return call
-        return _joined(known, enter(writing, each.key, known.row if known else rows.get(each.key), call, each.record))
+        before = known.row if known else rows.get(each.key) if held else None
+        return _joined(known, enter(writing, each.key, before, call, each.record))
 
 
 def _joined(known: Entry | None, new: Entry) -> Entry:

@@ -172,12 +172,12 @@ def _nearer(steps: Walk, refused: RequestRefused) -> Step:
 
 
 def _seen(page: Page, arrivals: Sequence[Arrival], batch: Batch, first_seq: int) -> Seen:
-    def sighting(each: Arrival) -> Sighting:
-        held = batch.held.get(each.key) if each.key else None
-        before = held is not None and held.seq < first_seq
-        return Sighting(each.call_id or each.record.digest.hex(), each.created_at, before)
+    def was_held(each: Arrival) -> bool:
+        held = batch.held_of(each)
+        return held is not None and held.seq < first_seq
 
-    return Seen([sighting(each) for each in arrivals], page.total, page.size, page.is_last, int(bool(page.unshown)))
+    rows = [Sighting(a.call_id or a.record.digest.hex(), a.created_at, was_held(a)) for a in arrivals]
+    return Seen(rows, page.total, page.size, page.is_last, int(bool(page.unshown)))
 
 
 def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) -> int:
