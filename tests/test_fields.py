@@ -140,6 +140,12 @@ def test_money_that_is_no_plain_number_is_null_and_said(value: str) -> None:
     assert read(fields.money, value) == (None, ["cost_unreadable"])
 
 
+def test_costs_of_a_provider_without_credits_read_none() -> None:
+    reading = Reading(source(providers()["ringg"]), {"x": 2, "": {"model": 1}})
+    assert fields.costs("x").read(reading) == {"x": {"amount": Decimal(2), "unit": reading.source.cost_unit}}
+    assert not reading.flags
+
+
 def test_a_duration_is_never_negative() -> None:
     assert read(fields.seconds, "-0.5") == (None, ["duration_negative"])
     assert read(fields.seconds, "0") == (Decimal(0), [])
