@@ -68,7 +68,7 @@ def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider
 
     def read(reading: Reading) -> dict[str, Any] | None:
         unit = reading.source.cost_unit
-        found = {path: [amount, unit] for path, read in amounts if (amount := read(reading)) is not None}
+        found = {path: [amount, unit] for path, amount_of in amounts if (amount := amount_of(reading)) is not None}
         return (found | _credits(reading, credits) if credits else found) or None
 
     return Field((*paths, credits) if credits else paths, read)
