@@ -206,17 +206,18 @@ def differs(entry: Entry) -> bool:
 
 
 def _transcripts(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
-    """The transcripts that came with a batch, by columns; most have no times."""
+    """The transcripts that came with a batch, by columns."""
     return [
-        (
-            entry.row["call_key"],
-            "".join([speaker[0] for speaker, _, _, _ in turns]),
-            [text for _, text, _, _ in turns],
-            [times for _, _, *times in turns] if any(at or offset is not None for _, _, at, offset in turns) else None,
-        )
+        (entry.row["call_key"], "".join([t.speaker[0] for t in turns]), [t.text for t in turns], _times(turns))
         for entry in entries
         if (turns := entry.turns) is not None
     ]
+
+
+def _times(turns: Sequence[Turn]) -> list[Any] | None:
+    """When each turn was said; most providers never say."""
+    times: list[Any] = [turn[2:] for turn in turns]
+    return times if times.count((None, None)) < len(times) else None
 
 
 def _changes(entry: Entry, before: Mapping[str, Any], writing: Writing) -> list[tuple[Any, ...]]:
