@@ -142,7 +142,7 @@ def test_money_that_is_no_plain_number_is_null_and_said(value: str) -> None:
 
 def test_costs_of_a_provider_without_credits_read_none() -> None:
     reading = Reading(source(providers()["ringg"]), {"x": 2, "": {"model": 1}})
-    assert fields.costs("x").read(reading) == {"x": {"amount": Decimal(2), "unit": reading.source.cost_unit}}
+    assert fields.costs("x").read(reading) == {"x": [Decimal(2), reading.source.cost_unit]}
     assert not reading.flags
 
 

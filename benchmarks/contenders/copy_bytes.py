@@ -1,8 +1,12 @@
-"""The limit: the final bytes of Callhouse's tables, copied as they are into tables with primary keys and no more."""
+"""The limits: the final bytes of Callhouse's tables, copied as they are, with no work before it and none between.
+
+Into tables with primary keys and no more, or into Callhouse's own, whose indexes, search and sums PostgreSQL keeps.
+"""
 
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -22,18 +26,13 @@ def keep(url: str, folder: Path) -> None:
                     file.write(piece)
 
 
-def main(folder: Path) -> None:
-    """Load them again."""
+def main(folder: Path, into: str) -> None:
+    """Load them again, into ``bare`` tables or into those that they are of."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         for table in TABLES:
-            bare = f"bare.{table.partition('.')[2]}"
-            connection.execute("CREATE SCHEMA IF NOT EXISTS bare")
-            connection.execute(f"CREATE TABLE {bare} (LIKE {table} INCLUDING DEFAULTS)")
-            key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'"
-            (primary,) = connection.execute(key, [table]).fetchone()
-            connection.execute(f"ALTER TABLE {bare} ADD {primary}")
+            target = _bare(connection, table) if into == "bare" else table
             with (
-                connection.cursor().copy(f"COPY {bare} FROM STDIN (FORMAT binary)") as copy,
+                connection.cursor().copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy,
                 (folder / table).open("rb") as file,
             ):
                 while piece := file.read(1 << 20):
@@ -41,5 +40,16 @@ def main(folder: Path) -> None:
             connection.commit()
 
 
+def _bare(connection: psycopg.Connection[Any], table: str) -> str:
+    """A table with the columns and the primary key of another."""
+    bare = f"bare.{table.partition('.')[2]}"
+    connection.execute("CREATE SCHEMA IF NOT EXISTS bare")
+    connection.execute(f"CREATE TABLE {bare} (LIKE {table} INCLUDING DEFAULTS)")
+    key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %s::regclass AND contype = 'p'"
+    (primary,) = connection.execute(key, [table]).fetchone()
+    connection.execute(f"ALTER TABLE {bare} ADD {primary}")
+    return bare
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
