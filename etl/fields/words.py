@@ -13,9 +13,8 @@ def word_at(reading: Reading, path: str, words: Mapping[str, str]) -> str | None
     The unknown word is noted as drift, and kept in ``extra``.
     """
     value = at(path)(reading.record)
-    found = meaning(words, value)
-    if found or is_empty(value):
-        return found
+    if is_empty(value):
+        return None
     written = plain(value)
     if written is None:
         mistyped(reading, path, value)
