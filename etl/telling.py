@@ -1,6 +1,6 @@
 """One call's life → what a person reads of it on a terminal, with nothing in it that a terminal would obey."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from etl.display import ago
@@ -72,8 +72,8 @@ def _cost(held: Held) -> str:
     return f"{whole} ({', '.join(parts)})" if parts else whole
 
 
-def _amount(name: str, part: Sequence[object]) -> str:
-    return f"{name} {part[0]}"
+def _amount(name: str, part: Mapping[str, object]) -> str:
+    return f"{name} {part.get('amount')}"
 
 
 def _history(held: Held) -> Iterator[Line]:

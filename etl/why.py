@@ -166,7 +166,8 @@ def _of_transcript(row: Mapping[str, Any]) -> str:
 
 def _cost(row: Mapping[str, Any], *, is_settled: bool) -> Cost:
     said = "held" if row["cost"] is not None else "none was sent" if is_settled else "none was sent yet"
-    return Cost(row["cost"], row["cost_unit"], row["costs"] or {}, said)
+    parts = {name: {"amount": amount, "unit": unit} for name, (amount, unit) in (row["costs"] or {}).items()}
+    return Cost(row["cost"], row["cost_unit"], parts, said)
 
 
 def _runs(connection: Connection, held: Held | None, seen_by: int | None, rejected: Sequence[Rejected]) -> list[Touch]:

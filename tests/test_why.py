@@ -11,9 +11,10 @@ from sqlalchemy import Engine
 from etl import why
 from etl.life import Life
 from etl.loader import call_key
+from etl.sandbox.world import World
 from tests.commands import etl
 from tests.shelf import Shelf, ringg, shelved
-from tests.worlds import NOW, House, hours, moving
+from tests.worlds import NOW, House, hours, house, moving
 
 NEXT = timedelta(minutes=5)
 PERSON = "Asha Verma"
@@ -82,6 +83,19 @@ def test_a_life_has_every_version_change_and_run_and_hides_what_shows_a_person(d
     assert shown["to_number"].new_value == "+919876543211"
     assert held.cost.said == "held"
     assert held.transcript.said == "none yet: it would come with the record"
+
+
+def test_a_cost_is_told_by_its_components(db: Engine) -> None:
+    place = house(db, World(3, calls={"ravan": 20}, now=NOW))
+    place.sync("ravan")
+    rows = place.rows("SELECT * FROM bi.call_costs")
+    for key in {row["call_key"] for row in rows}:
+        told = life(place, str(key)).held
+        assert told is not None
+        assert told.cost.components == {
+            row["component"]: {"amount": row["amount"], "unit": row["unit"]} for row in rows if row["call_key"] == key
+        }
+    assert len(rows) > 20
 
 
 def test_every_column_whose_changes_are_shown_exists(db: Engine) -> None:
