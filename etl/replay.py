@@ -37,11 +37,8 @@ NEXT = text("""
      ORDER BY seq
 """)
 TRANSCRIPTS = text("""
-    SELECT t.call_key, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
-      FROM warehouse.transcripts t
-     CROSS JOIN LATERAL warehouse.turns(t.speakers, t.said, t.times) turn
-     WHERE t.call_key = ANY(CAST(:keys AS uuid[]))
-     ORDER BY t.call_key, turn.turn_index
+    SELECT call_key, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
+     WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
 """)
 FIRST = -(1 << 63)  # below the number of any answer
 
