@@ -107,9 +107,10 @@ class Pace:
 
     def _ask(self, now: datetime) -> Any:
         """Let requests through where their turn has come: then the row has numbers, else the time to ask again."""
-        interval, turns = self._interval(now), _turns(self._rate(now))
-        latest = now + MOMENT if turns > 1 else now
-        values = {"now": now, "early": self._early(now), "latest": latest, "turns": turns, "interval": turns * interval}
+        rate = self._rate(now)
+        turns = _turns(rate)
+        latest, interval = now + MOMENT if turns > 1 else now, turns * (MINUTE / rate)
+        values = {"now": now, "early": self._early(now), "latest": latest, "turns": turns, "interval": interval}
         row = self._desk.one(SEND, {"source": self._source.name, **values})
         if row is None:
             raise LookupError(f"{self._source.name} is not in the books")
@@ -127,9 +128,6 @@ class Pace:
 
     def _rate(self, now: datetime) -> float:
         return in_force(self._source.requests_per_minute, self._learned, now)
-
-    def _interval(self, now: datetime) -> timedelta:
-        return MINUTE / self._rate(now)
 
     def _early(self, now: datetime) -> timedelta:
         return _early(self._rate(now), self._lease.lane)

@@ -295,9 +295,9 @@ TRIGGERS = {
     "removed": "AFTER DELETE ON warehouse.calls REFERENCING OLD TABLE AS gone",
 }
 # Words of any length, null or not, as a key.
-NAMES_DIGEST = """
-    substr(sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text, 'UTF8')), 1, 16)
-"""
+NAMES_DIGEST = (
+    "substr(sha256(convert_to(ROW(agent_id, agent_name, campaign_name, direction, cost_unit)::text, 'UTF8')), 1, 16)"
+)
 COUNT = """
     CREATE FUNCTION warehouse.count_{name}() RETURNS trigger LANGUAGE plpgsql AS $$
     DECLARE
@@ -473,7 +473,7 @@ UNASKED = {
 
 def create_counters() -> None:
     for name, when in TRIGGERS.items():
-        ddl(COUNT.format(name=name, written=WRITTEN[name], digest=NAMES_DIGEST.strip()))
+        ddl(COUNT.format(name=name, written=WRITTEN[name], digest=NAMES_DIGEST))
         ddl(f"CREATE TRIGGER count_{name} {when} FOR EACH STATEMENT EXECUTE FUNCTION warehouse.count_{name}()")
     ddl(COUNT_NONE)
     ddl("CREATE TRIGGER count_none AFTER TRUNCATE ON warehouse.calls EXECUTE FUNCTION warehouse.count_none()")
