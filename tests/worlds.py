@@ -173,15 +173,19 @@ def adds_up(place: House, name: str = "%") -> bool:
 
 
 class Through(httpx.BaseTransport):
-    """Passes requests on, after something was done first: given the number of the request, from 1, and itself."""
+    """Passes requests on, after something was done first: given the number of the request, from 1, and itself.
 
-    def __init__(self, inner: httpx.BaseTransport, before: Callable[[int, httpx.Request], None]) -> None:
+    What is done first may answer in the other's place.
+    """
+
+    def __init__(
+        self, inner: httpx.BaseTransport, before: Callable[[int, httpx.Request], httpx.Response | None]
+    ) -> None:
         self.inner, self.before, self.count = inner, before, 0
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         self.count += 1
-        self.before(self.count, request)
-        return self.inner.handle_request(request)
+        return self.before(self.count, request) or self.inner.handle_request(request)
 
     def close(self) -> None:
         self.inner.close()
