@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from etl.sandbox import vaani
-from etl.sandbox.call import Call
-from etl.sandbox.listing import PROVIDERS
-from etl.sandbox.provider import Seen
-from etl.sandbox.truth import truth
-from etl.sandbox.wire import dumped
+from etl.sandbox.expected import truth
+from etl.sandbox.http_messages import dumped
+from etl.sandbox.responder import PROVIDERS
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Seen
 from etl.sandbox.world import World
 
 SEED = 7

@@ -17,7 +17,9 @@ import psycopg
 from benchmarks.contenders import Contender, copy_bytes, etl_toml, target_config
 from benchmarks.environments import ENVS, ROOT
 from benchmarks.measure import Cost, measured
-from etl import database, embedded, revisions
+from etl import embedded
+from etl.db import revisions
+from etl.db.engine import open_engine
 from etl.embedded import Server
 
 WORK = Path(__file__).resolve().parent / ".work"
@@ -137,7 +139,7 @@ class Bench:
         embedded.drop_database(self._server, DATABASE)
         embedded.ensure_database(self._server, DATABASE)
         if migrated:
-            engine = database.engine(self.url)
+            engine = open_engine(self.url)
             revisions.migrate(engine)
             engine.dispose()
 

@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, unquote
 
 from benchmarks import history
 from benchmarks.history import APART, Listed
-from etl.sandbox.listing import PROVIDERS
-from etl.sandbox.provider import Asked, Manner, Page, Provider
-from etl.sandbox.wire import Request, Response
+from etl.sandbox.http_messages import Request, Response
+from etl.sandbox.responder import PROVIDERS
+from etl.sandbox.vendor import Asked, Manner, Page, Provider
 
 SECOND = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

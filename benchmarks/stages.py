@@ -19,15 +19,19 @@ from benchmarks import report
 from benchmarks.environments import ROOT
 from benchmarks.measure import server_seconds
 from benchmarks.rounds import Bench, Simulator, bench
-from etl import batch, copying, database, fetch, loader, payloads, pipeline, reader, settings, windows
-from etl.batch import Batch
-from etl.claims import Claims
-from etl.cli.door import search_less
-from etl.client import client
-from etl.clock import SystemClock
-from etl.reader import Means, Reader
-from etl.state import drift, lease, lists, pace, quarantine, runs, sightings, sweeps
-from etl.stream import Source
+from etl import pipeline, settings
+from etl.cli.app import search_less
+from etl.client import api_client
+from etl.db import copy
+from etl.db.engine import open_engine
+from etl.loader import batch, raw, writer
+from etl.loader.batch import Batch
+from etl.model import Source
+from etl.runtime.clock import SystemClock
+from etl.state import drift, last_seen, lease, lookbacks, quarantine, rate_limit, runs, streams
+from etl.sync import fetch, run, window
+from etl.sync.checkpoint import Claims
+from etl.sync.run import Means, Reader
 
 
 class Spent(NamedTuple):
@@ -78,9 +82,9 @@ class Stopwatch:
 
 
 STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
-    ("ask: request and answer", client.Client, ("_send",)),
-    ("ask: pace", pace.Pace, ("wait",)),
-    ("read: split the page", client, ("decode",)),
+    ("ask: request and answer", api_client.Client, ("_send",)),
+    ("ask: pace", rate_limit.Pace, ("wait",)),
+    ("read: split the page", api_client, ("decode",)),
     ("read: split the page", fetch, ("fetch",)),
     ("parse: values and digest", batch, ("read_record",)),
     ("parse: id, key, time", batch, ("arrival",)),
@@ -88,20 +92,20 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("transform: columns and turns", batch, ("to_call",)),
     ("merge", batch, ("enter",)),
     ("merge", Batch, ("settle",)),
-    ("load: rows", loader, ("_add", "_change")),
-    ("load: copy", copying, ("_copy",)),
-    ("load: payloads", payloads, ("keep",)),
+    ("load: rows", writer, ("_add", "_change")),
+    ("load: copy", copy, ("_copy",)),
+    ("load: payloads", raw, ("keep",)),
     ("books", quarantine, ("put", "resolve")),
     ("books", drift, ("note",)),
-    ("books", sightings, ("note",)),
+    ("books", last_seen, ("note",)),
     ("books", runs.Run, ("count", "end")),
-    ("books", lists, ("load_list", "save_place", "finish_walk", "save_list", "held")),
-    ("books", sweeps, ("swept",)),
+    ("books", streams, ("load_list", "save_place", "finish_walk", "save_list", "held")),
+    ("books", lookbacks, ("swept",)),
     ("books", lease.Lease, ("take", "give_up")),
-    ("commit", windows, ("_commit",)),
+    ("commit", window, ("_commit",)),
     ("commit", Claims, ("finish", "note")),
-    ("walk", windows, ("_load",)),
-    ("all the rest", reader, ("run",)),
+    ("walk", window, ("_load",)),
+    ("all the rest", run, ("run",)),
 )
 
 
@@ -125,11 +129,11 @@ def watched(watch: Stopwatch) -> Iterator[None]:
 def profile(measuring: Bench, simulator: Simulator, calls: int) -> list[str]:
     """One backfill of all sources, in this process, as a table in Markdown."""
     measuring.renew(migrated=True)
-    engine, watch = database.engine(measuring.url), Stopwatch()
+    engine, watch = open_engine(measuring.url), Stopwatch()
     before = server_seconds(measuring.postmaster)
     with watched(watch):
         for source in _sources(simulator):
-            done = reader.run(Means(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True)
+            done = run.run(Means(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True)
             if done.status != "succeeded":
                 raise RuntimeError(done.error)
     engine.dispose()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from etl.stream import Window
+from etl.model import Window
 
 
 def merged(windows: Iterable[Window]) -> tuple[Window, ...]:

@@ -2,7 +2,7 @@
 
 Read this first. :func:`sync` and :func:`backfill` are what a run does, and of a sync the daemon does :func:`live` and
 :func:`history` beside each other. They come down to :func:`read_head` and :func:`read_history`, and these to
-:func:`~etl.windows.read_window`, which is the whole way from the provider to the warehouse.
+:func:`~etl.sync.window.read_window`, which is the whole way from the provider to the warehouse.
 """
 
 import logging
@@ -11,19 +11,19 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy import Connection
 
-from etl import completeness
-from etl.claims import OVERLAP, beginning
 from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
 from etl.intervals import lacking
-from etl.logs import event
-from etl.pending import fetch_transcripts
-from etl.reader import Reader
-from etl.state import lists, sweeps
+from etl.model import DateFilter, Window
+from etl.paging import EndlessList, Order, Place, positions
+from etl.runtime.logs import event
+from etl.state import lookbacks, streams
 from etl.state.lease import Lane
-from etl.state.lists import ListState
-from etl.stream import DateFilter, Window
-from etl.walk import EndlessList, Order, Place, positions
-from etl.windows import books_of, read_window, was_read_whole_within
+from etl.state.streams import ListState
+from etl.sync import completeness
+from etl.sync.checkpoint import OVERLAP, beginning
+from etl.sync.run import Reader
+from etl.sync.transcripts import fetch_transcripts
+from etl.sync.window import books_of, read_window, was_read_whole_within
 
 log = logging.getLogger("etl.pipeline")
 
@@ -133,7 +133,7 @@ def beneath(reader: Reader, books: ListState, window: Window) -> Place | None:
     is_below = any(held.start <= window.end <= held.end for held in books.coverage)
     if reader.provider.date_filter is not DateFilter.NONE or books.order is not Order.NEWEST or not is_below:
         return None
-    above = reader.desk.do(lists.held, books, window.end)
+    above = reader.desk.do(streams.held, books, window.end)
     size = books.page_size or reader.provider.page_size
     position = positions.last(reader.provider.paging, above, size)
     if position == positions.first(reader.provider.paging):
@@ -164,14 +164,14 @@ def _compare(reader: Reader, phone: str) -> None:
 def _back_to(connection: Connection, reader: Reader, phone: str, top: datetime, now: datetime) -> datetime:
     """How far back the head is read: the overlap, the widest sweep that is due, the oldest call that may change."""
     back_to = [top - OVERLAP]
-    sweep = sweeps.due_sweep(connection, reader.source, phone, now)
+    sweep = lookbacks.due_sweep(connection, reader.source, phone, now)
     widest = max((s.horizon for s in reader.source.sweeps), default=OVERLAP)
     if sweep:
         reader.swept_from = now - sweep.horizon
         back_to.append(reader.swept_from)
     if reader.by_hand or (sweep and sweep.horizon == widest):
         since = now - (OLDEST_SWEEP if sweep and sweep.horizon == widest else widest)
-        unfinished = sweeps.oldest_unfinished(connection, reader.source.name, since)
+        unfinished = lookbacks.oldest_unfinished(connection, reader.source.name, since)
         back_to += [unfinished - timedelta(seconds=1)] if unfinished else []
     return min(back_to)
 

@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from etl.decode import read_record
-from etl.decode.repair import Mended
+from etl.decode.tolerant import Mended
 from etl.fields import between, is_empty, json_type
 from etl.fields.vocabulary import LONGEST_WORD, fold
-from etl.stream import Call, Drift, Field, Malformed, Provider, Reading, Reject, Source
+from etl.model import Call, Drift, Field, Malformed, Provider, Reading, Reject, Source
 
 MOST_DRIFT = 50  # notes of one record: a record of a thousand new keys is one oddity, not a thousand
 

@@ -6,9 +6,9 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
-from etl.database import engine
-from etl.revisions import MIGRATION_LOCK
-from etl.tables import SCHEMAS, metadata
+from etl.db.engine import open_engine
+from etl.db.revisions import MIGRATION_LOCK
+from etl.db.tables import SCHEMAS, metadata
 
 # The role of those who only read; each `etl migrate` sees to it, so that an administrator's grant is not needed twice.
 # Another database of the cluster may create it at the same moment. Where this user may not create roles, the migration
@@ -62,6 +62,6 @@ if given is not None:
 elif "DATABASE_URL" not in os.environ:
     raise SystemExit("set DATABASE_URL, or run `etl migrate`, which also knows the embedded PostgreSQL")
 else:
-    with engine(os.environ["DATABASE_URL"]).connect() as own:
+    with open_engine(os.environ["DATABASE_URL"]).connect() as own:
         migrate(own)
         own.commit()

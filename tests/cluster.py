@@ -16,7 +16,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine
 
-from etl import database, embedded
+from etl import embedded
+from etl.db.engine import open_engine
 from etl.embedded import Server
 
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}
@@ -70,7 +71,7 @@ def copied(server: Server, template: str) -> Iterator[str]:
 def opened(server: Server, template: str) -> Iterator[Engine]:
     """Connections to such a copy."""
     with copied(server, template) as name:
-        made = database.engine(server.url(name))
+        made = open_engine(server.url(name))
         yield made
         made.dispose()
 

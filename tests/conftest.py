@@ -9,7 +9,9 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import Engine
 
-from etl import database, embedded, revisions
+from etl import embedded
+from etl.db import revisions
+from etl.db.engine import open_engine
 from etl.embedded import Server
 from tests.cluster import cluster, copied
 
@@ -48,7 +50,7 @@ def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
         lock.seek(0)
         if not lock.read():
             embedded.ensure_database(server, TEMPLATE)
-            made = database.engine(server.url(TEMPLATE))
+            made = open_engine(server.url(TEMPLATE))
             revisions.migrate(made)
             made.dispose()
             lock.write("made")
@@ -65,6 +67,6 @@ def database_url(server: Server, template: str) -> Iterator[str]:
 @pytest.fixture
 def db(database_url: str) -> Iterator[Engine]:
     """Connections to this test's database."""
-    made = database.engine(database_url)
+    made = open_engine(database_url)
     yield made
     made.dispose()

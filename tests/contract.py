@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from etl.database import as_json
+from etl.db.engine import as_json
 from etl.decode import decode, read_record
-from etl.secret import Secret
-from etl.stream import Ask, Call, Page, Provider, Reject, Source, Window
+from etl.model import Ask, Call, Page, Provider, Reject, Source, Window
+from etl.runtime.secret import Secret
 from etl.transformer import DEFAULTS, recognise, to_call, transform
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import pipeline
-from etl.reader import Reader
-from etl.sandbox.call import Call
+from etl.model import Window
 from etl.sandbox.faults import parse_fault
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.simulated_call import Call
 from etl.sandbox.world import World
 from etl.state.lease import TERM
-from etl.stream import Window
+from etl.sync.run import Reader
 from tests.clocks import FakeClock
 from tests.schedules import Act, Motion, Schedule
 from tests.worlds import NOW, House, Killed, adds_up, differences, hours, kill

@@ -17,15 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from etl import logs, settings
-from etl.alerts import messages, reading
-from etl.alerts.episodes import Episode
-from etl.alerts.herald import Herald
-from etl.alerts.judgement import DO, PATIENCE, Alert, Books, Filled, Span, is_silent, standing, went_empty
-from etl.redaction import Redaction
+from etl import settings
+from etl.model import Source
+from etl.ops.alerts import inputs, messages
+from etl.ops.alerts.alert_store import Episode
+from etl.ops.alerts.notifier import Herald
+from etl.ops.alerts.rules import DO, PATIENCE, Alert, Books, Filled, Span, is_silent, standing, went_empty
+from etl.runtime import logs
+from etl.runtime.redaction import Redaction
+from etl.runtime.secret import Secret
 from etl.sandbox.world import World
-from etl.secret import Secret
-from etl.stream import Source
 from tests.clocks import FakeClock
 from tests.worlds import NOW, House, house, moving
 
@@ -113,7 +114,7 @@ def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> N
 
 def silence(place: House, source: Source) -> bool:
     with place.db.connect() as connection:
-        books = reading.books_of(connection, source, place.clock.now())
+        books = inputs.books_of(connection, source, place.clock.now())
     assert books is not None
     return "silence" in kinds(books)
 
@@ -259,15 +260,15 @@ def test_the_books_of_a_source_in_trouble(db: Engine) -> None:
     place.do("UPDATE warehouse.calls SET agent_name = NULL WHERE created_at > :at", at=NOW - timedelta(days=1))
     place.do("INSERT INTO ops.drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)", at=place.clock.now())
     with db.connect() as connection:
-        books = reading.books_of(connection, SOURCE, NOW + timedelta(hours=2))
-        later = reading.books_of(connection, SOURCE, place.clock.now())
+        books = inputs.books_of(connection, SOURCE, NOW + timedelta(hours=2))
+        later = inputs.books_of(connection, SOURCE, place.clock.now())
     assert books is not None
     assert later is not None
     assert [each.column for each in books.columns if went_empty(each)] == ["agent_name"]
     assert list(later.new_drift) == [("mood", "new_field")]
     assert "mood (new field)" in standing(later)[0].said
     with db.connect() as connection:
-        assert reading.books_of(connection, replace(SOURCE, name="stranger"), NOW) is None
+        assert inputs.books_of(connection, replace(SOURCE, name="stranger"), NOW) is None
 
 
 def test_slack_gets_its_own_form_with_nothing_that_it_would_read_as_a_link() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from etl.loader import call_key
+from etl.loader.writer import call_key
 from tests.shelf import Shelf, ringg, shelved
 from tests.worlds import FAST, VERSIONS, House, adds_up
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import embedded, revisions
+from etl import embedded
+from etl.db import revisions
 from etl.embedded import Server
+from etl.runtime.crash_report import in_a_line, trace
 from etl.sandbox.faults import parse_fault
-from etl.sandbox.server import Sandbox
+from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.unforeseen import in_a_line, trace
 from tests.commands import ended, environment, etl, started
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -345,10 +346,10 @@ def test_an_unforeseen_error_is_one_line_and_its_way_is_in_the_log_for_those_who
     tmp_path: Path, configured: dict[str, str]
 ) -> None:
     broken = """if True:
-        import sys, etl.status
+        import sys, etl.reports.status
         from etl.cli import main
         def fail(*_): raise LookupError("https://api/?key=SECRET")
-        etl.status.status = fail
+        etl.reports.status.status = fail
         main()
     """
     for words in (("status",), ("--debug", "status")):

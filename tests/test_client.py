@@ -21,8 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.client import bodies
-from etl.client.client import IN_FLIGHT, Client, Limits
+from etl.client import body
+from etl.client.api_client import IN_FLIGHT, Client, Limits
+from etl.client.body import Bounds, Cut, whole
 from etl.client.errors import (
     AnswerTooLarge,
     AnswerUnreadable,
@@ -32,10 +33,10 @@ from etl.client.errors import (
     SourceUnavailable,
 )
 from etl.client.retry_after import retry_after
-from etl.client.wire import Wire
-from etl.clock import Stopped, SystemClock
-from etl.secret import Secret
-from etl.stream import Body, Malformed, Request, Source
+from etl.client.transport import Wire
+from etl.model import Body, Malformed, Request, Source
+from etl.runtime.clock import Stopped, SystemClock
+from etl.runtime.secret import Secret
 from tests.clocks import FakeClock
 from tests.gates import MemoryGate
 from tests.sockets import answer, says, serving
@@ -461,8 +462,8 @@ def test_a_stop_ends_a_wait_and_is_not_swallowed() -> None:
 
 def test_a_key_that_is_echoed_is_hidden_from_everyone() -> None:
     echoes = json.dumps({"data": [KEY, f"x{KEY}y"]}).encode() + b"  "
-    for body in (echoes, echoes.replace(b"/", b"\\/")):
-        assert Scene(httpx.Response(200, content=body)).get() == ["***", "x***y"]
+    for text in (echoes, echoes.replace(b"/", b"\\/")):
+        assert Scene(httpx.Response(200, content=text)).get() == ["***", "x***y"]
 
 
 def test_a_key_too_short_to_be_told_from_words_is_left_in_the_data() -> None:
@@ -474,13 +475,13 @@ def zipped(*bodies_: bytes) -> bytes:
     return b"".join(gzip.compress(body) for body in bodies_)
 
 
-def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: bodies.Bounds | None = None) -> bytes:
+def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: Bounds | None = None) -> bytes:
     chunks, rest = [], wire
     for size in sizes:
         chunks.append(rest[:size])
         rest = rest[size:]
     announced = None if length is None else str(length)
-    return bodies.whole([*chunks, rest], "gzip", announced, bounds or bodies.Bounds())
+    return whole([*chunks, rest], "gzip", announced, bounds or Bounds())
 
 
 @given(st.lists(st.binary(max_size=2000), min_size=1, max_size=3), st.lists(st.integers(0, 60), max_size=20))
@@ -493,13 +494,13 @@ def test_gzip_of_several_members_is_read_to_its_end(members: list[bytes], sizes:
 def test_gzip_that_is_cut_anywhere_is_refused(members: list[bytes], data: st.DataObject, sizes: list[int]) -> None:
     wire = zipped(*members)
     cut = data.draw(st.integers(1, len(wire) - 1))
-    with pytest.raises(bodies.Cut):
+    with pytest.raises(Cut):
         unzip(wire[:cut], sizes, len(wire))
 
 
 @given(st.binary(max_size=500), st.integers(1, 7))
 def test_gzip_that_is_cut_is_refused_without_an_announced_length(body: bytes, missing: int) -> None:
-    with pytest.raises(bodies.Cut):
+    with pytest.raises(Cut):
         unzip(zipped(body)[:-missing], [])
 
 
@@ -535,8 +536,8 @@ def test_a_bomb_is_stopped_at_its_bounds() -> None:
             produced += 1
             yield bomb[at : at + 4096]
 
-    with pytest.raises(bodies.TooLarge):
-        bodies.whole(chunks(), "gzip", None, bodies.Bounds())
+    with pytest.raises(body.TooLarge):
+        whole(chunks(), "gzip", None, Bounds())
     assert produced < len(bomb) / 4096
 
 
@@ -545,7 +546,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
     body = json.dumps({"data": ["x" * 1000 + str(n) for n in range(100)]}).encode()
     clock = FakeClock()
     transport = Raw(zipped(body) if coding else body, coding=coding)
-    limits = Limits(body=bodies.Bounds(size=50_000))
+    limits = Limits(body=Bounds(size=50_000))
     client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport, limits)
     with pytest.raises(AnswerTooLarge):
         client.get(REQUEST, data)

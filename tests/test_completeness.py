@@ -4,10 +4,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from etl.completeness import judged
-from etl.sandbox.provider import Manner
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.vendor import Manner
 from etl.sandbox.world import World
+from etl.sync.completeness import judged
 from tests.clocks import FakeClock
 from tests.worlds import NOW, House
 

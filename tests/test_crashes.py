@@ -4,8 +4,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event
 
-from etl.sandbox.call import Call
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.simulated_call import Call
 from etl.sandbox.world import World
 from tests.worlds import (
     NOW,

@@ -17,18 +17,20 @@ import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import daemon, database, pipeline, settings, windows
-from etl.clock import SystemClock
-from etl.daemon import timetable
+from etl import daemon, pipeline, settings
+from etl.daemon import triggers
+from etl.db.engine import open_engine
 from etl.embedded import Server
-from etl.reader import Means, Reader
+from etl.model import Source
+from etl.runtime.clock import SystemClock
 from etl.sandbox.faults import parse_fault
-from etl.sandbox.server import Sandbox
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
-from etl.stream import Source
+from etl.sync import window
+from etl.sync.run import Means, Reader
 from tests.clocks import until
 from tests.commands import ended, etl, started
 from tests.sockets import Talk, serving
@@ -193,7 +195,7 @@ def test_a_failing_source_and_a_lost_database_do_not_end_it(
     failing = replace(chosen["ringg"], base_url="http://127.0.0.1:9/nobody")
     stop = threading.Event()
     name = make_url(database_url).database
-    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
     with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]) as said:
         until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
         with admin.connect() as connection:
@@ -267,7 +269,7 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
     tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batches of a page, each of which takes its time; the call that comes meanwhile does not wait for the last."""
-    monkeypatch.setattr(windows, "BATCH_ROWS", 1)
+    monkeypatch.setattr(window, "BATCH_ROWS", 1)
     world = World(5, calls=120, days=2, now=NOW)
     with Sandbox(world, [parse_fault("G12:size=10")]) as served:
         source = sources(served, tmp_path)["ringg"]
@@ -312,7 +314,7 @@ def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
 ) -> None:
     monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(daemon, "BOOKS_SECONDS", 0.2)
-    monkeypatch.setattr(daemon.work, "give_up", lambda means, stint: time.sleep(2))
+    monkeypatch.setattr(daemon.tasks, "give_up", lambda means, stint: time.sleep(2))
     gone, stop = threading.Event(), threading.Event()
     with serving(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
@@ -401,7 +403,7 @@ def test_what_is_missing_is_found_and_read_again_at_night(
         connection.execute(
             text("DELETE FROM warehouse.calls WHERE created_at = (SELECT min(created_at) FROM warehouse.calls)")
         )
-    monkeypatch.setattr(timetable, "quiet", lambda source: Every(timedelta(seconds=2)))
+    monkeypatch.setattr(triggers, "quiet", lambda source: Every(timedelta(seconds=2)))
     stop = threading.Event()
     with serving_daemon(Means(db, SystemClock(stop)), stop, [source]):
         until(lambda: count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND inserted = 1")))

@@ -9,8 +9,7 @@ from sqlalchemy import Engine, bindparam, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
-from etl import database
-from etl.database import DatabaseProblem
+from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url
 
 PERSON = "Asha Rao +919876543210 said: my card is 4111"
 json_numbers = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20)
@@ -35,7 +34,7 @@ def loaded(db: Engine) -> Engine:
 def test_an_error_is_told_by_its_kind_and_place_alone(loaded: Engine, statement: str, expected: str) -> None:
     with pytest.raises(DBAPIError) as raised, loaded.begin() as connection:
         connection.execute(text(statement), {"said": PERSON})
-    said = database.describe(raised.value)
+    said = describe(raised.value)
     assert said.startswith(f"database error: {expected}")
     assert not any(word in said for word in ("Asha", "9198", "4111"))
 
@@ -56,7 +55,7 @@ def test_sessions_are_in_utc_and_do_not_hold_locks_for_ever(db: Engine) -> None:
 
 @given(json_numbers)
 def test_numbers_of_json_stay_exact(number: Decimal) -> None:
-    assert Decimal(database.as_json({"cost": number}).removeprefix('{"cost":').removesuffix("}")) == number
+    assert Decimal(as_json({"cost": number}).removeprefix('{"cost":').removesuffix("}")) == number
 
 
 def test_numbers_of_json_come_back_as_they_went(db: Engine) -> None:
@@ -76,8 +75,8 @@ def test_numbers_of_json_come_back_as_they_went(db: Engine) -> None:
     ],
 )
 def test_what_keeps_a_database_from_answering_is_said_without_the_password(url: str, said: str) -> None:
-    made = database.engine(url)
-    with pytest.raises(DatabaseProblem, match=said) as raised, database.reachable(made):
+    made = open_engine(url)
+    with pytest.raises(DatabaseProblem, match=said) as raised, reachable(made):
         pass
     assert "hunter2" not in str(raised.value)
 
@@ -85,10 +84,10 @@ def test_what_keeps_a_database_from_answering_is_said_without_the_password(url: 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql//u:hunter2@h/d"])
 def test_what_is_no_url_of_a_database_is_said_without_showing_it(url: str) -> None:
     with pytest.raises(DatabaseProblem, match="DATABASE_URL is no") as raised:
-        database.sqlalchemy_url(url)
+        sqlalchemy_url(url)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 def test_every_spelling_of_the_scheme_means_psycopg_3(scheme: str) -> None:
-    assert database.sqlalchemy_url(f"{scheme}://u@h/d") == make_url("postgresql+psycopg://u@h/d")
+    assert sqlalchemy_url(f"{scheme}://u@h/d") == make_url("postgresql+psycopg://u@h/d")

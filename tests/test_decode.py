@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.decode import decode, parse, read_record
-from etl.decode.repair import MAX_DEPTH, Mended
-from etl.stream import Malformed
+from etl.decode.tolerant import MAX_DEPTH, Mended
+from etl.model import Malformed
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from etl import database, embedded
-from etl.summary import QUERIES
+from etl import embedded
+from etl.cli.demo_summary import QUERIES
+from etl.db.engine import open_engine
 from tests.commands import etl
 
 BROKEN = {
@@ -38,7 +39,7 @@ def test_it_runs_whatever_is_configured_and_what_it_says_is_true_and_fits(folder
         assert "Traceback" not in said.stderr
         server = embedded.running(home)
         assert server
-        made = database.engine(f"{server.url('demo')}?sslmode=disable")
+        made = open_engine(f"{server.url('demo')}?sslmode=disable")
         with made.connect() as connection:
             _each_provider_has_its_line(connection, said.stdout)
             _its_queries_run_and_find_something(connection, said.stdout)

@@ -16,10 +16,12 @@ import pytest
 import yaml
 from sqlalchemy import Engine
 
-from etl import database, embedded, revisions, settings
+from etl import embedded, settings
+from etl.db import revisions
+from etl.db.engine import open_engine
 from etl.embedded import Server
 from etl.extractors import providers
-from etl.secret import Secret
+from etl.runtime.secret import Secret
 from tests.cluster import UNSAFE
 from tests.commands import environment
 from tests.test_packaging import ROOT, instructions, read
@@ -274,7 +276,7 @@ def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
     try:
         program(server, "pg_restore", "--no-owner", "--exit-on-error", f"--dbname={elsewhere.url()}",
                 str(tmp_path / "backup"))  # fmt: skip
-        made = database.engine(f"{elsewhere.url()}?sslmode=disable")
+        made = open_engine(f"{elsewhere.url()}?sslmode=disable")
         revisions.migrate(made)  # nothing but the role of the BI tools, which is no part of a backup
         restored = House(made, place.world, place.clock, place.transport)
         before = sent(place)

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from etl.batch import Counts
-from etl.display import ago, progress, result
-from etl.reader import Progress, Report
+from etl.cli.terminal import ago, progress, result
+from etl.loader.batch import Counts
+from etl.sync.run import Progress, Report
 
 SOURCE = "a-source-with-a-very-long-name-indeed"
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from etl.decode import decode
 from etl.extractors import providers
-from etl.stream import Ask, Call, Malformed, Page, TranscriptNotReady, Window
+from etl.model import Ask, Call, Malformed, Page, TranscriptNotReady, Window
 from tests import contract
 from tests.contract import FIXTURES, WINDOW, Recording, source
 

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from etl.sandbox.catalogue import CATALOGUE
 from etl.sandbox.faults import FAULTS
-from etl.sandbox.provider import Manner
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.vendor import Manner
 from etl.sandbox.world import World
 from tests.worlds import KEYS, NOW, PROVIDERS, House, adds_up, asked, differences, hours, house
 

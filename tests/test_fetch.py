@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.client.client import Client
+from etl.client.api_client import Client
 from etl.client.errors import SourceUnavailable
 from etl.extractors import providers
-from etl.fetch import fetch, pieces
-from etl.secret import Secret
-from etl.stream import Ask, Page, Paging, Source, Window
+from etl.model import Ask, Page, Paging, Source, Window
+from etl.runtime.secret import Secret
+from etl.sync.fetch import fetch, pieces
 from tests.clocks import FakeClock
 from tests.gates import MemoryGate
 

@@ -15,7 +15,7 @@ from etl.extractors import providers
 from etl.fields import times
 from etl.fields.phones import phone
 from etl.fields.vocabulary import DIRECTIONS, FLAGS, OUTCOMES, fold
-from etl.stream import Drift, Field, Reading
+from etl.model import Drift, Field, Reading
 from tests.contract import source
 
 

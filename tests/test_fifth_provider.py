@@ -10,9 +10,9 @@ from sqlalchemy import Engine, text
 import etl.extractors
 from etl import settings
 from etl.extractors import providers
+from etl.model import Provider
 from etl.pipeline import sync
-from etl.reader import Means, run
-from etl.stream import Provider
+from etl.sync.run import Means, run
 from tests import contract
 from tests.clocks import FakeClock
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import database, health
+from etl.db.engine import open_engine
+from etl.ops import health
 from tests.worlds import House, house
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
@@ -74,7 +75,7 @@ def test_a_long_reading_that_comes_on_is_not_stalled(db: Engine) -> None:
 
 
 def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine) -> None:
-    gone = database.engine("postgresql://nobody:secret-word@127.0.0.1:9/nothing")
+    gone = open_engine("postgresql://nobody:secret-word@127.0.0.1:9/nothing")
     found = health.ready(gone, [], AT)
     assert not found.is_well
     assert "nothing listens there" in found.said[0]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.intervals import gaps, lacking, merged
-from etl.stream import Window
+from etl.model import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

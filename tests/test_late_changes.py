@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine
 
-from etl.sandbox.truth import truth
+from etl.sandbox.expected import truth
 from tests.worlds import PROVIDERS, House, adds_up, asked, differences, hours, moving
 
 SETTLED = timedelta(days=3)  # the last change comes a day and a half after the end, and a sweep a day later

@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
-from etl.batch import arrival
-from etl.claims import BEGINNING
 from etl.extractors import providers
-from etl.loader import Writing, enter, write
-from etl.retry import retry
+from etl.loader.batch import arrival
+from etl.loader.writer import Writing, enter, write
+from etl.model import Call, Window
 from etl.sandbox.world import World
-from etl.stream import Call, Window
+from etl.sync.checkpoint import BEGINNING
+from etl.sync.retry_quarantine import retry
 from etl.transformer import to_call
 from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.logs import event, setup
-from etl.redaction import Redaction
-from etl.secret import Secret
+from etl.runtime.logs import event, setup
+from etl.runtime.redaction import Redaction
+from etl.runtime.secret import Secret
 
 KEY = 'CANARY/k"ey+7f3aé=='
 PHONE = "+919876543210"

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.merge import STATUS, changes, merge
-from etl.stream import Call
+from etl.loader.merge import STATUS, changes, merge
+from etl.model import Call
 from etl.transformer import DEFAULTS
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)

@@ -11,8 +11,10 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
-from etl import database, pipeline, reader
-from etl.metrics import Meters, exposition
+from etl import pipeline
+from etl.db.engine import open_engine
+from etl.ops.metrics import Meters, exposition
+from etl.sync import run
 from tests.worlds import House, house
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
@@ -26,9 +28,7 @@ def measured(place: House, meters: Meters, *names: str) -> None:
     """Runs as the daemon does them."""
     for name in names:
         work = pipeline.sync
-        report = reader.run(
-            meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True
-        )
+        report = run.run(meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True)
         meters.run(report, 1.5)
 
 
@@ -81,7 +81,7 @@ def test_it_tells_what_the_books_hold(db: Engine) -> None:
 def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> None:
     place, meters = house(db), Meters()
     measured(place, meters, "ringg")
-    gone = database.engine("postgresql://nobody@127.0.0.1:9/nothing")
+    gone = open_engine("postgresql://nobody@127.0.0.1:9/nothing")
     text = exposition(meters, gone, list(place.sources.values()), place.clock.now()).decode()
     assert values(text, "callhouse_database_up") == {(): 0}
     assert values(text, "callhouse_runs_total") == {("sync", "ringg", "succeeded"): 1}

@@ -14,8 +14,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
-from etl import database, embedded, revisions, tables
-from etl.database import DatabaseProblem
+from etl import embedded
+from etl.db import revisions, tables
+from etl.db.engine import DatabaseProblem, open_engine, sqlstate
 from etl.embedded import Server
 from tests.commands import etl, started
 
@@ -76,7 +77,7 @@ def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def query(url: str, statement: str, **values: Any) -> list[Any]:
-    made = database.engine(url)
+    made = open_engine(url)
     try:
         with made.begin() as connection:
             result = connection.execute(text(statement), values)
@@ -86,7 +87,7 @@ def query(url: str, statement: str, **values: Any) -> list[Any]:
 
 
 def migrated(url: str, **options: bool) -> tuple[str | None, str]:
-    made = database.engine(url)
+    made = open_engine(url)
     try:
         return revisions.migrate(made, **options)
     finally:
@@ -108,7 +109,7 @@ def test_three_processes_at_once_all_end_well(empty: str, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("statements", [1, 3, 10, 60, 150, 250])
 def test_cut_off_anywhere_it_leaves_nothing_behind(empty: str, statements: int) -> None:
-    made, left = database.engine(empty), [statements]
+    made, left = open_engine(empty), [statements]
 
     class CutError(Exception):
         pass
@@ -164,7 +165,7 @@ def test_the_reader_reads_bi_and_nothing_else(db: Engine) -> None:
                 connection.execute(text("SET LOCAL ROLE bi_reader"))
                 connection.execute(text(statement))
         except ProgrammingError as error:
-            if database.sqlstate(error) != "42501":
+            if sqlstate(error) != "42501":
                 raise
             return False
         return True
@@ -177,7 +178,7 @@ def test_the_reader_reads_bi_and_nothing_else(db: Engine) -> None:
 
 
 def readable(url: str) -> bool:
-    made = database.engine(url)
+    made = open_engine(url)
     try:
         with made.begin() as connection:
             connection.execute(text("SET LOCAL ROLE bi_reader"))
@@ -240,7 +241,7 @@ def test_an_old_server_and_another_encoding_are_refused(
     server: Server, empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = make_url(empty).database
-    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f'DROP DATABASE "{name}"'))
         connection.execute(text(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'"))

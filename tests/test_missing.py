@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
-from etl.claims import BEGINNING
-from etl.reader import Report
-from etl.stream import Window
+from etl.model import Window
+from etl.sync.checkpoint import BEGINNING
+from etl.sync.run import Report
 from tests.worlds import PROVIDERS, House, adds_up, moving
 
 ORDERS = ("newest", "oldest", "unsorted")

@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, TextClause, text
 
 from etl import pipeline
-from etl.claims import BEGINNING
-from etl.client.client import Client
-from etl.display import status_table
-from etl.sandbox.transport import SandboxTransport
+from etl.cli.terminal import status_table
+from etl.client.api_client import Client
+from etl.model import Body, Request, Source, Window
+from etl.reports.status import KEYS, status
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import registry
-from etl.state.desk import Desk
+from etl.state.adaptive_rate import Learned, in_force
 from etl.state.lease import Lane, Lease
-from etl.state.pace import BLOCK, MOMENT, SHARE, Pace
-from etl.state.rate import Learned, in_force
-from etl.status import KEYS, status
-from etl.stream import Body, Request, Source, Window
+from etl.state.rate_limit import BLOCK, MOMENT, SHARE, Pace
+from etl.state.session import Desk
+from etl.sync.checkpoint import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, Through, asked, differences, house
 

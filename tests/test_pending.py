@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from etl.pending import AT_ONCE, BATCH, QUICK_SECONDS
 from etl.sandbox.world import World
+from etl.sync.transcripts import AT_ONCE, BATCH, QUICK_SECONDS
 from tests.worlds import NOW, Through, adds_up, differences, house
 
 

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
-from etl.claims import BEGINNING
-from etl.plan import Plan, plan
+from etl.model import Window
+from etl.reports.backfill_plan import Plan, plan
 from etl.sandbox.world import World
-from etl.stream import Window
+from etl.sync.checkpoint import BEGINNING
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, asked, house
 

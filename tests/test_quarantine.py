@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from etl import retry
-from etl.reader import Report
-from etl.sandbox.transport import SandboxTransport
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import quarantine
+from etl.sync import retry_quarantine
+from etl.sync.run import Report
 from tests.commands import etl
 from tests.shelf import Shelf, ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, house
@@ -39,7 +39,7 @@ def synced(place: House, shelf: Shelf, *records: bytes) -> Report:
 
 
 def retried(place: House) -> Report:
-    report = place.run("ringg", retry.retry, "replay")
+    report = place.run("ringg", retry_quarantine.retry, "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
     assert adds_up(place)
     return report

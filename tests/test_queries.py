@@ -4,10 +4,10 @@ from uuid import UUID
 
 from sqlalchemy import Engine, text
 
-from etl.database import uuid_array
-from etl.reader import HELD
+from etl.db.engine import uuid_array
 from etl.sandbox.world import World
-from etl.state.desk import Desk
+from etl.state.session import Desk
+from etl.sync.run import HELD
 from tests.worlds import house
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from etl import replay
-from etl.reader import Report
-from etl.replay import Difference
 from etl.sandbox.world import World
+from etl.sync import replay
+from etl.sync.replay import Difference
+from etl.sync.run import Report
 from tests.commands import etl
 from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, VERSIONS, House, adds_up, differences, house, moving

@@ -2,7 +2,7 @@
 
 from alembic.script import ScriptDirectory
 
-from etl.revisions import MIGRATIONS, head_revision, known_revisions
+from etl.db.revisions import MIGRATIONS, head_revision, known_revisions
 
 
 def test_files_are_named_in_the_order_of_their_revisions() -> None:

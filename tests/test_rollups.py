@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
-from etl import loader
-from etl.loader import Record, Writing
-from etl.state import lists
-from etl.state.lists import EVER, ListState
-from etl.stream import Call
+from etl.loader import writer
+from etl.loader.writer import Record, Writing
+from etl.model import Call
+from etl.state import streams
+from etl.state.streams import EVER, ListState
 from etl.transformer import DEFAULTS
 
 NOW = datetime.now(UTC)
@@ -116,14 +116,14 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
 
     def step(connection: Connection) -> None:
         writing = Writing(source, "ringg", None, NOW)
-        keys = {name: loader.call_key(source, name) for name in calls}
-        before = loader.rows_of(connection, keys.values())
+        keys = {name: writer.call_key(source, name) for name in calls}
+        before = writer.rows_of(connection, keys.values())
         entries = [
-            loader.enter(writing, keys[name], before.get(keys[name]),
+            writer.enter(writing, keys[name], before.get(keys[name]),
                          Call(name, {**DEFAULTS, **ENDED, **columns}), Record("call", name.encode(), 1, b"{}"))
             for name, columns in calls.items()
         ]  # fmt: skip
-        assert loader.write(connection, writing, entries) == []
+        assert writer.write(connection, writing, entries) == []
 
     return step
 
@@ -243,7 +243,7 @@ def test_what_is_held_of_a_list_is_as_many_as_there_are(
             step(connection)
         for phone, since, before in [*spans, ("", datetime.min.replace(tzinfo=UTC), EVER), ("+1", MIDNIGHT, EVER)]:
             values = {"source": "one", "phone": phone, "since": since, "before": before}
-            assert lists.held(connection, ListState("one", phone), since, before=before) == connection.scalar(
+            assert streams.held(connection, ListState("one", phone), since, before=before) == connection.scalar(
                 HELD, values
             )
 
@@ -319,7 +319,7 @@ def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine)
 
         def enter() -> None:
             with sources.begin() as connection:
-                lists.save_list(connection, ListState("one", "+1"))
+                streams.save_list(connection, ListState("one", "+1"))
 
         entering = threading.Thread(target=enter)
         entering.start()
@@ -332,7 +332,7 @@ def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine)
         entering.join(10)
     planted(sources, 3, from_number="+1", to_number="+1")
     with sources.connect() as connection:
-        assert lists.held(connection, ListState("one", "+1"), datetime.min.replace(tzinfo=UTC)) == 3
+        assert streams.held(connection, ListState("one", "+1"), datetime.min.replace(tzinfo=UTC)) == 3
         assert differences(connection) == []
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.sandbox.catalogue import CATALOGUE
+from etl.sandbox.expected import truth
 from etl.sandbox.faults import FAULTS, Fault, parse_fault
-from etl.sandbox.provider import Manner
-from etl.sandbox.server import Sandbox
-from etl.sandbox.story import Stage
-from etl.sandbox.transport import SandboxTransport
-from etl.sandbox.truth import truth
+from etl.sandbox.in_process import SandboxTransport
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.socket_server import Sandbox
+from etl.sandbox.vendor import Manner
 from etl.sandbox.world import World
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

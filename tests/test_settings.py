@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import addresses
 from etl.extractors import providers
+from etl.model import SWEEPS, Source, Sweep
+from etl.runtime import urls
 from etl.settings import NO_SOURCES, ConfigurationError, Settings, load, schedule, variables
-from etl.stream import SWEEPS, Source, Sweep
 
 KEY = "CANARY-KEY-7f3a"
 PHONE = "+919876543210"
@@ -56,7 +56,7 @@ def setting_problem(folder: Path, setting: str, provider: str = "ringg") -> str:
 
 def test_nothing_configured_is_no_source_and_the_embedded_postgres(tmp_path: Path) -> None:
     settings = load({"PATH": "/bin", "HOME": "/root"}, tmp_path)
-    assert settings == Settings(None, tmp_path / ".etl", (), addresses.Listen("127.0.0.1", 8787), None)
+    assert settings == Settings(None, tmp_path / ".etl", (), urls.Listen("127.0.0.1", 8787), None)
     assert all(f"{name.upper()}_API_KEY" in NO_SOURCES for name in providers())
 
 
@@ -103,7 +103,7 @@ def test_the_example_copied_as_it_is_configures_nothing(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes((ROOT / ".env.example").read_bytes())
     path.chmod(0o600)
-    assert load({}, tmp_path) == Settings(None, tmp_path / ".etl", (), addresses.Listen("127.0.0.1", 8787), None)
+    assert load({}, tmp_path) == Settings(None, tmp_path / ".etl", (), urls.Listen("127.0.0.1", 8787), None)
 
 
 def test_dotenv_is_read_and_the_environment_wins(tmp_path: Path) -> None:
@@ -234,8 +234,8 @@ def test_every_problem_is_listed_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_a_base_url_has_one_form(url: str, canonical: str) -> None:
-    assert addresses.base_url(url) == canonical
-    assert addresses.base_url(canonical) == canonical
+    assert urls.base_url(url) == canonical
+    assert urls.base_url(canonical) == canonical
 
 
 @pytest.mark.parametrize(
@@ -285,13 +285,13 @@ def test_a_base_url_has_one_form(url: str, canonical: str) -> None:
 )
 def test_a_base_url_that_could_carry_the_key_elsewhere_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ValueError):
-        addresses.base_url(url)
+        urls.base_url(url)
     assert problem(tmp_path, {"RINGG_API_KEY": KEY, "RINGG_BASE_URL": url}).startswith("RINGG_BASE_URL ")
 
 
 @given(st.text(alphabet="hunter2:/@?#[]%.", max_size=30), st.sampled_from(["", "https://", "postgresql://"]))
 def test_any_text_is_an_address_or_a_value_error_without_it(text: str, scheme: str) -> None:
-    for read in (addresses.base_url, addresses.listen, addresses.database_url):
+    for read in (urls.base_url, urls.listen, urls.database_url):
         said = ""
         try:
             read(f"{scheme}{text}hunter2")

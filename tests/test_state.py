@@ -12,18 +12,19 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
-from etl import pipeline, reader
-from etl.claims import BEGINNING
-from etl.clock import SystemClock
-from etl.fleet import run_all
-from etl.reader import Means, Report, Work
-from etl.sandbox.transport import SandboxTransport
+from etl import pipeline
+from etl.model import Window
+from etl.runtime.clock import SystemClock
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import registry
-from etl.state.desk import Desk
 from etl.state.lease import TERM, Lease, LeaseLost
-from etl.state.pace import Pace
-from etl.stream import Window
+from etl.state.rate_limit import Pace
+from etl.state.session import Desk
+from etl.sync import run
+from etl.sync.checkpoint import BEGINNING
+from etl.sync.parallel import run_all
+from etl.sync.run import Means, Report, Work
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
 
@@ -104,7 +105,7 @@ def at_once(place: House, name: str, *several: tuple[str, Work]) -> list[Report]
     def work(kind: str, what: Work) -> None:
         means = Means(place.db, SystemClock(), lambda: 0.5, lambda source: SandboxTransport(place.world))
         start.wait()
-        reports.append(reader.run(means, place.sources[name], kind, what, lambda progress: None, by_hand=True))
+        reports.append(run.run(means, place.sources[name], kind, what, lambda progress: None, by_hand=True))
 
     threads = [threading.Thread(target=work, args=one) for one in several]
     for thread in threads:
@@ -167,7 +168,7 @@ def test_a_source_under_another_host_is_refused(db: Engine) -> None:
     place.sync("ringg")
     elsewhere = replace(place.sources["ringg"], base_url="https://calls.example/ringg")
     with pytest.raises(registry.ForeignSource, match=r"calls\.example.*127\.0\.0\.1"):
-        reader.run(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
+        run.run(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
 
 
 def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:

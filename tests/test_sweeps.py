@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from etl.sandbox.story import Stage
+from etl.sandbox.lifecycle import Stage
 from etl.sandbox.world import World
 from tests.clocks import FakeClock
 from tests.worlds import (

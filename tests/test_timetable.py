@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl import daemon
-from etl.daemon import timetable
-from etl.secret import Secret
+from etl.daemon import triggers
+from etl.model import Source
+from etl.runtime.secret import Secret
 from etl.settings.schedule import next_time, parse
-from etl.stream import Source
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Sao_Paulo"]
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -73,7 +73,7 @@ def test_an_interval_keeps_its_phase_whatever_the_clock_does(seconds: int, ancho
 
 
 def test_what_was_missed_is_never_listed() -> None:
-    when = timetable.Times(parse("every 60s"), source("every 60s"), START, lambda: 0.5)
+    when = triggers.Times(parse("every 60s"), source("every 60s"), START, lambda: 0.5)
     now = START + timedelta(days=3650)
     assert when.get_next_fire_time(START, now) == now + timedelta(seconds=63)
     assert when.get_next_fire_time(now, START) == START + timedelta(seconds=63)
@@ -81,14 +81,14 @@ def test_what_was_missed_is_never_listed() -> None:
 
 def test_many_sources_begin_one_after_the_other_and_within_an_interval() -> None:
     many = [source("every 5m", name=f"s{n}") for n in range(200)]
-    assert timetable.staggered(many, START)[-1] == START + timedelta(seconds=199)
+    assert triggers.staggered(many, START)[-1] == START + timedelta(seconds=199)
     hasty = [source("every 2s", name=f"s{n}") for n in range(4)]
-    assert timetable.staggered(hasty, START)[-1] == START + timedelta(seconds=1.5)
+    assert triggers.staggered(hasty, START)[-1] == START + timedelta(seconds=1.5)
 
 
 def test_the_quiet_time_is_at_night_where_the_source_is_and_not_the_same_for_all() -> None:
     zone = ZoneInfo("Asia/Kolkata")
-    nights = {next_time(timetable.quiet(source("every 5m", name=f"s{n}")), START, zone, START) for n in range(200)}
+    nights = {next_time(triggers.quiet(source("every 5m", name=f"s{n}")), START, zone, START) for n in range(200)}
     assert len(nights) > 100
     assert {night.astimezone(zone).hour for night in nights} == {1, 2, 3, 4}
 
@@ -124,7 +124,7 @@ def called(schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
     def call() -> None:
         calls[0] += 1
 
-    when = timetable.Times(parse(schedule), source(schedule, zone), START, lambda: 0.5)
+    when = triggers.Times(parse(schedule), source(schedule, zone), START, lambda: 0.5)
     scheduler.add_job(call, when, next_run_time=START)
     scheduler.start()
     return scheduler, calls

@@ -12,15 +12,16 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
-from etl import fleet, pipeline, reader, retry, windows
-from etl.clock import Clock
-from etl.reader import Means, Report, Work
-from etl.sandbox.transport import SandboxTransport
+from etl import pipeline
+from etl.model import Window
+from etl.runtime.clock import Clock
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import registry
-from etl.state.desk import Desk
 from etl.state.lease import TERM, Lane, Lease, LeaseLost
-from etl.stream import Window
+from etl.state.session import Desk
+from etl.sync import parallel, retry_quarantine, run, window
+from etl.sync.run import Means, Report, Work
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house
 
@@ -49,7 +50,7 @@ class Slow(Ticking):
         self._looks = 0.0
 
     def monotonic(self) -> float:
-        self._looks += windows.BATCH_SECONDS
+        self._looks += window.BATCH_SECONDS
         return self._looks
 
 
@@ -64,7 +65,7 @@ def at_once(place: House, name: str, *works: tuple[str, Work], clock: Callable[[
     def process(kind: str, work: Work) -> Report:
         means = Means(place.db, clock(), lambda: 0.5, lambda source: place.transport)
         together.wait(10)
-        return reader.run(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
+        return run.run(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
 
     with ThreadPoolExecutor(len(works)) as threads:
         return list(threads.map(process, *zip(*works, strict=True)))
@@ -93,7 +94,7 @@ def test_a_backfill_beside_a_sync(db: Engine, name: str) -> None:
     place = paged(db)
     window = Window(NOW - timedelta(days=20), NOW - timedelta(days=5))
 
-    def backfill(reader: reader.Reader) -> None:
+    def backfill(reader: run.Reader) -> None:
         pipeline.backfill(reader, window, again=True)
 
     everything_is_there_once(place, name, at_once(place, name, ("sync", pipeline.sync), ("backfill", backfill)))
@@ -107,7 +108,7 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
     assert waiting > 0
     place.transport = SandboxTransport(place.world)
     place.clock.sleep(3600)
-    reports = at_once(place, name, ("retry", retry.retry), ("sync", pipeline.sync), clock=Slow)
+    reports = at_once(place, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync), clock=Slow)
     assert [report.status for report in reports] == ["succeeded"] * 2
     assert adds_up(place)
     inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
@@ -193,7 +194,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
 
     def live_sync() -> Report:
         means = Means(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
-        return reader.run(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
+        return run.run(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
         sent.append("backfill")
@@ -205,7 +206,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
     with ThreadPoolExecutor(1) as threads:
         means = Means(db, Slow(), lambda: 0.5, lambda source: Through(sandbox, one_more), ahead=0)
         work = partial(pipeline.backfill, window=window, again=True)
-        done = reader.run(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
+        done = run.run(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
     assert sent[:3] == ["backfill", "backfill", "live"]
     assert "backfill" in sent[3:]
@@ -285,7 +286,7 @@ def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engi
 def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
     place = house(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
     names = ("vaani", "autocalls", "ringg")
-    reports = fleet.run_all(
+    reports = parallel.run_all(
         place.means(), [place.sources[name] for name in names], "sync", pipeline.sync, lambda p: None
     )
     assert [report.source for report in reports] == list(names)

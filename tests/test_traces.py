@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import Engine
 
-from etl import traces
+from etl.runtime import tracing
 from tests.worlds import house
 
 WITHOUT = """
@@ -25,7 +25,7 @@ traces.setup()
 def test_a_run_is_a_span_with_its_requests_and_batches_in_it(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    monkeypatch.setattr(traces, "_tracer", provider.get_tracer("test"))
+    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
     house(db).sync("autocalls")
     spans = kept.get_finished_spans()
     [run] = [span for span in spans if span.name == "run"]

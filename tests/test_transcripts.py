@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.fields.transcripts import SPEAKERS, render, turns_of
-from etl.stream import Turn
+from etl.fields.transcript_text import SPEAKERS, render, turns_of
+from etl.model import Turn
 
 AGENT, CUSTOMER = ("agent", "Hello, how are you?"), ("customer", "Fine: thanks.")
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.db.tables import calls
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
-from etl.stream import Call, Reject, Turn
-from etl.tables import calls
+from etl.model import Call, Reject, Turn
 from etl.transformer import DEFAULTS, MOST_DRIFT, transform
 from tests.contract import source
 

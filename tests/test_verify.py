@@ -14,18 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from etl import database, pipeline
-from etl.claims import BEGINNING
+from etl import pipeline
+from etl.db.engine import open_engine
 from etl.embedded import Server
-from etl.loader import call_key
-from etl.reader import Reader, Report
+from etl.loader.writer import call_key
+from etl.model import Window
+from etl.reconcile import Asked, verify
+from etl.reconcile.rank_search import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
 from etl.sandbox.world import World
-from etl.state import lists, registry
+from etl.state import registry, streams
+from etl.state.daily_checks import Verdict
 from etl.state.lease import Lane
-from etl.state.verdicts import Verdict
-from etl.stream import Window
-from etl.verify import Asked, verify
-from etl.verify.rank import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
+from etl.sync.checkpoint import BEGINNING
+from etl.sync.run import Reader, Report
 from tests.cluster import copied, opened
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
 
@@ -37,7 +38,7 @@ LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
 def synced(server: Server, template: str) -> Iterator[str]:
     """A database in which four sources of 400 calls, in pages of twenty are held, newest first."""
     with copied(server, template) as name:
-        made = database.engine(server.url(name))
+        made = open_engine(server.url(name))
         place = house(made, world())
         for provider in PROVIDERS:
             for phone in (
@@ -572,6 +573,6 @@ def fill(place: House, name: str, order: str = "newest") -> None:
             for row in rows:
                 copy.write_row(tuple(row.values()))
         for phone in source.phones if name == "ravan" else ("",):
-            state = lists.ListState(name, phone)
-            lists.finish_walk(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
-            lists.save_list(connection, state, list_order=order, completeness="agrees")
+            state = streams.ListState(name, phone)
+            streams.finish_walk(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
+            streams.save_list(connection, state, list_order=order, completeness="agrees")

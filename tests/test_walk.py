@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from etl.stream import DateFilter, Paging, Window
-from etl.walk import EndlessList, Goal, Order, Outcome, Place, Seen, Sighting, order_of, walk
+from etl.model import DateFilter, Paging, Window
+from etl.paging import EndlessList, Goal, Order, Outcome, Place, Seen, Sighting, order_of, walk
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)

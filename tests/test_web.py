@@ -21,22 +21,23 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import database, embedded, settings
-from etl.addresses import Listen
+from etl import embedded, settings
+from etl.db.engine import open_engine, sqlstate
 from etl.embedded import Server
-from etl.metrics import Meters
-from etl.sandbox.server import Sandbox
+from etl.model import Window
+from etl.ops.metrics import Meters
+from etl.runtime.secret import Secret
+from etl.runtime.urls import Listen
+from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.secret import Secret
-from etl.state.verdicts import Verdict
-from etl.stream import Window
-from etl.web import calls, plots, words
-from etl.web.guesses import ALLOWED, KEPT, Guesses
-from etl.web.judgement import judge
-from etl.web.passes import LOGGED_IN, SHOWN, Passes
-from etl.web.reading import Reading
-from etl.web.remembered import Remembered
-from etl.web.server import serving
+from etl.state.daily_checks import Verdict
+from etl.web import call_search, charts, formatting
+from etl.web.cache import Remembered
+from etl.web.http_server import serving
+from etl.web.login_throttle import ALLOWED, KEPT, Guesses
+from etl.web.readonly_db import Reading
+from etl.web.signed_cookies import LOGGED_IN, SHOWN, Passes
+from etl.web.source_health import judge
 from tests.clocks import FakeClock, until
 from tests.commands import ETL, ended, environment, started
 from tests.worlds import House, house
@@ -248,8 +249,8 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
 
 def test_a_search_that_takes_too_long_says_how_far_it_came(place: House, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = text("SELECT pg_sleep(5)")
-    monkeypatch.setattr(calls, "SECONDS", 0.3)
-    monkeypatch.setattr(calls, "_within", partial(_after_two, calls._within, [0], slow))
+    monkeypatch.setattr(call_search, "SECONDS", 0.3)
+    monkeypatch.setattr(call_search, "_within", partial(_after_two, call_search._within, [0], slow))
     with page(place) as reader:
         answer = reader.post("/calls", data={"words": "hello"}, follow_redirects=True)
     day = place.clock.now() - timedelta(days=2)
@@ -437,7 +438,7 @@ def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
     place: House, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = make_url(place.db.url.render_as_string(hide_password=False)).database
-    admin = database.engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+    admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
     with page(place) as reader, caplog.at_level(logging.INFO), admin.connect() as connection:
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
         connection.execute(
@@ -473,10 +474,10 @@ def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
     reading = Reading(db.url)
     with pytest.raises(SQLAlchemyError) as refused, reading.open() as connection:
         connection.execute(text("CREATE TABLE warehouse.x ()"))
-    assert database.sqlstate(refused.value) == "25006"
+    assert sqlstate(refused.value) == "25006"
     with pytest.raises(SQLAlchemyError) as late, reading.open(0.05) as connection:
         connection.execute(text("SELECT pg_sleep(5)"))
-    assert database.sqlstate(late.value) == calls.TIMEOUT
+    assert sqlstate(late.value) == call_search.TIMEOUT
     with reading.open() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "5s"
     reading.close()
@@ -574,35 +575,39 @@ def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_pa
 
 def test_words_for_times_and_numbers() -> None:
     spans = [0, 59, 60, 61, 185, 3600, 3660, 4 * 3600 + 60, 86400, 90000, 5 * 86400]
-    assert [words.span(each) for each in spans] == [
+    assert [formatting.span(each) for each in spans] == [
         "0 s", "59 s", "1 min", "1 min 1 s", "3 min", "1 h", "1 h 1 min", "4 h", "1 d", "1 d 1 h", "5 d",
     ]  # fmt: skip
     now = datetime(2025, 5, 1, tzinfo=UTC)
-    assert [words.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == ["5 s ago", "now", "in 1 min 5 s"]
-    assert (words.number("+919876543210", False), words.number(None, True)) == ("•••• 10", "–")
-    assert [words.short(each) for each in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
+    assert [formatting.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == [
+        "5 s ago",
+        "now",
+        "in 1 min 5 s",
+    ]
+    assert (formatting.number("+919876543210", False), formatting.number(None, True)) == ("•••• 10", "–")
+    assert [formatting.short(each) for each in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
 
 
 def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
     start = datetime(2025, 1, 1, tzinfo=UTC)
     span = Window(start, start + timedelta(days=365))
     hour = Window(start + timedelta(days=364, hours=23), start + timedelta(days=365))
-    held, gap = plots.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
+    held, gap = charts.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
     assert (held.kind, held.x, round(held.width)) == ("held", 0, 100)
-    assert (gap.kind, gap.width, gap.x) == ("gap", plots.NARROWEST, 100 - plots.NARROWEST)
+    assert (gap.kind, gap.width, gap.x) == ("gap", charts.NARROWEST, 100 - charts.NARROWEST)
 
 
 def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
     span = Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 11, tzinfo=UTC))
     found = [Verdict("ringg", date(2025, 6, day), "agrees") for day in (2, 3)]
     for zone, start in (("UTC", 10), ("Asia/Kolkata", 10 - 5.5 / 2.4)):
-        (piece,) = plots.days(span, found, ZoneInfo(zone))
+        (piece,) = charts.days(span, found, ZoneInfo(zone))
         assert (piece.x, piece.width) == pytest.approx((start, 20), abs=0.01)
         assert piece.said == "2025-06-02 to 2025-06-03: agrees"
 
 
 def test_a_plot_is_as_high_as_its_numbers() -> None:
-    assert [round(plots.nice(each), 9) for each in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
+    assert [round(charts.nice(each), 9) for each in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
         1,
         0.3,
         8,
@@ -613,7 +618,7 @@ def test_a_plot_is_as_high_as_its_numbers() -> None:
         4000,
     ]
     days = [datetime(2025, 5, day, tzinfo=UTC).date() for day in (1, 2)]
-    drawn = plots.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
+    drawn = charts.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
     assert [[part.height for part in bar.parts] for bar in drawn.bars] == [[18.75], [75, 75]]
     assert [bar.said for bar in drawn.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
 

@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import Engine
 
-from etl.addresses import Listen
-from etl.metrics import Meters
-from etl.web.server import serving
+from etl.ops.metrics import Meters
+from etl.runtime.urls import Listen
+from etl.web.http_server import serving
 from tests.worlds import House, house
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from etl import why
-from etl.life import Life
-from etl.loader import call_key
+from etl.loader.writer import call_key
+from etl.reports import call_history
+from etl.reports.call_history_model import Life
 from etl.sandbox.world import World
 from tests.commands import etl
 from tests.shelf import Shelf, ringg, shelved
@@ -24,8 +24,8 @@ def lives(place: House, wanted: str, *, show_values: bool = False) -> list[Life]
     sources = list(place.sources.values())
     with place.db.connect() as connection:
         return [
-            why.life(connection, each, sources, place.clock.now(), show_values=show_values)
-            for each in why.find(connection, wanted)
+            call_history.life(connection, each, sources, place.clock.now(), show_values=show_values)
+            for each in call_history.find(connection, wanted)
         ]
 
 
@@ -76,7 +76,7 @@ def test_a_life_has_every_version_change_and_run_and_hides_what_shows_a_person(d
     changes = {each.field: (each.old_value, each.new_value) for each in held.changes}
     assert {each.changed_at for each in held.changes} == {changed}
     assert changes["provider_status"] == ("ongoing", "completed")
-    assert changes["to_number"] == (why.HIDDEN, why.HIDDEN)
+    assert changes["to_number"] == (call_history.HIDDEN, call_history.HIDDEN)
     assert PERSON not in repr(told)
     assert "+91" not in repr(told)
     shown = {each.field: each for each in life(place, "a", show_values=True).held.changes}  # type: ignore[union-attr]
@@ -99,9 +99,9 @@ def test_a_cost_is_told_by_its_components(db: Engine) -> None:
 
 
 def test_every_column_whose_changes_are_shown_exists(db: Engine) -> None:
-    from etl import tables
+    from etl.db import tables
 
-    assert why.OPEN - {column.name for column in tables.calls.columns} == {"transcript"}
+    assert call_history.OPEN - {column.name for column in tables.calls.columns} == {"transcript"}
 
 
 def test_a_flag_says_what_it_means(db: Engine) -> None:
@@ -191,7 +191,7 @@ def test_what_keeps_it_from_being_read_is_said(db: Engine) -> None:
     assert told.next_reading.at == later
     assert "left alone" in told.next_reading.said
     with place.db.connect() as connection:
-        alone = why.life(connection, why.find(connection, "3h")[0], [], place.clock.now())
+        alone = call_history.life(connection, call_history.find(connection, "3h")[0], [], place.clock.now())
     assert alone.held is not None
     assert alone.held.next_reading.by is None
 

@@ -14,13 +14,15 @@ import httpx
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl import payloads, pipeline, reader, settings
-from etl.reader import Means, Report, Work
+from etl import pipeline, settings
+from etl.loader import raw
+from etl.model import Source
+from etl.sandbox.expected import truth
 from etl.sandbox.faults import parse_fault
-from etl.sandbox.transport import SandboxTransport
-from etl.sandbox.truth import truth
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
-from etl.stream import Source
+from etl.sync import run
+from etl.sync.run import Means, Report, Work
 from tests.clocks import FakeClock
 
 PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
@@ -54,7 +56,7 @@ class House:
 
     def run(self, name: str, work: Work = pipeline.sync, kind: str = "sync", *, by_hand: bool = True) -> Report:
         """One run of one source, as a new process would do it."""
-        return reader.run(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
+        return run.run(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
 
     def sync(self, name: str) -> Report:
         """One run that has to succeed."""
@@ -85,7 +87,7 @@ class House:
         """The versions of a call's records as received, in the order in which they came."""
         key = self.one("SELECT call_key FROM warehouse.calls WHERE provider_call_id = :id", id=call_id)
         with self.db.connect() as connection:
-            return [version.payload for version in payloads.versions(connection, [key])[key]]
+            return [version.payload for version in raw.versions(connection, [key])[key]]
 
     def written(self) -> dict[str, int]:
         """How many tuples of each table of `warehouse` and `raw` were ever inserted, updated or deleted."""

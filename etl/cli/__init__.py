@@ -1,5 +1,5 @@
 """The door: a command line and the environment in, the right room called, its result said, an exit status out."""
 
-from etl.cli.door import app, main
+from etl.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -2,8 +2,8 @@
 
 import httpx
 
-from etl.client.reactions import lost
-from etl.secret import Secret
+from etl.client.status_policy import lost
+from etl.runtime.secret import Secret
 
 SECONDS = 10.0
 

@@ -11,15 +11,15 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.alerts.herald import Herald
-from etl.daemon import timetable, work
-from etl.daemon.crew import Crew, Kind, Stint, Task
-from etl.logs import event
-from etl.metrics import Meters
-from etl.reader import Means
-from etl.secret import Secret
+from etl.daemon import tasks, triggers
+from etl.daemon.workers import Crew, Kind, Stint, Task
+from etl.model import Source
+from etl.ops.alerts.notifier import Herald
+from etl.ops.metrics import Meters
+from etl.runtime.logs import event
+from etl.runtime.secret import Secret
 from etl.settings import schedule
-from etl.stream import Source
+from etl.sync.run import Means
 
 log = logging.getLogger("etl.daemon")
 
@@ -85,18 +85,18 @@ class _Daemon:
     def _plan(self) -> None:
         """One job per source and kind of work; a job only puts a task before the crew."""
         sources = list(self._sources.values())
-        for source, first in zip(sources, timetable.staggered(sources, self._means.clock.now()), strict=True):
-            times = timetable.Times(schedule.parse(source.schedule), source, first, self._means.random)
+        for source, first in zip(sources, triggers.staggered(sources, self._means.clock.now()), strict=True):
+            times = triggers.Times(schedule.parse(source.schedule), source, first, self._means.random)
             task = Task(source, Kind.LIVE)
             self._scheduler.add_job(self._crew.put, times, args=[task], id=source.name, next_run_time=first)
-            night = timetable.Times(timetable.quiet(source), source, first, self._means.random)
+            night = triggers.Times(triggers.quiet(source), source, first, self._means.random)
             self._scheduler.add_job(self._crew.put, night, args=[Task(source, Kind.VERIFY)])
 
     def _perform(self, stint: Stint) -> None:
         if self._stop.is_set():
             return
         self._note_next(stint.task.source.name)
-        work.perform(self._means, stint, self._crew, self._meters)
+        tasks.perform(self._means, stint, self._crew, self._meters)
         self._note_next(stint.task.source.name)
 
     def _watch(self) -> None:
@@ -117,7 +117,7 @@ class _Daemon:
 
     def _plan_anew(self, now: datetime) -> None:
         """A clock that was set back would leave the scheduler asleep until it catches up: read once, and go on."""
-        times = timetable.staggered(list(self._sources.values()), now)
+        times = triggers.staggered(list(self._sources.values()), now)
         for name, first in zip(self._sources, times, strict=True):
             self._scheduler.modify_job(name, next_run_time=first)
 
@@ -127,7 +127,7 @@ class _Daemon:
         self._gone.append(stint)
         self._meters.given_up(stint.task.source.name)
         entered: list[bool] = []
-        entering = threading.Thread(target=lambda: entered.append(work.give_up(self._means, stint)), daemon=True)
+        entering = threading.Thread(target=lambda: entered.append(tasks.give_up(self._means, stint)), daemon=True)
         entering.start()
         entering.join(BOOKS_SECONDS)
         if not entered:

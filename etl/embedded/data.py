@@ -10,7 +10,7 @@ from pathlib import Path
 
 from etl.embedded import binaries
 from etl.embedded.account import Account, keep_owner
-from etl.embedded.server import HOST, USER, EmbeddedError
+from etl.embedded.instance import HOST, USER, EmbeddedError
 
 MEGABYTE = 1024 * 1024
 # No line of the log may hold a value of a row: statements, details and the messages of failed ones stay out of it.

@@ -10,9 +10,9 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from etl.embedded.cluster import Place
 from etl.embedded.data import MEGABYTE
-from etl.embedded.place import Place
-from etl.embedded.server import EmbeddedError
+from etl.embedded.instance import EmbeddedError
 
 PATIENCE_SECONDS = 600  # a crash recovery of several GB takes minutes
 PAUSE_SECONDS = 0.1

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 
-from etl.stream import Provider
+from etl.model import Provider
 
 
 def providers() -> Mapping[str, Provider]:
@@ -16,5 +16,5 @@ def providers() -> Mapping[str, Provider]:
 @cache
 def _found(path: tuple[str, ...]) -> Mapping[str, Provider]:
     names = sorted(module.name for module in pkgutil.iter_modules(path))
-    found = [import_module(f"{__name__}.{name}").PROVIDER for name in names]
+    found = [import_module(f"{__name__}.{name}").PROVIDER for name in names if not name.startswith("_")]
     return {provider.name: provider for provider in found}

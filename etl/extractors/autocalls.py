@@ -6,10 +6,10 @@ Famulor and other resellers serve the same API from hosts of their own.
 from datetime import timedelta
 
 from etl import fields
-from etl.envelope import check_position, page
+from etl.extractors._envelope import check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import ANSWERED_BY, DIRECTIONS
-from etl.stream import Ask, Body, DateFilter, Field, Page, Paging, Provider, Reading, Request
+from etl.model import Ask, Body, DateFilter, Field, Page, Paging, Provider, Reading, Request
 
 DAY = timedelta(days=1)
 

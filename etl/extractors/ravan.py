@@ -3,10 +3,10 @@
 from decimal import Decimal
 
 from etl import fields
-from etl.envelope import check_phone, check_position, page
+from etl.extractors._envelope import check_phone, check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, fold, meaning
-from etl.stream import Ask, Body, DateFilter, Field, Malformed, Page, Paging, Provider, Reading, Request
+from etl.model import Ask, Body, DateFilter, Field, Malformed, Page, Paging, Provider, Reading, Request
 
 PARTS = ("twilio_cost", "model_cost")
 CHANNELS = {**DIRECTIONS, **dict.fromkeys(("phone", "voice", "sip"), "unknown")}

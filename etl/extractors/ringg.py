@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 
 from etl import fields
-from etl.envelope import check_position, count, page
+from etl.extractors._envelope import check_position, count, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS, OUTCOMES, meaning
-from etl.stream import Ask, Body, DateFilter, Field, Page, Paging, Provider, Reading, Request
+from etl.model import Ask, Body, DateFilter, Field, Page, Paging, Provider, Reading, Request
 
 SECOND = timedelta(seconds=1)
 

@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import quote
 
 from etl import fields
-from etl.envelope import check_position, page
-from etl.fields.transcripts import turns_of
+from etl.extractors._envelope import check_position, page
+from etl.fields.transcript_text import turns_of
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, meaning
-from etl.stream import (
+from etl.model import (
     Ask,
     Body,
     DateFilter,

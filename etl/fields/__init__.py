@@ -3,8 +3,8 @@
 from etl.fields.amounts import LONGEST_CALL, costs, decimal_of, money, number, seconds
 from etl.fields.columns import identity, json, number_of, phone_number, text, utc
 from etl.fields.derived import all_of, between, constant, is_over
+from etl.fields.enums import live, meaning_of, one_of, status_outcome, word_at
 from etl.fields.values import is_empty, is_false, is_true, json_type, mistyped, unknown_word
-from etl.fields.words import live, meaning_of, one_of, status_outcome, word_at
 
 __all__ = [
     "LONGEST_CALL",

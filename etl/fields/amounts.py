@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from etl.fields.values import at, is_empty, mistyped, plain
-from etl.stream import Field, Reading
+from etl.model import Field, Reading
 
 LONGEST_CALL = 10**7  # seconds: past four months it is no call, and no time follows from it
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)

@@ -7,7 +7,7 @@ from typing import Any
 from etl.fields import times
 from etl.fields.phones import LONGEST, phone
 from etl.fields.values import at, is_empty, mistyped, plain
-from etl.stream import Field, Reading
+from etl.model import Field, Reading
 
 LONGEST_ID = 512  # bytes
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)

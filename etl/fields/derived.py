@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from etl.fields import times
-from etl.stream import Field, Reading
+from etl.model import Field, Reading
 
 
 def all_of(*conditions: Callable[[Reading], bool | None]) -> Field:

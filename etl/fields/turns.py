@@ -7,9 +7,9 @@ from typing import Any
 
 from etl.fields import times
 from etl.fields.amounts import decimal_of
-from etl.fields.transcripts import Moment, is_spoken, turns_of
+from etl.fields.transcript_text import Moment, is_spoken, turns_of
 from etl.fields.values import at, is_empty, mistyped
-from etl.stream import Field, Reading, Turn
+from etl.model import Field, Reading, Turn
 
 _TIME_KEYS = ("timestamp_ms", "timestamp", "created_at")
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from etl.fields.vocabulary import LONGEST_WORD
-from etl.stream import Drift, Reading
+from etl.model import Drift, Reading
 
 Get = Callable[[Mapping[str, Any]], Any]
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}

@@ -5,11 +5,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from etl.sandbox.call import Call
-from etl.sandbox.cast import CAMPAIGNS
-from etl.sandbox.provider import Asked, Manner, Page, Provider, Seen, integer
-from etl.sandbox.story import Stage
-from etl.sandbox.wire import JSON, Record, Request, Response, answered, dumped
+from etl.sandbox.http_messages import JSON, Record, Request, Response, answered, dumped
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.personas import CAMPAIGNS
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
 
 KEY = "sandbox-autocalls-key"
 LABELS = {"agent": "AI", "customer": "Customer"}

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from etl.sandbox.call import PROVIDERS
 from etl.sandbox.effect import Effect
 from etl.sandbox.http_faults import HTTP_EFFECTS
 from etl.sandbox.paging_faults import PAGING_EFFECTS
+from etl.sandbox.simulated_call import PROVIDERS
 from etl.sandbox.value_faults import VALUE_EFFECTS
 
 EVERY = PROVIDERS

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from etl.sandbox.call import Call
-from etl.sandbox.provider import Asked, Page, Provider
-from etl.sandbox.wire import Request, Response
+from etl.sandbox.http_messages import Request, Response
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Asked, Page, Provider
 from etl.sandbox.world import World
 
 

@@ -8,9 +8,9 @@ from threading import Lock
 
 from etl.sandbox.catalogue import CATALOGUE
 from etl.sandbox.effect import Effect, Firing, Hit
-from etl.sandbox.provider import Provider
+from etl.sandbox.http_messages import Request
 from etl.sandbox.value_faults import mixed
-from etl.sandbox.wire import Request
+from etl.sandbox.vendor import Provider
 from etl.sandbox.world import World
 
 COMMON = ("every", "nth", "first", "rate", "provider", "path", "variant")

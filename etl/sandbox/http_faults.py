@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from email.utils import format_datetime
 
 from etl.sandbox.effect import Effect, Hit
-from etl.sandbox.provider import Asked, Page
-from etl.sandbox.wire import JSON, Record, Request, Response, Wire, answered, dumped
+from etl.sandbox.http_messages import JSON, Record, Request, Response, Wire, answered, dumped
+from etl.sandbox.vendor import Asked, Page
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 # The eighth is an Arabic digit, as its UTF-8 bytes travel in a header.

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from etl.sandbox.call import Call
 from etl.sandbox.effect import Effect, Hit
-from etl.sandbox.provider import Asked, Page
-from etl.sandbox.wire import Response, answered
+from etl.sandbox.http_messages import Response, answered
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Asked, Page
 
 # India's offset: where a provider counts its days when it says nothing.
 OTHER_ZONE = timedelta(hours=5, minutes=30)

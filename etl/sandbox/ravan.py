@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from etl.sandbox.call import Call
-from etl.sandbox.cast import stable_uuid
-from etl.sandbox.dialogue import Turn
-from etl.sandbox.provider import Asked, Manner, Page, Provider, Seen, integer
-from etl.sandbox.story import Stage
-from etl.sandbox.wire import Record, Request, Response, answered, dumped
+from etl.sandbox.conversations import Turn
+from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.personas import stable_uuid
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
 
 KEY = "sandbox-ravan-key"
 ORGANIZATION_ID = "0b2c1d3e-4f56-4789-9abc-def012345678"

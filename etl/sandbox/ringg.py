@@ -4,11 +4,11 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 
-from etl.sandbox.call import Call
-from etl.sandbox.dialogue import Turn
-from etl.sandbox.provider import Asked, Manner, Page, Provider, Seen, integer
-from etl.sandbox.story import Stage
-from etl.sandbox.wire import Record, Request, Response, answered, dumped
+from etl.sandbox.conversations import Turn
+from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.simulated_call import Call
+from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
 
 KEY = "sandbox-ringg-key"
 SPEAKERS = {"agent": "bot", "customer": "user"}

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from etl.sandbox.cast import stable_uuid
-from etl.sandbox.provider import Asked, Manner, Page, Provider, Seen, integer
-from etl.sandbox.story import Stage
-from etl.sandbox.wire import Record, Request, Response, answered, dumped
+from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.personas import stable_uuid
+from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
 
 KEY = "sandbox-vaani-key"
 CLIENT_ID = "9abf5eff-e978-4e87-954d-7ff6ba570796"

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Sequence
 
-from etl.sandbox.call import Call
 from etl.sandbox.effect import Effect, Hit
 from etl.sandbox.http_faults import enveloped
-from etl.sandbox.wire import Record, dumped
+from etl.sandbox.http_messages import Record, dumped
+from etl.sandbox.simulated_call import Call
 
 # Which key of each provider's record plays which part.
 KEYS = {

@@ -8,10 +8,10 @@ from random import Random
 from threading import RLock
 from typing import TypeVar
 
-from etl.sandbox.call import PROVIDERS, Call, Told
-from etl.sandbox.cast import LINES, Customer, customers
-from etl.sandbox.provider import Manner, Seen
-from etl.sandbox.story import Story, as_told, story
+from etl.sandbox.lifecycle import Story, as_told, story
+from etl.sandbox.personas import LINES, Customer, customers
+from etl.sandbox.simulated_call import PROVIDERS, Call, Told
+from etl.sandbox.vendor import Manner, Seen
 
 T = TypeVar("T")
 ORDERS = ("newest", "oldest", "unsorted", "reshuffled")

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from etl import addresses
-from etl.addresses import Listen
-from etl.secret import Secret
-from etl.settings import entries
-from etl.settings.sources import Reader
-from etl.stream import Provider, Source
+from etl.model import Provider, Source
+from etl.runtime import urls
+from etl.runtime.secret import Secret
+from etl.runtime.urls import Listen
+from etl.settings import parsers
+from etl.settings.source_tables import Reader
 
 T = TypeVar("T")
 
@@ -126,16 +126,16 @@ class _Loading:
 
     def settings(self) -> Settings:
         sources = self._sources()
-        listen = self._at("ETL_LISTEN", addresses.listen, "127.0.0.1:8787")
-        token = self._at("ETL_TOKEN", entries.token, "")
-        if listen and not addresses.is_loopback(listen.host) and not token:
+        listen = self._at("ETL_LISTEN", urls.listen, "127.0.0.1:8787")
+        token = self._at("ETL_TOKEN", parsers.token, "")
+        if listen and not urls.is_loopback(listen.host) and not token:
             self._problems.append(
                 "ETL_LISTEN is no loopback address, and others could read the page; set ETL_TOKEN, which they then "
                 "have to present, or listen on 127.0.0.1"
             )
-        database_url = self._at("DATABASE_URL", lambda text: Secret(addresses.database_url(text)), "")
+        database_url = self._at("DATABASE_URL", lambda text: Secret(urls.database_url(text)), "")
         home = self._at("ETL_HOME", self._home, ".etl")
-        alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(addresses.webhook(text)), "")
+        alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(urls.webhook(text)), "")
         if self._problems:
             raise ConfigurationError(self._problems)
         return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url)
@@ -157,7 +157,7 @@ class _Loading:
         reader = Reader(self._providers, self._environment, folder)
         for key in document.keys() - {"sources"}:
             self._problems.append(
-                f"the configuration file has no {entries.shown(key)}{entries.nearest(key, ['sources'])}"
+                f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, ['sources'])}"
             )
         named = document.get("sources", {})
         sources = reader.from_tables(named) if named != {} else reader.from_environment()
@@ -190,7 +190,7 @@ class _Loading:
             is_near = _is_near(name.upper(), known, 0.8 if ours else 0.85)
             # .env is ours alone; the environment of the process holds other tools' variables, with any prefix
             if (ours or is_near) if name in self._file else (ours and is_near):
-                self._problems.append(f"{name} is no variable of ours{entries.nearest(name.upper(), known)}")
+                self._problems.append(f"{name} is no variable of ours{parsers.nearest(name.upper(), known)}")
 
     def _warn_of_phones(self) -> None:
         for prefix in (name.upper() for name, provider in self._providers.items() if provider.needs_phones):

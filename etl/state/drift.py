@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, literal_column
 from sqlalchemy.dialects.postgresql import insert
 
-from etl.loader import Writing
-from etl.stream import Drift
-from etl.tables import drift as table
+from etl.db.tables import drift as table
+from etl.loader.writer import Writing
+from etl.model import Drift
 
 
 def note(connection: Connection, writing: Writing, drifts: Iterable[Drift]) -> list[Drift]:

@@ -10,9 +10,9 @@ from enum import IntEnum
 
 from sqlalchemy import Connection, Engine, text
 
-from etl.clock import Clock
-from etl.state.desk import Desk
-from etl.traces import span
+from etl.runtime.clock import Clock
+from etl.runtime.tracing import span
+from etl.state.session import Desk
 
 TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before it is tried again
 RENEW_SECONDS = 30.0

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from etl.db.tables import calls
+from etl.db.tables import quarantine as table
 from etl.decode import read_record
-from etl.loader import Writing
-from etl.stream import Malformed, Reject
-from etl.tables import calls
-from etl.tables import quarantine as table
+from etl.loader.writer import Writing
+from etl.model import Malformed, Reject
 
 
 def put(connection: Connection, writing: Writing, rejects: Sequence[Reject]) -> None:

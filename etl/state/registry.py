@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select, text
 
-from etl import tables
-from etl.stream import Source
+from etl.db import tables
+from etl.model import Source
 
 LONGEST_PAUSE = timedelta(hours=1)
 

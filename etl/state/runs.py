@@ -5,9 +5,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from etl.batch import Counts
-from etl.clock import Clock
-from etl.state.desk import Desk
+from etl.loader.batch import Counts
+from etl.runtime.clock import Clock
+from etl.state.session import Desk
 
 # A run whose session is gone was cut off: nobody else will say so.
 BEGIN = text("""

@@ -5,22 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from etl.stream import Source
-from etl.web import books, plots
+from etl.model import Source
+from etl.web import charts, sync_state
 from etl.web.figures import OTHERS, OUTCOMES, Figures
-from etl.web.judgement import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, Judgement, judge
-from etl.web.words import ago, amount, counted, moment, span
+from etl.web.formatting import ago, amount, counted, moment, span
+from etl.web.source_health import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, Judgement, judge
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One source at a glance; ``row`` is its row of :func:`etl.status.status`."""
+    """One source at a glance; ``row`` is its row of :func:`etl.reports.status.status`."""
 
     row: Mapping[str, Any]
     judged: Judgement
-    runs: tuple[plots.Bar, ...]
+    runs: tuple[charts.Bar, ...]
     runs_said: str
     rate: float
     limit: float | None
@@ -43,7 +43,7 @@ class Drawing:
     name: str
     title: str
     total: str
-    plot: plots.Plot
+    plot: charts.Plot
     legend: Sequence[tuple[str, str]]
     figures: Figures
     layers: Mapping[str, Sequence[float]]
@@ -67,17 +67,17 @@ def card(
     runs: Sequence[Mapping[str, Any]],
     source: Source | None,
     now: datetime,
-    room: int = books.SHOWN_RUNS,
+    room: int = sync_state.SHOWN_RUNS,
 ) -> Card:
     """One source's card, with so many of its last runs."""
     lately = runs[-room:]
-    bars = plots.runs([(run["status"], run["received"], run_said(run, now)) for run in lately], room)
+    bars = charts.runs([(run["status"], run["received"], run_said(run, now)) for run in lately], room)
     failed = sum(run["status"] in ("failed", "interrupted") for run in lately)
     said = f"The last {counted(len(lately), 'run')}, {failed or 'none'} of them failed or cut off"
     configured = source.requests_per_minute if source else None
     limit = row["rate_in_force"] or configured
     is_lowered = bool(limit and configured and limit < configured)
-    rate = books.requests_a_minute(runs, now)
+    rate = sync_state.requests_a_minute(runs, now)
     return Card(row, judge(row, source, now), bars, said, rate, limit, is_lowered)
 
 
@@ -151,7 +151,7 @@ def _drawing(
 ) -> Drawing:  # fmt: skip
     total = amount(sum(map(sum, layers.values())), places)
     legend = [(_title(each), colours[each]) for each in layers]
-    plot = plots.stacked(figures.days, layers, colours, what)
+    plot = charts.stacked(figures.days, layers, colours, what)
     return Drawing(name, title, total, plot, legend if len(legend) > 1 else [], figures, layers, places)
 
 

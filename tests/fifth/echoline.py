@@ -1,10 +1,10 @@
 """Echoline's calls → pages and columns: a fifth provider, as small as one can be."""
 
 from etl import fields
-from etl.envelope import check_position, page
+from etl.extractors._envelope import check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS
-from etl.stream import Ask, Body, DateFilter, Field, Page, Paging, Provider, Request
+from etl.model import Ask, Body, DateFilter, Field, Page, Paging, Provider, Request
 
 
 def ask(a: Ask) -> Request:

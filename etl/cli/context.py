@@ -1,0 +1,113 @@
+"""The environment → what every command works with: settings, sources, the database, and the wish to end."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from etl.cli.exit_status import warn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from etl.model import Source
+    from etl.runtime.secret import Secret
+    from etl.settings import Settings
+    from etl.sync.run import Means
+
+named = click.argument("sources", metavar="[SOURCE]...", nargs=-1, help="Only these sources; all by default.")
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else there.")
+
+DAY = click.DateTime(["%Y-%m-%d"])
+FIRST_YEAR = 2000
+
+stop = threading.Event()
+is_debugging = False
+
+
+class InOrder(click.Group):
+    """Commands that are listed as they are met on the way, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(self.commands)
+
+
+def logs(secrets: Sequence["Secret"] = ()) -> None:
+    """Send log lines to stderr, with these secrets hidden."""
+    from etl.runtime.logs import setup
+
+    setup(logging.DEBUG if is_debugging else logging.INFO, secrets=secrets)
+
+
+def home() -> Path:
+    """Where the embedded PostgreSQL lives, whatever else of the configuration is wrong."""
+    from etl.settings import home
+
+    return home(os.environ, Path.cwd())
+
+
+def settings() -> "Settings":
+    """All that is configured; raises :class:`~etl.settings.ConfigurationError`."""
+    from etl.settings import load
+
+    loaded = load(os.environ, Path.cwd())
+    logs(loaded.secrets)
+    for warning in loaded.warnings:
+        warn(warning)
+    return loaded
+
+
+def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["Source"]:
+    """The configured sources, or those named; a name that is none is a wrong command line."""
+    from etl.settings import NO_SOURCES, ConfigurationError
+
+    if not settings.sources:
+        raise ConfigurationError([NO_SOURCES])
+    known = {source.name: source for source in settings.sources}
+    require_known(names, known)
+    return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
+
+
+def require_known(names: Sequence[str] | None, known: Sequence[str] | dict[str, "Source"]) -> None:
+    """Refuse a source name that is none, with the nearest that is."""
+    from etl.settings.parsers import nearest
+
+    for name in names or ():
+        if name not in known:
+            raise click.BadParameter(f"there is no source {name!r}{nearest(name, known)}")
+
+
+def days_asked(since: datetime | None, until: datetime | None) -> tuple[date | None, date | None]:
+    """The days of --from and --to; those that cannot be meant are a wrong command line."""
+    for day, option in ((since, "--from"), (until, "--to")):
+        if day is not None and not FIRST_YEAR <= day.year <= 9000:
+            raise click.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
+    if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
+        raise click.BadParameter("that day is still to come", param_hint="--from")
+    if since is not None and until is not None and until <= since:
+        raise click.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
+    return since.date() if since else None, until.date() if until else None
+
+
+@contextmanager
+def opened(settings: "Settings") -> Iterator["Engine"]:
+    """The database, reachable and of this program's revision."""
+    from etl.cli.database import opened
+
+    with opened(settings) as engine:
+        yield engine
+
+
+def means(engine: "Engine") -> "Means":
+    """The machine's own clock and network; waits end as soon as somebody asks the process to."""
+    from etl.runtime.clock import SystemClock
+    from etl.sync.run import Means
+
+    return Means(engine, SystemClock(stop))

@@ -1,0 +1,56 @@
+"""Settings → the database to write to, there, reachable and of this program's revision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from etl.db import revisions
+from etl.db.engine import DatabaseProblem, open_engine
+from etl.settings import Settings
+
+
+def url_of(settings: Settings) -> str:
+    """The URL of the database: the one configured, or the embedded server's, which is started where it is not up."""
+    if settings.database_url is not None:
+        return settings.database_url.reveal()
+    return embedded_url(settings.home, "callhouse")
+
+
+def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
+    """The URL of a database of the embedded server, both made where they are missing, and migrated.
+
+    ``fresh`` empties the database first. Raises :class:`~etl.db.engine.DatabaseProblem`.
+    """
+    from etl import embedded
+
+    try:
+        server = embedded.start(home)
+        if fresh:
+            embedded.drop_database(server, name)
+        embedded.ensure_database(server, name)
+    except embedded.EmbeddedError as error:
+        raise DatabaseProblem(str(error)) from None
+    url = f"{server.url(name)}?sslmode=disable"  # a PGSSLMODE meant for another server would refuse this one
+    with disposed_engine(url) as db:
+        revisions.migrate(db)
+    return url
+
+
+@contextmanager
+def disposed_engine(url: str) -> Iterator[Engine]:
+    """Connections to a database, closed at the end."""
+    db = open_engine(url)
+    try:
+        yield db
+    finally:
+        db.dispose()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Engine]:
+    """The database of these settings, of this program's revision; raises :class:`~etl.db.engine.DatabaseProblem`."""
+    with disposed_engine(url_of(settings)) as db:
+        revisions.require_revision(db)
+        yield db

@@ -1,0 +1,70 @@
+"""The commands `etl quarantine …`: records that could not become rows, why, and another try."""
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from etl.cli import context
+from etl.cli.exit_status import end, print_json
+from etl.cli.run_commands import run
+
+SHOWN = ("quarantine_id", "source", "reason", "provider_call_id", "first_seen_at", "last_seen_at", "resolved_at")
+
+
+@click.group(cls=context.InOrder)
+def quarantine() -> None:
+    """Records that could not become rows, and why."""
+
+
+@quarantine.command("list")
+@context.named
+@click.option("--all", "everything", is_flag=True, help="Also those that became rows since.")
+@context.as_json
+def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
+    """List the records that wait, newest first."""
+    from etl.reports.status import sources_in_the_books
+    from etl.state import quarantine
+
+    with context.opened(context.settings()) as engine, engine.connect() as connection:
+        context.require_known(sources, sources_in_the_books(connection))
+        rows = quarantine.listed(connection, sources, resolved=everything)
+    if as_json:
+        print_json([{name: _plain(row[name]) for name in SHOWN} for row in rows])
+        return
+    for row in rows:
+        done = " (resolved)" if row["resolved_at"] else ""
+        seen = f"{row['last_seen_at']:%Y-%m-%d %H:%M}"
+        click.echo(f"{row['quarantine_id']}  {row['source']}  {seen}  {row['reason']}{done}")
+    next_step = "; `etl quarantine show N` shows one, `etl quarantine retry` tries them again" if rows else ""
+    click.echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
+
+
+@quarantine.command()
+@click.argument("number", metavar="NUMBER", type=click.IntRange(1, 2**63 - 1), help="Its number, from the list.")
+def show(number: int) -> None:
+    """Show one record: why it waits, and its exact bytes."""
+    from etl.state import quarantine
+
+    with context.opened(context.settings()) as engine, engine.connect() as connection:
+        row = quarantine.one(connection, number)
+    if row is None:
+        raise click.BadParameter(f"there is no record {number}: `etl quarantine list --all` lists them")
+    click.echo(f"{row['source']}: {row['reason']}; first seen {row['first_seen_at']:%Y-%m-%d %H:%M} UTC", err=True)
+    sys.stdout.buffer.write(bytes(row["payload"]) + b"\n")
+
+
+@quarantine.command()
+@context.named
+def retry(sources: Sequence[str]) -> None:
+    """Try the records that wait again, with today's program."""
+    from etl.sync.retry_quarantine import retry
+
+    settings = context.settings()
+    end(run(settings, context.sources(settings, sources), "replay", retry))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,246 @@
+"""Progress, results and tables for a person: bars on a terminal, one line per step elsewhere."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from etl.reports.backfill_plan import Plan
+from etl.state.daily_checks import WORST_FIRST, Verdict
+from etl.sync.replay import Difference
+from etl.sync.run import Progress, Report, Say
+
+
+@contextmanager
+def progress(sources: Sequence[str]) -> Iterator[Say]:
+    """Says on stderr how far each source has come, with a rate and a time left."""
+    if sys.stderr.isatty():
+        with _bars(sources) as say:
+            yield say
+    else:
+        yield _lines()
+
+
+class _Rates:
+    """How fast each source goes: a step of its work begins where the one before was last heard of."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, float] = {}
+        self._began: dict[tuple[str, str], float] = {}
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+
+    def __call__(self, at: Progress) -> tuple[str, str]:
+        """The rate and the time left as words, empty where nothing can be said yet."""
+        with self._lock:
+            began = self._began.setdefault((at.source, at.what), self._heard.get(at.source, self._start))
+            self._heard[at.source] = time.monotonic()
+            seconds = self._heard[at.source] - began
+        if seconds <= 0 or not at.rows:
+            return "", ""
+        rate = at.rows / seconds
+        left = f"{_duration((at.total - at.rows) / rate)} left" if at.total and at.total > at.rows else ""
+        return f"{rate:,.0f}/s", left
+
+
+def _lines() -> Say:
+    rates = _Rates()
+
+    def say(at: Progress) -> None:
+        of = f" of {at.total:,}" if at.total and at.total >= at.rows else ""
+        pace = "".join(f", {word}" for word in rates(at) if word)
+        line = f"{at.source}: {at.rows:,}{of} {at.what} in {at.requests:,} requests{pace}"
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+    return say
+
+
+@contextmanager
+def _bars(sources: Sequence[str]) -> Iterator[Say]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskID, TextColumn
+    from rich.progress import Progress as Bars
+
+    width = min(max(map(len, sources), default=0), 16)
+    columns = (
+        TextColumn(f"[bold]{{task.fields[source]:<{width}.{width}}}"),
+        TextColumn("{task.fields[what]:<13}"),
+        BarColumn(bar_width=16),
+        TextColumn("{task.completed:>9,.0f}"),
+        TextColumn("{task.fields[rate]:>7}"),
+        TextColumn("[dim]{task.fields[left]:<12}"),
+    )
+    tasks: dict[tuple[str, str], TaskID] = {}
+    rates = _Rates()
+    with Bars(*columns, console=Console(stderr=True)) as bars:
+
+        def say(at: Progress) -> None:
+            rate, left = rates(at)
+            key = (at.source, at.what)
+            if key not in tasks:
+                tasks[key] = bars.add_task("", source=at.source, what=at.what, rate="", left="", total=None)
+            bars.update(tasks[key], completed=at.rows, total=at.total, rate=rate, left=left)
+
+        yield say
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def result(report: Report) -> str:
+    """How a run of a source ended, in one line."""
+    c = report.counts
+    read = (
+        f"{c.received:,} received in {report.requests:,} requests: {c.inserted:,} new, {c.updated:,} changed, "
+        f"{c.unchanged:,} unchanged, {c.quarantined:,} quarantined"
+    )
+    line = f"{report.source}: {report.status}; {read}"
+    return "\n".join([line, *(f"  note: {note}" for note in report.notes)])
+
+
+def difference(source: str, found: Difference, *, dry_run: bool) -> str:
+    """What a replay changed, or would change, column by column; examples show no more than which call."""
+    would = "would change" if dry_run else "changed"
+    lines = [f"{source}: {found.calls:,} calls replayed, {found.changed:,} {would}"]
+    lines += [
+        f"  {column}: {times:,} calls, such as {found.examples[column]}"
+        for column, times in found.columns.most_common()
+    ]
+    return "\n".join(lines)
+
+
+def plans_table(plans: Sequence[Plan]) -> None:
+    """Print what a backfill would take, list by list."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("source", "requests", "rows", "time", box=None, pad_edge=False)
+    for each in table.columns[1:]:
+        each.justify = "right"
+    for plan in plans:
+        time = "unknown" if plan.seconds is None else _duration(plan.seconds)
+        table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
+        for part in plan.lists if len(plan.lists) > 1 else ():
+            table.add_row(f"  …{part.phone[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
+        if plan.transcripts:
+            table.add_row("  transcripts", _number(plan.transcripts), "", "", style="dim")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    if any(plan.requests is None for plan in plans):
+        console.print("unknown: the list does not say how long it is")
+    console.print("Nothing was loaded; the same command without --plan reads it, several sources side by side.")
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
+
+
+COLOURS = {"verified": "green", "agrees": "green", "gap": "red"}
+
+
+def status_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print what `etl status` knows, one block per source."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for row in rows:
+        name = row["source"] + ("" if row["is_configured"] else " (no longer configured)")
+        console.print(Text(name, style="bold"))
+        for label, said, style in _facts(row):
+            console.print(Text.assemble((f"  {label:<13}", "dim"), (said, style)))
+        for line in _remarks(row):
+            console.print(Text(f"  {line}", style="yellow"))
+
+
+def verdict_table(found: Mapping[str, Sequence[Verdict]]) -> None:
+    """Print what `etl verify` proved: a line per source, and one for each day that is not as it should be."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for source, verdicts in found.items():
+        counts = Counter(each.verdict for each in verdicts)
+        worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
+        days = ", ".join(f"{counts[word]:,} {word}" for word in reversed(WORST_FIRST) if counts[word])
+        said = f"{_days(verdicts)}: {days}" if verdicts else "nothing was compared"
+        console.print(Text.assemble((source, "bold"), "  ", (worst, COLOURS.get(worst, "yellow")), f"  {said}"))
+        for first, last in _alike([each for each in verdicts if each.verdict in ("gap", "unknown")]):
+            when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
+            line = Text.assemble((f"  {when}  ", "dim"), (first.verdict, COLOURS.get(first.verdict, "yellow")))
+            console.print(line.append(f"  {first.reason or ''}"))
+
+
+def _days(verdicts: Sequence[Verdict]) -> str:
+    return f"{len(verdicts):,} day{'s' if len(verdicts) > 1 else ''} from {verdicts[0].day} to {verdicts[-1].day}"
+
+
+def _alike(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Verdict]]:
+    """The first and last of the days that follow each other and are unknown for the same reason; gaps stand alone."""
+    out: list[tuple[Verdict, Verdict]] = []
+    for each in verdicts:
+        last = out[-1][1] if out else None
+        follows = last is not None and each.day - last.day == timedelta(days=1)
+        if last and follows and each.verdict == "unknown" and (last.verdict, last.reason) == ("unknown", each.reason):
+            out[-1] = (out[-1][0], each)
+        else:
+            out.append((each, each))
+    return out
+
+
+def _facts(row: dict[str, Any]) -> list[tuple[str, str, str]]:
+    last = row["last_run"]
+    run = f"{last['kind']} {last['status']} {ago(last['finished_at'] or last['started_at'])}" if last else "never"
+    return [
+        ("newest call", ago(row["newest_call_at"]), ""),
+        ("watermark", ago(row["watermark"]), ""),
+        ("last run", run, "red" if last and last["status"] == "failed" else ""),
+        ("last success", ago(row["last_success_at"]), ""),
+        ("completeness", row["completeness"], COLOURS.get(row["completeness"], "yellow")),
+        ("waiting", f"{row['unsettled']:,} unsettled, {row['quarantined']:,} in quarantine", ""),
+        ("next run", ago(row["next_run_at"]) if row["next_run_at"] else "no daemon is running", ""),
+    ]
+
+
+def _remarks(row: dict[str, Any]) -> list[str]:
+    last = row.get("last_run") or {}
+    lines = []
+    if row.get("reason"):
+        lines.append(row["reason"])
+    lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
+    if days := row.get("days_with_gaps"):
+        missing = sum(each["missing"] for each in days)
+        lines.append(f"{missing} missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
+    if row.get("unfinished_walks"):
+        lines.append("history is not read to its end yet: the next sync goes on")
+    if row.get("paused_until") and row.get("pause_reason"):
+        lines.append(f"set aside until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
+    if (row.get("rate_in_force") or 0) < (row.get("requests_per_minute") or 0):
+        allowed, wanted = row["rate_in_force"], row["requests_per_minute"]
+        lines.append(f"{allowed:g} requests a minute instead of {wanted}: the provider refused more; it recovers")
+    if last.get("error"):
+        lines.append(last["error"])
+    return lines + [f"note: {note}" for note in last.get("notes", [])]
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more days" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def ago(stamp: str | datetime | None) -> str:
+    """A time as a person says it: how long ago, or how soon."""
+    if stamp is None:
+        return "never"
+    then = datetime.fromisoformat(stamp) if isinstance(stamp, str) else stamp
+    seconds = (datetime.now(UTC) - then).total_seconds()
+    days = abs(seconds) / 86400
+    size = f"{days:,.0f} days" if days >= 2 else _duration(abs(seconds))
+    return f"in {size}" if seconds < 0 else f"{size} ago"

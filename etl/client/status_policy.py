@@ -1,0 +1,139 @@
+"""Turns an answer's status, or the lack of an answer, into what is to be done about it."""
+
+import json
+import re
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from etl.client.errors import AnswerUnreadable, RequestRefused, SourceError, SourceUnavailable
+from etl.client.retry_after import retry_after
+from etl.runtime.urls import ip_of
+
+TRIES = 5
+FEW_TRIES = 3
+
+_AGAIN = frozenset({408, 425, 499})
+_BARRED = {
+    401: ("the provider refuses the key", "check the api_key of this source"),
+    402: ("the account's balance is used up", "top it up at the provider"),
+    403: ("the key may not read the calls", "give it the right to, or check the api_key of this source"),
+}
+REFUSALS = frozenset(what for what, _ in _BARRED.values())  # why a source is set aside until a person mends it
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}\Z")
+_PLAIN_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}(\.[a-z][a-z0-9-]{0,30}){1,4}\Z")
+
+
+class Fault(Exception):
+    """No usable answer this time; the same request may have more luck, ``tries`` times in all."""
+
+    def __init__(
+        self,
+        what: str,
+        status: int | None = None,
+        tries: int = TRIES,
+        error: type[SourceError] = SourceUnavailable,
+        mend: str = "the next run tries again",
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.status = status
+        self.tries = tries
+        self.error = error
+        self.mend = mend
+
+
+class Throttled(Exception):
+    """The source wants to be left alone, for ``seconds`` if it said how long."""
+
+    def __init__(self, status: int, seconds: float | None) -> None:
+        super().__init__(status)
+        self.status = status
+        self.seconds = seconds
+
+
+class Barred(Exception):
+    """The key, its rights or the balance are at an end: nothing but a person can mend it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+        self.what, self.mend = _BARRED[status]
+
+
+def reaction(source: str, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
+    """What to raise for an answer without success: a fault, or the error that ends this request.
+
+    ``detail`` is the body of a 422 and empty otherwise; of it only the names of fields are shown.
+    """
+    if status in _BARRED:
+        return Barred(status)
+    seconds = retry_after(headers.get("retry-after"), headers.get("date"), now)
+    if status == 429 or (status == 503 and seconds is not None):
+        return Throttled(status, seconds)
+    if status in _AGAIN or not 300 <= status < 500:
+        return Fault("the provider has trouble of its own", status)
+    return RequestRefused(source, *_refusal(status, headers, detail), status)
+
+
+def _refusal(status: int, headers: Mapping[str, str], detail: bytes) -> tuple[str, str]:
+    if status < 400:
+        return (
+            f"the provider sends us on to {_host(headers.get('location', ''))}, where the key must not go",
+            "the key may have expired, or base_url is not the address of the API",
+        )
+    if status in (404, 410):
+        return "there is nothing at this address", "check base_url; the provider may have moved its API"
+    if status == 422:
+        return f"the provider does not accept {_fields(detail)}", "its API may have changed; please report it"
+    return "the provider does not accept this request", "check the settings of this source, its phones above all"
+
+
+def _host(location: str) -> str:
+    try:
+        host = urlsplit(location).hostname or ""
+    except ValueError:
+        host = ""
+    return host if _PLAIN_HOST.match(host) or ip_of(host) else "another address"
+
+
+def _fields(detail: bytes) -> str:
+    """The fields that a validation error names, such as ``query.page``; never a value that it shows."""
+    try:
+        names = {".".join(_names(entry["loc"])) for entry in json.loads(detail)["detail"]}
+    except (ValueError, TypeError, KeyError, LookupError, RecursionError):
+        names = set()
+    return ", ".join(sorted(names - {""})[:5]) or "a field of this request"
+
+
+def _names(location: list[object]) -> list[str]:
+    return [part for part in location if isinstance(part, str) and _NAME.match(part)]
+
+
+def unreadable(what: str) -> Fault:
+    """An answer that is not what the API promises: a page of HTML, half a page, an error under status 200."""
+    mend = "check base_url; if it is right, the provider's API may have changed"
+    return Fault(f"the answer is not what the API promises: {what}", 200, FEW_TRIES, AnswerUnreadable, mend)
+
+
+def lost(error: httpx.HTTPError) -> Fault:
+    """The connection failed; the reason is named as far as it holds nothing of the request."""
+    if isinstance(error, httpx.TimeoutException):
+        return Fault("no whole answer came in time")
+    if _is_tls(error):
+        mend = "check the host in base_url, this machine's clock, and what stands between it and the provider"
+        return Fault("the provider's certificate cannot be trusted", tries=FEW_TRIES, mend=mend)
+    if isinstance(error, httpx.ConnectError):
+        return Fault("the host cannot be reached", mend="check base_url and the network; the next run tries again")
+    return Fault("the connection broke before the answer was whole")
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

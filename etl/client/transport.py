@@ -1,0 +1,150 @@
+"""Turns a host into sockets that keep one deadline for a whole request and reach only public addresses or loopback."""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any
+
+import certifi
+import httpcore
+import httpx
+
+from etl.runtime.clock import Clock
+from etl.runtime.urls import ip_of, is_loopback
+
+CONNECT_SECONDS = 10.0
+_deadline: ContextVar[float] = ContextVar("deadline")
+
+Resolve = Callable[[str, int], list[str]]
+
+
+class ForbiddenAddress(Exception):
+    """The host's name leads into a private network."""
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """The addresses of a host, in the order in which the system would try them."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(info[4][0]) for info in found]
+
+
+@contextmanager
+def deadline(at: float) -> Iterator[None]:
+    """Everything that this thread reads or writes inside ends at this point of the monotonic clock."""
+    token = _deadline.set(at)
+    try:
+        yield
+    finally:
+        _deadline.reset(token)
+
+
+class Wire(httpx.HTTPTransport):
+    """httpx's own transport over :class:`Network`: its timeouts bound each read, a deadline has to bound them all."""
+
+    def __init__(self, base_url: str, clock: Clock, connections: int = 8, resolve: Resolve = addresses_of) -> None:
+        context = _public() if base_url.startswith("https:") else _nobody()
+        super().__init__(verify=context, trust_env=False, http2=False)
+        self._pool.close()
+        # httpx has no argument for a network of one's own; httpcore below it has.
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context,
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=15.0,
+            network_backend=Network(clock, resolve),
+        )
+
+
+class Network(httpcore.SyncBackend):
+    """Connections whose host was looked up once, judged, and then connected to by that very address."""
+
+    def __init__(self, clock: Clock, resolve: Resolve) -> None:
+        self._left = _Left(clock)
+        self._resolve = resolve
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        """A stream to the first address that answers; a name with a forbidden address is refused altogether."""
+        failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError("no address")
+        for address in self._allowed(host, port):
+            try:
+                seconds = self._left(CONNECT_SECONDS, httpcore.ConnectTimeout)
+                return _Stream(super().connect_tcp(address, port, seconds, local_address, socket_options), self._left)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    def _allowed(self, host: str, port: int) -> list[str]:
+        try:
+            addresses = self._resolve(host, port)
+        except (OSError, UnicodeError):  # a label of the name may be too long to be asked for
+            raise httpcore.ConnectError("the name is not known") from None
+        if not all(_may_connect(host, address) for address in addresses):
+            raise ForbiddenAddress
+        return addresses
+
+
+def _may_connect(host: str, address: str) -> bool:
+    ip = ip_of(address.partition("%")[0])
+    return ip is not None and (ip.is_loopback if is_loopback(host) else ip.is_global)
+
+
+class _Left:
+    """How many seconds of the thread's deadline are left, at most ``most``; raises when none are."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, most: float | None, error: type[Exception]) -> float:
+        seconds = _deadline.get() - self._clock.monotonic()
+        if seconds <= 0:
+            raise error("the deadline is past")
+        return seconds if most is None else min(seconds, most)
+
+
+class _Stream(httpcore.NetworkStream):
+    """One connection on which no read, write or handshake outlives the request's deadline."""
+
+    def __init__(self, inner: httpcore.NetworkStream, left: _Left) -> None:
+        self._inner = inner
+        self._left = left
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, self._left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        seconds = self._left(CONNECT_SECONDS, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, seconds), self._left)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+@cache
+def _public() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certifi.where())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+@cache
+def _nobody() -> ssl.SSLContext:
+    """For plain loopback: trusts no certificate, and costs no reading of authorities."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

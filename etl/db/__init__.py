@@ -1,0 +1,1 @@
+"""PostgreSQL: connections, tables, COPY and revisions."""

@@ -1,0 +1,1 @@
+"""Records → rows in the warehouse, one transaction per batch."""

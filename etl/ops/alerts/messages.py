@@ -1,0 +1,37 @@
+"""An episode → the bytes that a webhook takes: Slack's form for Slack, and one with every part by itself elsewhere."""
+
+import json
+from urllib.parse import urlsplit
+
+from etl.ops.alerts.alert_store import Episode
+from etl.runtime.secret import Secret
+
+SLACK = "hooks.slack.com"
+
+
+def message(episode: Episode, url: Secret) -> bytes:
+    """What is posted: a JSON object whose ``text`` says it all."""
+    text = _text(episode)
+    parts = urlsplit(url.reveal())
+    if parts.hostname == SLACK or parts.path.endswith("/slack"):
+        return json.dumps({"text": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}).encode()
+    return json.dumps(
+        {
+            "text": text,
+            "status": "standing" if episode.ended_at is None else "over",
+            "alert": episode.alert.kind,
+            "source": episode.alert.source,
+            "said": episode.alert.said,
+            "do": episode.alert.do,
+            "began_at": episode.began_at.isoformat(),
+            "ended_at": episode.ended_at.isoformat() if episode.ended_at else None,
+        }
+    ).encode()
+
+
+def _text(episode: Episode) -> str:
+    alert = episode.alert
+    if episode.ended_at is None:
+        return f"Callhouse, {alert.source}: {alert.kind}. {alert.said}. To do: {alert.do}."
+    since = f"{episode.began_at:%Y-%m-%d %H:%M} UTC"
+    return f"Callhouse, {alert.source}: {alert.kind} is over. It stood since {since}: {alert.said}."

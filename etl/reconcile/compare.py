@@ -1,0 +1,117 @@
+"""A list of a provider and the spans that are held of it → how each stretch compares, in the way its order allows."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from etl.model import DateFilter, Window
+from etl.paging import Order
+from etl.reconcile import count_search, rank_search, timezone_probe
+from etl.reconcile.count_search import Windows
+from etl.reconcile.rank_search import BOTTOM, Ladder, Moved, Stretch
+from etl.reconcile.remote import LISTS_NOTHING, NO_TOTAL, Listing, NotSorted, OutOfReach, Unprovable
+from etl.sync.checkpoint import beginning
+
+ATTEMPTS = 3  # so often a list that moved while it was compared is compared again
+FUTURE = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass
+class Comparison:
+    """One list, the spans that are held of it, and the instants in each of them to count from and to."""
+
+    listing: Listing
+    spans: Sequence[Window]
+    marks: Sequence[Sequence[datetime]]
+    is_everything: bool
+    is_by_day: bool
+
+    @cached_property
+    def zone_of_days(self) -> timezone_probe.Measured:
+        """In which time zone the provider counts its days, where it filters by days; one or two requests."""
+        if self._filters is not DateFilter.DAYS:
+            return timezone_probe.NO_DAYS
+        return timezone_probe.measured(self.listing, self.listing.reader.source.timezone, self.spans[-1].end)
+
+    def stretches(self) -> list[Stretch]:
+        """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.Unprovable` and its like."""
+        try:
+            return self._by_counts()
+        except Unprovable as why:
+            if str(why) != NO_TOTAL or not self.is_by_day:
+                raise
+            return self._call_by_call()
+
+    def _by_counts(self) -> list[Stretch]:
+        try:
+            if self.listing.order is not Order.UNSORTED:
+                return self._by_rank()
+        except NotSorted:
+            self.listing.order = Order.UNSORTED
+        except OutOfReach:
+            if self._filters is DateFilter.NONE:
+                raise
+        return self._without_order()
+
+    def _by_rank(self) -> list[Stretch]:
+        for _ in range(ATTEMPTS):
+            with suppress(Moved):
+                return self._search()
+        raise Unprovable("the list moved each time that it was compared, or is in no order")
+
+    def _search(self) -> list[Stretch]:
+        listing = self.listing
+        ladder = Ladder(is_whole=self._filters is DateFilter.NONE or self._is_whole)
+        out: list[Stretch] = []
+        for of_span in reversed(self.marks):
+            steps = rank_search.search(ladder, listing.held, of_span)
+            try:
+                wanted = next(steps)
+                while True:
+                    listing.reader.progress("pages compared", len(ladder.rows), listing.total)
+                    page = listing.at(wanted)
+                    if not page.total and listing.held.count(self.spans[0].start, self.spans[-1].end):
+                        raise Unprovable(LISTS_NOTHING)
+                    wanted = steps.send(page)
+            except StopIteration as end:
+                out += end.value
+        bottom = ladder.between(0, 1)
+        listing.oldest_listed = bottom[0].at if bottom else None
+        return out
+
+    def _without_order(self) -> list[Stretch]:
+        """By the whole count where all is asked, then by the counts of windows, else call by call."""
+        listing = self.listing
+        if self._filters is DateFilter.INSTANTS:
+            return self._by_windows(count_search.instants(listing))
+        if self.is_everything and listing.count(listing.window) == listing.held.count(BOTTOM, FUTURE):
+            return [Stretch(span.start, span.end, by_id=False) for span in self.spans]
+        if self.zone_of_days.is_sure:
+            return self._by_windows(count_search.days(listing, listing.reader.source.timezone))
+        return self._call_by_call()
+
+    def _by_windows(self, windows: Windows) -> list[Stretch]:
+        marks = [[max(x, self._start) for x in of_span] for of_span in self.marks]
+        return count_search.by_windows(self.listing, marks, windows, is_whole=self.spans[0].start == BOTTOM)
+
+    def _call_by_call(self) -> list[Stretch]:
+        out = []
+        for span in self.spans:
+            window = self.listing.window if self._filters is DateFilter.NONE else span
+            asked = Window(max(window.start, self._start), window.end)
+            out.append(count_search.whole_pass(self.listing, asked, span, is_bottom=span.start == BOTTOM))
+        return out
+
+    @property
+    def _filters(self) -> DateFilter:
+        return self.listing.reader.provider.date_filter
+
+    @property
+    def _start(self) -> datetime:
+        return beginning(self.listing.reader.source)
+
+    @property
+    def _is_whole(self) -> bool:
+        return self.listing.window.start <= self._start

@@ -1,0 +1,170 @@
+"""A list that has no order, or no reliable total → where it differs from what is held: by the counts of windows, then
+call by call."""
+
+from collections.abc import Callable, Hashable, Sequence
+from datetime import datetime, timedelta
+from itertools import count, pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from etl.model import Window
+from etl.paging import EndlessList, Goal, Outcome, Seen, Sighting, Step, Walk, walk
+from etl.paging import OutOfReach as StepOutOfReach
+from etl.reconcile.day_status import DAY, midnight
+from etl.reconcile.local import key_of
+from etl.reconcile.rank_search import INSTANT, Stretch
+from etl.reconcile.remote import LISTS_NOTHING, Listing, OutOfReach, Unprovable
+from etl.reconcile.timezone_probe import exact_days
+
+QUIET = timedelta(seconds=2)  # on both sides of an edge: shown instants may be cut, bounds are in or out
+PASSES = 3  # so often a list that moves is read before that is said instead
+RESTLESS = "the list has no order and moves while it is read"
+
+
+class Windows(NamedTuple):
+    """Which windows a provider can be asked for.
+
+    ``around`` is the span of source time that is asked for so as to see a span, ``asked`` how it is asked for, and
+    ``edge`` where a span may be cut, near its middle call.
+    """
+
+    around: Callable[[Window], Window]
+    asked: Callable[[Window], Window]
+    edge: Callable[[Window], datetime | None]
+
+
+def instants(listing: Listing) -> Windows:
+    """Windows of instants, cut at quiet moments."""
+
+    def edge(span: Window) -> datetime | None:
+        times = listing.held.times(span.start, span.end)
+        quiet = [(n, older + (newer - older) / 2) for n, (older, newer) in enumerate(pairwise(times))
+                 if newer - older > 2 * QUIET]  # fmt: skip
+        return min(quiet, key=lambda each: abs(each[0] - len(times) / 2))[1] if quiet else None
+
+    return Windows(lambda span: span, lambda span: span, edge)
+
+
+def days(listing: Listing, zone: ZoneInfo) -> Windows:
+    """Windows of whole days of a time zone."""
+
+    def around(span: Window) -> Window:
+        last = (span.end.astimezone(zone) - INSTANT).date()
+        return Window(midnight(zone, span.start.astimezone(zone).date()), midnight(zone, last + DAY))
+
+    def asked(span: Window) -> Window:
+        whole = around(span)
+        return exact_days(zone, whole.start.date(), whole.end.date() - DAY)
+
+    def edge(span: Window) -> datetime | None:
+        times = listing.held.times(span.start, span.end)
+        middle = times[len(times) // 2] if times else span.start + (span.end - span.start) / 2
+        day = middle.astimezone(zone).date()
+        inside = [x for x in (midnight(zone, day), midnight(zone, day + DAY)) if span.start < x < span.end]
+        return min(inside, key=lambda x: abs(x - middle), default=None)
+
+    return Windows(around, asked, edge)
+
+
+def by_windows(
+    listing: Listing, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
+) -> list[Stretch]:
+    """Compare the counts of windows between some instants, halved where they differ, and then their calls.
+
+    ``is_whole`` says that nothing is listed before the first instant: held calls below all that is listed have left by
+    the provider's retention. Raises :class:`~etl.reconcile.remote.Unprovable` where nothing at all is listed.
+    """
+    out: list[Stretch] = []
+    spans = [Window(a, b) for of_span in marks for a, b in pairwise(of_span) if a < b][::-1]
+    is_bottom = is_whole
+    while spans:
+        span = spans.pop()
+        whole = windows.around(span)
+        listed = listing.count(windows.asked(span))
+        is_equal = listed == listing.held.count(whole.start, whole.end)
+        middle = windows.edge(span) if listed > listing.size and not is_equal else None
+        if middle is not None:
+            spans += [Window(middle, span.end), Window(span.start, middle)]
+            continue
+        if is_equal:
+            out.append(Stretch(span.start, span.end, by_id=False))
+        elif is_bottom and not listed:
+            out.append(
+                Stretch(span.start, span.end, by_id=True, retained=len(listing.held.between(span.start, span.end)))
+            )
+        else:
+            out.append(whole_pass(listing, whole, span, windows.asked, is_bottom=is_bottom))
+        if is_bottom and listed:
+            is_bottom = False
+            listing.oldest_listed = listing.oldest_listed or min(listing.held.times(span.start, span.end), default=None)
+    if is_bottom and any(each.retained for each in out):
+        raise Unprovable(LISTS_NOTHING)
+    return out
+
+
+def whole_pass(
+    listing: Listing,
+    window: Window,
+    span: Window,
+    asked: Callable[[Window], Window] = lambda window: window,
+    *,
+    is_bottom: bool,
+) -> Stretch:
+    """Read a window to its end, and compare its calls with those that are held of a span.
+
+    ``asked`` says how the provider is asked for a window; ``is_bottom`` that nothing is listed before this one.
+    """
+    seen: dict[Hashable, datetime | None] = {}
+    for _ in range(PASSES):  # until as many calls were met as the list has: one may have moved past the reader
+        outcome = _walked(listing, window, asked, seen)
+        is_short = outcome.total is not None and len(seen) < outcome.total
+        if not is_short:
+            break
+    doubts = [*outcome.doubts, *([RESTLESS] if is_short else [])]
+    if doubts:
+        return Stretch(span.start, span.end, by_id=False, doubt="; ".join(dict.fromkeys(doubts)))
+    gone = {key: at for key, at in listing.held.between(span.start, span.end).items() if key not in seen}
+    oldest = outcome.oldest if is_bottom else None
+    left = {key: at for key, at in gone.items() if oldest is None or at >= oldest}
+    if oldest is not None:
+        listing.oldest_listed = oldest
+    return Stretch(span.start, span.end, by_id=True, gone=left, retained=len(gone) - len(left))
+
+
+def _walked(
+    listing: Listing, window: Window, asked: Callable[[Window], Window], seen: dict[Hashable, datetime | None]
+) -> Outcome:
+    provider = listing.reader.provider
+    goal = Goal(window, provider.paging, provider.date_filter, listing.size, order=listing.order)
+    steps = walk(goal)
+    try:
+        return _drive(listing, steps, next(steps), asked, seen)
+    except EndlessList as endless:
+        raise Unprovable(str(endless)) from None
+    except StepOutOfReach:
+        raise Unprovable("the provider refuses pages so deep in the list") from None
+
+
+def _drive(
+    listing: Listing,
+    steps: Walk,
+    step: Step,
+    asked: Callable[[Window], Window],
+    seen: dict[Hashable, datetime | None],
+) -> Outcome:
+    for pages in count(1):
+        try:
+            page, arrivals = listing.take(asked(step.window), step.position)
+        except OutOfReach:
+            step = steps.throw(StepOutOfReach())
+            continue
+        seen.update((key_of(each), each.created_at) for each in arrivals)
+        rows = [Sighting(str(key_of(each)), each.created_at, False) for each in arrivals]
+        if pages > PASSES * ((page.total or len(seen)) // max(len(rows), 1) + 10):
+            raise Unprovable(RESTLESS)
+        try:
+            step = steps.send(Seen(rows, page.total, page.size, page.is_last))
+        except StopIteration as end:
+            outcome: Outcome = end.value
+            return outcome
+    raise AssertionError  # pragma: no cover - the count above has no end

@@ -1,0 +1,148 @@
+"""What was found on the lists of a source → a verdict on each day of its time zone."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from etl.model import Window
+from etl.reconcile.rank_search import BOTTOM, Stretch
+from etl.state.daily_checks import WORST_FIRST, Verdict
+
+DAY = timedelta(days=1)
+RETAINED = "no longer listed: the provider's retention"
+NOT_READ = "not read yet: the next sync reads it"
+
+
+@dataclass(slots=True)
+class Finding:
+    """What a look at one list came to, over the days from ``first`` to ``last``.
+
+    ``spans`` are what is held for certain and was looked at; ``missing`` calls are listed and not held, ``healed`` ones
+    were, and are held now; ``waiting`` are the times of records in quarantine. ``doubt`` speaks against the whole list,
+    ``listed_from`` is the oldest call that is listed, where older ones are held.
+    """
+
+    phone: str
+    first: date
+    last: date
+    spans: Sequence[Window] = ()
+    stretches: Sequence[Stretch] = ()
+    missing: Mapping[Hashable, datetime | None] = field(default_factory=dict)
+    healed: Mapping[Hashable, datetime | None] = field(default_factory=dict)
+    waiting: Sequence[datetime | None] = ()
+    doubt: str | None = None
+    listed_from: datetime | None = None
+    has_failed: bool = False
+
+
+@dataclass(slots=True)
+class _Day:
+    """What is known of one day of one list."""
+
+    verdict: str
+    reasons: list[str]
+    missing: frozenset[Hashable] = frozenset()
+
+
+def midnight(zone: ZoneInfo, day: date) -> datetime:
+    """When a day of a time zone begins."""
+    return datetime.combine(day, time(), zone)
+
+
+def verdicts(source: str, zone: ZoneInfo, findings: Sequence[Finding], doubt: str | None = None) -> list[Verdict]:
+    """The verdict on each day: the worst of the source's lists, ``doubt`` speaking against all but gaps.
+
+    Of a list that failed only the days with gaps are told.
+    """
+    out = []
+    for day in _days(findings):
+        seen = [(_judged(zone, finding, day), finding.has_failed) for finding in findings]
+        told = [each for each, has_failed in seen if not has_failed or each.verdict == "gap"]
+        if len(told) == len(seen) or any(each.verdict == "gap" for each in told):
+            out.append(_worst(source, day, told, doubt))
+    return out
+
+
+def _days(findings: Sequence[Finding]) -> Iterator[date]:
+    if findings:
+        first, last = min(each.first for each in findings), max(each.last for each in findings)
+        yield from (first + n * DAY for n in range((last - first).days + 1))
+
+
+def _worst(source: str, day: date, lists: Sequence[_Day], doubt: str | None) -> Verdict:
+    worst = min((each.verdict for each in lists), key=WORST_FIRST.index)
+    missing = frozenset[Hashable]().union(*(each.missing for each in lists))
+    reasons = [reason for each in lists if each.verdict == worst for reason in each.reasons]
+    if doubt and worst != "gap":
+        worst, reasons = "unknown", [doubt]
+    if missing:
+        reasons.insert(0, f"{len(missing)} listed {'call is' if len(missing) == 1 else 'calls are'} not held")
+    return Verdict(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None)
+
+
+def _judged(zone: ZoneInfo, finding: Finding, day: date) -> _Day:
+    """One day of one list: what is missing comes first, then what is not known, then how sure the rest is."""
+    start, end = midnight(zone, day), midnight(zone, day + DAY)
+    missing = frozenset(key for key, at in finding.missing.items() if at is not None and start <= at < end)
+    if missing:
+        return _Day("gap", [], missing)
+    if finding.doubt:
+        return _Day("unknown", [finding.doubt])
+    if finding.listed_from and end <= finding.listed_from:
+        return _Day("unknown", [RETAINED])
+    if not any(span.start < end and start < span.end for span in finding.spans):
+        return _Day("unknown", [NOT_READ])
+    near = [each for each in finding.stretches if each.start < end and start < each.end]
+    doubts = [each.doubt for each in near if each.doubt]
+    start_listed = max(start, finding.listed_from or start)
+    gone = sum(start_listed <= at < end for each in near for at in each.gone.values())
+    if gone:
+        doubts.append(f"{gone} held {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider")
+    if doubts:
+        return _Day("unknown", doubts)
+    is_sure = all(each.by_id or (start <= each.start and each.end <= end) for each in near)
+    return _Day("verified" if near and is_sure else "agrees", _remarks(finding, start, end))
+
+
+def _remarks(finding: Finding, start: datetime, end: datetime) -> list[str]:
+    said = Counter[str]()
+    said["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
+    said["were missing and are held now"] = sum(at is not None and start <= at < end for at in finding.healed.values())
+    remarks = [f"{count} {what}" for what, count in said.items() if count]
+    if finding.listed_from and start < finding.listed_from:
+        remarks.append(f"older calls are {RETAINED}")
+    return remarks
+
+
+def of_list(zone: ZoneInfo, finding: Finding) -> tuple[str, str | None]:
+    """The verdict on a whole list, the worst of its days that are still listed, and the reason."""
+    days = [(day, _judged(zone, finding, day)) for day in _days([finding])]
+    days = [(day, each) for day, each in days if not (each.verdict == "unknown" and each.reasons == [RETAINED])]
+    if not days:
+        return "unknown", NOT_READ
+    worst = min((each.verdict for _, each in days), key=WORST_FIRST.index)
+    bad = [(day, each) for day, each in days if each.verdict == worst]
+    missing = frozenset[Hashable]().union(*(each.missing for _, each in bad))
+    if missing:
+        return worst, f"{len(missing)} missing, on {_said([day for day, _ in bad])}: `etl verify --heal` reads them"
+    reasons = dict.fromkeys(reason for _, each in bad for reason in each.reasons)
+    return worst, "; ".join(reasons) or None
+
+
+def _said(days: Sequence[date]) -> str:
+    more = f" and {len(days) - 3} more days" if len(days) > 3 else ""
+    return ", ".join(day.isoformat() for day in days[:3]) + more
+
+
+def between(spans: Sequence[Window], zone: ZoneInfo, *, each_day: bool, edges: Sequence[date]) -> list[list[datetime]]:
+    """The instants to measure in each span: its ends, and the beginnings of its days, or of some and the day after."""
+    wanted = {midnight(zone, day + n * DAY) for day in edges for n in (0, 1)}
+    out = []
+    for span in spans:
+        if each_day and span.start > BOTTOM:
+            first, last = (end.astimezone(zone).date() for end in (span.start, span.end))
+            wanted |= {midnight(zone, first + n * DAY) for n in range((last - first).days + 1)}
+        out.append([span.start, *sorted(x for x in wanted if span.start < x < span.end), span.end])
+    return out

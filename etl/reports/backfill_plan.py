@@ -1,0 +1,214 @@
+"""A window of history that is wanted → the requests, rows and time that reading it will take, by asking very little."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+
+from etl.loader.batch import arrival
+from etl.model import Ask, Call, DateFilter, Page, Window
+from etl.paging import Order, order_of, positions
+from etl.pipeline import beneath, unread
+from etl.state import streams
+from etl.state.lease import Lane
+from etl.state.rate_limit import SHARE
+from etl.state.streams import EVER, ListState
+from etl.sync.checkpoint import BEGINNING
+from etl.sync.fetch import fetch
+from etl.sync.run import Reader
+from etl.sync.transcripts import waiting
+from etl.transformer import to_call
+
+PROBES = 10  # requests for a list that cannot be filtered; of one that can, one for each of two windows
+SAMPLES = 5  # pages that tell how many calls have a transcript to ask for
+CLOSE_ENOUGH = 0.04  # of all pages: where between them a boundary lies makes no difference to anybody
+# To transform and load, where the provider's pace leaves no time for it meanwhile.
+SECONDS_PER_ROW, SECONDS_PER_TRANSCRIPT = 0.0006, 0.012
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What reading one list will take, its transcripts aside; ``None`` where it does not say how long it is."""
+
+    phone: str
+    requests: int | None
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a backfill of one source will take."""
+
+    source: str
+    lists: Sequence[Estimate]
+    transcripts: int
+    seconds: float | None
+
+    @property
+    def requests(self) -> int | None:
+        """All requests together; ``None`` where a list does not say how long it is."""
+        found = [each.requests for each in self.lists]
+        return None if None in found else sum(n or 0 for n in found) + self.transcripts
+
+    @property
+    def rows(self) -> int | None:
+        """All rows together, those that are on two lists twice."""
+        found = [each.rows for each in self.lists]
+        return None if None in found else sum(n or 0 for n in found)
+
+
+def plan(reader: Reader, window: Window, *, again: bool = False) -> Plan:
+    """What a backfill of the window will take; loads nothing, and asks for the least that tells it."""
+    surveys = [_Survey(reader, phone) for phone in reader.phones]
+    found = [survey.estimate(window, again=again) for survey in surveys]
+    new = sum(survey.transcripts for survey in surveys)
+    whole = Plan(reader.source.name, found, new + waiting(reader) if reader.provider.transcript else 0, None)
+    latency = min((survey.latency for survey in surveys if survey.asked), default=0.0)
+    return Plan(whole.source, whole.lists, whole.transcripts, _seconds(reader, whole, latency))
+
+
+def _seconds(reader: Reader, of: Plan, latency: float) -> float | None:
+    """The provider's pace decides, or where that is no limit, the time that answers and loading take."""
+    if of.requests is None or of.rows is None:
+        return None
+    rate = reader.source.requests_per_minute
+    at_once = 1 + (ceil(rate / 6) - 1) * SHARE[Lane.HISTORY]
+    paced = max(0.0, of.requests - at_once) * 60 / rate
+    loaded = of.rows * SECONDS_PER_ROW + of.transcripts * SECONDS_PER_TRANSCRIPT
+    return max(paced, (of.requests - of.transcripts) * latency + loaded)
+
+
+class _Survey:
+    """The few requests that tell how much of a list there is to read."""
+
+    def __init__(self, reader: Reader, phone: str) -> None:
+        self._reader, self._phone = reader, phone
+        with reader.means.db.connect() as connection:
+            self._books: ListState = streams.load_list(connection, reader.source.name, phone)
+        self._size = self._books.page_size or reader.provider.page_size
+        self._order = self._books.order
+        self._times: dict[int, Sequence[datetime]] = {}  # of each page that was seen, by its number from the newest
+        self._calls: list[bool] = []  # of each call that was seen, whether its transcript takes a request
+        self.asked, self.latency = 0, float("inf")
+        self.transcripts = 0
+
+    def estimate(self, window: Window, *, again: bool) -> Estimate:
+        """How much of a window is to be read, and what that takes."""
+        parts = unread(self._books, window, again=again)
+        walks = [walk.window for walk in self._books.unfinished]
+        if not parts and not walks:
+            return Estimate(self._phone, 0, 0)
+        is_filtered = self._reader.provider.date_filter is not DateFilter.NONE
+        rows = self._in_windows([*walks, *parts]) if is_filtered else self._down_to([*walks, *parts], again=again)
+        if rows is None:
+            return Estimate(self._phone, None, None)
+        paging = self._reader.provider.paging
+        done = [positions.row(paging, walk.place.position, walk.place.size) for walk in self._books.unfinished]
+        done = [*done, *(0 for _ in parts)] if len(rows) == len(walks) + len(parts) else [sum(done)]
+        rows = [max(0, number - before) for number, before in zip(rows, done, strict=True)]
+        requests = sum(max(1, ceil(number / self._size)) for number in rows)
+        if self._books.watermark is None and max(rows) > self._size:  # a first reading looks at the head once more
+            requests += 1
+            rows.append(0 if is_filtered else self._size)
+        return Estimate(self._phone, requests, sum(rows))
+
+    def _in_windows(self, windows: Sequence[Window]) -> list[int] | None:
+        """The total of each window; of more than two, of all that they span less what is held between them."""
+        if len(windows) <= 2:
+            totals = [self._page(window, 0, 1).total for window in windows]
+            return None if None in totals else [total or 0 for total in totals]
+        whole = Window(min(w.start for w in windows), max(w.end for w in windows))
+        total = self._page(whole, 0, 1).total
+        if total is None:
+            return None
+        return [max(0, total - self._held(whole) + sum(self._held(window) for window in windows))]
+
+    def _held(self, window: Window) -> int:
+        with self._reader.means.db.connect() as connection:
+            return streams.held(connection, self._books, window.start, before=window.end)
+
+    def _down_to(self, windows: Sequence[Window], *, again: bool) -> list[int] | None:
+        """The rows from where each reading enters the list down to the page with the start of its window."""
+        paging = self._reader.provider.paging
+        total = self._page(windows[0], 0, self._size).total
+        if total is None:
+            return None
+        last = max(0, total - 1) // self._size
+        if self._order is Order.OLDEST:
+            self._times[last] = self._times.pop(0, [])
+        rows, new = [], 0
+        for window in windows:
+            place = None if again else beneath(self._reader, self._books, window)
+            above = positions.row(paging, place.position, place.size) if place else 0
+            boundary = self._boundary(window, last)
+            is_oldest = self._order is Order.OLDEST
+            read = total - (last - boundary) * self._size if is_oldest else (boundary + 1) * self._size
+            if is_oldest and self._books.order is Order.UNKNOWN:
+                read += self._size  # the walk, too, finds that out from the page at the list's beginning
+            read = min(total, round(read))
+            rows.append(max(0, read - above))
+            new = max(new, read - self._held_of(window, read, boundary))
+        if self._reader.provider.transcript:
+            self.transcripts = round(new * self._share_with_transcript(windows[0], last))
+        return rows
+
+    def _boundary(self, window: Window, last: int) -> float:
+        """On which page, counted from the newest, the start of a window lies; between two where that is near enough."""
+        if window.start <= BEGINNING or self._order is Order.UNSORTED:
+            return last
+        low, high = 0, last
+        most = PROBES - SAMPLES // 2 if self._reader.provider.transcript else PROBES
+        while high - low > CLOSE_ENOUGH * last and self.asked < most:
+            middle = (low + high) // 2
+            if min(self._times_of(window, middle, last), default=BEGINNING) < window.start:
+                high = middle
+            else:
+                low = middle + 1
+        return (low + high) / 2
+
+    def _held_of(self, window: Window, read: int, boundary: float) -> int:
+        """How many of the rows that are read down to a window's start are held, its page's older ones included."""
+        held = self._held(Window(window.start, EVER))
+        times = self._times.get(int(boundary), ())
+        is_below = any(c.start < window.start <= c.end for c in self._books.coverage)
+        return min(read, held + is_below * sum(time < window.start for time in times))
+
+    def _times_of(self, window: Window, rank: int, last: int) -> Sequence[datetime]:
+        """The times of a page, counted from the newest."""
+        if rank not in self._times:
+            self._page(window, rank if self._order is not Order.OLDEST else last - rank, self._size, rank)
+        return self._times.get(rank, ())
+
+    def _share_with_transcript(self, window: Window, last: int) -> float:
+        """Of the calls, how many have a transcript to ask for, by a few pages spread over the list."""
+        for sample in range(1, SAMPLES):
+            if len(self._times) < SAMPLES and self.asked < PROBES:
+                self._times_of(window, last * sample // SAMPLES, last)
+        return sum(self._calls) / len(self._calls) if self._calls else 0.0
+
+    def _page(self, window: Window, number: int, size: int, rank: int = 0) -> Page:
+        """One page by its number from 0; what its rows tell is remembered."""
+        reader, began = self._reader, self._reader.means.clock.monotonic()
+        position = positions.at(reader.provider.paging, number * size, size)
+        reader.take_turn()
+        page = fetch(reader.client, reader.provider, Ask(reader.source, window, position, size, self._phone)).value
+        reader.lease.give_up()
+        self.asked += 1
+        self.latency = min(self.latency, reader.means.clock.monotonic() - began)
+        self._remember(page, rank)
+        return page
+
+    def _remember(self, page: Page, rank: int) -> None:
+        reader = self._reader
+        rows = [arrival(reader.provider, reader.source, payload, 0) for payload in page.records]
+        times = [row.created_at for row in rows if row.created_at is not None]
+        if self._order is Order.UNKNOWN:
+            self._order = order_of(times)
+        self._times[rank] = times
+        if reader.provider.transcript:
+            found = [to_call(reader.provider, row.reading, row.record.payload) for row in rows if row.reading]
+            self._calls += [_takes_a_request(call) for call in found if isinstance(call, Call)]
+
+
+def _takes_a_request(call: Call) -> bool:
+    return call.columns["is_final"] is not False and call.columns["answered_at"] is not None and not call.turns

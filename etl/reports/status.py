@@ -1,0 +1,115 @@
+"""The books → what a person, or a program, wants to know of each source."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, RowMapping, text
+
+from etl.intervals import gaps
+from etl.state import daily_checks, streams
+from etl.state.adaptive_rate import Learned, in_force
+
+FRESHNESS = text("""
+    SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
+           p.requests_per_minute, p.learned_rate, p.learned_at,
+           (SELECT reason FROM ops.lists l WHERE l.source = f.source AND l.reason IS NOT NULL
+             ORDER BY array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness) LIMIT 1) AS reason,
+           (SELECT count(*) FROM ops.walks w WHERE w.source = f.source) AS unfinished_walks
+      FROM bi.freshness f
+      JOIN ops.sources s USING (source)
+      LEFT JOIN ops.pace p USING (source)
+     ORDER BY f.source
+""")
+LAST_RUNS = text("""
+    SELECT s.source, r.*
+      FROM ops.sources s
+     CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, pages, received, inserted,
+                                updated, unchanged, quarantined, error, notes
+                           FROM ops.runs WHERE source = s.source
+                          ORDER BY started_at DESC, run_id DESC LIMIT 1) r
+""")
+KEYS = (
+    "source",
+    "provider",
+    "is_configured",
+    "newest_call_at",
+    "watermark",
+    "held_from",
+    "completeness",
+    "reason",
+    "gaps",
+    "days_with_gaps",
+    "unsettled",
+    "quarantined",
+    "last_success_at",
+    "last_run",
+    "next_run_at",
+    "schedule",
+    "paused_until",
+    "pause_reason",
+    "unfinished_walks",
+    "requests_per_minute",
+    "rate_in_force",
+)
+
+
+def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -> list[dict[str, Any]]:
+    """One dictionary per source, of those configured and those in the books, ready for JSON.
+
+    The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}`` that nobody has
+    read, ``days_with_gaps`` one of ``{day, missing}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
+    null, ``rate_in_force`` the requests a minute that the provider's refusals leave ``now``.
+    """
+    now = now or datetime.now(UTC)
+    with db.connect() as connection:
+        runs = {row.source: row for row in connection.execute(LAST_RUNS)}
+        out = []
+        for row in connection.execute(FRESHNESS).mappings().all():
+            coverage = streams.coverage_of(connection, row["source"])
+            tops = [windows[-1].end for windows in coverage.values() if windows]
+            last = runs.get(row["source"])
+            out.append(
+                {
+                    **{name: _plain(value) for name, value in row.items()},
+                    "is_configured": row["source"] in configured,
+                    "rate_in_force": _rate(row, now),
+                    "watermark": _plain(min(tops, default=None)),
+                    "gaps": [
+                        {"from": _plain(gap.start), "to": _plain(gap.end)}
+                        for windows in coverage.values()
+                        for gap in gaps(windows)
+                    ],
+                    "days_with_gaps": [
+                        {"day": each.day.isoformat(), "missing": each.missing}
+                        for each in daily_checks.gaps(connection, row["source"])
+                    ],
+                    "last_run": {k: _plain(v) for k, v in last._mapping.items() if k != "source"} if last else None,
+                }
+            )
+    seen = {each["source"] for each in out}
+    out += [_never_read(name) for name in configured if name not in seen]
+    return [{key: each[key] for key in KEYS} for each in out]
+
+
+def sources_in_the_books(connection: Connection) -> list[str]:
+    """The names of all sources that were ever configured."""
+    return list(connection.scalars(text("SELECT source FROM ops.sources ORDER BY source")))
+
+
+def _never_read(name: str) -> dict[str, Any]:
+    """The same keys as any other row, so that a program needs no special case."""
+    never = dict.fromkeys(KEYS)
+    known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
+    return never | known | {"gaps": [], "days_with_gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
+
+
+def _rate(row: RowMapping, now: datetime) -> float | None:
+    if row["requests_per_minute"] is None:
+        return None
+    learned = Learned(row["learned_rate"], row["learned_at"]) if row["learned_rate"] else None
+    return round(in_force(row["requests_per_minute"], learned, now), 1)
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value

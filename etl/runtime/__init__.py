@@ -1,0 +1,1 @@
+"""What every command needs: clock, logs, redaction, secrets, signals, tracing."""

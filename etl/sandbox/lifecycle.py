@@ -1,0 +1,131 @@
+"""A call and a moment become what is true of the call then: its story, and the stage that it has reached."""
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import IntEnum
+from functools import lru_cache
+from random import Random
+
+from etl.sandbox.conversations import Turn, talk, voicemail
+from etl.sandbox.personas import CAMPAIGNS, Agent, agents
+from etl.sandbox.simulated_call import Call
+
+# How often a dialled call ends in each way; a provider without a word for one of them never has it.
+OUTCOMES = {
+    "ringg": {"completed": 66, "no_answer": 13, "busy": 6, "failed": 5, "canceled": 3, "voicemail": 7},
+    "ravan": {"completed": 70, "no_answer": 15, "busy": 6, "failed": 5, "canceled": 4},
+    "autocalls": {"completed": 68, "no_answer": 14, "busy": 6, "failed": 5, "voicemail": 7},
+    "vaani": {"completed": 70, "no_answer": 16, "busy": 8, "failed": 6},
+}
+SUMMARIES = (
+    "The customer confirmed the details and asked for a link.",
+    "The customer could not talk and asked for a call back.",
+    "A billing question was answered; a refund is on its way.",
+    "The appointment was moved to a later time.",
+    "The customer was not interested and asked to be removed.",
+)
+
+
+class Stage(IntEnum):
+    """How far a call has come; each stage shows more than the one before."""
+
+    DIALING = 0
+    RINGING = 1
+    RETRY = 2
+    TALKING = 3
+    ENDED = 4
+    PRICED = 5
+    TRANSCRIBED = 6
+    EVALUATED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that will ever be true of one call; `reached[stage]` is when it gets there. Money is exact, in no unit."""
+
+    agent: Agent
+    campaign: str | None
+    outcome: str
+    reached: tuple[datetime, ...]
+    is_answered: bool
+    is_retried: bool
+    ended_by: str
+    cost: Decimal
+    carrier_cost: Decimal
+    model_cost: Decimal
+    summary: str
+    sentiment: str
+    latency_ms: int
+    turns: tuple[Turn, ...]
+
+    @property
+    def talk_seconds(self) -> int:
+        """Whole seconds from answered to ended; 0 where nobody answered."""
+        return int((self.reached[Stage.ENDED] - self.reached[Stage.TALKING]).total_seconds())
+
+    def stage(self, at: datetime) -> Stage:
+        """The last stage reached at that moment; a call that is listed has reached the first."""
+        return Stage(max(0, bisect_right(self.reached, at) - 1))
+
+
+@lru_cache(maxsize=2048)
+def story(seed: int, call: Call) -> Story:
+    """The whole story of a call, drawn from the seed; changes made by hand are not in it."""
+    draw = Random(f"{seed}/{call.provider}/{call.number}")
+    agent = draw.choice(agents(seed, call.provider))
+    outcome = _outcome(draw, call)
+    is_answered = outcome in ("completed", "voicemail")
+    speak = {"completed": talk, "voicemail": voicemail}.get(outcome)
+    turns = speak(draw, agent.name, call.customer.name) if speak else ()
+    is_retried = call.provider == "ringg" and call.kind == "outbound" and draw.random() < 0.06
+    reached = _moments(draw, call, turns, is_retried)
+    minutes = Decimal(max(1, round((reached[4] - reached[3]).total_seconds()))) / 60
+    carrier, model = (_money(minutes * Decimal(rate) * is_answered) for rate in ("1.37", "2.11"))
+    return Story(
+        agent, draw.choice(CAMPAIGNS) if call.kind == "outbound" else None, outcome, reached, is_answered, is_retried,
+        draw.choice(("customer", "customer", "agent")), _money(carrier + model + Decimal("0.31")), carrier, model,
+        draw.choice(SUMMARIES), draw.choice(("positive", "neutral", "negative")), draw.randrange(400, 1900), turns,
+    )  # fmt: skip
+
+
+def as_told(first: Story, call: Call, at: datetime) -> Story:
+    """The story with the changes made by hand up to that moment."""
+    for told in call.told:
+        if told.at <= at:
+            first = replace(first, **told.facts)  # type: ignore[arg-type]
+    return first
+
+
+def _outcome(draw: Random, call: Call) -> str:
+    if call.kind != "outbound":
+        return "completed" if draw.random() < 0.93 else "failed"
+    weights = OUTCOMES[call.provider]
+    return draw.choices(tuple(weights), tuple(weights.values()))[0]
+
+
+def _moments(draw: Random, call: Call, turns: tuple[Turn, ...], is_retried: bool) -> tuple[datetime, ...]:
+    created = call.created_at
+    ringing = created + _span(draw, call, 1, 6)
+    retry = ringing + _span(draw, call, 20, 40)
+    answered = retry + _span(draw, call, 300, 900) if is_retried else ringing + _span(draw, call, 3, 20)
+    length = turns[-1].offset + len(turns[-1].text) // 14 + 2 if turns else 0
+    ended = answered + timedelta(seconds=draw.randint(length, length + 20) if turns else 0)
+    minute = 60
+    return (
+        created, ringing, retry if is_retried else answered, answered, ended,
+        ended + _span(draw, call, 2 * minute, 8 * minute),
+        ended + _span(draw, call, 35 * minute, 45 * minute),
+        ended + _span(draw, call, 24 * 60 * minute, 36 * 60 * minute),
+    )  # fmt: skip
+
+
+def _span(draw: Random, call: Call, low: int, high: int) -> timedelta:
+    """Whole seconds for the providers that show whole seconds, microseconds for those that show them."""
+    seconds = draw.uniform(low, high)
+    return timedelta(seconds=round(seconds, 6) if call.created_at.microsecond else round(seconds))
+
+
+def _money(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"))

@@ -1,0 +1,171 @@
+"""Turns one value of the configuration into a setting; ``ValueError`` says what is wrong and what to write instead."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
+
+from etl.model import Sweep
+from etl.runtime import urls
+from etl.runtime.secret import Secret
+from etl.settings.schedule import duration, parse
+
+SHORTEST_TOKEN = 16
+_UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}\Z")
+_KEY = re.compile(r"[\x21-\x7e]+\Z")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}\Z")
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """``; did you mean X?`` where a known word is near, else ``; known are …``."""
+    known = sorted(words)
+    found = difflib.get_close_matches(word, known, 1, 0.6)
+    return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
+
+
+def shown(word: object) -> str:
+    """A word of the configuration as it may be shown: a short name, and nothing that could be a key."""
+    return f'"{word}"' if isinstance(word, str) and _WORD.match(word) else "of that name"
+
+
+def key(value: str) -> Secret:
+    """A key that can stand in a header."""
+    if value[:1] in ('"', "'") and value[-1:] == value[:1]:
+        raise ValueError("has quotes around the key; leave them out")
+    if not _KEY.match(value):
+        raise ValueError("has a space, a line break or a letter outside ASCII in the key; copy the key alone")
+    return Secret(value)
+
+
+def token(value: str) -> Secret:
+    """What a reader of the page presents: a key that nobody guesses."""
+    found = key(value)
+    if len(value) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"is shorter than {SHORTEST_TOKEN} characters and could be guessed; make one with `openssl rand -hex 24`"
+        )
+    return found
+
+
+def key_file(path: Path) -> Secret:
+    """The key that a file holds; a line break at its end does no harm. The path is not shown: it may be a key."""
+    try:
+        value = path.read_text("utf-8").strip()
+    except (OSError, ValueError):
+        raise ValueError("refers to a file that cannot be read; write its path after file:") from None
+    if not value:
+        raise ValueError("refers to a file that is empty; put the key in it")
+    return key(value)
+
+
+def text(value: object) -> str:
+    """A text that is not blank."""
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("is no text; write it between quotes")
+    return value.strip()
+
+
+def base_url(value: object) -> str:
+    """The address below which a provider's API lies."""
+    return urls.base_url(text(value))
+
+
+def schedule(value: object) -> str:
+    """A schedule, as :func:`etl.settings.schedule.parse` reads it."""
+    words = text(value)
+    parse(words)
+    return words
+
+
+def cost_unit(value: object) -> str:
+    """A currency or another unit of money."""
+    unit = text(value)
+    if not _UNIT.match(unit):
+        raise ValueError("is no unit; write a currency such as USD, or credits")
+    return unit
+
+
+def rate(value: object) -> int:
+    """Requests a minute."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 600_000:
+        raise ValueError("is no rate; write a whole number of requests from 1 to 600000")
+    return value
+
+
+def zone(value: object) -> ZoneInfo:
+    """A time zone by its name."""
+    name = text(value)
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        near = difflib.get_close_matches(name, available_timezones(), 1, 0.5)
+        raise ValueError(f"is no time zone; write {near[0] if near else 'a name such as Asia/Kolkata'}") from None
+
+
+def since(value: object, tz: ZoneInfo) -> datetime:
+    """The first moment that counts, UTC; a day is a day of the source's zone."""
+    moment = _moment(value)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is a date out of reach; write one of this century") from None
+
+
+def _moment(value: object) -> datetime:
+    try:
+        value = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        value = None
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, time())
+    raise ValueError("is no date; write 2025-01-31, or a date and a time")
+
+
+def region(value: object) -> str:
+    """The country of numbers that are written without one."""
+    from phonenumbers import SUPPORTED_REGIONS  # only a configured region or number pays for this import
+
+    country = text(value).upper()
+    if country not in SUPPORTED_REGIONS:
+        raise ValueError("is no country; write its two letters, such as IN or US")
+    return country
+
+
+def phones(value: object, country: str | None) -> tuple[str, ...]:
+    """Telephone numbers in E.164, each once."""
+    if not isinstance(value, list) or not value:
+        raise ValueError('is no list of numbers; write ["+…", "+…"]')
+    return tuple(dict.fromkeys(_phone(place, number, country) for place, number in enumerate(value, 1)))
+
+
+def _phone(place: int, value: object, country: str | None) -> str:
+    """One number in E.164; it is named by its place, and never shown."""
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(value if isinstance(value, str) else "", country)
+    except phonenumbers.NumberParseException:
+        number = None
+    if number is None or not phonenumbers.is_possible_number(number):
+        raise ValueError(f"has no telephone number in place {place}; write + and the country code before each")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def sweeps(value: object) -> tuple[Sweep, ...]:
+    """How far back and how often late changes are looked for, the nearest horizon first."""
+    if not isinstance(value, list) or not value or not all(_is_pair(pair) for pair in value):
+        raise ValueError('is no list of sweeps; write [["6h", "1h"], ["7d", "1d"]]: how far back, and how often')
+    found = tuple(Sweep(duration(horizon), duration(every)) for horizon, every in value)
+    rising = all(near.horizon < far.horizon for near, far in pairwise(found))
+    if not rising or any(sweep.horizon < sweep.every for sweep in found):
+        raise ValueError("is not in order; write the nearest horizon first, each at least as long as its repetition")
+    return found
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)

@@ -1,0 +1,159 @@
+"""Turns the tables of a configuration, or the keys of an environment, into sources, and collects what is wrong."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from etl.model import SWEEPS, Provider, Source
+from etl.runtime.secret import Secret
+from etl.settings import parsers
+
+T = TypeVar("T")
+
+KEYS = (
+    "provider",
+    "api_key",
+    "base_url",
+    "phones",
+    "requests_per_minute",
+    "schedule",
+    "timezone",
+    "region",
+    "since",
+    "cost_unit",
+    "sweeps",
+)
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")
+
+
+class Reader:
+    """Reads sources out of one configuration; what is wrong goes to ``problems``, one sentence each.
+
+    ``folder`` is where the files of ``api_key = "file:…"`` lie; ``referred`` are the variables that keys refer to.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], folder: Path) -> None:
+        self._providers = providers
+        self._environment = environment
+        self._folder = folder
+        self.problems: list[str] = []
+        self.referred: set[str] = set()
+
+    def from_environment(self) -> tuple[Source, ...]:
+        """One source for each provider whose key is set, named as the provider."""
+        named = [(name, name.upper()) for name in self._providers if self._value(f"{name.upper()}_API_KEY")]
+        return tuple(source for name, prefix in named if (source := self._of_keys(name, prefix)))
+
+    def from_tables(self, tables: object) -> tuple[Source, ...]:
+        """The sources of ``[sources.NAME]`` tables."""
+        if not isinstance(tables, Mapping):
+            self.problems.append("sources is no table; write [sources.NAME] above the settings of each source")
+            return ()
+        return tuple(source for name, table in tables.items() if (source := self._of_table(name, table)))
+
+    def _value(self, name: str) -> str:
+        """A variable's value; a blank one counts as not set."""
+        value = self._environment.get(name, "")
+        return value if value.strip() else ""
+
+    def _of_keys(self, name: str, prefix: str) -> Source | None:
+        phones = [phone.strip() for phone in self._value(f"{prefix}_PHONES").split(",") if phone.strip()]
+        table: dict[str, object] = {"phones": phones} if phones else {}
+        labels = {key: f"{prefix}_{key.upper()}" for key in KEYS}
+        key = self._at(labels["api_key"], parsers.key, self._value(labels["api_key"]))
+        return self._source(name, self._providers[name], table, labels, key)
+
+    def _of_table(self, name: str, table: object) -> Source | None:
+        where = f"[sources.{name}]"
+        if not _NAME.match(name):
+            self.problems.append(
+                f"[sources.…] {parsers.shown(name)}: a name begins with a letter and has letters, digits, - and _ alone"
+            )
+            return None
+        if not isinstance(table, Mapping):
+            self.problems.append(f"sources.{name} is no table; write [sources.{name}] above its settings")
+            return None
+        for key in table.keys() - set(KEYS):
+            self.problems.append(f"{where} has no setting {parsers.shown(key)}{parsers.nearest(key, KEYS)}")
+        provider = self._at(f"{where} provider", self._provider, table.get("provider"))
+        key = self._at(f"{where} api_key", self._key, table.get("api_key"))
+        if provider is None:
+            return None
+        return self._source(name, provider, table, {setting: f"{where} {setting}" for setting in KEYS}, key)
+
+    def _source(
+        self, name: str, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str], key: Secret | None
+    ) -> Source | None:
+        """A source of settings that are all right, or none; ``labels`` say where each setting stands."""
+        before = len(self.problems)
+
+        def setting(key: str, read: Callable[[Any], T], default: T) -> T:
+            found = self._at(labels[key], read, table[key]) if key in table else default
+            return default if found is None else found
+
+        url = self._value(f"{provider.name.upper()}_BASE_URL")
+        label = f"{provider.name.upper()}_BASE_URL" if "base_url" not in table else labels["base_url"]
+        zone = setting("timezone", parsers.zone, ZoneInfo("UTC"))
+        region = setting("region", parsers.region, None)
+        source = Source(
+            name=name,
+            provider=provider.name,
+            base_url=self._at(label, parsers.base_url, table.get("base_url", url or provider.base_url)) or "",
+            api_key=key or Secret(""),
+            cost_unit=setting("cost_unit", parsers.cost_unit, provider.cost_unit),
+            phones=setting("phones", lambda value: parsers.phones(value, region), ()),
+            timezone=zone,
+            region=region,
+            requests_per_minute=setting("requests_per_minute", parsers.rate, 60),
+            schedule=setting("schedule", parsers.schedule, "every 5m"),
+            since=setting("since", lambda value: parsers.since(value, zone), None),
+            sweeps=setting("sweeps", parsers.sweeps, SWEEPS),
+        )
+        if provider.needs_phones and "phones" not in table:
+            self.problems.append(
+                f"{labels['phones']} is not set: {provider.title} lists calls by the organisation's own "
+                "numbers; give them all, each with + and its country code"
+            )
+        return source if key and len(self.problems) == before else None
+
+    def _at(self, where: str, read: Callable[[Any], T], value: object) -> T | None:
+        try:
+            return read(value)
+        except ValueError as error:
+            self.problems.append(f"{where} {error}")
+            return None
+
+    def _provider(self, value: object) -> Provider:
+        known = self._providers
+        if not isinstance(value, str):
+            raise ValueError(f"is not set; write one of {', '.join(sorted(known))}")
+        if value not in known:
+            raise ValueError(f"{parsers.shown(value)} is not known{parsers.nearest(value.lower(), known)}")
+        return known[value]
+
+    def _key(self, value: object) -> Secret:
+        kind, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+        if kind == "env" and colon:
+            return self._variable(name)
+        if kind == "file" and colon:
+            return self._key_file(name)
+        raise ValueError('does not say where the key is; write "env:NAME" or "file:PATH", never the key itself')
+
+    def _key_file(self, name: str) -> Secret:
+        try:
+            path = self._folder / Path(name).expanduser()
+        except RuntimeError:  # ~ of a user that does not exist
+            raise ValueError("refers to the home of nobody; write a whole path after file:") from None
+        return parsers.key_file(path)
+
+    def _variable(self, name: str) -> Secret:
+        self.referred.add(name)
+        if self._value(name):
+            return parsers.key(self._value(name))
+        named = f"the variable {name}" if _VARIABLE.match(name) else "a variable"  # it may be the key by mistake
+        raise ValueError(
+            f"refers to {named}, which is not set; set it, or write the name of the one that holds the key"
+        )

@@ -1,0 +1,1 @@
+"""One run on one source: pages in, batches out, coverage and checkpoints kept."""

@@ -1,0 +1,169 @@
+"""Raw payloads through the transformer again: what the program would make of them today, without any network."""
+
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, text
+
+from etl.db.engine import uuid_array
+from etl.decode import decode
+from etl.extractors import providers
+from etl.loader import raw, writer
+from etl.loader.batch import Counts, arrival
+from etl.loader.merge import changes
+from etl.loader.raw import Version
+from etl.loader.writer import Entry, Record, Writing
+from etl.model import Call, Malformed, Provider, Source, TranscriptNotReady, Turn
+from etl.sync.run import Reader
+from etl.transformer import to_call
+
+BATCH = 500  # calls
+
+# The answers that come next, with about a batch of calls: each call is replayed with the first answer that brought it.
+NEXT = text("""
+    WITH answers AS (
+        SELECT seq, call_keys, sum(cardinality(call_keys)) OVER (ORDER BY seq) - cardinality(call_keys) AS before
+          FROM (SELECT seq, call_keys FROM raw.payloads
+                 WHERE source = :source AND kind = 'call' AND seq > :after ORDER BY seq LIMIT :batch) few
+    )
+    SELECT seq, c.call_key
+      FROM answers CROSS JOIN LATERAL unnest(call_keys) came(call_key)
+      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND coalesce(c.record_seqs[1], c.seen_seq) = seq
+     WHERE before < :batch
+     ORDER BY seq
+""")
+TRANSCRIPTS = text("""
+    SELECT call_key, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
+     WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
+""")
+FIRST = -(1 << 63)  # below the number of any answer
+
+
+class Held(NamedTuple):
+    """What the warehouse holds of a call: its row, its turns, and the versions of its records."""
+
+    row: Mapping[str, Any]
+    turns: tuple[Turn, ...]
+    versions: Sequence[Version]
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a replay changes: how many calls, how often each column, and an example of each."""
+
+    calls: int = 0
+    changed: int = 0
+    columns: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)  # the key of one call per column
+
+    def note(self, entry: Entry) -> None:
+        """Take one call's differences in."""
+        before = entry.before or {}
+        found = changes(before, entry.row)
+        if entry.turns is not None:
+            found.append(("transcript", f"{before['turn_count']} turns", f"{len(entry.turns)} turns"))
+        self.calls += 1
+        self.changed += bool(found)
+        for column, *_ in found:
+            self.columns[column] += 1
+            self.examples.setdefault(column, str(entry.row["call_key"]))
+
+
+def replay(reader: Reader, difference: Difference) -> None:
+    """Write what today's transformer makes of a source's raw payloads, call by call."""
+    after: int | None = FIRST
+    while after is not None:
+        reader.take_turn()
+        with reader.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
+            calls, after = _next_calls(connection, reader.source, after)
+            _replay(connection, reader, calls, difference)
+        reader.progress("replay", difference.calls, None)
+
+
+def _replay(connection: Connection, reader: Reader, calls: Sequence[Held], difference: Difference) -> None:
+    writing = reader.writing()
+    entries = [rebuilt(writing, reader.provider, reader.source, held) for held in calls]
+    for entry in entries:
+        difference.note(entry)
+    changed = [entry for entry in entries if writer.differs(entry)]
+    reader.write(connection, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
+
+
+def compare(db: Engine, source: Source, difference: Difference) -> None:
+    """The same without writing anything."""
+    provider = providers()[source.provider]
+    writing = Writing(source.name, source.provider, None, datetime.now(UTC))
+    after: int | None = FIRST
+    while after is not None:
+        with db.connect() as connection:
+            calls, after = _next_calls(connection, source, after)
+        for held in calls:
+            difference.note(rebuilt(writing, provider, source, held))
+
+
+def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[Held], int | None]:
+    """The next calls in the order in which they came first, and the last answer of them; none when all were there."""
+    found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
+    keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
+    versions, rows = raw.versions(connection, keys), writer.rows_of(connection, keys)
+    turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
+    for key, *turn in connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)}):
+        turns[key].append(Turn(*turn))
+    return [Held(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
+
+
+def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) -> Entry:
+    """The row that a call's versions make, folded in their order, as an entry over the row that is held."""
+    entry: Entry | None = None
+    turns: tuple[Turn, ...] | None = None
+    came: dict[bytes, tuple[Call, Record]] = {}
+    for version in held.versions:
+        if version.kind == "transcript":
+            turns = _turns(provider, version.payload) or turns
+        elif found := _read(provider, source, version):
+            call, record = came[found[1].digest] = found
+            entry = writer.enter(writing, held.row["call_key"], entry.row if entry else None, call, record)
+            turns = entry.turns or turns
+    if entry is None:  # nothing of it can be read any more: the row stays as it is
+        return Entry(held.row, dict(held.row))
+    newest = held.row["record_digest"]
+    if entry.row["record_digest"] != newest and newest in came:  # a content that it had before, and that came again
+        call, record = came[newest]
+        entry = writer.enter(writing, held.row["call_key"], entry.row, call, record._replace(seq=held.row["seen_seq"]))
+        turns = entry.turns or turns
+    return _over(held, entry, turns)
+
+
+def _read(provider: Provider, source: Source, version: Version) -> tuple[Call, Record] | None:
+    came = arrival(provider, source, version.payload, version.seq)
+    call = to_call(provider, came.reading, came.record.payload) if came.reading else None
+    return (call, came.record) if isinstance(call, Call) else None
+
+
+def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
+    if provider.transcript is None:
+        return None
+    try:
+        return provider.transcript.read(decode(payload))
+    except (Malformed, TranscriptNotReady):
+        return None
+
+
+KEPT = (
+    "first_seen_at", "changed_at", "missing_since", "seen_seq", "record_seqs", "record_digest", "earlier_digests",
+    "turns_digest",
+)  # fmt: skip
+
+
+def _over(held: Held, last: Entry, turns: tuple[Turn, ...] | None) -> Entry:
+    """The rebuilt row and turns, where they are others than those that are there, whatever the row says of them."""
+    said = turns or held.turns
+    row = {**last.row, **{name: held.row[name] for name in KEPT}, "turn_count": len(said), "has_transcript": bool(said)}
+    entry = Entry(held.row, row, None, last.records)
+    if turns and turns != held.turns:
+        entry.turns, row["turns_digest"] = turns, writer.turns_digest(turns)
+    return entry

@@ -1,0 +1,83 @@
+"""The pipeline's books → what the page says of each source."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from etl.intervals import gaps
+from etl.model import Window
+from etl.state import streams
+
+SHOWN_RUNS = 40
+LATELY = timedelta(minutes=10)
+LAST_RUNS = text("""
+    SELECT s.source, r.*
+      FROM ops.sources s
+     CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, received, inserted, updated,
+                                unchanged, quarantined, error, notes
+                           FROM ops.runs WHERE source = s.source
+                          ORDER BY started_at DESC, run_id DESC LIMIT :shown) r
+     WHERE s.source = ANY(:sources)
+     ORDER BY s.source, r.started_at, r.run_id
+""")
+LISTS = text("""
+    SELECT phone, list_order, listed, held, completeness, reason, checked_at, read_whole_at
+      FROM ops.lists WHERE source = :source ORDER BY phone LIMIT 200
+""")
+SPAN = text("SELECT min(created_at) AS first, max(created_at) AS last FROM warehouse.calls WHERE source = :source")
+DRIFT = text("""
+    SELECT field, kind, detail, seen, first_seen_at, last_seen_at
+      FROM ops.drift WHERE source = :source ORDER BY last_seen_at DESC, field LIMIT 50
+""")
+REASONS = text("""
+    SELECT reason, count(*) AS records, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at
+      FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
+     GROUP BY reason ORDER BY records DESC, reason LIMIT 20
+""")
+WAITING = text("""
+    SELECT quarantine_id, reason, provider_call_id, first_seen_at, last_seen_at
+      FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
+     ORDER BY last_seen_at DESC, quarantine_id DESC LIMIT 20
+""")
+RECORD = text("""
+    SELECT quarantine_id, source, reason, provider_call_id, first_seen_at, last_seen_at, resolved_at,
+           length(payload) AS bytes, substring(payload FOR 65536) AS payload
+      FROM ops.quarantine WHERE quarantine_id = :number
+""")
+
+
+def last_runs(
+    connection: Connection, sources: Sequence[str], shown: int = SHOWN_RUNS
+) -> dict[str, list[dict[str, Any]]]:
+    """The last runs of each source, oldest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in connection.execute(LAST_RUNS, {"sources": list(sources), "shown": shown}).mappings():
+        found.setdefault(row["source"], []).append(dict(row))
+    return found
+
+
+def requests_a_minute(runs: Sequence[Mapping[str, Any]], now: datetime) -> float:
+    """How many requests a minute these runs sent lately, each run's spread evenly over its time."""
+    since = now - LATELY
+    total = 0.0
+    for run in runs:
+        start, end = run["started_at"], run["finished_at"] or now
+        if end > since:
+            total += run["requests"] * (1 if start >= since else (end - since) / (end - start))
+    return total / (LATELY.total_seconds() / 60)
+
+
+def coverage(connection: Connection, source: str, now: datetime) -> tuple[Window, dict[str, Any]]:
+    """The span that a source's timeline shows, and by phone what of it is held and what lies between.
+
+    What is held reaches back to before any provider: the span begins with the first call or the oldest gap.
+    """
+    held = streams.coverage_of(connection, source)
+    between = {phone: gaps(windows) for phone, windows in held.items()}
+    first = connection.execute(SPAN, {"source": source}).one().first
+    starts = [gap.start for each in between.values() for gap in each] + ([first] if first else [])
+    start = min(starts, default=now - timedelta(days=30))
+    span = Window(start - max((now - start) * 0.02, timedelta(hours=1)), now)
+    return span, {phone: (held[phone], between[phone]) for phone in sorted(held)}
