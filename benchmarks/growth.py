@@ -32,7 +32,7 @@ def grown(measuring: Bench, simulator: Simulator, source: str, size: int) -> lis
         multiply(connection, copies, turns=False)
     with psycopg.connect(measuring.url, autocommit=True) as connection:
         # each statement that multiplied calls wrote every sum of theirs anew, as no batch of a run does
-        connection.execute("VACUUM FULL warehouse.daily_calls, warehouse.daily_lists")
+        connection.execute("VACUUM FULL warehouse.call_rollup_daily, warehouse.stream_rollup_daily")
         connection.execute("VACUUM ANALYZE")
     simulator.ask(f"_times/{copies + 1}")
     measuring.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once

@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from etl.sandbox import vaani
-from etl.sandbox.expected import truth
+from etl.sandbox.expected import expected_rows
 from etl.sandbox.http_messages import dumped
 from etl.sandbox.responder import PROVIDERS
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Seen
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import CallSnapshot
 from etl.sandbox.world import World
 
 SEED = 7
@@ -49,7 +49,7 @@ def printed(of: World, name: str) -> Iterator[Listed]:
         yield Listed(call.created_at, (call.caller, call.callee), call.call_id, dumped(record))
 
 
-def _chat(seen: Seen) -> list[dict[str, str]]:
+def _chat(seen: CallSnapshot) -> list[dict[str, str]]:
     return [{"role": vaani.LABELS[turn.speaker].lower(), "content": turn.text} for turn in seen.story.turns]
 
 
@@ -73,7 +73,7 @@ class Digest:
 def expected(of: World, name: str, phones: Iterable[str] = ()) -> Digest:
     """What a source must hold in the end; of Ravan the calls of these phones alone."""
     wanted = {call.call_id for call in of.calls("vaani" if name == APART else name) if _is_listed(call, phones)}
-    rows = [row for row in truth(of, "vaani" if name == APART else name) if row["provider_call_id"] in wanted]
+    rows = [row for row in expected_rows(of, "vaani" if name == APART else name) if row["provider_call_id"] in wanted]
     return Digest(
         len(rows),
         md5(sorted(str(row["provider_call_id"]) for row in rows)),
@@ -87,7 +87,7 @@ def _spoken(rows: list[dict[str, Any]]) -> tuple[int, str]:
     return len(said), md5(sorted(said))
 
 
-def _is_listed(call: Call, phones: Iterable[str]) -> bool:
+def _is_listed(call: SimulatedCall, phones: Iterable[str]) -> bool:
     return not phones or bool({call.caller, call.callee} & set(phones))
 
 

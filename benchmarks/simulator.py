@@ -16,9 +16,9 @@ from urllib.parse import parse_qsl, unquote
 
 from benchmarks import history
 from benchmarks.history import APART, Listed
-from etl.sandbox.http_messages import Request, Response
+from etl.sandbox.http_messages import VendorRequest, VendorResponse
 from etl.sandbox.responder import PROVIDERS
-from etl.sandbox.vendor import Asked, Manner, Page, Provider
+from etl.sandbox.vendor import ListQuery, Quirks, Vendor, VendorPage
 
 SECOND = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -27,28 +27,28 @@ HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\
 class Shelf:
     """One list, newest first, and the part of it that a request sees."""
 
-    def __init__(self, provider: Provider, calls: Sequence[Listed]) -> None:
+    def __init__(self, provider: Vendor, calls: Sequence[Listed]) -> None:
         self.provider, self.hidden = provider, 0
         self.more, self.hidden_then = 0, 0
         self._calls = calls
         self._ages = [-call.created_at.timestamp() for call in calls]
         self._of_phone: dict[str, tuple[Sequence[Listed], list[float]]] = {}
 
-    def page(self, query: dict[str, str], headers: dict[str, str]) -> Response:
+    def page(self, query: dict[str, str], headers: dict[str, str]) -> VendorResponse:
         """The answer to a list request."""
-        request = Request("GET", self.provider.path, query, headers)
+        request = VendorRequest("GET", self.provider.path, query, headers)
         refused = self.provider.refuse(request)
-        asked = refused or self.provider.read(Manner(), request)
-        if isinstance(asked, Response):
+        asked = refused or self.provider.read(Quirks(), request)
+        if isinstance(asked, VendorResponse):
             return asked
         calls, ages = self._listed(asked)
         start, end = self._bounds(asked)
         first = max(bisect_left(ages, -end.timestamp()) if end else 0, self.hidden)
         last = bisect_left(ages, -start.timestamp()) if start else len(calls)
         more = self.more * (len(calls) - self.hidden_then) if last == len(calls) else 0
-        return Response(200, (), self._printed(asked, calls[first:last] if first else calls[:last], more))
+        return VendorResponse(200, (), self._printed(asked, calls[first:last] if first else calls[:last], more))
 
-    def _listed(self, asked: Asked) -> tuple[Sequence[Listed], list[float]]:
+    def _listed(self, asked: ListQuery) -> tuple[Sequence[Listed], list[float]]:
         if not asked.phone:
             return self._calls, self._ages
         if asked.phone not in self._of_phone:
@@ -56,7 +56,7 @@ class Shelf:
             self._of_phone[asked.phone] = calls, [-call.created_at.timestamp() for call in calls]
         return self._of_phone[asked.phone]
 
-    def _bounds(self, asked: Asked) -> tuple[datetime | None, datetime | None]:
+    def _bounds(self, asked: ListQuery) -> tuple[datetime | None, datetime | None]:
         """From just above which instant to which one the filter lets calls through."""
         if self.provider.name == "ringg":
             start, end = asked.by
@@ -66,10 +66,10 @@ class Shelf:
             return _midnight(first, -SECOND), _midnight(last, timedelta(days=1) - SECOND)
         return None, None
 
-    def _printed(self, asked: Asked, calls: Sequence[Listed], more: int) -> bytes:
+    def _printed(self, asked: ListQuery, calls: Sequence[Listed], more: int) -> bytes:
         shown = calls[asked.skip : asked.skip + asked.size]
         total = len(calls) + more
-        page = Page(
+        page = VendorPage(
             asked,
             tuple(call.call_id for call in shown),
             tuple(call.record for call in shown),
@@ -78,7 +78,7 @@ class Shelf:
             asked.skip + len(shown) < total,
             self.provider.path,
         )
-        return self.provider.print_page(Manner(), page)
+        return self.provider.print_page(Quirks(), page)
 
 
 def _midnight(day: date | None, further: timedelta) -> datetime | None:

@@ -20,7 +20,7 @@ from benchmarks.environments import ROOT
 from benchmarks.measure import server_seconds
 from benchmarks.rounds import Bench, Simulator, bench
 from etl import pipeline, settings
-from etl.cli.app import search_less
+from etl.cli.app import tune_gc
 from etl.client import api_client
 from etl.db import copy
 from etl.db.engine import open_engine
@@ -30,8 +30,8 @@ from etl.model import Source
 from etl.runtime.clock import SystemClock
 from etl.state import drift, last_seen, lease, lookbacks, quarantine, rate_limit, runs, streams
 from etl.sync import fetch, run, window
-from etl.sync.checkpoint import Claims
-from etl.sync.run import Means, Reader
+from etl.sync.checkpoint import CoverageRecorder
+from etl.sync.run import RunDependencies, SourceRun
 
 
 class Spent(NamedTuple):
@@ -83,12 +83,12 @@ class Stopwatch:
 
 STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("ask: request and answer", api_client.Client, ("_send",)),
-    ("ask: pace", rate_limit.Pace, ("wait",)),
+    ("ask: pace", rate_limit.RateLimiter, ("wait",)),
     ("read: split the page", api_client, ("decode",)),
     ("read: split the page", fetch, ("fetch",)),
     ("parse: values and digest", batch, ("read_record",)),
     ("parse: id, key, time", batch, ("arrival",)),
-    ("held: what is known of them", Reader, ("held",)),
+    ("held: what is known of them", SourceRun, ("held",)),
     ("transform: columns and turns", batch, ("to_call",)),
     ("merge", batch, ("enter",)),
     ("merge", Batch, ("settle",)),
@@ -98,12 +98,12 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("books", quarantine, ("put", "resolve")),
     ("books", drift, ("note",)),
     ("books", last_seen, ("note",)),
-    ("books", runs.Run, ("count", "end")),
+    ("books", runs.RunRecord, ("count", "end")),
     ("books", streams, ("load_list", "save_place", "finish_walk", "save_list", "held")),
     ("books", lookbacks, ("swept",)),
     ("books", lease.Lease, ("take", "give_up")),
     ("commit", window, ("_commit",)),
-    ("commit", Claims, ("finish", "note")),
+    ("commit", CoverageRecorder, ("finish", "note")),
     ("walk", window, ("_load",)),
     ("all the rest", run, ("run",)),
 )
@@ -133,7 +133,9 @@ def profile(measuring: Bench, simulator: Simulator, calls: int) -> list[str]:
     before = server_seconds(measuring.postmaster)
     with watched(watch):
         for source in _sources(simulator):
-            done = run.run(Means(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True)
+            done = run.run_source(
+                RunDependencies(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True
+            )
             if done.status != "succeeded":
                 raise RuntimeError(done.error)
     engine.dispose()
@@ -165,7 +167,7 @@ def _table(spent: dict[str, Spent], server: float, calls: int) -> list[str]:
 def main() -> None:
     """The table, on the terminal and in the page."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-    search_less()  # as `etl` does
+    tune_gc()  # as `etl` does
     with bench(calls) as (measuring, simulator):
         lines = profile(measuring, simulator, calls)
     sys.stdout.write("\n".join(lines))

@@ -7,7 +7,7 @@ from itertools import pairwise
 from etl.model import Window
 
 
-def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
+def coalesce(windows: Iterable[Window]) -> tuple[Window, ...]:
     """The same instants as the fewest intervals, oldest first; those that touch become one."""
     out: list[Window] = []
     for window in sorted((w for w in windows if w), key=lambda w: w.start):
@@ -18,11 +18,11 @@ def merged(windows: Iterable[Window]) -> tuple[Window, ...]:
     return tuple(out)
 
 
-def lacking(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
+def subtract(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
     """The parts of a window that no interval holds, oldest first."""
     parts: list[Window] = []
     start = wanted.start
-    for window in merged(held):
+    for window in coalesce(held):
         if window.end <= start or window.start >= wanted.end:
             continue
         if window.start > start:
@@ -34,10 +34,10 @@ def lacking(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
 
 def gaps(held: Iterable[Window]) -> tuple[Window, ...]:
     """What lies between the intervals."""
-    return tuple(Window(older.end, newer.start) for older, newer in pairwise(merged(held)))
+    return tuple(Window(older.end, newer.start) for older, newer in pairwise(coalesce(held)))
 
 
-class Holes:
+class UnreadableRanges:
     """Where in source time the calls lie that a walk could not read, as far as the pages around them tell."""
 
     def __init__(self) -> None:

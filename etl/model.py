@@ -47,31 +47,31 @@ class Source:
     base_url: str
     api_key: Secret
     cost_unit: str
-    phones: tuple[str, ...] = ()
+    partitions: tuple[str, ...] = ()
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     region: str | None = None
     requests_per_minute: int = 60
     schedule: str = "every 5m"
     since: datetime | None = None
-    sweeps: tuple["Sweep", ...] = ()
+    lookbacks: tuple["Lookback", ...] = ()
 
 
-class Sweep(NamedTuple):
+class Lookback(NamedTuple):
     """How far back, and how often, the newest stretch of a list is read again for late changes."""
 
-    horizon: timedelta
-    every: timedelta
+    window: timedelta
+    interval: timedelta
 
 
-SWEEPS = (
-    Sweep(timedelta(hours=6), timedelta(hours=1)),
-    Sweep(timedelta(days=2), timedelta(hours=6)),
-    Sweep(timedelta(days=7), timedelta(days=1)),
+LOOKBACKS = (
+    Lookback(timedelta(hours=6), timedelta(hours=1)),
+    Lookback(timedelta(days=2), timedelta(hours=6)),
+    Lookback(timedelta(days=7), timedelta(days=1)),
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PageRequest:
     """One page that is wanted: of which source and phone, which window, from which position, how many rows.
 
     ``position`` is a page number from 1 or a number of rows to skip, as the provider's :class:`Paging` says.
@@ -81,11 +81,11 @@ class Ask:
     window: Window
     position: int
     size: int
-    phone: str = ""
+    partition: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """A GET to a path below a source's base URL; values of the query are not yet percent-encoded."""
 
     path: str
@@ -94,7 +94,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to an :class:`Ask`.
+    """One answer to an :class:`PageRequest`.
 
     ``records`` are the exact bytes of each record; ``total`` is what the provider says the list holds, if it says a
     number; ``size`` the page size in force, if it says one; ``is_last`` the provider's own explicit end, if it has one;
@@ -105,19 +105,19 @@ class Page:
     total: int | None = None
     size: int | None = None
     is_last: bool | None = None
-    unshown: Exception | None = None
+    unreadable: Exception | None = None
 
     @property
     def count(self) -> int:
         """How many places of the list the page takes."""
-        return len(self.records) + (self.unshown is not None)
+        return len(self.records) + (self.unreadable is not None)
 
 
-class Malformed(Exception):
+class InvalidResponse(Exception):
     """An answer that is no page: the text says what is missing, and shows no value of it."""
 
 
-class Body(Protocol):
+class ResponseBody(Protocol):
     """An answer's JSON object, split but not yet read; ``payload`` is the answer as received."""
 
     payload: bytes
@@ -129,7 +129,7 @@ class Body(Protocol):
         """The value under a key as parsed, ``None`` where there is none."""
 
     def records(self, key: str) -> Sequence[bytes]:
-        """The exact bytes of each element of the list under a key; :class:`Malformed` where there is no list."""
+        """The exact bytes of each element of the list under a key; :class:`InvalidResponse` where there is no list."""
 
 
 class Turn(NamedTuple):
@@ -170,7 +170,7 @@ class Reject:
     provider_call_id: str | None = None
 
 
-class Reading:
+class RecordContext:
     """One record while it is read: the values, the source that it is of, and what was noticed on the way.
 
     The fields of a provider's mapping read from it and write their notes to it: ``flags`` become ``quality_flags``,
@@ -178,7 +178,7 @@ class Reading:
     ``row`` holds the columns that are read already, for those that follow from them. ``call_id`` is the provider's.
     """
 
-    __slots__ = ("call_id", "drift", "flags", "keep", "record", "row", "source")
+    __slots__ = ("call_id", "drift", "extra_paths", "flags", "record", "row", "source")
 
     def __init__(self, source: Source, record: Mapping[str, Any]) -> None:
         self.source = source
@@ -187,12 +187,12 @@ class Reading:
         self.row: dict[str, Any] = {}
         self.flags: list[str] = []
         self.drift: list[Drift] = []
-        self.keep: list[str] = []
+        self.extra_paths: list[str] = []
 
-    def refuse(self, path: str, flag: str) -> None:
+    def flag_and_keep(self, path: str, flag: str) -> None:
         """The column at this path stays null, a flag says why, and the value itself goes to ``extra``."""
         self.flags.append(flag)
-        self.keep.append(path)
+        self.extra_paths.append(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ class Field:
     """
 
     paths: tuple[str, ...]
-    read: Callable[[Reading], Any]
+    read: Callable[[RecordContext], Any]
 
 
 class TranscriptNotReady(Exception):
@@ -214,11 +214,11 @@ class TranscriptNotReady(Exception):
 class TranscriptRequest:
     """Where a provider gives a transcript by a second request: how to ask for it and how to read the answer.
 
-    ``read`` gives the turns, or raises :class:`TranscriptNotReady` or :class:`Malformed`.
+    ``read`` gives the turns, or raises :class:`TranscriptNotReady` or :class:`InvalidResponse`.
     """
 
-    ask: Callable[[str], Request]
-    read: Callable[[Body], tuple[Turn, ...]]
+    ask: Callable[[str], HttpRequest]
+    read: Callable[[ResponseBody], tuple[Turn, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,14 +238,14 @@ class Provider:
     page_size: int
     paging: Paging
     date_filter: DateFilter
-    ask: Callable[[Ask], Request]
-    read: Callable[[Ask, Body], Page]
+    ask: Callable[[PageRequest], HttpRequest]
+    read: Callable[[PageRequest, ResponseBody], Page]
     call_id: Field
     created_at: Field
     columns: Mapping[str, Field]
     turns: Field
     extra: frozenset[str] = frozenset()
-    needs_phones: bool = False
+    is_partitioned: bool = False
     transcript: TranscriptRequest | None = None
 
 

@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from etl.decode import read_record
-from etl.decode.tolerant import Mended
+from etl.decode.tolerant import RepairedRecord
 from etl.fields import between, is_empty, json_type
-from etl.fields.vocabulary import LONGEST_WORD, fold
-from etl.model import Call, Drift, Field, Malformed, Provider, Reading, Reject, Source
+from etl.fields.vocabulary import LONGEST_WORD, normalize
+from etl.model import Call, Drift, Field, InvalidResponse, Provider, RecordContext, Reject, Source
 
 MOST_DRIFT = 50  # notes of one record: a record of a thousand new keys is one oddity, not a thousand
 
@@ -29,7 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
 """Every column that a record decides, and what it holds where the record says nothing."""
 
 
-class _Plan(NamedTuple):
+class _Mapping(NamedTuple):
     """A provider's mapping, worked out once: what to read, and which keys that uses up."""
 
     columns: tuple[tuple[str, Any], ...]
@@ -42,22 +42,22 @@ def transform(provider: Provider, source: Source, payload: bytes) -> Call | Reje
     """One record's exact bytes as rows. Never raises, whatever the bytes are."""
     try:
         record, _ = read_record(payload)
-    except Malformed as flaw:
+    except InvalidResponse as flaw:
         return Reject(str(flaw), payload)
-    return to_call(provider, recognise(provider, source, record), payload)
+    return transform_record(provider, read_identity(provider, source, record), payload)
 
 
-def recognise(provider: Provider, source: Source, record: Mapping[str, Any]) -> Reading:
+def read_identity(provider: Provider, source: Source, record: Mapping[str, Any]) -> RecordContext:
     """Whose a record is and of when, which is read of every one, whether its content is known or not."""
-    reading = Reading(source, record)
+    reading = RecordContext(source, record)
     reading.call_id = provider.call_id.read(reading)
     reading.row["created_at"] = provider.created_at.read(reading)
     return reading
 
 
-def to_call(provider: Provider, reading: Reading, payload: bytes) -> Call | Reject:
+def transform_record(provider: Provider, reading: RecordContext, payload: bytes) -> Call | Reject:
     """A record that was recognised as rows; ``payload`` are its exact bytes."""
-    plan, record, call_id = _plan(provider), reading.record, reading.call_id
+    plan, record, call_id = _mapping(provider), reading.record, reading.call_id
     if call_id is None:
         return Reject("the record has no usable id", payload)
     row = reading.row = {**DEFAULTS, **reading.row}
@@ -67,14 +67,14 @@ def to_call(provider: Provider, reading: Reading, payload: bytes) -> Call | Reje
         row[name] = read(reading)
     turns = provider.turns.read(reading)
     row["extra"] = _extra(plan, reading) or None
-    if isinstance(record, Mended):
+    if isinstance(record, RepairedRecord):
         reading.flags += record.flags
     row["quality_flags"] = sorted(set(reading.flags)) if reading.flags else []
     return Call(call_id, row, turns, tuple(dict.fromkeys(reading.drift)) if reading.drift else ())
 
 
 @cache
-def _plan(provider: Provider) -> _Plan:
+def _mapping(provider: Provider) -> _Mapping:
     columns = {**provider.columns, **{name: field for name, field in DERIVED.items() if name not in provider.columns}}
     paths = {path for field in (provider.call_id, provider.created_at, provider.turns) for path in field.paths}
     paths |= {path for field in columns.values() for path in field.paths}
@@ -84,7 +84,7 @@ def _plan(provider: Provider) -> _Plan:
         if dot:
             parts.setdefault(head, set()).add(rest)
     read_parts = {head: frozenset(rest for rest in inner if f"{head}.{rest}" in paths) for head, inner in parts.items()}
-    return _Plan(
+    return _Mapping(
         tuple((name, field.read) for name, field in columns.items()),
         frozenset(path for path in paths if "." not in path),
         read_parts,
@@ -92,7 +92,7 @@ def _plan(provider: Provider) -> _Plan:
     )
 
 
-def _extra(plan: _Plan, reading: Reading) -> dict[str, Any]:
+def _extra(plan: _Mapping, reading: RecordContext) -> dict[str, Any]:
     """What no column holds: fields that nobody read, and those that a reader left to be kept."""
     extra: dict[str, Any] = {}
     record, whole = reading.record, plan.whole
@@ -104,12 +104,12 @@ def _extra(plan: _Plan, reading: Reading) -> dict[str, Any]:
             _drift(reading, key, value)
         if not is_empty(value):
             extra[key] = value
-    for path in reading.keep:
+    for path in reading.extra_paths:
         _keep(extra, reading.record, path)
     return extra
 
 
-def _rest(plan: _Plan, reading: Reading, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+def _rest(plan: _Mapping, reading: RecordContext, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
     rest = {name: inner for name, inner in value.items() if name not in plan.parts[key]}
     for name, inner in rest.items():
         if f"{key}.{name}" not in plan.known:
@@ -117,7 +117,7 @@ def _rest(plan: _Plan, reading: Reading, key: str, value: Mapping[str, Any]) -> 
     return {name: inner for name, inner in rest.items() if not is_empty(inner)}
 
 
-def _drift(reading: Reading, path: str, value: Any) -> None:
+def _drift(reading: RecordContext, path: str, value: Any) -> None:
     if len(reading.drift) < MOST_DRIFT:
         reading.drift.append(Drift(path[:LONGEST_WORD], "new_field", json_type(value)))
 
@@ -132,21 +132,21 @@ def _keep(extra: dict[str, Any], record: Mapping[str, Any], path: str) -> None:
         extra[head] = {**extra.get(head, {}), rest: value[rest]}
 
 
-def _is_answered(reading: Reading) -> bool:
+def _is_answered(reading: RecordContext) -> bool:
     return bool(reading.row["outcome"] == "completed")
 
 
 def _side(inbound: str, outbound: str) -> Field:
     """The number of one side, which is the one or the other by the direction of the call."""
 
-    def read(reading: Reading) -> Any:
+    def read(reading: RecordContext) -> Any:
         column = {"inbound": inbound, "outbound": outbound}.get(reading.row["direction"])
         return reading.row[column] if column else None
 
     return Field((), read)
 
 
-def _sentiment(reading: Reading) -> str | None:
+def _sentiment(reading: RecordContext) -> str | None:
     """The item ``sentiment`` of the analysis: a scalar, or one within ``{"value": …}``."""
     analysis = reading.row["analysis"]
     found: Any = None
@@ -163,7 +163,7 @@ def _sentiment(reading: Reading) -> str | None:
 
 
 def _is_named(name: Any) -> bool:
-    return isinstance(name, str) and len(name) <= LONGEST_WORD and fold(name) == "sentiment"
+    return isinstance(name, str) and len(name) <= LONGEST_WORD and normalize(name) == "sentiment"
 
 
 DERIVED: Mapping[str, Field] = {

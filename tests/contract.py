@@ -11,9 +11,9 @@ from typing import Any
 
 from etl.db.engine import as_json
 from etl.decode import decode, read_record
-from etl.model import Ask, Call, Page, Provider, Reject, Source, Window
+from etl.model import Call, Page, PageRequest, Provider, Reject, Source, Window
 from etl.runtime.secret import Secret
-from etl.transformer import DEFAULTS, recognise, to_call, transform
+from etl.transformer import DEFAULTS, read_identity, transform, transform_record
 
 FIXTURES = Path(__file__).parent / "fixtures"
 WINDOW = Window(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 12, 9, 30, 0, 1, tzinfo=UTC))
@@ -50,9 +50,9 @@ class Recording:
         return source(self.provider, tuple(self._asked().get("phones", ())))
 
     @property
-    def ask(self) -> Ask:
+    def ask(self) -> PageRequest:
         asked = self._asked()[self.case]
-        return Ask(self.source, WINDOW, asked["position"], asked["size"], asked.get("phone", ""))
+        return PageRequest(self.source, WINDOW, asked["position"], asked["size"], asked.get("phone", ""))
 
     def _asked(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "asked.json").read_bytes()))
@@ -102,13 +102,13 @@ def _shown(result: Call | Reject) -> dict[str, Any]:
 def asks_for_what_is_wanted(provider: Provider) -> None:
     """A request is a path below the base URL, and texts; it names the position and the size, and changes with both."""
     account = source(provider, ("+919876543210",))
-    ask = Ask(account, WINDOW, 7, 50, "+919876543210")
+    ask = PageRequest(account, WINDOW, 7, 50, "+919876543210")
     request = provider.ask(ask)
     assert request.path.startswith("/")
     assert "?" not in request.path
     assert all(isinstance(value, str) for value in request.query.values())
     assert {"7", "50"} <= set(request.query.values())
-    assert provider.ask(Ask(account, WINDOW, 8, 50, "+919876543210")) != request
+    assert provider.ask(PageRequest(account, WINDOW, 8, 50, "+919876543210")) != request
     assert not provider.base_url.endswith("/")
     header, value = provider.credential("k-1")
     assert header
@@ -149,7 +149,7 @@ def is_indifferent_to_the_order_of_keys(recording: Recording) -> None:
 
 def survives(recording: Recording, values: Mapping[str, Any], payload: bytes) -> Call | Reject:
     """Whatever a record holds, it becomes a call whose columns have their types, or a reject that says why."""
-    result = to_call(recording.provider, recognise(recording.provider, recording.source, values), payload)
+    result = transform_record(recording.provider, read_identity(recording.provider, recording.source, values), payload)
     if isinstance(result, Reject):
         assert result.reason
         return result

@@ -11,7 +11,7 @@ class MemoryGate:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._seq = 0
-        self.not_before = clock.now()
+        self.blocked_until = clock.now()
         self.pauses: list[tuple[datetime, str]] = []
         self.refusals: list[int] = []
 
@@ -20,22 +20,22 @@ class MemoryGate:
         """How many requests were let through."""
         return self._seq
 
-    def wait(self) -> int:
+    def acquire(self) -> int:
         """Sleeps until the hold is over; numbers the request."""
-        left = (self.not_before - self._clock.now()).total_seconds()
+        left = (self.blocked_until - self._clock.now()).total_seconds()
         if left > 0:
             self._clock.sleep(left)
         self._seq += 1
         return self._seq
 
-    def hold(self, until: datetime) -> None:
+    def back_off_until(self, until: datetime) -> None:
         """Keeps the latest time that was asked for."""
-        self.not_before = max(self.not_before, until)
+        self.blocked_until = max(self.blocked_until, until)
 
-    def refused(self, seq: int) -> None:
+    def on_rate_limited(self, seq: int) -> None:
         """Keeps the number of every request that was too many."""
         self.refusals.append(seq)
 
-    def pause(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: str) -> None:
         """Keeps every pause."""
         self.pauses.append((until, reason))

@@ -13,10 +13,10 @@ from etl import pipeline
 from etl.model import Window
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.in_process import SandboxTransport
-from etl.sandbox.simulated_call import Call
+from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.world import World
 from etl.state.lease import TERM
-from etl.sync.run import Reader
+from etl.sync.run import SourceRun
 from tests.clocks import FakeClock
 from tests.schedules import Act, Motion, Schedule
 from tests.worlds import NOW, House, Killed, adds_up, differences, hours, kill
@@ -26,12 +26,12 @@ WEEK = timedelta(days=7)  # the widest sweep
 SETTLED = timedelta(days=3)  # nothing happens any more to a call of this age by itself
 SLOW = 20  # requests a minute: a batch is committed every four pages
 NUMBERS = count(1)
-CLAIMS = "SELECT phone, starts_at, ends_at FROM ops.coverage WHERE source = :name"
-WALKS = "SELECT phone, starts_at, ends_at FROM ops.walks WHERE source = :name"
-AGREEING = "SELECT phone FROM ops.lists WHERE source = :name AND completeness IN ('agrees', 'verified')"
+CLAIMS = "SELECT partition, starts_at, ends_at FROM ops.coverage WHERE source = :name"
+WALKS = "SELECT partition, starts_at, ends_at FROM ops.checkpoints WHERE source = :name"
+AGREEING = "SELECT partition FROM ops.streams WHERE source = :name AND completeness IN ('count_match', 'verified')"
 LAST = "SELECT error FROM ops.runs WHERE source = :name ORDER BY run_id DESC LIMIT 1"
 FREE = "SELECT count(*) FROM ops.leases WHERE source = :name AND owner IS NULL"
-MISSING = "SELECT provider_call_id AS id FROM warehouse.calls WHERE source = :name AND missing_since IS NOT NULL"
+MISSING = "SELECT provider_call_id AS id FROM warehouse.calls WHERE source = :name AND delisted_at IS NOT NULL"
 
 
 class Turns(FakeClock):
@@ -90,12 +90,12 @@ class Play(httpx.BaseTransport):
         self.moved.add(what.partition(" ")[0])
         if what == "arrive":
             for _ in range(int(str(how))):
-                world.arrive(self.provider)
+                world.add(self.provider)
         elif what == "late":
-            world.arrive(self.provider, self.clock.now() - hours(float(str(how))))
+            world.add(self.provider, self.clock.now() - hours(float(str(how))))
         elif what.startswith("vanish") and calls:
             chosen = calls[-1 - int(str(how)) % len(calls)] if "newest" in what else calls[int(str(how)) % len(calls)]
-            world.vanish(self.provider, chosen.call_id)
+            world.delete(self.provider, chosen.call_id)
             self.gone += chosen.call_id in self.house.holds(self.name)
         elif what == "change" and calls:
             chosen = calls[int(str(how)) % len(calls)]
@@ -153,7 +153,7 @@ class Play(httpx.BaseTransport):
         self.house.run(self.name, self._backfill if how == "backfill" else pipeline.sync)
         self.due = due
 
-    def _backfill(self, reader: Reader) -> None:
+    def _backfill(self, reader: SourceRun) -> None:
         now = self.clock.now()
         pipeline.backfill(reader, Window(now - hours(100), now - hours(24)))
 
@@ -177,7 +177,7 @@ class Play(httpx.BaseTransport):
 
     # The witness
 
-    def lists_of(self, call: Call) -> list[str]:
+    def lists_of(self, call: SimulatedCall) -> list[str]:
         """The phones of the lists that show a call."""
         return [phone for phone in PHONES if phone in (call.caller, call.callee)] if self.provider == "ravan" else [""]
 
@@ -198,7 +198,7 @@ class Play(httpx.BaseTransport):
         missing = [call for call in self.world.calls(self.provider) if call.call_id not in held and self.lists_of(call)]
         claims = self.house.rows(CLAIMS, name=self.name) if missing else []
 
-        def is_claimed(call: Call) -> bool:
+        def is_claimed(call: SimulatedCall) -> bool:
             return call.call_id in self.obliged and any(
                 row["phone"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
                 for row in claims
@@ -245,7 +245,7 @@ class Play(httpx.BaseTransport):
         stale = [after[each] for each in before.keys() & after.keys() if each.partition(".")[0] in fresh]
         assert stale == [], stale[:5]
 
-    def _is_still(self, call: Call) -> bool:
+    def _is_still(self, call: SimulatedCall) -> bool:
         return not call.told and call.appears_at == call.created_at and call.created_at < NOW - SETTLED
 
 

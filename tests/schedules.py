@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.worlds import PROVIDERS
 
-ORDERS = ("newest", "oldest", "unsorted")
+ORDERS = ("desc", "asc", "unsorted")
 CLAMPS = tuple(f"G12:size={size},variant={how}" for size in (3, 5, 8, 8) for how in ("clamped", "clamped", "silent"))
 TOTALS = ("G07:variant=absent", "G07:variant=zero", "G07:variant=lower", "G07:variant=differs")
 ONCE = (
@@ -68,7 +68,7 @@ def schedules(runs: int) -> st.SearchStrategy[Schedule]:
     return st.builds(
         Schedule,
         st.sampled_from(PROVIDERS),
-        st.sampled_from((*ORDERS, "newest")),  # the most usual one twice
+        st.sampled_from((*ORDERS, "desc")),  # the most usual one twice
         st.integers(0, 24),
         st.sampled_from((1, 5, 12)),
         st.sampled_from(CLAMPS),

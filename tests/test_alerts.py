@@ -20,9 +20,9 @@ from sqlalchemy import Engine
 from etl import settings
 from etl.model import Source
 from etl.ops.alerts import inputs, messages
-from etl.ops.alerts.alert_store import Episode
-from etl.ops.alerts.notifier import Herald
-from etl.ops.alerts.rules import DO, PATIENCE, Alert, Books, Filled, Span, is_silent, standing, went_empty
+from etl.ops.alerts.alert_store import AlertRecord
+from etl.ops.alerts.notifier import AlertNotifier
+from etl.ops.alerts.rules import DO, PATIENCE, Alert, AlertInputs, Filled, Period, evaluate, is_silent, went_empty
 from etl.runtime import logs
 from etl.runtime.redaction import Redaction
 from etl.runtime.secret import Secret
@@ -31,12 +31,12 @@ from tests.clocks import FakeClock
 from tests.worlds import NOW, House, house, moving
 
 SOURCE = Source("ringg", "ringg", "https://x.test", Secret(""), "USD")
-FINE = Books(SOURCE, NOW, NOW)
+FINE = AlertInputs(SOURCE, NOW, NOW)
 FAILED = ("failed", "ringg: the host cannot be reached")
 
 
-def kinds(books: Books) -> set[str]:
-    return {alert.kind for alert in standing(books)}
+def kinds(books: AlertInputs) -> set[str]:
+    return {alert.kind for alert in evaluate(books)}
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,18 @@ def kinds(books: Books) -> set[str]:
         (replace(FINE, read_at=NOW - timedelta(minutes=15)), set()),
         (replace(FINE, read_at=NOW - timedelta(minutes=16)), {"stale"}),
         (replace(FINE, endings=[FAILED] * 3, refused="the provider refuses the key"), {"credentials"}),
-        (replace(FINE, missing="12 are missing"), {"gap"}),
+        (replace(FINE, missing="12 are missing"), {"incomplete"}),
         (replace(FINE, new_rejects=9), set()),
         (replace(FINE, new_rejects=10), {"quarantine"}),
         (replace(FINE, new_drift=[("status", "unknown_word")]), {"drift"}),
         (replace(FINE, columns=[Filled("cost", 20, 0, 100, 95)]), {"drift"}),
-        (replace(FINE, spans=[Span(3, 0, (12, 9, 14, 11))]), {"silence"}),
-        (replace(FINE, spans=[Span(3, 0, (12, 9, 14, 11))], endings=[FAILED] * 3), {"failing"}),
+        (replace(FINE, spans=[Period(3, 0, (12, 9, 14, 11))]), {"silence"}),
+        (replace(FINE, spans=[Period(3, 0, (12, 9, 14, 11))], endings=[FAILED] * 3), {"failing"}),
     ],
 )
-def test_what_stands(books: Books, expected: set[str]) -> None:
+def test_what_stands(books: AlertInputs, expected: set[str]) -> None:
     assert kinds(books) == expected
-    assert all(alert.do and "{" not in alert.do for alert in standing(books))
+    assert all(alert.hint and "{" not in alert.hint for alert in evaluate(books))
 
 
 def test_every_kind_says_what_to_do_and_is_explained() -> None:
@@ -75,10 +75,10 @@ weeks = st.lists(st.integers(0, 60), max_size=6).map(tuple)
 
 @given(st.integers(0, 60), weeks)
 def test_silence_is_only_where_every_week_before_had_calls(now: int, before: tuple[int, ...]) -> None:
-    silent = is_silent(Span(1, now, before))
+    silent = is_silent(Period(1, now, before))
     assert not (silent and (now or len(before) < 4 or min(before) < 3))
     if silent:
-        assert is_silent(Span(1, 0, tuple(count + 1 for count in before)))
+        assert is_silent(Period(1, 0, tuple(count + 1 for count in before)))
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
@@ -98,7 +98,7 @@ def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> N
     at = clock.now() - timedelta(days=32)
     while at < clock.now():
         if at.weekday() < 5 and 8 <= at.hour < 18:
-            place.world.arrive("ringg", at)
+            place.world.add("ringg", at)
         at += timedelta(minutes=20)
     source = place.sources["ringg"]
     place.do("DELETE FROM ops.coverage")
@@ -114,7 +114,7 @@ def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> N
 
 def silence(place: House, source: Source) -> bool:
     with place.db.connect() as connection:
-        books = inputs.books_of(connection, source, place.clock.now())
+        books = inputs.load_inputs(connection, source, place.clock.now())
     assert books is not None
     return "silence" in kinds(books)
 
@@ -147,9 +147,9 @@ def listening() -> Iterator[tuple[Ear, Secret]]:
         server.shutdown()
 
 
-def herald(place: House, url: Secret | None) -> Herald:
+def herald(place: House, url: Secret | None) -> AlertNotifier:
     """What a daemon of its own would have."""
-    return Herald(place.db, place.clock, [place.sources["ringg"]], url)
+    return AlertNotifier(place.db, place.clock, [place.sources["ringg"]], url)
 
 
 def told(ear: Ear) -> list[tuple[str, str]]:
@@ -174,7 +174,7 @@ def test_each_is_told_once_and_its_end_once_over_restarts_and_by_two_daemons(db:
         assert told(ear) == [("credentials", "standing"), ("credentials", "over")]
         place.clock.sleep(3600)
         both[0].look()
-        assert place.one("SELECT count(*) FROM ops.alerts WHERE kind = 'stale' AND ended_at IS NULL") == 1
+        assert place.one("SELECT count(*) FROM ops.alerts WHERE kind = 'stale' AND resolved_at IS NULL") == 1
         assert len(ear.heard) == 2  # five minutes of patience
         place.clock.sleep(301)
         both[1].look()
@@ -187,7 +187,7 @@ def test_of_a_source_that_nobody_configures_any_more_the_alerts_end(db: Engine) 
     with listening() as (ear, url):
         place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
         herald(place, url).look()
-        other = Herald(place.db, place.clock, [], url)  # another daemon, with other sources
+        other = AlertNotifier(place.db, place.clock, [], url)  # another daemon, with other sources
         other.look()
         assert told(ear) == [("credentials", "standing")]
         place.do("UPDATE ops.sources SET next_run_at = :at", at=place.clock.now() + timedelta(days=7))
@@ -206,10 +206,10 @@ def test_what_is_over_before_anybody_was_told_is_not_told(db: Engine) -> None:
     place.sync("ringg")
     with listening() as (ear, url):
         each = herald(place, url)
-        place.do("UPDATE ops.lists SET completeness = 'gap', reason = '3 are missing'")
+        place.do("UPDATE ops.streams SET completeness = 'incomplete', reason = '3 are missing'")
         each.look()
         place.clock.sleep(3600)
-        place.do("UPDATE ops.lists SET completeness = 'agrees', reason = NULL")
+        place.do("UPDATE ops.streams SET completeness = 'count_match', reason = NULL")
         place.sync("ringg")
         each.look()
         place.clock.sleep(86400)
@@ -249,7 +249,7 @@ def test_nobody_listens(db: Engine) -> None:
         bound.bind(("127.0.0.1", 0))
         herald(place, Secret(f"http://127.0.0.1:{bound.getsockname()[1]}/hook")).look()
     herald(place, None).look()
-    assert place.one("SELECT count(*) FROM ops.alerts WHERE told_at IS NULL") == 1
+    assert place.one("SELECT count(*) FROM ops.alerts WHERE notified_at IS NULL") == 1
 
 
 def test_the_books_of_a_source_in_trouble(db: Engine) -> None:
@@ -258,25 +258,27 @@ def test_the_books_of_a_source_in_trouble(db: Engine) -> None:
     place.clock.sleep(2 * 86400)
     place.sync("ringg")
     place.do("UPDATE warehouse.calls SET agent_name = NULL WHERE created_at > :at", at=NOW - timedelta(days=1))
-    place.do("INSERT INTO ops.drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)", at=place.clock.now())
+    place.do(
+        "INSERT INTO ops.schema_drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)", at=place.clock.now()
+    )
     with db.connect() as connection:
-        books = inputs.books_of(connection, SOURCE, NOW + timedelta(hours=2))
-        later = inputs.books_of(connection, SOURCE, place.clock.now())
+        books = inputs.load_inputs(connection, SOURCE, NOW + timedelta(hours=2))
+        later = inputs.load_inputs(connection, SOURCE, place.clock.now())
     assert books is not None
     assert later is not None
     assert [each.column for each in books.columns if went_empty(each)] == ["agent_name"]
     assert list(later.new_drift) == [("mood", "new_field")]
-    assert "mood (new field)" in standing(later)[0].said
+    assert "mood (new field)" in evaluate(later)[0].message
     with db.connect() as connection:
-        assert inputs.books_of(connection, replace(SOURCE, name="stranger"), NOW) is None
+        assert inputs.load_inputs(connection, replace(SOURCE, name="stranger"), NOW) is None
 
 
 def test_slack_gets_its_own_form_with_nothing_that_it_would_read_as_a_link() -> None:
-    episode = Episode(1, Alert("ringg", "failing", "a <b> & c"), NOW, None)
+    episode = AlertRecord(1, Alert("ringg", "failing", "a <b> & c"), NOW, None)
     sent = json.loads(messages.message(episode, Secret("https://hooks.slack.com/services/T/B/x")))
     assert sent.keys() == {"text"}
     assert "a &lt;b&gt; &amp; c" in sent["text"]
-    over = json.loads(messages.message(replace(episode, ended_at=NOW), Secret("https://chat.example/hook")))
+    over = json.loads(messages.message(replace(episode, resolved_at=NOW), Secret("https://chat.example/hook")))
     assert over["status"] == "over"
     assert over["text"].startswith("Callhouse, ringg: failing is over")
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, make_url, text
 from etl import embedded
 from etl.db import revisions
 from etl.embedded import Server
-from etl.runtime.crash_report import in_a_line, trace
+from etl.runtime.crash_report import one_line, stack
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
@@ -101,7 +101,7 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
         (("quarantine", "show", "x"), "NUMBER"),
         (("quarantine", "show", "0"), "NUMBER"),
         (("quarantine", "show", "99999999999999999999"), "NUMBER"),
-        (("sandbox", "--order", "sideways"), "newest, oldest, unsorted, reshuffled"),
+        (("sandbox", "--order", "sideways"), "desc, asc, unsorted, reshuffled"),
         (("sandbox", "--fault", "Z99"), "Z99"),
         (("sandbox", "--port", "70000"), "65535"),
     ],
@@ -265,7 +265,7 @@ def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: d
     assert re.search(r"^vaani: 30 of 30 calls in \d requests", said.stderr, re.M)
     rows = json.loads(etl("status", "--json", cwd=tmp_path, given=configured).stdout)
     assert {row["source"]: row["completeness"] for row in rows} == dict.fromkeys(
-        ("autocalls", "ravan", "ringg", "vaani"), "agrees"
+        ("autocalls", "ravan", "ringg", "vaani"), "count_match"
     )
     assert all(row["last_run"]["status"] == "succeeded" and row["next_run_at"] is None for row in rows)
     week_ago = f"{NOW - timedelta(days=7):%Y-%m-%d}"
@@ -282,8 +282,8 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
     said = etl("verify", "vaani", "ringg", "--json", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     verdicts = json.loads(said.stdout)
-    assert {tuple(each) for each in verdicts} == {("source", "day", "verdict", "missing", "reason")}
-    assert {(each["source"], each["verdict"]) for each in verdicts} == {
+    assert {tuple(each) for each in verdicts} == {("source", "day", "status", "missing_count", "reason")}
+    assert {(each["source"], each["status"]) for each in verdicts} == {
         ("vaani", "verified"),  # all on one page
         ("ringg", "verified"),
     }
@@ -291,7 +291,9 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
         connection.execute(text(LOSE_ONE))
     said = etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
     assert said.returncode == 1
-    assert re.search(r"^vaani  gap  .*\n  20\d\d-\d\d-\d\d  gap  1 listed call is not held$", said.stdout, re.M)
+    assert re.search(
+        r"^vaani  incomplete  .*\n  20\d\d-\d\d-\d\d  incomplete  1 listed call is not held$", said.stdout, re.M
+    )
     assert "1 missing on 20" in etl("status", cwd=tmp_path, given=configured).stdout
     healed = etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)
     assert healed.returncode == 0
@@ -337,7 +339,7 @@ def test_an_unforeseen_error_shows_its_kind_and_place_and_none_of_its_text() -> 
     try:
         raise RuntimeError("https://api/?key=SECRET")
     except RuntimeError as error:
-        said, way = in_a_line(error), trace(error)
+        said, way = one_line(error), stack(error)
     assert re.match(r"unforeseen RuntimeError at test_cli:\d+: ", said)
     assert "SECRET" not in said + way.replace('raise RuntimeError("https://api/?key=SECRET")', "")
 

@@ -23,18 +23,18 @@ from hypothesis import strategies as st
 
 from etl.client import body
 from etl.client.api_client import IN_FLIGHT, Client, Limits
-from etl.client.body import Bounds, Cut, whole
+from etl.client.body import Bounds, TruncatedBody, read_body
 from etl.client.errors import (
-    AnswerTooLarge,
-    AnswerUnreadable,
     RequestRefused,
+    ResponseTooLarge,
+    ResponseUnreadable,
     SourceError,
     SourcePaused,
     SourceUnavailable,
 )
 from etl.client.retry_after import retry_after
-from etl.client.transport import Wire
-from etl.model import Body, Malformed, Request, Source
+from etl.client.transport import DeadlineTransport
+from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source
 from etl.runtime.clock import Stopped, SystemClock
 from etl.runtime.secret import Secret
 from tests.clocks import FakeClock
@@ -43,7 +43,7 @@ from tests.sockets import answer, says, serving
 
 KEY = "CANARY/key+7f3a=="
 PHONE = "+919876543210"
-REQUEST = Request("/calls", {"phone": PHONE, "page": "1"})
+REQUEST = HttpRequest("/calls", {"phone": PHONE, "page": "1"})
 OK = httpx.Response(200, json={"data": [{"id": 1}]})
 SOURCE = Source("acme", "ringg", "https://api.example.com/v1", Secret(KEY), "credits")
 
@@ -78,7 +78,7 @@ class Scene:
         self.script = Script(self.clock, *steps)
         self.client = Client(source, api_key_header, self.gate, self.clock, Random(7).random, self.script, limits)
 
-    def get(self, request: Request = REQUEST) -> Any:
+    def get(self, request: HttpRequest = REQUEST) -> Any:
         return self.client.get(request, data).value
 
 
@@ -86,10 +86,10 @@ def api_key_header(key: str) -> tuple[str, str]:
     return "X-API-KEY", key
 
 
-def data(body: Body) -> Any:
+def data(body: ResponseBody) -> Any:
     found = body.get("data")
     if found is None:
-        raise Malformed("there is no data")
+        raise InvalidResponse("there is no data")
     return found
 
 
@@ -128,14 +128,14 @@ def test_an_answer_has_the_number_of_the_request_that_brought_it() -> None:
 
 def test_a_base_url_may_end_in_a_slash() -> None:
     scene = Scene(OK, source=replace(SOURCE, base_url="https://api.example.com/v1/"))
-    scene.get(Request("/calls"))
+    scene.get(HttpRequest("/calls"))
     assert str(scene.script.sent[0].url) == "https://api.example.com/v1/calls"
 
 
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()))
 def test_every_value_of_a_query_arrives_as_it_was(value: str) -> None:
     scene = Scene(OK)
-    scene.get(Request("/calls", {"q": value}))
+    scene.get(HttpRequest("/calls", {"q": value}))
     assert scene.script.sent[0].url.params["q"] == value
 
 
@@ -162,7 +162,7 @@ def test_every_value_of_a_query_arrives_as_it_was(value: str) -> None:
 def test_a_path_that_leaves_the_base_url_is_never_sent(path: str) -> None:
     scene = Scene(OK)
     with pytest.raises(RequestRefused):
-        scene.get(Request(path))
+        scene.get(HttpRequest(path))
     assert scene.script.sent == []
 
 
@@ -171,7 +171,7 @@ def test_an_id_stays_one_segment_of_its_path_or_is_never_sent(call_id: str) -> N
     scene = Scene(OK)
     path = f"/transcript/{quote(call_id, safe='')}"
     try:
-        scene.get(Request(path))
+        scene.get(HttpRequest(path))
     except RequestRefused:
         assert scene.script.sent == []
     else:
@@ -250,7 +250,7 @@ def test_the_whole_source_waits_as_long_as_it_is_told(status: int) -> None:
     start = scene.clock.now()
     assert scene.get() == [{"id": 1}]
     assert scene.script.at == [start, start + timedelta(seconds=120)]
-    assert scene.gate.not_before == start + timedelta(seconds=120)
+    assert scene.gate.blocked_until == start + timedelta(seconds=120)
 
 
 def test_a_refusal_for_haste_is_told_to_the_gate_and_one_after_a_wait_is_not() -> None:
@@ -286,7 +286,7 @@ def test_so_many_requests_are_in_flight_and_no_more() -> None:
 def test_without_a_time_the_waits_grow_and_end() -> None:
     error, scene = failing(httpx.Response(429))
     assert isinstance(error, SourcePaused)
-    assert error.until == scene.gate.not_before
+    assert error.until == scene.gate.blocked_until
     waits = [(b - a).total_seconds() for a, b in zip(scene.script.at, scene.script.at[1:], strict=False)]
     assert len(waits) == 4
     assert all(1 <= wait <= min(900, 30 * 2**n) for n, wait in enumerate(waits))
@@ -296,7 +296,7 @@ def test_more_than_an_hour_sets_the_source_aside_for_an_hour() -> None:
     error, scene = failing(httpx.Response(429, headers={"Retry-After": "86400"}))
     assert isinstance(error, SourcePaused)
     assert len(scene.script.sent) == 1
-    assert scene.gate.not_before == scene.clock.now() + timedelta(hours=1)
+    assert scene.gate.blocked_until == scene.clock.now() + timedelta(hours=1)
     assert "13:00:00 UTC" in str(error)
 
 
@@ -398,7 +398,7 @@ def test_trouble_is_tried_again_and_ends(step: Step) -> None:
 )
 def test_an_answer_that_is_no_page_is_tried_three_times_and_is_never_an_empty_page(body: bytes) -> None:
     error, scene = failing(httpx.Response(200, content=body))
-    assert isinstance(error, AnswerUnreadable)
+    assert isinstance(error, ResponseUnreadable)
     assert len(scene.script.sent) == 3
     assert Scene(httpx.Response(200, content=body), OK).get() == [{"id": 1}]
 
@@ -438,7 +438,7 @@ def test_errors_of_the_reader_pass_through() -> None:
     class NotReady(Exception):
         pass
 
-    def not_ready(body: Body) -> None:
+    def not_ready(body: ResponseBody) -> None:
         raise NotReady
 
     scene = Scene(OK)
@@ -481,7 +481,7 @@ def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: Boun
         chunks.append(rest[:size])
         rest = rest[size:]
     announced = None if length is None else str(length)
-    return whole([*chunks, rest], "gzip", announced, bounds or Bounds())
+    return read_body([*chunks, rest], "gzip", announced, bounds or Bounds())
 
 
 @given(st.lists(st.binary(max_size=2000), min_size=1, max_size=3), st.lists(st.integers(0, 60), max_size=20))
@@ -494,13 +494,13 @@ def test_gzip_of_several_members_is_read_to_its_end(members: list[bytes], sizes:
 def test_gzip_that_is_cut_anywhere_is_refused(members: list[bytes], data: st.DataObject, sizes: list[int]) -> None:
     wire = zipped(*members)
     cut = data.draw(st.integers(1, len(wire) - 1))
-    with pytest.raises(Cut):
+    with pytest.raises(TruncatedBody):
         unzip(wire[:cut], sizes, len(wire))
 
 
 @given(st.binary(max_size=500), st.integers(1, 7))
 def test_gzip_that_is_cut_is_refused_without_an_announced_length(body: bytes, missing: int) -> None:
-    with pytest.raises(Cut):
+    with pytest.raises(TruncatedBody):
         unzip(zipped(body)[:-missing], [])
 
 
@@ -536,8 +536,8 @@ def test_a_bomb_is_stopped_at_its_bounds() -> None:
             produced += 1
             yield bomb[at : at + 4096]
 
-    with pytest.raises(body.TooLarge):
-        whole(chunks(), "gzip", None, Bounds())
+    with pytest.raises(body.BodyTooLarge):
+        read_body(chunks(), "gzip", None, Bounds())
     assert produced < len(bomb) / 4096
 
 
@@ -548,7 +548,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
     transport = Raw(zipped(body) if coding else body, coding=coding)
     limits = Limits(body=Bounds(size=50_000))
     client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport, limits)
-    with pytest.raises(AnswerTooLarge):
+    with pytest.raises(ResponseTooLarge):
         client.get(REQUEST, data)
     assert transport.turn == 1
 
@@ -557,7 +557,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
 def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
     clock = FakeClock()
     client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, Raw(b"xx", coding=coding))
-    with pytest.raises(AnswerUnreadable):
+    with pytest.raises(ResponseUnreadable):
         client.get(REQUEST, data)
 
 
@@ -571,7 +571,7 @@ def over_sockets(port: int, scheme: str = "http", seconds: float = 5.0) -> Clien
     """A client whose waits are imaginary and whose connections are real."""
     source = replace(SOURCE, base_url=f"{scheme}://127.0.0.1:{port}")
     clock = FakeClock()
-    transport = Wire(source.base_url, SystemClock())
+    transport = DeadlineTransport(source.base_url, SystemClock())
     return Client(source, api_key_header, MemoryGate(clock), Blend(clock), Random(7).random, transport, Limits(seconds))
 
 
@@ -697,7 +697,7 @@ def test_a_refused_connection_is_tried_again_and_said() -> None:
 )
 def test_a_public_name_that_leads_inside_is_not_connected_to(address: str) -> None:
     clock = FakeClock()
-    wire = Wire(SOURCE.base_url, SystemClock(), resolve=lambda host, port: ["93.184.216.34", address])
+    wire = DeadlineTransport(SOURCE.base_url, SystemClock(), resolve=lambda host, port: ["93.184.216.34", address])
     client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, wire)
     with pytest.raises(SourceError, match="private network"):
         client.get(REQUEST, data)

@@ -5,9 +5,9 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.in_process import SandboxTransport
-from etl.sandbox.vendor import Manner
+from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
-from etl.sync.completeness import judged
+from etl.sync.completeness import rate_completeness
 from tests.clocks import FakeClock
 from tests.worlds import NOW, House
 
@@ -15,23 +15,23 @@ from tests.worlds import NOW, House
 @pytest.mark.parametrize(
     ("total", "held", "waiting", "first_total", "doubts", "verdict"),
     [
-        (5, 5, 0, 5, (), "agrees"),
-        (5, 4, 1, 5, (), "agrees"),
-        (5, 4, 0, 5, (), "gap"),
-        (5, 4, 0, None, (), "gap"),
+        (5, 5, 0, 5, (), "count_match"),
+        (5, 4, 1, 5, (), "count_match"),
+        (5, 4, 0, 5, (), "incomplete"),
+        (5, 4, 0, None, (), "incomplete"),
         (5, 4, 0, 4, (), "unknown"),
         (5, 6, 0, 5, (), "unknown"),
         (5, 5, 0, 5, ("it moved",), "unknown"),
         (None, 5, 0, None, (), "unknown"),
-        (0, 0, 0, 0, (), "agrees"),
+        (0, 0, 0, 0, (), "count_match"),
     ],
 )
 def test_counts_become_a_verdict(
     total: int | None, held: int, waiting: int, first_total: int | None, doubts: tuple[str, ...], verdict: str
 ) -> None:
-    found, reason = judged(total, held, waiting, first_total, doubts)
+    found, reason = rate_completeness(total, held, waiting, first_total, doubts)
     assert found == verdict
-    assert (reason is None) == (found == "agrees" and not waiting)
+    assert (reason is None) == (found == "count_match" and not waiting)
 
 
 class Strict(httpx.BaseTransport):
@@ -64,14 +64,14 @@ def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Eng
 
 def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> None:
     clock = FakeClock(NOW)
-    world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, manner=Manner(ringg_total="many"))
+    world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, manner=Quirks(ringg_total="many"))
     house = House(db, world, clock, SandboxTransport(world))
     house.sync("ringg")
     house.sync("vaani")
-    verdicts = "SELECT source, completeness, reason FROM ops.lists ORDER BY source"
+    verdicts = "SELECT source, completeness, reason FROM ops.streams ORDER BY source"
     assert house.rows(verdicts) == [
         {"source": "ringg", "completeness": "unknown", "reason": "the provider gives no total"},
-        {"source": "vaani", "completeness": "agrees", "reason": None},
+        {"source": "vaani", "completeness": "count_match", "reason": None},
     ]
 
 
@@ -81,15 +81,15 @@ def test_a_windowed_list_that_did_not_agree_is_asked_for_its_whole_total(db: Eng
     transport = SandboxTransport(world)
     house = House(db, world, clock, transport)
     house.sync("autocalls")
-    house.do("UPDATE ops.lists SET completeness = 'unknown', reason = 'of a test'")
+    house.do("UPDATE ops.streams SET completeness = 'unknown', reason = 'of a test'")
     before = len(transport.requests)
     house.sync("autocalls")
     assert len(transport.requests) - before == 2
-    assert house.one("SELECT completeness FROM ops.lists") == "agrees"
+    assert house.one("SELECT completeness FROM ops.streams") == "count_match"
     oldest = "SELECT call_key FROM warehouse.calls ORDER BY created_at LIMIT 2"
     house.do(f"DELETE FROM warehouse.calls WHERE call_key IN ({oldest})")
-    house.do("UPDATE ops.lists SET completeness = 'unknown'")
+    house.do("UPDATE ops.streams SET completeness = 'unknown'")
     house.sync("autocalls")
-    assert house.rows("SELECT completeness, reason FROM ops.lists") == [
-        {"completeness": "gap", "reason": "the provider lists 250, 248 are held: 2 are missing"}
+    assert house.rows("SELECT completeness, reason FROM ops.streams") == [
+        {"completeness": "incomplete", "reason": "the provider lists 250, 248 are held: 2 are missing"}
     ]

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from etl.sandbox.in_process import SandboxTransport
-from etl.sandbox.simulated_call import Call
+from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.world import World
 from tests.worlds import (
     NOW,
@@ -27,12 +27,12 @@ HEAD = 4  # pages of the newest week, which every run by hand may read again
 TRANSCRIPTS_A_BATCH = 50
 
 
-def slow_house(db: Engine, order: str = "newest") -> House:
+def slow_house(db: Engine, order: str = "desc") -> House:
     world = World(6, calls=60, order=order, now=NOW, phones=("+918040000001", "+918040000002"))
     return house(db, world, f"G12:size={SIZE}", requests_per_minute=12)
 
 
-def of_list(place: House, name: str, phone: str) -> list[Call]:
+def of_list(place: House, name: str, phone: str) -> list[SimulatedCall]:
     """What a list shows, oldest first."""
     calls = place.world.calls(name)
     return [call for call in calls if not phone or phone in (call.caller, call.callee)]
@@ -44,10 +44,10 @@ def what_the_books_promise(place: House, name: str) -> set[str]:
     for row in place.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
         calls = of_list(place, name, row["phone"])
         promised |= {call.call_id for call in calls if row["starts_at"] <= call.created_at < row["ends_at"]}
-    for row in place.rows("SELECT * FROM ops.walks WHERE source = :source", source=name):
+    for row in place.rows("SELECT * FROM ops.checkpoints WHERE source = :source", source=name):
         calls, at = of_list(place, name, row["phone"]), row["place"]
         behind = at["position"] if name == "ringg" else (at["position"] - 1) * SIZE
-        done = calls[behind + SIZE :] if at["order"] == "oldest" else calls[::-1][:behind]
+        done = calls[behind + SIZE :] if at["order"] == "asc" else calls[::-1][:behind]
         if name == "ringg":  # the window was narrowed on the way, and positions count within it
             done = [call for call in calls if call.created_at.isoformat() > at["end"]]
         promised |= {call.call_id for call in done}
@@ -61,20 +61,20 @@ def everything_is_there_once(place: House, name: str, requests: int) -> None:
     place.sync(name)
     assert differences(place, name) == []
     assert adds_up(place)
-    assert place.one("SELECT count(*) FROM ops.walks") == 0
+    assert place.one("SELECT count(*) FROM ops.checkpoints") == 0
     again = len(asked(place, name)) - requests
-    assert again <= HEAD + (PAGES_A_BATCH + 2) * (len(place.sources[name].phones) or 1)
+    assert again <= HEAD + (PAGES_A_BATCH + 2) * (len(place.sources[name].partitions) or 1)
     statuses = [row["status"] for row in place.rows("SELECT status FROM ops.runs ORDER BY run_id")]
     assert statuses == ["interrupted"] * len(left) + ["succeeded"] * (len(statuses) - len(left))
 
 
 def clean_run(name: str, order: str) -> int:
     """How many requests a run without a crash takes; oldest first it has to find the end of the list."""
-    return {"newest": {"ravan": 10}, "oldest": {"ravan": 14}}[order].get(name, 9 if order == "newest" else 11)
+    return {"desc": {"ravan": 10}, "asc": {"ravan": 14}}[order].get(name, 9 if order == "desc" else 11)
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 6, 8, 9])
-@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_killed_at_a_request(db: Engine, name: str, order: str, at: int) -> None:
     place = slow_house(db, order)
@@ -107,7 +107,7 @@ def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
     run_until_killed(place, name)
     event.remove(db, "commit", committing)
     event.remove(db, "before_cursor_execute", executing)
-    everything_is_there_once(place, name, clean_run(name, "newest"))
+    everything_is_there_once(place, name, clean_run(name, "desc"))
 
 
 @pytest.mark.parametrize("at", [3, 30, 60, 80])

@@ -30,7 +30,7 @@ from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
 from etl.sync import window
-from etl.sync.run import Means, Reader
+from etl.sync.run import RunDependencies, SourceRun
 from tests.clocks import until
 from tests.commands import ended, etl, started
 from tests.sockets import Talk, serving
@@ -87,7 +87,7 @@ def sources(sandbox: Sandbox, folder: Path, schedule: str = "every 1s") -> dict[
 
 
 @contextmanager
-def serving_daemon(means: Means, stop: threading.Event, served: list[Source]) -> Iterator[list[bool]]:
+def serving_daemon(means: RunDependencies, stop: threading.Event, served: list[Source]) -> Iterator[list[bool]]:
     """The daemon in this process; the list holds what it said when it ended."""
     with means.db.begin() as connection:
         for source in served:
@@ -127,7 +127,7 @@ def test_it_ends_with_0_in_the_middle_of_a_retry_after(
     with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as told:
         given = {**told.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
         process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: count(db, text("SELECT count(*) FROM ops.pace WHERE not_before IS NOT NULL")) == 4)
+        until(lambda: count(db, text("SELECT count(*) FROM ops.rate_limits WHERE blocked_until IS NOT NULL")) == 4)
         code, _, err = ended(process, number)
     assert code == 0, err
     assert count(db, FREE) == 0
@@ -196,7 +196,9 @@ def test_a_failing_source_and_a_lost_database_do_not_end_it(
     stop = threading.Event()
     name = make_url(database_url).database
     admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
-    with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]) as said:
+    with serving_daemon(
+        RunDependencies(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]
+    ) as said:
         until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
         with admin.connect() as connection:
             connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
@@ -223,7 +225,7 @@ def test_no_run_beside_itself_and_late_ones_are_one(tmp_path: Path, sandbox: San
             inside[0] -= 1
             super().sleep(seconds)
 
-    with serving_daemon(Means(db, Slow(stop)), stop, [source]) as said:
+    with serving_daemon(RunDependencies(db, Slow(stop)), stop, [source]) as said:
         until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) >= 1)
         time.sleep(1.5)
         assert count(db, text("SELECT count(*) FROM ops.runs")) == 1
@@ -241,7 +243,7 @@ def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(
     with serving(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
         hanging = list(settings.load(environment, tmp_path).sources)
-        with serving_daemon(Means(db, SystemClock(stop)), stop, hanging) as said:
+        with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, hanging) as said:
             until(lambda: silent.heard)
         assert said == [False]
         gone.set()
@@ -259,7 +261,7 @@ def test_a_clock_that_was_set_back_does_not_silence_it(
             return super().now() - back[0]
 
     source = sources(sandbox, tmp_path, "0 3 1 1 *")["autocalls"]
-    with serving_daemon(Means(db, Set(stop)), stop, [source]):
+    with serving_daemon(RunDependencies(db, Set(stop)), stop, [source]):
         until(lambda: runs(db, "autocalls") == 1)
         back[0] = timedelta(hours=1)
         until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
@@ -275,13 +277,13 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
         source = sources(served, tmp_path)["ringg"]
         stop = threading.Event()
         slowly = Through(httpx.HTTPTransport(), lambda count, request: time.sleep(0.2))
-        with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0, lambda source: slowly), stop, [source]):
+        with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: slowly), stop, [source]):
             until(lambda: count(db, CALLS) >= 20)
-            new = world.arrive("ringg").call_id
+            new = world.add("ringg").call_id
             until(lambda: count(db, CALL, call_id=new))
             assert count(db, CALLS) < 120
             until(lambda: count(db, CALLS) == 121)
-            until(lambda: count(db, text("SELECT count(*) FROM ops.lists WHERE completeness = 'agrees'")) == 1)
+            until(lambda: count(db, text("SELECT count(*) FROM ops.streams WHERE completeness = 'count_match'")) == 1)
 
 
 def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
@@ -297,7 +299,7 @@ def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
             gone.wait(30)
 
     source = sources(sandbox, tmp_path)["autocalls"]
-    means = Means(db, SystemClock(stop), lambda: 0.0, lambda source: Through(httpx.HTTPTransport(), hang))
+    means = RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: Through(httpx.HTTPTransport(), hang))
     monkeypatch.setattr(daemon, "SILENT_LOOKS", 10)
     with serving_daemon(means, stop, [source]) as said:
         until(lambda: runs(db, "autocalls", "failed") == 1)
@@ -321,8 +323,10 @@ def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
         with db.begin() as connection:
             for source in settings.load(environment, tmp_path).sources:
                 registry.register(connection, source, NOW)
-        with pytest.raises(daemon.Hung, match="the database gives no answer"):
-            daemon.serve(Means(db, SystemClock(stop)), stop, list(settings.load(environment, tmp_path).sources))
+        with pytest.raises(daemon.WatchdogTimeout, match="the database gives no answer"):
+            daemon.serve(
+                RunDependencies(db, SystemClock(stop)), stop, list(settings.load(environment, tmp_path).sources)
+            )
         stop.set()
         gone.set()
 
@@ -332,16 +336,16 @@ def test_no_error_of_a_run_ends_the_schedule(
     tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     source, stop, raised = sources(sandbox, tmp_path)["autocalls"], threading.Event(), threading.Event()
-    real = pipeline.history
+    real = pipeline.sync_backlog
 
-    def bad(reader: Reader) -> None:
+    def bad(reader: SourceRun) -> None:
         if not raised.is_set():
             raised.set()
             raise error
         real(reader)
 
     monkeypatch.setattr(pipeline, "history", bad)
-    with serving_daemon(Means(db, SystemClock(stop)), stop, [source]):
+    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
         until(lambda: runs(db, "autocalls") >= 1)
     assert runs(db, "autocalls", "failed") == 1
 
@@ -387,9 +391,9 @@ def test_thirty_sources_are_read_by_a_few_hands(db: Engine, tmp_path: Path) -> N
 
     # the first request is not answered before somebody else works too
     transport = Through(sandbox, lambda number, request: until(look))
-    with serving_daemon(Means(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
+    with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
         until(lambda: count(db, text("SELECT count(DISTINCT source) = 30 FROM ops.runs WHERE status = 'succeeded'")))
-    assert 1 < max(hands) <= sum(daemon.HANDS.values())
+    assert 1 < max(hands) <= sum(daemon.MAX_WORKERS.values())
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE status = 'failed'")) == 0
 
 
@@ -397,7 +401,7 @@ def test_what_is_missing_is_found_and_read_again_at_night(
     tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, stop = sources(sandbox, tmp_path)["ringg"], threading.Event()
-    with serving_daemon(Means(db, SystemClock(stop)), stop, [source]):
+    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
         until(lambda: count(db, CALLS) == 12)
     with db.begin() as connection:
         connection.execute(
@@ -405,7 +409,7 @@ def test_what_is_missing_is_found_and_read_again_at_night(
         )
     monkeypatch.setattr(triggers, "quiet", lambda source: Every(timedelta(seconds=2)))
     stop = threading.Event()
-    with serving_daemon(Means(db, SystemClock(stop)), stop, [source]):
+    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
         until(lambda: count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND inserted = 1")))
     assert count(db, CALLS) == 12
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify'")) == 1  # the others found it done
@@ -419,7 +423,7 @@ def test_what_it_logs_of_a_run_has_the_same_keys_always(
     stop = threading.Event()
     with (
         caplog.at_level(logging.INFO, "etl.daemon"),
-        serving_daemon(Means(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]),
+        serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]),
     ):
         until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
     lines = [record.event_fields for record in caplog.records if record.getMessage() == "run ended"]  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.decode import decode, parse, read_record
-from etl.decode.tolerant import MAX_DEPTH, Mended
-from etl.model import Malformed
+from etl.decode.tolerant import MAX_DEPTH, RepairedRecord
+from etl.model import InvalidResponse
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(),
@@ -82,20 +82,20 @@ def test_a_damaged_record_is_only_itself_damaged(damaged: bytes) -> None:
     ],
 )
 def test_what_is_no_object_is_said_clearly(body: bytes, reason: str) -> None:
-    with pytest.raises(Malformed, match=reason):
+    with pytest.raises(InvalidResponse, match=reason):
         decode(body).records("data")
 
 
 @given(st.integers(0, 40), st.booleans())
 def test_a_page_cut_anywhere_is_malformed(cut: int, is_damaged: bool) -> None:
     body = b'{"data": [{"a": "x\\"y"}, {"b": ' + (b"NaN" if is_damaged else b"1.5") + b'}], "total": 2}'
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidResponse):
         decode(body[:cut]).records("data")
 
 
 def test_a_missing_list_is_malformed() -> None:
     for body in (b"{}", b'{"data": null}', b'{"data": {}}', b'{"data": "[]"}'):
-        with pytest.raises(Malformed, match="no list 'data'"):
+        with pytest.raises(InvalidResponse, match="no list 'data'"):
             decode(body).records("data")
 
 
@@ -122,7 +122,7 @@ def test_numbers_are_exact() -> None:
 def test_a_number_that_is_none_is_null_and_said(number: str) -> None:
     record, _ = read_record(b'{"a": ' + number.encode() + b', "b": [1.5, ' + number.encode() + b"]}")
     assert record == {"a": None, "b": [Decimal("1.5"), None]}
-    assert isinstance(record, Mended)
+    assert isinstance(record, RepairedRecord)
     assert set(record.flags) == {"number_unreadable"}
 
 
@@ -133,7 +133,7 @@ def test_what_postgresql_cannot_hold_is_replaced_in_texts_and_keys(damaged: byte
     assert "\\u0000" not in text
     assert text.encode()
     assert "\ufffd" in text
-    assert isinstance(record, Mended)
+    assert isinstance(record, RepairedRecord)
     assert "text_repaired" in record.flags
 
 
@@ -164,7 +164,7 @@ def test_an_escaped_backslash_before_u0000_is_text() -> None:
     ],
 )
 def test_a_record_that_is_none_says_why(payload: bytes, reason: str) -> None:
-    with pytest.raises(Malformed, match=reason):
+    with pytest.raises(InvalidResponse, match=reason):
         read_record(payload)
 
 
@@ -218,5 +218,5 @@ def test_a_fresh_signature_of_a_link_is_the_same_content(one: str, other: str, i
 @given(st.binary(max_size=60))
 def test_no_bytes_raise_anything_but_malformed(data: bytes) -> None:
     for read in (decode, read_record, parse):
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(InvalidResponse):
             read(data)

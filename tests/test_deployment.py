@@ -268,7 +268,7 @@ def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
     place.clock.sleep(hours(3).total_seconds())
     for name in ("ringg", "vaani"):
         for age in (0.2, 1, 2):
-            place.world.arrive(name, place.clock.now() - hours(age))
+            place.world.add(name, place.clock.now() - hours(age))
         place.sync(name)  # the database that the backup was made of goes on, and is lost
     lost = sent(place, first)
 

@@ -8,7 +8,7 @@ import pytest
 
 from etl.cli.terminal import ago, progress, result
 from etl.loader.batch import Counts
-from etl.sync.run import Progress, Report
+from etl.sync.run import Progress, RunResult
 
 SOURCE = "a-source-with-a-very-long-name-indeed"
 
@@ -54,7 +54,7 @@ def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch)
 
 def test_how_a_run_ended_is_a_line_with_all_its_counts() -> None:
     counts = Counts(received=10, inserted=4, updated=3, unchanged=2, quarantined=1)
-    said = result(Report("ringg", "sync", "succeeded", counts, 1200, notes=["odd"]))
+    said = result(RunResult("ringg", "sync", "succeeded", counts, 1200, notes=["odd"]))
     assert said == (
         "ringg: succeeded; 10 received in 1,200 requests: 4 new, 3 changed, 2 unchanged, 1 quarantined\n  note: odd"
     )

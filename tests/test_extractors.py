@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from etl.decode import decode
 from etl.extractors import providers
-from etl.model import Ask, Call, Malformed, Page, TranscriptNotReady, Window
+from etl.model import Call, InvalidResponse, Page, PageRequest, TranscriptNotReady, Window
 from tests import contract
 from tests.contract import FIXTURES, WINDOW, Recording, source
 
@@ -84,10 +84,12 @@ def test_no_value_in_any_slot_makes_it_fail(recording: Recording, data: st.DataO
     contract.survives(recording, record, b"{}")
 
 
-def ask(name: str, position: int = 1, **settings: Any) -> Ask:
+def ask(name: str, position: int = 1, **settings: Any) -> PageRequest:
     """A request for a page of 100 of the window of June 2026."""
     provider = providers()[name]
-    return Ask(source(provider, (PHONE,), **settings), WINDOW, position, 100, PHONE if provider.needs_phones else "")
+    return PageRequest(
+        source(provider, (PHONE,), **settings), WINDOW, position, 100, PHONE if provider.is_partitioned else ""
+    )
 
 
 def read(name: str, envelope: Any, position: int = 1) -> Page:
@@ -108,7 +110,7 @@ def test_ringg_is_asked_with_both_dates_beyond_the_window_in_whole_seconds() -> 
 
 def test_ringg_asks_one_second_past_an_end_on_the_second() -> None:
     end = datetime(2026, 6, 2, tzinfo=UTC)
-    wanted = Ask(ask("ringg").source, Window(end - timedelta(days=1), end), 0, 100)
+    wanted = PageRequest(ask("ringg").source, Window(end - timedelta(days=1), end), 0, 100)
     assert providers()["ringg"].ask(wanted).query["end_date"] == "2026-06-02T00:00:01+00:00"
 
 
@@ -158,7 +160,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize(("name", "envelope"), FOREIGN)
 def test_an_answer_to_another_request_is_refused(name: str, envelope: Any) -> None:
-    with pytest.raises(Malformed, match="another request"):
+    with pytest.raises(InvalidResponse, match="another request"):
         read(name, envelope)
 
 
@@ -176,7 +178,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("name", "envelope"), BROKEN)
 def test_an_answer_without_its_list_is_an_error_and_no_empty_page(name: str, envelope: Any) -> None:
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(InvalidResponse) as caught:
         read(name, envelope)
     assert "secret text" not in str(caught.value)
 
@@ -239,7 +241,7 @@ def test_vaanis_transcript_that_is_not_ready_is_never_a_transcript(answer: Any) 
     "answer", [{"detail": "Not Found"}, {"transcript": "oops", "status_code": 500}, {"transcript": 5}]
 )
 def test_vaanis_answer_without_a_transcript_is_malformed(answer: Any) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(InvalidResponse):
         transcript(answer)
 
 

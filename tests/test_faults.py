@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from etl.sandbox.catalogue import CATALOGUE
 from etl.sandbox.faults import FAULTS
 from etl.sandbox.in_process import SandboxTransport
-from etl.sandbox.vendor import Manner
+from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
 from tests.worlds import KEYS, NOW, PROVIDERS, House, adds_up, asked, differences, hours, house
 
@@ -116,7 +116,7 @@ def is_richer(difference: str, fault: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("name", ["ringg", "ravan", "autocalls", "vaani"])
 def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_loading(
     db: Engine, name: str, order: str
@@ -131,7 +131,7 @@ def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_load
         assert "HTTP 500" in report.error
     hidden = [call for call in world.calls(name) if call.call_id not in place.holds(name)]
     assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)
-    held = place.rows("SELECT phone, starts_at, ends_at FROM ops.coverage")
+    held = place.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
     for call in hidden:
         of_its_lists = [row for row in held if row["phone"] in ("", call.caller, call.callee)]
         assert not any(row["starts_at"] <= call.created_at < row["ends_at"] for row in of_its_lists)
@@ -145,10 +145,10 @@ def test_one_list_that_is_refused_keeps_no_other_from_loading(db: Engine) -> Non
     report = place.run("ravan")
     assert report.error is not None
     assert "HTTP 400" in report.error
-    *others, _ = place.sources["ravan"].phones
+    *others, _ = place.sources["ravan"].partitions
     listed = {call.call_id for call in place.world.calls("ravan") if {call.caller, call.callee} & set(others)}
     assert place.holds("ravan") == listed
-    assert {row["phone"] for row in place.rows("SELECT phone FROM ops.coverage")} == set(others)
+    assert {row["phone"] for row in place.rows("SELECT partition FROM ops.coverage")} == set(others)
 
 
 def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) -> None:
@@ -159,7 +159,7 @@ def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) ->
 
 
 def test_a_total_that_is_no_number_costs_nothing_but_the_proof(db: Engine) -> None:
-    place = house(db, World(8, calls=230, now=NOW, manner=Manner(ringg_total="many")))
+    place = house(db, World(8, calls=230, now=NOW, manner=Quirks(ringg_total="many")))
     place.sync("ringg")
     assert differences(place, "ringg") == []
     requests = len(asked(place))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from etl.client.api_client import Client
 from etl.client.errors import SourceUnavailable
 from etl.extractors import providers
-from etl.model import Ask, Page, Paging, Source, Window
+from etl.model import Page, PageRequest, Paging, Source, Window
 from etl.runtime.secret import Secret
-from etl.sync.fetch import fetch, pieces
+from etl.sync.fetch import fetch, split_request
 from tests.clocks import FakeClock
 from tests.gates import MemoryGate
 
@@ -42,7 +42,7 @@ class Pages(httpx.BaseTransport):
 def page(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> Page:
     provider, clock = providers()["vaani"], FakeClock()
     client = Client(SOURCE, provider.credential, MemoryGate(clock), clock, lambda: 0.5, Pages(fails, clamp))
-    return fetch(client, provider, Ask(SOURCE, WINDOW, position, size)).value
+    return fetch(client, provider, PageRequest(SOURCE, WINDOW, position, size)).value
 
 
 def asked(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> list[bytes]:
@@ -59,7 +59,7 @@ def test_a_row_that_always_fails_is_said_to_be_missing_and_hides_no_other(row: i
     found = page(lambda first, size: first <= row < first + size, 1, 20)
     assert found.records == [b'{"call_id":"c%d"}' % n for n in range(20) if n != row]
     assert (found.count, found.total) == (20, ROWS)
-    assert isinstance(found.unshown, SourceUnavailable)
+    assert isinstance(found.unreadable, SourceUnavailable)
 
 
 def test_two_rows_of_a_page_that_fail_are_trouble_of_the_provider() -> None:
@@ -74,9 +74,9 @@ def test_pieces_that_a_server_makes_smaller_are_not_the_page() -> None:
 
 @given(st.sampled_from(list(Paging)), st.integers(1, 40), st.integers(2, 200))
 def test_the_pieces_are_the_page(paging: Paging, position: int, size: int) -> None:
-    def rows(ask: Ask) -> list[int]:
+    def rows(ask: PageRequest) -> list[int]:
         first = (ask.position - 1) * ask.size if paging is Paging.PAGES else ask.position
         return list(range(first, first + ask.size))
 
-    whole = Ask(SOURCE, WINDOW, position, size)
-    assert [row for piece in pieces(paging, whole) for row in rows(piece)] == rows(whole)
+    whole = PageRequest(SOURCE, WINDOW, position, size)
+    assert [row for piece in split_request(paging, whole) for row in rows(piece)] == rows(whole)

@@ -12,7 +12,7 @@ from etl import settings
 from etl.extractors import providers
 from etl.model import Provider
 from etl.pipeline import sync
-from etl.sync.run import Means, run
+from etl.sync.run import RunDependencies, run_source
 from tests import contract
 from tests.clocks import FakeClock
 
@@ -66,8 +66,8 @@ class Recorded(httpx.BaseTransport):
 def test_its_calls_reach_the_warehouse_by_configuration_alone(echoline: Provider, db: Engine, tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text('[sources.echo]\nprovider = "echoline"\napi_key = "env:ECHO_KEY"\n')
     (source,) = settings.load({"ECHO_KEY": "a-key-of-this-test"}, tmp_path).sources
-    means = Means(db, FakeClock(), transport=lambda source: Recorded())
-    report = run(means, source, "sync", sync, lambda progress: None, by_hand=True)
+    means = RunDependencies(db, FakeClock(), transport=lambda source: Recorded())
+    report = run_source(means, source, "sync", sync, lambda progress: None, by_hand=True)
     assert (report.status, report.error) == ("succeeded", None)
     golden = json.loads((FIFTH / "echoline.calls" / "page.golden.json").read_text())["calls"]
     with db.connect() as connection:

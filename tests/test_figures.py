@@ -109,7 +109,7 @@ def test_new_calls_are_there_at_once_and_changed_ones_after_a_day(place: House) 
         for call_id in changed[name]:
             place.world.change(name, call_id, sentiment="mixed", ended_by="agent", summary="Another summary.")
         for _ in range(100):
-            place.world.arrive(name)
+            place.world.add(name)
     requests = scheduled(place)
     for name in PROVIDERS:
         assert max(requests[name].values()) <= 1 + 2
@@ -135,7 +135,7 @@ def test_a_kill_costs_a_batch_and_two_pages_a_list(db: Engine, count: int, share
 
 
 @pytest.mark.parametrize("count", [SMALL, pytest.param(LARGE, marks=pytest.mark.long)])
-@pytest.mark.parametrize("order", ["oldest", "unsorted", "reshuffled"])
+@pytest.mark.parametrize("order", ["asc", "unsorted", "reshuffled"])
 def test_in_another_order_no_row_is_lost_and_the_cost_is_said(db: Engine, order: str, count: int) -> None:
     clock = FakeClock(NOW)
     place = house(db, World(5, calls=count, order=order, clock=clock.now), clock=clock)
@@ -147,7 +147,7 @@ def test_in_another_order_no_row_is_lost_and_the_cost_is_said(db: Engine, order:
         before = counts(place)
         for name in PROVIDERS:
             for _ in range(new):
-                place.world.arrive(name)
+                place.world.add(name)
         scheduled(place)
         costs[what] = {name: asked_for - before[name] for name, asked_for in counts(place).items()}
     for name in PROVIDERS:

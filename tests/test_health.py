@@ -16,7 +16,7 @@ AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 def test_it_is_alive_as_long_as_it_looks_around() -> None:
     assert health.alive(20).is_well
     assert not health.alive(91).is_well
-    assert "start it anew" in health.alive(91).said[0]
+    assert "start it anew" in health.alive(91).message[0]
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def test_the_goal_is_three_times_of_the_schedule_and_a_weekend_is_no_delay(
     db: Engine, schedule: str, due: datetime
 ) -> None:
     source = replace(house(db).sources["ringg"], schedule=schedule)
-    assert health.due_by(source, AT) == due
-    assert health.stalled([source], {"ringg": AT}, due) == []
-    assert health.stalled([source], {"ringg": AT}, due + timedelta(seconds=1)) == [("ringg", AT)]
+    assert health.freshness_deadline(source, AT) == due
+    assert health.stale([source], {"ringg": AT}, due) == []
+    assert health.stale([source], {"ringg": AT}, due + timedelta(seconds=1)) == [("ringg", AT)]
 
 
 def said(place: House, after: timedelta) -> tuple[bool, tuple[str, ...]]:
     found = health.ready(place.db, list(place.sources.values()), place.clock.now() + after)
-    return found.is_well, found.said
+    return found.is_well, found.message
 
 
 def test_it_is_ready_while_every_source_comes_on(db: Engine) -> None:
@@ -68,7 +68,7 @@ def test_a_long_reading_that_comes_on_is_not_stalled(db: Engine) -> None:
     later = place.clock.now() + timedelta(hours=2)
     with db.begin() as connection:
         connection.execute(
-            text("INSERT INTO ops.walks VALUES ('ringg', '', :at, :at, '{}', :at)"),
+            text("INSERT INTO ops.checkpoints VALUES ('ringg', '', :at, :at, '{}', :at)"),
             {"at": later - timedelta(minutes=1)},
         )
     assert health.ready(db, [place.sources["ringg"]], later).is_well
@@ -78,8 +78,8 @@ def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine)
     gone = open_engine("postgresql://nobody:secret-word@127.0.0.1:9/nothing")
     found = health.ready(gone, [], AT)
     assert not found.is_well
-    assert "nothing listens there" in found.said[0]
-    assert "secret-word" not in found.said[0]
+    assert "nothing listens there" in found.message[0]
+    assert "secret-word" not in found.message[0]
     with db.begin() as connection:
         connection.execute(text("UPDATE ops.alembic_version SET version_num = '9999'"))
     assert not health.ready(db, [], AT).is_well

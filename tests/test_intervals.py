@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.intervals import gaps, lacking, merged
+from etl.intervals import coalesce, gaps, subtract
 from etl.model import Window
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def hours(held: list[Window] | tuple[Window, ...]) -> set[int]:
 
 @given(windows)
 def test_merged_intervals_hold_the_same_instants_and_do_not_touch(held: list[Window]) -> None:
-    found = merged(held)
+    found = coalesce(held)
     assert hours(found) == hours(held)
     assert all(older.end < newer.start for older, newer in pairwise(found))
 
@@ -33,7 +33,7 @@ def test_merged_intervals_hold_the_same_instants_and_do_not_touch(held: list[Win
 @given(windows, st.integers(0, 40), st.integers(0, 20))
 def test_what_is_lacking_is_what_is_wanted_and_not_held(held: list[Window], first: int, length: int) -> None:
     wanted = window(first, length)
-    found = lacking(wanted, held)
+    found = subtract(wanted, held)
     assert hours(found) == hours([wanted]) - hours(held)
     assert all(found)
 

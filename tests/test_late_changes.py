@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import Engine
 
-from etl.sandbox.expected import truth
+from etl.sandbox.expected import expected_rows
 from tests.worlds import PROVIDERS, House, adds_up, asked, differences, hours, moving
 
 SETTLED = timedelta(days=3)  # the last change comes a day and a half after the end, and a sweep a day later
@@ -23,21 +23,21 @@ def follow(place: House, name: str, span: timedelta, step: timedelta) -> None:
         assert (report.status, report.error) == ("succeeded", None)
 
 
-def unsettled(place: House, name: str) -> set[str]:
+def open_calls(place: House, name: str) -> set[str]:
     since = place.clock.now() - SETTLED
     return {call.call_id for call in place.world.calls(name) if call.created_at >= since}
 
 
-@pytest.mark.parametrize(("order", "name"), [("newest", name) for name in PROVIDERS] + [("oldest", "vaani")])
+@pytest.mark.parametrize(("order", "name"), [("desc", name) for name in PROVIDERS] + [("asc", "vaani")])
 def test_days_of_schedule_hold_every_change(db: Engine, name: str, order: str) -> None:
     place = moving(db, calls=40, days=4, per_hour=0.7, order=order)
     place.sync(name)
     follow(place, name, timedelta(days=5), hours(2))
-    young = unsettled(place, name)
+    young = open_calls(place, name)
     found = differences(place, name)
     assert [each for each in found if "not held" in each] == []
     assert [each for each in found if each.partition(".")[0] not in young] == []
-    assert len(truth(place.world, name)) - len(young) > 50
+    assert len(expected_rows(place.world, name)) - len(young) > 50
     assert adds_up(place)
 
 
@@ -67,14 +67,14 @@ def test_sweeps_happen_when_they_are_due_and_only_then(db: Engine, name: str) ->
         before = len(asked(place, name))
         follow(place, name, hours(0.5), hours(0.5))
         requests.append(len(asked(place, name)) - before)
-        for row in place.rows("SELECT horizon_seconds, swept_at FROM ops.sweeps"):
-            times = swept[float(row["horizon_seconds"])]
-            times += [row["swept_at"]] if row["swept_at"] not in times else []
-    for sweep in place.sources[name].sweeps:
-        times = swept[sweep.horizon.total_seconds()]
+        for row in place.rows("SELECT window_seconds, completed_at FROM ops.lookbacks"):
+            times = swept[float(row["window_seconds"])]
+            times += [row["completed_at"]] if row["completed_at"] not in times else []
+    for sweep in place.sources[name].lookbacks:
+        times = swept[sweep.window.total_seconds()]
         waits = [later - earlier for earlier, later in pairwise(times)]
         assert waits
-        assert max(waits) <= sweep.every + hours(0.6)
+        assert max(waits) <= sweep.interval + hours(0.6)
     daily = swept[timedelta(days=7).total_seconds()]
     assert min(later - earlier for earlier, later in pairwise(daily)) >= timedelta(days=1)
     assert requests.count(1) >= len(requests) - len(daily) - 1
@@ -96,7 +96,7 @@ def test_a_call_that_shows_up_late_is_found_by_a_sweep(db: Engine, name: str) ->
     place.sync(name)
     follow(place, name, hours(2), hours(1))
     for age in (1, 5, 30, 100):
-        place.world.arrive(name, place.clock.now() - hours(age))
+        place.world.add(name, place.clock.now() - hours(age))
     follow(place, name, hours(27), hours(1))
     assert [each for each in differences(place, name) if "not held" in each] == []
 

@@ -7,13 +7,13 @@ from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.extractors import providers
-from etl.loader.batch import arrival
-from etl.loader.writer import Writing, enter, write
+from etl.loader.batch import read_received
+from etl.loader.writer import WriteContext, plan_row, write
 from etl.model import Call, Window
 from etl.sandbox.world import World
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.retry_quarantine import retry
-from etl.transformer import to_call
+from etl.transformer import transform_record
 from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, hours, house
 
@@ -138,13 +138,13 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     rows = "SELECT provider_call_id, cost, outcome, turn_count FROM warehouse.calls ORDER BY 1"
     before, call_id = place.rows(rows), any_call(place, "ringg")
     source, provider = place.sources["ringg"], providers()["ringg"]
-    came = arrival(provider, source, place.received(call_id)[0], 1_000_000)
+    came = read_received(provider, source, place.received(call_id)[0], 1_000_000)
     assert came.reading is not None
-    found = to_call(provider, came.reading, came.record.payload)
+    found = transform_record(provider, came.reading, came.record.payload)
     assert isinstance(found, Call)
     assert came.key is not None
-    writing = Writing("ringg", "ringg", None, NOW)
-    entry = enter(writing, came.key, None, found, came.record)
+    writing = WriteContext("ringg", "ringg", None, NOW)
+    entry = plan_row(writing, came.key, None, found, came.record)
     with db.begin() as connection:
         assert write(connection, writing, [entry]) == []
     assert place.rows(rows) == before

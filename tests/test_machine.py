@@ -35,7 +35,7 @@ def test_no_schedule_of_ten_thousand_loses_a_call(db: Engine, seed: int) -> None
 FOUND = {
     "a phone's list, oldest first, whose pages become smaller while a second process reads it": Schedule(
         "ravan",
-        "oldest",
+        "asc",
         23,
         12,
         "G12:size=5,variant=clamped",
@@ -46,7 +46,7 @@ FOUND = {
     ),
     "oldest first, in pages that are smaller than they say, and cut off": Schedule(
         "vaani",
-        "oldest",
+        "asc",
         17,
         1,
         "G12:size=5,variant=silent",
@@ -55,7 +55,7 @@ FOUND = {
     ),
     "a page that came once in place of the last": Schedule(
         "ringg",
-        "newest",
+        "desc",
         24,
         5,
         "G12:size=3,variant=clamped",
@@ -64,7 +64,7 @@ FOUND = {
     ),
     "totals that are drawn by lot, and a process that slept": Schedule(
         "vaani",
-        "newest",
+        "desc",
         12,
         1,
         "G12:size=8,variant=clamped",
@@ -74,7 +74,7 @@ FOUND = {
     ),
     "one page shown in place of two, at the end of a walk back": Schedule(
         "ringg",
-        "oldest",
+        "asc",
         24,
         1,
         "G12:size=5,variant=silent",
@@ -95,7 +95,7 @@ FOUND = {
     ),
     "a page that came twice in place of another, and a total of zero": Schedule(
         "vaani",
-        "newest",
+        "desc",
         19,
         1,
         "G12:size=3,variant=clamped",
@@ -105,7 +105,7 @@ FOUND = {
     ),
     "a page of more rows than its size, which begins with one of the page before": Schedule(
         "ringg",
-        "newest",
+        "desc",
         17,
         5,
         "G12:size=3,variant=clamped",

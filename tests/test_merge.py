@@ -40,7 +40,7 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def held(first: dict[str, Any], seq: int = 1) -> dict[str, Any]:
-    return {**first, "seen_seq": seq}
+    return {**first, "latest_request_seq": seq}
 
 
 def call(said: dict[str, Any]) -> Call:
@@ -67,7 +67,7 @@ def test_an_older_answer_only_fills_what_is_empty(first: dict[str, Any], second:
     for column in DEFAULTS.keys() - set(STATUS):  # an end stands, whichever answer said it
         if first[column] not in (*EMPTY, "unknown"):
             assert row[column] == first[column], column
-    assert row["seen_seq"] == 5
+    assert row["latest_request_seq"] == 5
 
 
 @given(columns(), columns())

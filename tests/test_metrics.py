@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.db.engine import open_engine
-from etl.ops.metrics import Meters, exposition
+from etl.ops.metrics import Metrics, exposition
 from etl.sync import run
 from tests.worlds import House, house
 
@@ -24,15 +24,17 @@ NAMES = re.compile(r"\b(?:callhouse|process)_[a-z_]+")
 LABELS = {"source", "status", "kind", "became", "verdict", "le"}
 
 
-def measured(place: House, meters: Meters, *names: str) -> None:
+def measured(place: House, meters: Metrics, *names: str) -> None:
     """Runs as the daemon does them."""
     for name in names:
         work = pipeline.sync
-        report = run.run(meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True)
+        report = run.run_source(
+            meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True
+        )
         meters.run(report, 1.5)
 
 
-def exposed(place: House, meters: Meters, later: timedelta = timedelta(0)) -> str:
+def exposed(place: House, meters: Metrics, later: timedelta = timedelta(0)) -> str:
     return exposition(meters, place.db, list(place.sources.values()), place.clock.now() + later).decode()
 
 
@@ -47,7 +49,7 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
 
 
 def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
-    place, meters = house(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"), Meters()
+    place, meters = house(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"), Metrics()
     measured(place, meters, "vaani", "ringg", "autocalls")
     text = exposed(place, meters)
     requests = values(text, "callhouse_requests_total")
@@ -62,24 +64,24 @@ def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
 
 
 def test_it_tells_what_the_books_hold(db: Engine) -> None:
-    place, meters = house(db), Meters()
+    place, meters = house(db), Metrics()
     measured(place, meters, "ringg", "vaani")
-    place.do("INSERT INTO ops.alerts (source, kind, said, began_at) VALUES ('ringg', 'drift', 'x', now())")
+    place.do("INSERT INTO ops.alerts (source, kind, message, opened_at) VALUES ('ringg', 'drift', 'x', now())")
     text = exposed(place, meters)
     assert values(text, "callhouse_alert") == {("drift", "ringg"): 1}
     assert values(text, "callhouse_database_up") == {(): 1}
     assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
     assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= place.clock.now().timestamp()
-    assert values(text, "callhouse_rate_in_force_per_minute")["vaani",] == place.requests_per_minute
-    assert values(text, "callhouse_completeness")["vaani", "agrees"] == 1
-    assert values(text, "callhouse_completeness")["vaani", "gap"] == 0
-    assert set(values(text, "callhouse_stalled").values()) == {0}
-    assert set(values(exposed(place, meters, timedelta(minutes=16)), "callhouse_stalled").values()) == {1}
+    assert values(text, "callhouse_rate_per_minute")["vaani",] == place.requests_per_minute
+    assert values(text, "callhouse_completeness")["vaani", "count_match"] == 1
+    assert values(text, "callhouse_completeness")["vaani", "incomplete"] == 0
+    assert set(values(text, "callhouse_stale").values()) == {0}
+    assert set(values(exposed(place, meters, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
     assert values(text, "process_resident_memory_bytes")[()] > 10_000_000
 
 
 def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> None:
-    place, meters = house(db), Meters()
+    place, meters = house(db), Metrics()
     measured(place, meters, "ringg")
     gone = open_engine("postgresql://nobody@127.0.0.1:9/nothing")
     text = exposition(meters, gone, list(place.sources.values()), place.clock.now()).decode()
@@ -89,7 +91,7 @@ def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> 
 
 
 def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
-    place, meters = house(db), Meters()
+    place, meters = house(db), Metrics()
     measured(place, meters, *place.sources)
     text = exposed(place, meters)
     names = {name for family in text_string_to_metric_families(text) for s in family.samples for name in s.labels}
@@ -104,8 +106,8 @@ def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
 @pytest.fixture
 def names(db: Engine) -> set[str]:
     """Every name that can be asked for."""
-    place, meters = house(db), Meters()
-    meters.given_up("ringg")
+    place, meters = house(db), Metrics()
+    meters.abandoned("ringg")
     measured(place, meters, "ringg")
     place.do("UPDATE ops.sources SET next_run_at = now()")
     return {sample.name for f in text_string_to_metric_families(exposed(place, meters)) for sample in f.samples}

@@ -28,15 +28,15 @@ BI = {
     " campaign_name from_number to_number customer_number agent_number customer_name customer_email created_at"
     " started_at answered_at ended_at updated_at duration_seconds talk_seconds duration_basis cost cost_unit"
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
-    " has_transcript quality_flags first_seen_at changed_at settled_at missing_since",
+    " has_transcript quality_flags first_seen_at changed_at settled_at delisted_at",
     "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
-    "transcripts": "call_key source created_at turn_count transcript words",
+    "transcripts": "call_key source created_at turn_count transcript search_vector",
     "call_costs": "call_key source component amount unit",
     "call_changes": "call_key changed_at field old_value new_value",
     "daily_call_metrics": "day source agent_id agent_name direction cost_unit calls answered minutes cost",
     "agents": "source agent_id agent_name calls first_call_at last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
-    "freshness": "source provider newest_call_at last_success_at held_from completeness unsettled quarantined",
+    "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
 }
 SILENT = text("""
     SELECT n.nspname || coalesce('.' || c.relname || coalesce('.' || a.attname, ''), '') AS name
@@ -174,7 +174,7 @@ def test_the_reader_reads_bi_and_nothing_else(db: Engine) -> None:
     assert not any(may(f"SELECT * FROM {table.fullname}") for table in tables.metadata.tables.values())
     assert not may("DELETE FROM bi.call_changes")
     assert not may("CREATE TABLE bi.mine (x int)")
-    assert not may("SELECT nextval('ops.observations')")
+    assert not may("SELECT nextval('ops.request_seq')")
 
 
 def readable(url: str) -> bool:
@@ -262,7 +262,7 @@ def plant(connection: Connection, number: int, **columns: object) -> None:
         "direction": "outbound", "outcome": "completed", "is_final": True, "is_answered": True,
         "answered_by": "human", "ended_by": "agent", "created_at": "2026-05-01T10:00Z", "turn_count": 0,
         "has_transcript": False, "quality_flags": [], "first_seen_at": "2026-05-01T10:00Z",
-        "changed_at": "2026-05-01T10:00Z", "seen_seq": 1, "record_seqs": [1], "record_digest": b"", **columns,
+        "changed_at": "2026-05-01T10:00Z", "latest_request_seq": 1, "payload_seqs": [1], "content_hash": b"", **columns,
     }  # fmt: skip
     connection.execute(
         text(f"INSERT INTO warehouse.calls ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"), row
@@ -275,7 +275,7 @@ def planted(db: Engine) -> Iterator[Connection]:
         for source in ("one", "two"):
             connection.execute(
                 text(
-                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)"
+                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)"
                     " VALUES (:source, 'ringg', 'h', now(), 604800, 'every 5m')"
                 ),
                 {"source": source},
@@ -322,22 +322,22 @@ def test_a_call_is_settled_once_it_is_final_and_past_the_last_sweep(planted: Con
         "1": (True, None), "2": (True, True), "3": (False, None), "4": (True, True),
     }  # fmt: skip
     freshness = planted.execute(text("SELECT * FROM bi.freshness WHERE source = 'one'")).one()
-    assert (freshness.unsettled, freshness.completeness, freshness.held_from) == (2, "unknown", None)
+    assert (freshness.open_calls, freshness.completeness, freshness.complete_since) == (2, "unknown", None)
 
 
 def test_what_is_held_begins_where_the_newest_gapless_stretch_of_every_list_does(planted: Connection) -> None:
     planted.execute(
         text(
-            "INSERT INTO ops.lists (source, phone, list_order, completeness)"
-            " VALUES ('one', 'a', 'newest', 'agrees'), ('one', 'b', 'newest', 'gap'), ('two', '', 'newest', 'agrees');"
-            "INSERT INTO ops.coverage (source, phone, starts_at, ends_at)"
+            "INSERT INTO ops.streams (source, partition, sort_order, completeness)"
+            " VALUES ('one', 'a', 'desc', 'count_match'), ('one', 'b', 'desc', 'incomplete'), ('two', '', 'desc', 'count_match');"
+            "INSERT INTO ops.coverage (source, partition, starts_at, ends_at)"
             " VALUES ('one', 'a', '2026-01-01Z', '2026-02-01Z'), ('one', 'a', '2026-03-01Z', '2026-04-01Z'),"
             "        ('one', 'b', '2026-02-01Z', '2026-04-01Z'), ('two', '', '2015-01-01Z', '2026-04-01Z');"
         )
     )
     rows = {row.source: row for row in planted.execute(text("SELECT * FROM bi.freshness"))}
-    assert {name: (row.completeness, f"{row.held_from:%Y-%m}") for name, row in rows.items()} == {
-        "one": ("gap", "2026-03"), "two": ("agrees", "2015-01"),
+    assert {name: (row.completeness, f"{row.complete_since:%Y-%m}") for name, row in rows.items()} == {
+        "one": ("incomplete", "2026-03"), "two": ("count_match", "2015-01"),
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.world import World
-from etl.sync.transcripts import AT_ONCE, BATCH, QUICK_SECONDS
+from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, QUICK_SECONDS
 from tests.worlds import NOW, Through, adds_up, differences, house
 
 
@@ -21,7 +21,7 @@ def of_transcripts(
     return lambda _, request: at_each() if "/transcript/" in request.url.path else None
 
 
-@pytest.mark.parametrize(("seconds", "most"), [(QUICK_SECONDS / 10, 1), (2 * QUICK_SECONDS, AT_ONCE)])
+@pytest.mark.parametrize(("seconds", "most"), [(QUICK_SECONDS / 10, 1), (2 * QUICK_SECONDS, MAX_PARALLEL_TRANSCRIPTS)])
 def test_several_are_asked_for_at_a_time_where_answers_take_long(db: Engine, seconds: float, most: int) -> None:
     place = house(db, World(3, calls={"vaani": 2 * BATCH}, now=NOW))
     lock, under_way, at_once = Lock(), [0], list[int]()
@@ -55,7 +55,7 @@ def test_a_source_that_refuses_the_key_is_asked_for_no_more_transcripts(db: Engi
     report = place.run("vaani")
     assert report.status == "failed"
     assert "refuses the key" in str(report.error)
-    assert len(asked) < at + AT_ONCE
+    assert len(asked) < at + MAX_PARALLEL_TRANSCRIPTS
     assert place.one("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == at - 1  # what came stays
     place.transport = sandbox
     place.sync("vaani")

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.model import Window
-from etl.reports.backfill_plan import Plan, plan
+from etl.reports.backfill_plan import BackfillPlan, plan
 from etl.sandbox.world import World
 from etl.sync.checkpoint import BEGINNING
 from tests.clocks import FakeClock
@@ -16,11 +16,11 @@ from tests.worlds import NOW, PROVIDERS, House, asked, house
 
 MOST = {"ringg": 2, "autocalls": 2, "vaani": 10, "ravan": 30}  # requests of a plan: three lists of ten at Ravan
 LISTS = [
-    ("newest", "ringg", 1950, 100),
-    ("newest", "ravan", 1950, 100),
-    ("newest", "autocalls", 1950, 100),
-    ("newest", "vaani", 950, 200),
-    ("oldest", "vaani", 750, 200),
+    ("desc", "ringg", 1950, 100),
+    ("desc", "ravan", 1950, 100),
+    ("desc", "autocalls", 1950, 100),
+    ("desc", "vaani", 950, 200),
+    ("asc", "vaani", 750, 200),
     ("unsorted", "ravan", 1250, 100),
 ]
 WHOLE = Window(BEGINNING, NOW)
@@ -28,9 +28,9 @@ MIDDLE = Window(NOW - timedelta(days=40), NOW - timedelta(days=25))
 LAST = Window(NOW - timedelta(days=20), NOW)
 
 
-def planned(place: House, name: str, window: Window, *, again: bool = False) -> Plan:
+def planned(place: House, name: str, window: Window, *, again: bool = False) -> BackfillPlan:
     """A plan, which asks for little and writes nothing."""
-    found: list[Plan] = []
+    found: list[BackfillPlan] = []
     written, before = place.written(), len(asked(place, name)) + len(asked(place, name, lists=False))
     work = lambda reader: found.append(plan(reader, window, again=again))  # noqa: E731
     assert place.run(name, work, "verify").status == "succeeded"
@@ -63,7 +63,7 @@ def test_a_plan_says_what_a_backfill_then_takes(
     said = planned(place, name, window)
     clock.sleep(600)  # the budget is whole again
     requests, rows, seconds = taken(place, name, window)
-    spare = len(said.lists) * (1 if order == "newest" else 3)  # pages: a list from its other end costs a few more
+    spare = len(said.lists) * (1 if order == "desc" else 3)  # pages: a list from its other end costs a few more
     assert near(said.requests, requests, spare), (said, requests)
     assert near(said.rows, rows, spare * page), (said, rows)
     assert near(said.seconds, seconds, 2 * spare), (said, seconds)

@@ -11,7 +11,7 @@ from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import quarantine
 from etl.sync import retry_quarantine
-from etl.sync.run import Report
+from etl.sync.run import RunResult
 from tests.commands import etl
 from tests.shelf import Shelf, ringg, shelved
 from tests.worlds import NOW, PROVIDERS, House, adds_up, differences, house
@@ -29,7 +29,7 @@ def waiting(place: House) -> list[dict[str, Any]]:
     return place.rows("SELECT * FROM ops.quarantine ORDER BY quarantine_id")
 
 
-def synced(place: House, shelf: Shelf, *records: bytes) -> Report:
+def synced(place: House, shelf: Shelf, *records: bytes) -> RunResult:
     """A sync an hour later, when the list holds these records."""
     shelf.records = list(records)
     place.clock.sleep(3600)
@@ -38,7 +38,7 @@ def synced(place: House, shelf: Shelf, *records: bytes) -> Report:
     return report
 
 
-def retried(place: House) -> Report:
+def retried(place: House) -> RunResult:
     report = place.run("ringg", retry_quarantine.retry, "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
     assert adds_up(place)
@@ -118,7 +118,7 @@ def test_a_bad_version_of_a_call_that_is_held_hides_no_gap(db: Engine) -> None:
     place.sync("ringg")
     synced(place, shelf, ringg("a", created_at=None), ringg("b"), ringg("c"))
     assert [row["resolved_at"] for row in waiting(place)] == [None]
-    assert place.one("SELECT completeness FROM ops.lists") == "agrees"
+    assert place.one("SELECT completeness FROM ops.streams") == "count_match"
     with place.db.connect() as connection:
         assert quarantine.waiting(connection, "ringg") == 0  # nothing that waits is missing from the warehouse
     assert place.one("SELECT quarantined FROM bi.freshness") == 1
@@ -205,7 +205,7 @@ def test_what_nobody_expected_is_counted_per_field_and_said_once(db: Engine, cap
     odd = {"ai_mood": "Asha is angry", "status": "teleported", "call_duration": ["+919876543210"]}
     place, shelf = shelved(db, ringg("a", **odd), ringg("b", **odd), ringg("c"), size=2)
     place.sync("ringg")
-    drift = "SELECT field, kind, detail, seen FROM ops.drift ORDER BY field"
+    drift = "SELECT field, kind, detail, record_count FROM ops.schema_drift ORDER BY field"
     found = [tuple(row.values()) for row in place.rows(drift)]
     assert found == [
         ("ai_mood", "new_field", "string", 2),
@@ -215,8 +215,8 @@ def test_what_nobody_expected_is_counted_per_field_and_said_once(db: Engine, cap
     assert [record.getMessage() for record in caplog.records].count("drift") == 3
     synced(place, shelf, ringg("a", **odd), ringg("b", **odd), ringg("c"), ringg("d", **odd))
     assert [record.getMessage() for record in caplog.records].count("drift") == 3
-    assert {row["seen"] for row in place.rows(drift)} == {3}
-    first, last = place.rows("SELECT DISTINCT first_seen_at, last_seen_at FROM ops.drift")[0].values()
+    assert {row["record_count"] for row in place.rows(drift)} == {3}
+    first, last = place.rows("SELECT DISTINCT first_seen_at, last_seen_at FROM ops.schema_drift")[0].values()
     assert first < last == place.clock.now()
     assert place.rows("SELECT provider_status, outcome FROM bi.calls WHERE provider_call_id = 'a'") == [
         {"provider_status": "teleported", "outcome": "unknown"}

@@ -6,15 +6,15 @@ from sqlalchemy import Engine, text
 
 from etl.db.engine import uuid_array
 from etl.sandbox.world import World
-from etl.state.session import Desk
+from etl.state.session import StateSession
 from etl.sync.run import HELD
 from tests.worlds import house
 
 
 def test_a_page_of_calls_is_looked_for_by_key_in_a_table_that_was_empty_when_its_plan_was_made(db: Engine) -> None:
     page = uuid_array(UUID(int=number) for number in range(200))
-    with Desk(db) as desk:
-        plan = desk.all(text(f"EXPLAIN {HELD.text}"), {"keys": page})
+    with StateSession(db) as desk:
+        plan = desk.fetch_all(text(f"EXPLAIN {HELD.text}"), {"keys": page})
     said = "\n".join(line[0] for line in plan)
     assert "pk_calls" in said
     assert "Seq Scan" not in said
@@ -27,4 +27,4 @@ def test_statistics_read_no_transcript(db: Engine) -> None:
         known = text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'warehouse'")
         columns = {f"{row.tablename}.{row.attname}" for row in connection.execute(known)}
     assert {"calls.customer_number", "transcripts.call_key"} <= columns
-    assert not columns & {"transcripts.said", "ix_transcripts_words.words", "calls.extra", "calls.record_digest"}
+    assert not columns & {"transcripts.said", "ix_transcripts_words.words", "calls.extra", "calls.content_hash"}

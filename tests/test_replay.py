@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from etl.sandbox.world import World
 from etl.sync import replay
-from etl.sync.replay import Difference
-from etl.sync.run import Report
+from etl.sync.replay import ReplayDiff
+from etl.sync.run import RunResult
 from tests.commands import etl
 from tests.shelf import ringg, shelved
 from tests.worlds import NOW, PROVIDERS, VERSIONS, House, adds_up, differences, house, moving
@@ -18,18 +18,18 @@ from tests.worlds import NOW, PROVIDERS, VERSIONS, House, adds_up, differences, 
 TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 
 
-def replayed(place: House, name: str) -> tuple[Report, Difference]:
+def replayed(place: House, name: str) -> tuple[RunResult, ReplayDiff]:
     """A replay that has to succeed, and what it changed."""
-    found = Difference()
+    found = ReplayDiff()
     report = place.run(name, lambda reader: replay.replay(reader, found), "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
     assert adds_up(place)
     return report, found
 
 
-def compared(place: House, name: str) -> Difference:
+def compared(place: House, name: str) -> ReplayDiff:
     """What a replay would change; it writes nothing."""
-    before, found = content(place, ()), Difference()
+    before, found = content(place, ()), ReplayDiff()
     replay.compare(place.db, place.sources[name], found)
     assert content(place, ()) == before
     return found
@@ -59,11 +59,11 @@ DAMAGE = {
     " extra = NULL, created_at = created_at - interval '1 hour', customer_number = 'nobody', quality_flags = '{odd}'",
     "turns": "DELETE FROM warehouse.transcripts",
     "turns and what the rows say": "WITH gone AS (DELETE FROM warehouse.transcripts)"
-    " UPDATE warehouse.calls SET turn_count = 0, has_transcript = false, turns_digest = NULL",
-    "some turns": "UPDATE warehouse.transcripts SET said = said - 1",
+    " UPDATE warehouse.calls SET turn_count = 0, has_transcript = false, transcript_hash = NULL",
+    "some turns": "UPDATE warehouse.transcripts SET texts = texts - 1",
     "too many turns": "UPDATE warehouse.transcripts"
-    """ SET speakers = speakers || 'a', said = said || '["never said"]'""",
-    "words": """UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', '"never said"')""",
+    """ SET speakers = speakers || 'a', texts = texts || '["never said"]'""",
+    "words": """UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', '"never texts"')""",
     "speakers": "UPDATE warehouse.transcripts SET speakers = translate(speakers, 'ac', 'ca')",
     "times": """UPDATE warehouse.transcripts SET times = '[["2026-01-01T00:00:00Z", 1]]'""",
     "count": "UPDATE warehouse.calls SET turn_count = turn_count + 5",
@@ -92,7 +92,7 @@ def test_what_a_replay_changes_is_named_and_noted(db: Engine) -> None:
     place, _ = shelved(db, ringg("a", call_cost=5, transcript="user: hello\nbot: hi"), ringg("b"))
     place.sync("ringg")
     place.do("UPDATE warehouse.calls SET cost = 4 WHERE provider_call_id = 'a'")
-    place.do("UPDATE warehouse.transcripts SET said = said - 1")
+    place.do("UPDATE warehouse.transcripts SET texts = texts - 1")
     place.clock.sleep(60)
     key = str(place.one("SELECT call_key FROM warehouse.calls WHERE provider_call_id = 'a'"))
     would = compared(place, "ringg")
@@ -124,7 +124,7 @@ def test_a_content_that_came_again_is_the_last_one(db: Engine) -> None:
         place.sync("ringg")
         place.clock.sleep(3600)
     assert place.one("SELECT cost FROM bi.calls") == 1
-    assert replayed(place, "ringg")[1] == Difference(calls=1)
+    assert replayed(place, "ringg")[1] == ReplayDiff(calls=1)
 
 
 def test_a_call_whose_payloads_are_gone_stays_as_it_is(db: Engine) -> None:
@@ -133,7 +133,7 @@ def test_a_call_whose_payloads_are_gone_stays_as_it_is(db: Engine) -> None:
     place.do("UPDATE warehouse.calls SET cost = 3")
     place.do("DELETE FROM raw.payloads")
     before = place.written()
-    assert replayed(place, "ringg")[1] == Difference()
+    assert replayed(place, "ringg")[1] == ReplayDiff()
     assert place.written() == before
 
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from etl.loader import writer
-from etl.loader.writer import Record, Writing
+from etl.loader.writer import RawRecord, WriteContext
 from etl.model import Call
 from etl.state import streams
-from etl.state.streams import EVER, ListState
+from etl.state.streams import EVER, StreamState
 from etl.transformer import DEFAULTS
 
 NOW = datetime.now(UTC)
@@ -33,7 +33,7 @@ PHONES = ("+1", "+2", "+3")
 SOURCES = ("one", "two")
 
 KEPT = """(
-    SELECT * FROM warehouse.daily_lists WHERE phone = '' OR (source, phone) IN (SELECT source, phone FROM ops.lists)
+    SELECT * FROM warehouse.stream_rollup_daily WHERE partition = '' OR (source, partition) IN (SELECT source, partition FROM ops.streams)
 )"""
 # The views as they would be asked of the calls themselves: the truth.
 TRUTH = {
@@ -59,29 +59,29 @@ TRUTH = {
          WHERE campaign_name IS NOT NULL
          GROUP BY source, campaign_name
     """,
-    "(SELECT source, unsettled FROM bi.freshness)": """
+    "(SELECT source, open_calls FROM bi.freshness)": """
         SELECT source, count(*) FILTER (WHERE c.created_at > swept_from
                                            OR NOT coalesce(is_final, c.created_at < now() - interval '1 day'))
-          FROM (SELECT source, now() - make_interval(secs => settled_after::double precision) AS swept_from
+          FROM (SELECT source, now() - make_interval(secs => settled_after_seconds::double precision) AS swept_from
                   FROM ops.sources) s
           LEFT JOIN warehouse.calls c USING (source)
          GROUP BY source
     """,
     KEPT: """
-        SELECT source, phone, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(missing_since),
+        SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(delisted_at),
                count(*) FILTER (WHERE is_final IS FALSE)
-          FROM (SELECT source, phone FROM ops.lists WHERE phone <> '' UNION ALL SELECT source, '' FROM ops.sources) l
+          FROM (SELECT source, partition FROM ops.streams WHERE partition <> '' UNION ALL SELECT source, '' FROM ops.sources) l
           JOIN warehouse.calls c USING (source)
-         WHERE phone IN ('', from_number, to_number)
-         GROUP BY source, phone, 3, outcome
+         WHERE partition IN ('', from_number, to_number)
+         GROUP BY source, partition, 3, outcome
     """,
-    "(SELECT day, sum(calls)::bigint FROM warehouse.daily_calls GROUP BY day)": """
+    "(SELECT day, sum(calls)::bigint FROM warehouse.call_rollup_daily GROUP BY day)": """
         SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) FROM warehouse.calls GROUP BY 1
     """,
 }
 HELD = text("""
     SELECT count(*) FROM warehouse.calls
-     WHERE source = :source AND missing_since IS NULL AND (:phone = '' OR :phone IN (from_number, to_number))
+     WHERE source = :source AND delisted_at IS NULL AND (:partition = '' OR :partition IN (from_number, to_number))
        AND created_at >= :since AND created_at < :before
 """)
 
@@ -101,7 +101,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "from_number": st.sampled_from([None, *PHONES]),
     "to_number": st.sampled_from([None, *PHONES]),
 }
-BY_HAND = {**VALUES, "missing_since": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
+BY_HAND = {**VALUES, "delisted_at": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
 WHERE = st.sampled_from(
     ["true", "false", "cost IS NOT NULL", "provider_call_id < '3'", "'+1' IN (from_number, to_number)",
      *(f"created_at = (SELECT {which}(created_at) FROM warehouse.calls WHERE {some})"
@@ -115,12 +115,12 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
     """A batch through the loader, merged with what is held."""
 
     def step(connection: Connection) -> None:
-        writing = Writing(source, "ringg", None, NOW)
+        writing = WriteContext(source, "ringg", None, NOW)
         keys = {name: writer.call_key(source, name) for name in calls}
-        before = writer.rows_of(connection, keys.values())
+        before = writer.fetch_rows(connection, keys.values())
         entries = [
-            writer.enter(writing, keys[name], before.get(keys[name]),
-                         Call(name, {**DEFAULTS, **ENDED, **columns}), Record("call", name.encode(), 1, b"{}"))
+            writer.plan_row(writing, keys[name], before.get(keys[name]),
+                         Call(name, {**DEFAULTS, **ENDED, **columns}), RawRecord("call", name.encode(), 1, b"{}"))
             for name, columns in calls.items()
         ]  # fmt: skip
         assert writer.write(connection, writing, entries) == []
@@ -136,25 +136,25 @@ NEW_KEY = "call_key = gen_random_uuid(), provider_call_id = gen_random_uuid()"
 COPIED = """
     INSERT INTO warehouse.calls
     SELECT (jsonb_populate_record(c, jsonb_build_object('call_key', gen_random_uuid(),
-                                                        'provider_call_id', gen_random_uuid(), 'seen_seq', 99))).*
+                                                        'provider_call_id', gen_random_uuid(), 'latest_request_seq', 99))).*
       FROM warehouse.calls c WHERE {where} LIMIT 3
 """
 MERGED = f"""
     MERGE INTO warehouse.calls c USING (SELECT * FROM warehouse.calls WHERE {{where}}) s ON c.call_key = s.call_key
      WHEN MATCHED AND c.cost IS NULL THEN DELETE
-     WHEN MATCHED AND c.seen_seq = 99 THEN UPDATE SET cost = 1, {NEW_KEY}
+     WHEN MATCHED AND c.latest_request_seq = 99 THEN UPDATE SET cost = 1, {NEW_KEY}
      WHEN MATCHED THEN UPDATE SET cost = 2
 """
 LISTED = """
-    INSERT INTO ops.lists (source, phone, list_order, completeness) VALUES (:source, :phone, 'newest', 'gap')
-        ON CONFLICT (source, phone) DO UPDATE SET completeness = 'agrees'
+    INSERT INTO ops.streams (source, partition, sort_order, completeness) VALUES (:source, :partition, 'desc', 'incomplete')
+        ON CONFLICT (source, partition) DO UPDATE SET completeness = 'count_match'
 """
 RENAMED = """
-    UPDATE ops.lists SET phone = :phone
-     WHERE source = :source AND phone = (SELECT min(phone) FROM ops.lists WHERE source = :source)
-       AND NOT EXISTS (SELECT FROM ops.lists WHERE (source, phone) = (:source, :phone))
+    UPDATE ops.streams SET partition = :partition
+     WHERE source = :source AND partition = (SELECT min(partition) FROM ops.streams WHERE source = :source)
+       AND NOT EXISTS (SELECT FROM ops.streams WHERE (source, partition) = (:source, :partition))
 """
-FORGOTTEN = "DELETE FROM ops.lists WHERE (source, phone) = (:source, :phone)"
+FORGOTTEN = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partition)"
 
 
 @st.composite
@@ -171,10 +171,10 @@ def steps(draw: st.DrawFn) -> Step:
         change = f"UPDATE warehouse.calls SET {column} = :value, provider_call_id = call_key::text WHERE {where}"
         return said(change, value=draw(BY_HAND[column]))
     if kind == "listed":
-        return said(draw(st.sampled_from([LISTED, LISTED, RENAMED, FORGOTTEN])), source=source, phone=phone)
+        return said(draw(st.sampled_from([LISTED, LISTED, RENAMED, FORGOTTEN])), source=source, partition=phone)
     statements = [
         f"DELETE FROM warehouse.calls WHERE {where}",
-        f"UPDATE warehouse.calls SET {NEW_KEY} WHERE {where} AND seen_seq = 99",
+        f"UPDATE warehouse.calls SET {NEW_KEY} WHERE {where} AND latest_request_seq = 99",
         COPIED.format(where=where),
         MERGED.format(where=where),
         "TRUNCATE warehouse.calls CASCADE",
@@ -211,7 +211,7 @@ def register(connection: Connection, source: str) -> None:
     row = {"source": source, "after": SETTLED_AFTER.total_seconds()}
     connection.execute(
         text(
-            "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)"
+            "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)"
             " VALUES (:source, 'ringg', 'h', now(), :after, 'every 5m')"
         ),
         row,
@@ -225,7 +225,7 @@ def test_whatever_is_done_to_the_calls_is_counted(db: Engine, done: list[Step]) 
         for step in done:
             step(connection)
             assert differences(connection) == []
-        assert connection.scalar(text("SELECT count(*) FROM warehouse.daily_calls WHERE calls <= 0")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM warehouse.call_rollup_daily WHERE calls <= 0")) == 0
 
 
 @given(
@@ -242,10 +242,10 @@ def test_what_is_held_of_a_list_is_as_many_as_there_are(
         for step in done:
             step(connection)
         for phone, since, before in [*spans, ("", datetime.min.replace(tzinfo=UTC), EVER), ("+1", MIDNIGHT, EVER)]:
-            values = {"source": "one", "phone": phone, "since": since, "before": before}
-            assert streams.held(connection, ListState("one", phone), since, before=before) == connection.scalar(
-                HELD, values
-            )
+            values = {"source": "one", "partition": phone, "since": since, "before": before}
+            assert streams.count_stored(
+                connection, StreamState("one", phone), since, before=before
+            ) == connection.scalar(HELD, values)
 
 
 def planted(db: Engine, number: int, **columns: Any) -> None:
@@ -268,7 +268,9 @@ def sources(db: Engine) -> Engine:
 
 def test_a_change_that_nobody_counts_writes_nothing(db: Engine) -> None:
     with rolled_back(db) as connection:
-        versions = text("SELECT ctid FROM warehouse.daily_calls UNION ALL SELECT ctid FROM warehouse.daily_lists")
+        versions = text(
+            "SELECT ctid FROM warehouse.call_rollup_daily UNION ALL SELECT ctid FROM warehouse.stream_rollup_daily"
+        )
         plant(connection, 1)
         before = connection.scalars(versions).all()
         connection.execute(text("UPDATE warehouse.calls SET summary = 'x', turn_count = 3"))
@@ -319,7 +321,7 @@ def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine)
 
         def enter() -> None:
             with sources.begin() as connection:
-                streams.save_list(connection, ListState("one", "+1"))
+                streams.save_stream(connection, StreamState("one", "+1"))
 
         entering = threading.Thread(target=enter)
         entering.start()
@@ -332,7 +334,7 @@ def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine)
         entering.join(10)
     planted(sources, 3, from_number="+1", to_number="+1")
     with sources.connect() as connection:
-        assert streams.held(connection, ListState("one", "+1"), datetime.min.replace(tzinfo=UTC)) == 3
+        assert streams.count_stored(connection, StreamState("one", "+1"), datetime.min.replace(tzinfo=UTC)) == 3
         assert differences(connection) == []
 
 
@@ -340,7 +342,7 @@ def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine)
 def test_no_call_is_looked_at_for_what_is_added_up(db: Engine, view: str) -> None:
     with db.connect() as connection:
         plan = connection.scalars(text(f"EXPLAIN SELECT * FROM bi.{view}")).all()
-    assert any("daily_calls" in line for line in plan)
+    assert any("call_rollup_daily" in line for line in plan)
     assert not any(" calls" in line for line in plan)
 
 

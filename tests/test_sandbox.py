@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.sandbox.catalogue import CATALOGUE
-from etl.sandbox.expected import truth
+from etl.sandbox.expected import expected_rows
 from etl.sandbox.faults import FAULTS, Fault, parse_fault
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.socket_server import Sandbox
-from etl.sandbox.vendor import Manner
+from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -203,14 +203,14 @@ def test_page_sizes_have_the_documented_default_and_maximum(provider: str, defau
 # ---- lists
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_pages_cover_every_call_exactly_once(provider: str, order: str) -> None:
     world = World(7, calls=95, order=order, now=NOW, phones=["+918037565218"])
     ids = [str(record[IDS[provider]]) for record in readers(world)(provider).walk()]
     oldest_first = [call.call_id for call in world.calls(provider)]
     assert sorted(ids) == sorted(oldest_first)
-    assert (ids == oldest_first, ids == oldest_first[::-1]) == (order == "oldest", order == "newest")
+    assert (ids == oldest_first, ids == oldest_first[::-1]) == (order == "asc", order == "desc")
 
 
 def test_a_reshuffled_list_has_another_order_at_each_request() -> None:
@@ -259,14 +259,14 @@ def test_ringg_filters_by_instants_and_both_bounds_belong_to_the_window() -> Non
 
 
 def test_ringg_may_tell_many_instead_of_a_total_and_answers_csv_when_asked() -> None:
-    reader = readers(World(7, now=NOW, manner=Manner(ringg_total="many")))("ringg")
+    reader = readers(World(7, now=NOW, manner=Quirks(ringg_total="many")))("ringg")
     assert reader.get().json()["total"] == "many"
     assert reader.get({"download": "true"}).headers["content-type"] == "text/csv"
 
 
 @pytest.mark.parametrize(("zone", "hours"), [("UTC", 0), ("Asia/Kolkata", 5.5)])
 def test_autocalls_filters_by_whole_days_of_its_zone(zone: str, hours: float) -> None:
-    world = World(7, calls=300, now=NOW, manner=Manner(autocalls_zone=zone))
+    world = World(7, calls=300, now=NOW, manner=Quirks(autocalls_zone=zone))
     answer = (
         readers(world)("autocalls").get({"date_from": "2026-11-10", "date_to": "2026-11-11", "per_page": 100}).json()
     )
@@ -298,7 +298,7 @@ def _life(provider: str, hours: tuple[float, ...]) -> list[dict[str, Any]]:
     clock = Clock()
     for seed in range(50):
         world = World(seed, calls=0, clock=clock, now=NOW, phones=["+918037565218"])
-        call = world.arrive(provider)
+        call = world.add(provider)
         story = world.seen(call, NOW).story
         if story.outcome == "completed" and not story.is_retried and (provider != "ringg" or call.shape("extras", 2)):
             break
@@ -326,9 +326,7 @@ def test_a_ringg_call_gets_status_then_credits_then_transcript() -> None:
 def test_a_retried_ringg_call_is_dialled_again_under_the_same_id() -> None:
     clock = Clock()
     world = World(7, calls=0, clock=clock, now=NOW)
-    retried = next(
-        each for each in (world.arrive("ringg") for _ in range(200)) if world.seen(each, NOW).story.is_retried
-    )
+    retried = next(each for each in (world.add("ringg") for _ in range(200)) if world.seen(each, NOW).story.is_retried)
     reader, shown = readers(world)("ringg"), []
     for minutes in (0.2, 2, 30):
         clock.now = NOW + timedelta(minutes=minutes)
@@ -367,7 +365,7 @@ def test_a_vaani_call_is_processed_after_its_end_and_judged_a_day_later() -> Non
 def test_a_vaani_transcript_is_not_found_until_it_is_ready() -> None:
     clock = Clock()
     world = World(2, calls=0, clock=clock, now=NOW)
-    calls = [world.arrive("vaani") for _ in range(30)]
+    calls = [world.add("vaani") for _ in range(30)]
     calls = [call for call in calls if world.seen(call, NOW).story.turns]
     reader = readers(world)("vaani")
     early = [reader.get(path=f"/api/transcript/{quote(call.call_id, safe='')}") for call in calls]
@@ -398,10 +396,10 @@ def test_calls_arrive_at_their_rate_and_the_past_can_be_shown_again() -> None:
 def test_calls_can_be_added_changed_and_taken_away_by_hand() -> None:
     clock = Clock()
     world = World(7, calls=20, clock=clock, now=NOW)
-    late = world.arrive("vaani", NOW - timedelta(days=5), cost=Decimal("9.99"))
+    late = world.add("vaani", NOW - timedelta(days=5), cost=Decimal("9.99"))
     gone = world.calls("vaani")[0]
     clock.now += timedelta(hours=1)
-    world.vanish("vaani", gone.call_id)
+    world.delete("vaani", gone.call_id)
     world.change("vaani", late.call_id, summary="Corrected by hand.")
     records = {record["call_id"]: record for record in readers(world)("vaani").walk()}
     assert records[late.call_id]["call_cost"] == 9.99
@@ -508,7 +506,7 @@ def _utc(text: str) -> datetime:
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_the_truth_agrees_with_what_is_shown(provider: str) -> None:
     world = World(7, calls=200, now=NOW)
-    facts = {str(fact["provider_call_id"]): fact for fact in truth(world, provider)}
+    facts = {str(fact["provider_call_id"]): fact for fact in expected_rows(world, provider)}
     records = {str(record[IDS[provider]]): record for record in readers(world)(provider).walk(100)}
     assert records.keys() == facts.keys()
     cost = {"ringg": "call_cost", "ravan": "cost_total", "autocalls": "total_cost", "vaani": "call_cost"}[provider]
@@ -526,10 +524,10 @@ def test_the_truth_knows_how_long_calls_took_and_what_vaani_s_transcripts_say() 
     world = World(7, calls=120, now=NOW)
     read = readers(world)
     for provider, key in (("ringg", "call_duration"), ("ravan", "duration_sec"), ("autocalls", "duration")):
-        facts = {str(fact["provider_call_id"]): fact["duration_seconds"] for fact in truth(world, provider)}
+        facts = {str(fact["provider_call_id"]): fact["duration_seconds"] for fact in expected_rows(world, provider)}
         shown = {str(record["id"]): record[key] for record in read(provider).walk(100)}
         assert {i: None if s is None else Decimal(str(s)) for i, s in shown.items()} == facts
-    for fact in truth(world, "vaani"):
+    for fact in expected_rows(world, "vaani"):
         said = read("vaani").get(path=f"/api/transcript/{fact['provider_call_id']}").json()["transcript"]
         turns: Any = fact["turns"]
         text = said if isinstance(said, str) else "\n".join(turn["content"] for turn in said)
@@ -540,9 +538,9 @@ def test_the_truth_knows_how_long_calls_took_and_what_vaani_s_transcripts_say() 
 def test_the_truth_moves_with_time_and_knows_the_outcomes() -> None:
     world = World(7, calls=400, now=NOW)
     for provider in PROVIDERS:
-        outcomes = {str(fact["outcome"]) for fact in truth(world, provider)}
+        outcomes = {str(fact["outcome"]) for fact in expected_rows(world, provider)}
         assert outcomes >= {"completed", "no_answer", "busy", "failed", "in_progress"}, provider
-        later = truth(world, provider, NOW + timedelta(days=3))
+        later = expected_rows(world, provider, NOW + timedelta(days=3))
         assert "in_progress" not in {fact["outcome"] for fact in later}
         assert all(fact["is_final"] for fact in later)
 

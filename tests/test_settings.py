@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.extractors import providers
-from etl.model import SWEEPS, Source, Sweep
+from etl.model import LOOKBACKS, Lookback, Source
 from etl.runtime import urls
 from etl.settings import NO_SOURCES, ConfigurationError, Settings, load, schedule, variables
 
@@ -70,8 +70,8 @@ def test_a_key_switches_its_source_on(tmp_path: Path) -> None:
         assert found.api_key.reveal() == f"{KEY}-{found.name}"
         assert found.base_url == provider.base_url
         assert found.cost_unit == provider.cost_unit
-        assert found.phones == ((PHONE,) if provider.needs_phones else ())
-        assert (found.requests_per_minute, found.schedule, found.sweeps) == (60, "every 5m", SWEEPS)
+        assert found.partitions == ((PHONE,) if provider.is_partitioned else ())
+        assert (found.requests_per_minute, found.schedule, found.lookbacks) == (60, "every 5m", LOOKBACKS)
     assert set(settings.secrets) == {found.api_key for found in settings.sources}
 
 
@@ -187,7 +187,7 @@ def test_phones_without_a_key_are_a_warning(tmp_path: Path) -> None:
 
 def test_phones_become_e164_each_once(tmp_path: Path) -> None:
     environment = {"RAVAN_API_KEY": KEY, "RAVAN_PHONES": "+91 98765 43210, +1 (650) 253-0000,+919876543210,"}
-    assert load(environment, tmp_path).sources[0].phones == (PHONE, "+16502530000")
+    assert load(environment, tmp_path).sources[0].partitions == (PHONE, "+16502530000")
 
 
 @pytest.mark.parametrize("number", ["919876543210", "call me", "+91", "+1 650 253 0000 12345678"])
@@ -403,16 +403,16 @@ def test_a_source_has_every_setting(tmp_path: Path) -> None:
     assert (found.name, found.provider) == ("acme", "autocalls")
     assert found.api_key.reveal() == KEY
     assert found.base_url == "https://calls.example.com/api"
-    assert found.phones == (PHONE,)
+    assert found.partitions == (PHONE,)
     assert found.requests_per_minute == 100
     assert found.schedule == "*/10 * * * *"
     assert found.timezone.key == "Asia/Kolkata"
     assert found.region == "IN"
     assert found.since == datetime(2025, 1, 30, 18, 30, tzinfo=UTC)
     assert found.cost_unit == "INR"
-    assert found.sweeps == (
-        Sweep(timedelta(hours=1), timedelta(minutes=10)),
-        Sweep(timedelta(days=30), timedelta(days=1)),
+    assert found.lookbacks == (
+        Lookback(timedelta(hours=1), timedelta(minutes=10)),
+        Lookback(timedelta(days=30), timedelta(days=1)),
     )
 
 

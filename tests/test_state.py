@@ -19,12 +19,12 @@ from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import registry
 from etl.state.lease import TERM, Lease, LeaseLost
-from etl.state.rate_limit import Pace
-from etl.state.session import Desk
+from etl.state.rate_limit import RateLimiter
+from etl.state.session import StateSession
 from etl.sync import run
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.parallel import run_all
-from etl.sync.run import Means, Report, Work
+from etl.sync.run import RunDependencies, RunFunction, RunResult
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house, kill, run_until_killed
 
@@ -32,20 +32,20 @@ EVERYTHING = Window(BEGINNING, NOW)
 
 
 @contextmanager
-def process(place: House, clock: FakeClock, name: str = "ringg", rate: int = 60) -> Iterator[tuple[Lease, Pace]]:
+def process(place: House, clock: FakeClock, name: str = "ringg", rate: int = 60) -> Iterator[tuple[Lease, RateLimiter]]:
     """The books as a process of its own holds them."""
     source = replace(place.sources[name], requests_per_minute=rate)
     with place.db.begin() as connection:
         registry.register(connection, source, clock.now())
-    with Desk(place.db) as desk:
+    with StateSession(place.db) as desk:
         lease = Lease(desk, place.db, name, clock)
-        yield lease, Pace(desk, lease, source, clock)
+        yield lease, RateLimiter(desk, lease, source, clock)
 
 
 def test_a_sixth_of_a_minutes_requests_at_once_and_the_rest_evenly(db: Engine) -> None:
     place, clock = house(db), FakeClock(NOW)
     with process(place, clock, rate=60) as (_, pace):
-        sent = [(pace.wait(), clock.monotonic())[1] for _ in range(30)]
+        sent = [(pace.acquire(), clock.monotonic())[1] for _ in range(30)]
     assert sent[:10] == [0] * 10
     assert [round(later - earlier, 3) for earlier, later in pairwise(sent[9:])] == [1.0] * 20
 
@@ -54,7 +54,7 @@ def test_two_processes_share_one_budget(db: Engine) -> None:
     place, clock = house(db), FakeClock(NOW)
     with ExitStack() as both:
         paces = [both.enter_context(process(place, clock, rate=60))[1] for _ in range(2)]
-        numbers = [pace.wait() for _ in range(20) for pace in paces]
+        numbers = [pace.acquire() for _ in range(20) for pace in paces]
     assert round(clock.monotonic(), 3) == 30.0
     assert numbers == sorted(set(numbers))
 
@@ -62,19 +62,19 @@ def test_two_processes_share_one_budget(db: Engine) -> None:
 def test_a_wait_that_a_provider_asked_for_outlives_the_process(db: Engine) -> None:
     place, clock = house(db), FakeClock(NOW)
     with process(place, clock) as (_, pace):
-        pace.hold(NOW + timedelta(seconds=300))
-        pace.hold(NOW + timedelta(seconds=20))  # a shorter one does not end it
+        pace.back_off_until(NOW + timedelta(seconds=300))
+        pace.back_off_until(NOW + timedelta(seconds=20))  # a shorter one does not end it
     with process(place, clock) as (_, pace):
-        pace.wait()
+        pace.acquire()
     assert clock.now() >= NOW + timedelta(seconds=300)
 
 
 def test_a_holder_that_slept_through_its_end_writes_nothing(db: Engine) -> None:
     place, clock = house(db), FakeClock(NOW)
     with process(place, clock) as (slow, _), process(place, clock) as (quick, _):
-        slow.take(lambda: None)
+        slow.acquire(lambda: None)
         clock.sleep(TERM.total_seconds() + 1)
-        quick.take(lambda: None)
+        quick.acquire(lambda: None)
         with pytest.raises(LeaseLost, match="took the source over"), slow.transaction():
             pytest.fail("it writes although it lost the source")
         with quick.transaction():
@@ -87,7 +87,7 @@ def test_a_run_whose_source_was_taken_over_leaves_its_batch_to_the_other(db: Eng
 
         def sleep_too_long(count: int, request: httpx.Request) -> None:
             place.clock.sleep(TERM.total_seconds() + 1)
-            other.take(lambda: None)
+            other.acquire(lambda: None)
 
         place.transport = Through(place.transport, sleep_too_long)
         report = place.run("ringg")
@@ -97,15 +97,15 @@ def test_a_run_whose_source_was_taken_over_leaves_its_batch_to_the_other(db: Eng
         assert place.one("SELECT count(*) FROM ops.coverage") == 0
 
 
-def at_once(place: House, name: str, *several: tuple[str, Work]) -> list[Report]:
+def at_once(place: House, name: str, *several: tuple[str, RunFunction]) -> list[RunResult]:
     """Several runs of one source, each as a process of its own would do it."""
-    reports: list[Report] = []
+    reports: list[RunResult] = []
     start = threading.Barrier(len(several))
 
-    def work(kind: str, what: Work) -> None:
-        means = Means(place.db, SystemClock(), lambda: 0.5, lambda source: SandboxTransport(place.world))
+    def work(kind: str, what: RunFunction) -> None:
+        means = RunDependencies(place.db, SystemClock(), lambda: 0.5, lambda source: SandboxTransport(place.world))
         start.wait()
-        reports.append(run.run(means, place.sources[name], kind, what, lambda progress: None, by_hand=True))
+        reports.append(run.run_source(means, place.sources[name], kind, what, lambda progress: None, by_hand=True))
 
     threads = [threading.Thread(target=work, args=one) for one in several]
     for thread in threads:
@@ -167,8 +167,8 @@ def test_a_source_under_another_host_is_refused(db: Engine) -> None:
     place = house(db)
     place.sync("ringg")
     elsewhere = replace(place.sources["ringg"], base_url="https://calls.example/ringg")
-    with pytest.raises(registry.ForeignSource, match=r"calls\.example.*127\.0\.0\.1"):
-        run.run(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
+    with pytest.raises(registry.SourceMismatch, match=r"calls\.example.*127\.0\.0\.1"):
+        run.run_source(place.means(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
 
 
 def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:

@@ -73,7 +73,7 @@ def test_an_interval_keeps_its_phase_whatever_the_clock_does(seconds: int, ancho
 
 
 def test_what_was_missed_is_never_listed() -> None:
-    when = triggers.Times(parse("every 60s"), source("every 60s"), START, lambda: 0.5)
+    when = triggers.NextRunTrigger(parse("every 60s"), source("every 60s"), START, lambda: 0.5)
     now = START + timedelta(days=3650)
     assert when.get_next_fire_time(START, now) == now + timedelta(seconds=63)
     assert when.get_next_fire_time(now, START) == START + timedelta(seconds=63)
@@ -88,7 +88,7 @@ def test_many_sources_begin_one_after_the_other_and_within_an_interval() -> None
 
 def test_the_quiet_time_is_at_night_where_the_source_is_and_not_the_same_for_all() -> None:
     zone = ZoneInfo("Asia/Kolkata")
-    nights = {next_time(triggers.quiet(source("every 5m", name=f"s{n}")), START, zone, START) for n in range(200)}
+    nights = {next_time(triggers.nightly(source("every 5m", name=f"s{n}")), START, zone, START) for n in range(200)}
     assert len(nights) > 100
     assert {night.astimezone(zone).hour for night in nights} == {1, 2, 3, 4}
 
@@ -119,12 +119,12 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 def called(schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
-    scheduler, calls = Stepped(**daemon.manners()), [0]
+    scheduler, calls = Stepped(**daemon.scheduler_options()), [0]
 
     def call() -> None:
         calls[0] += 1
 
-    when = triggers.Times(parse(schedule), source(schedule, zone), START, lambda: 0.5)
+    when = triggers.NextRunTrigger(parse(schedule), source(schedule, zone), START, lambda: 0.5)
     scheduler.add_job(call, when, next_run_time=START)
     scheduler.start()
     return scheduler, calls

@@ -18,10 +18,10 @@ from etl.runtime.clock import Clock
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import registry
-from etl.state.lease import TERM, Lane, Lease, LeaseLost
-from etl.state.session import Desk
+from etl.state.lease import TERM, Lease, LeaseLost, Priority
+from etl.state.session import StateSession
 from etl.sync import parallel, retry_quarantine, run, window
-from etl.sync.run import Means, Report, Work
+from etl.sync.run import RunDependencies, RunFunction, RunResult
 from tests.clocks import FakeClock
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house
 
@@ -54,34 +54,36 @@ class Slow(Ticking):
         return self._looks
 
 
-def paged(db: Engine, calls: int = 60, order: str = "newest") -> House:
+def paged(db: Engine, calls: int = 60, order: str = "desc") -> House:
     return house(db, World(6, calls=calls, order=order, now=NOW), "G12:size=10")
 
 
-def at_once(place: House, name: str, *works: tuple[str, Work], clock: Callable[[], Slow] = Slow) -> list[Report]:
+def at_once(
+    place: House, name: str, *works: tuple[str, RunFunction], clock: Callable[[], Slow] = Slow
+) -> list[RunResult]:
     """Each work as a process of its own, begun in the same moment."""
     together = threading.Barrier(len(works))
 
-    def process(kind: str, work: Work) -> Report:
-        means = Means(place.db, clock(), lambda: 0.5, lambda source: place.transport)
+    def process(kind: str, work: RunFunction) -> RunResult:
+        means = RunDependencies(place.db, clock(), lambda: 0.5, lambda source: place.transport)
         together.wait(10)
-        return run.run(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
+        return run.run_source(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
 
     with ThreadPoolExecutor(len(works)) as threads:
         return list(threads.map(process, *zip(*works, strict=True)))
 
 
-def everything_is_there_once(place: House, name: str, reports: list[Report]) -> None:
+def everything_is_there_once(place: House, name: str, reports: list[RunResult]) -> None:
     assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * len(reports)
     assert differences(place, name) == []
     assert adds_up(place)
     inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
     assert inserted == len(place.world.calls(name))
-    assert place.one("SELECT count(*) FROM ops.walks") == 0
+    assert place.one("SELECT count(*) FROM ops.checkpoints") == 0
     assert place.one("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL") == 0
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_two_syncs_at_once(db: Engine, name: str, order: str) -> None:
     place = paged(db, order=order)
@@ -94,7 +96,7 @@ def test_a_backfill_beside_a_sync(db: Engine, name: str) -> None:
     place = paged(db)
     window = Window(NOW - timedelta(days=20), NOW - timedelta(days=5))
 
-    def backfill(reader: run.Reader) -> None:
+    def backfill(reader: run.SourceRun) -> None:
         pipeline.backfill(reader, window, again=True)
 
     everything_is_there_once(place, name, at_once(place, name, ("sync", pipeline.sync), ("backfill", backfill)))
@@ -120,7 +122,7 @@ def process(db: Engine, clock: Clock) -> Iterator[Lease]:
     """One process at the lease of a source."""
     with db.begin() as connection:
         registry.register(connection, house(db).sources["ringg"], NOW)
-    with Desk(db) as desk:
+    with StateSession(db) as desk:
         yield Lease(desk, db, "ringg", clock)
 
 
@@ -131,53 +133,53 @@ def never() -> None:
 def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
     clock, waits, turns = Slow(), threading.Event(), []
     with process(db, clock) as first, process(db, clock) as second, ThreadPoolExecutor(1) as threads:
-        first.take(never)
+        first.acquire(never)
 
         def wait_and_hold() -> None:
-            second.take(waits.set)
+            second.acquire(waits.set)
             turns.append("second")
-            second.give_up()
+            second.release()
 
         waiting = threads.submit(wait_and_hold)
         assert waits.wait(10)
-        first.give_up()
-        first.take(lambda: None)
+        first.release()
+        first.acquire(lambda: None)
         turns.append("first")
-        first.give_up()
+        first.release()
         waiting.result(10)
     assert turns == ["second", "first"]
 
 
 def test_a_higher_lane_goes_before_those_who_wait_longer(db: Engine) -> None:
-    turns = list[Lane]()
+    turns = list[Priority]()
     with process(db, Ticking()) as holder, ExitStack() as processes, ThreadPoolExecutor(3) as threads:
-        holder.take(never)
+        holder.acquire(never)
 
         def wait_and_hold(lease: Lease, waits: threading.Event) -> None:
-            lease.take(waits.set)
-            turns.append(lease.lane)
-            lease.give_up()
+            lease.acquire(waits.set)
+            turns.append(lease.priority)
+            lease.release()
 
         waiting = []
-        for lane in (Lane.HISTORY, Lane.SWEEP, Lane.LIVE):
+        for lane in (Priority.BACKFILL, Priority.LOOKBACK, Priority.HEAD):
             lease, waits = processes.enter_context(process(db, Ticking())), threading.Event()
-            lease.lane = lane
+            lease.priority = lane
             waiting.append(threads.submit(wait_and_hold, lease, waits))
             assert waits.wait(10)
-        holder.lane = Lane.LIVE
-        holder.give_up()
+        holder.priority = Priority.HEAD
+        holder.release()
         for each in waiting:
             each.result(10)
-    assert turns == [Lane.LIVE, Lane.SWEEP, Lane.HISTORY]
+    assert turns == [Priority.HEAD, Priority.LOOKBACK, Priority.BACKFILL]
 
 
 def test_who_waited_for_a_whole_term_goes_before_any_lane(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as old, process(db, clock) as stuck:
         stuck._has_its_turn(0, set())  # the first of the live lane, which never goes on
-        stuck.give_up()
-        old.lane = Lane.HISTORY
-        old.take(lambda: None)
+        stuck.release()
+        old.priority = Priority.BACKFILL
+        old.acquire(lambda: None)
     assert NOW + TERM <= clock.now() <= NOW + TERM + timedelta(seconds=1)
 
 
@@ -185,16 +187,16 @@ def test_who_waited_for_a_whole_term_goes_before_any_lane(db: Engine) -> None:
 def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: str) -> None:
     place = paged(db)
     place.sync(name)
-    arrived = place.world.arrive(name).call_id
-    sent, sandbox, live = list[str](), place.transport, list[Future[Report]]()
+    arrived = place.world.add(name).call_id
+    sent, sandbox, live = list[str](), place.transport, list[Future[RunResult]]()
     window = Window(NOW - timedelta(days=20), NOW)
 
     def requests_of(who: str) -> Through:
         return Through(sandbox, lambda count, request: sent.append(who))
 
-    def live_sync() -> Report:
-        means = Means(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
-        return run.run(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
+    def live_sync() -> RunResult:
+        means = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
+        return run.run_source(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
         sent.append("backfill")
@@ -204,9 +206,9 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
                 time.sleep(0.01)
 
     with ThreadPoolExecutor(1) as threads:
-        means = Means(db, Slow(), lambda: 0.5, lambda source: Through(sandbox, one_more), ahead=0)
+        means = RunDependencies(db, Slow(), lambda: 0.5, lambda source: Through(sandbox, one_more), prefetch_pages=0)
         work = partial(pipeline.backfill, window=window, again=True)
-        done = run.run(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
+        done = run.run_source(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
     assert sent[:3] == ["backfill", "backfill", "live"]
     assert "backfill" in sent[3:]
@@ -220,33 +222,33 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubi
 def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as first, process(db, clock) as second:
-        first.take(never)
+        first.acquire(never)
         clock.sleep(TERM.total_seconds() + 1)
-        second.take(never)
+        second.acquire(never)
         with pytest.raises(LeaseLost, match="took the source over"), first.transaction() as connection:
-            connection.execute(text("UPDATE ops.pace SET next_at = NULL"))
+            connection.execute(text("UPDATE ops.rate_limits SET next_slot_at = NULL"))
         with second.transaction():
             pass
 
 
 def test_a_commit_ends_the_turn_and_a_rollback_does_not(db: Engine) -> None:
     with process(db, FakeClock(NOW)) as first, process(db, FakeClock(NOW)) as second:
-        first.take(never)
+        first.acquire(never)
         with pytest.raises(LookupError), first.transaction():
             raise LookupError
         with first.transaction():
-            assert not second._takes(before=Lane.LIVE)
-        second.take(never)
+            assert not second._takes(before=Priority.HEAD)
+        second.acquire(never)
 
 
 def test_a_holder_who_renews_is_not_replaced(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as first, process(db, clock) as second:
-        first.take(never)
+        first.acquire(never)
         for _ in range(4):
             clock.sleep(TERM.total_seconds() * 0.9)
             first.renew()
-        second.take(lambda: None)
+        second.acquire(lambda: None)
         waited = clock.now() - NOW - 4 * 0.9 * TERM
         assert waited >= TERM
 
@@ -255,18 +257,18 @@ def test_a_holder_whose_session_is_gone_is_replaced_at_once(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as second:
         with process(db, clock) as first:
-            first.take(never)
+            first.acquire(never)
         place = house(db)
-        while place.one("SELECT count(*) FROM ops.leases l JOIN pg_stat_activity a ON a.pid = l.backend"):
+        while place.one("SELECT count(*) FROM ops.leases l JOIN pg_stat_activity a ON a.pid = l.backend_pid"):
             time.sleep(0.01)  # a session ends a moment after its client has gone
-        second.take(never)
+        second.acquire(never)
     assert clock.slept == []
 
 
 def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engine) -> None:
     place = paged(db)
     sandbox = place.transport
-    done: list[Report] = []
+    done: list[RunResult] = []
 
     def sleep_on_the_third(count: int, request: httpx.Request) -> None:
         if count == 3:

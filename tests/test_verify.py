@@ -19,14 +19,14 @@ from etl.db.engine import open_engine
 from etl.embedded import Server
 from etl.loader.writer import call_key
 from etl.model import Window
-from etl.reconcile import Asked, verify
-from etl.reconcile.rank_search import BOTTOM, Ladder, Moved, Row, Slice, Stretch, missing, search
+from etl.reconcile import VerifyRequest, verify
+from etl.reconcile.rank_search import BOTTOM, ListChanged, RankedPage, RankedRow, RankIndex, Segment, missing, search
 from etl.sandbox.world import World
 from etl.state import registry, streams
-from etl.state.daily_checks import Verdict
-from etl.state.lease import Lane
+from etl.state.daily_checks import DayStatus
+from etl.state.lease import Priority
 from etl.sync.checkpoint import BEGINNING
-from etl.sync.run import Reader, Report
+from etl.sync.run import RunResult, SourceRun
 from tests.cluster import copied, opened
 from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
 
@@ -42,10 +42,10 @@ def synced(server: Server, template: str) -> Iterator[str]:
         place = house(made, world())
         for provider in PROVIDERS:
             for phone in (
-                place.sources[provider].phones if provider == "ravan" else ("",)
+                place.sources[provider].partitions if provider == "ravan" else ("",)
             ):  # their transcripts do not matter
-                place.run(provider, lambda reader, phone=phone: pipeline.catch_up(reader, phone))  # type: ignore[misc]
-        place.do("UPDATE ops.lists SET page_size = 20")  # many pages of few calls
+                place.run(provider, lambda reader, phone=phone: pipeline.sync_stream(reader, phone))  # type: ignore[misc]
+        place.do("UPDATE ops.streams SET page_size = 20")  # many pages of few calls
         made.dispose()
         yield name
 
@@ -57,29 +57,29 @@ def full(server: Server, synced: str) -> Iterator[Engine]:
         yield made
 
 
-def world(order: str = "newest", **more: Any) -> World:
+def world(order: str = "desc", **more: Any) -> World:
     return World(7, calls=CALLS, days=DAYS, order=order, now=NOW, **more)
 
 
 def look(place: House, name: str, first: date | None = None, end: date | None = None, *, heal: bool = False) -> "Seen":
-    found: list[Verdict] = []
+    found: list[DayStatus] = []
     before = len(asked(place))
-    report = place.run(name, lambda reader: verify(reader, Asked(first, end, heal), found), "verify")
+    report = place.run(name, lambda reader: verify(reader, VerifyRequest(first, end, heal), found), "verify")
     return Seen(found, report, len(asked(place)) - before)
 
 
 class Seen:
     """What a look at a source came to."""
 
-    def __init__(self, verdicts: Sequence[Verdict], report: Report, requests: int) -> None:
+    def __init__(self, verdicts: Sequence[DayStatus], report: RunResult, requests: int) -> None:
         self.verdicts, self.report, self.requests = verdicts, report, requests
-        self.kinds = Counter(each.verdict for each in verdicts)
+        self.kinds = Counter(each.status for each in verdicts)
 
     @property
     def gaps(self) -> dict[date, int]:
-        return {each.day: each.missing for each in self.verdicts if each.verdict == "gap"}
+        return {each.day: each.missing_count for each in self.verdicts if each.status == "incomplete"}
 
-    def on(self, day: date) -> Verdict:
+    def on(self, day: date) -> DayStatus:
         return next(each for each in self.verdicts if each.day == day)
 
 
@@ -108,9 +108,9 @@ def test_where_nothing_is_missing_one_request_per_list_says_so(full: Engine) -> 
         seen = look(place, name)
         assert (seen.report.status, seen.report.error) == ("succeeded", None)
         assert seen.requests == LIST_COUNT[name] + (name == "autocalls")  # one more measures the zone of its days
-        assert seen.kinds == {"agrees": DAYS + 1}
+        assert seen.kinds == {"count_match": DAYS + 1}
         assert seen.report.counts.received == seen.report.counts.pages == 0
-        assert completeness(place, name) == "agrees"
+        assert completeness(place, name) == "count_match"
     assert place.one("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND status = 'succeeded'") == 4
 
 
@@ -122,8 +122,8 @@ def test_the_days_of_lost_calls_are_named_and_healing_brings_exactly_them_back(f
     assert seen.gaps == days_of(lost)
     assert not seen.kinds["unknown"]
     assert seen.requests <= 22
-    assert completeness(place, name) == "gap"
-    assert place.one("SELECT sum(missing) FROM ops.verdicts WHERE source = :source", source=name) == 3
+    assert completeness(place, name) == "incomplete"
+    assert place.one("SELECT sum(missing_count) FROM ops.daily_checks WHERE source = :source", source=name) == 3
     healed = look(place, name, heal=True)
     assert healed.gaps == {}
     assert (healed.report.counts.inserted, healed.report.counts.updated) == (3, 0)
@@ -132,23 +132,23 @@ def test_the_days_of_lost_calls_are_named_and_healing_brings_exactly_them_back(f
     assert adds_up(place)
     after = look(place, name)
     assert after.gaps == {}
-    assert completeness(place, name) == "agrees"
+    assert completeness(place, name) == "count_match"
     assert after.requests <= LIST_COUNT[name] + 1
 
 
-@pytest.mark.parametrize("order", ["oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["asc", "unsorted"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_other_orders_cost_more_and_say_the_same(full: Engine, name: str, order: str) -> None:
     place = house(full, world(order))
-    place.do("UPDATE ops.lists SET list_order = :order", order=order)
+    place.do("UPDATE ops.streams SET sort_order = :order", order=order)
     clean = look(place, name)
-    assert clean.kinds == {"agrees": DAYS + 1}
+    assert clean.kinds == {"count_match": DAYS + 1}
     assert clean.requests <= LIST_COUNT[name] + 1
     lost = lose(place, name)
     seen = look(place, name)
     assert seen.gaps == days_of(lost)
     pages = -(-CALLS // 20)
-    assert seen.requests <= (22 if order == "oldest" else 32 if name == "autocalls" else 2 * pages + 10)
+    assert seen.requests <= (22 if order == "asc" else 32 if name == "autocalls" else 2 * pages + 10)
     healed = look(place, name, heal=True)
     assert healed.gaps == {}
     assert healed.report.counts.inserted == 3
@@ -159,7 +159,7 @@ def test_unsorted_days_are_counted_where_their_zone_is_known_and_else_all_is_rea
     full: Engine, fault: str, is_by_days: bool
 ) -> None:
     place = house(full, world("unsorted"), *filter(None, [fault]))
-    place.do("UPDATE ops.lists SET list_order = 'unsorted'")
+    place.do("UPDATE ops.streams SET sort_order = 'unsorted'")
     (lost,) = lose(place, "autocalls", 1)
     day = lost.created_at.date()
     for first in (None, day - timedelta(days=1)):
@@ -175,26 +175,26 @@ def test_unsorted_days_are_counted_where_their_zone_is_known_and_else_all_is_rea
 @pytest.mark.parametrize("name", ["ringg", "autocalls"])
 def test_retention_is_known_by_windows_too(full: Engine, name: str) -> None:
     place = house(full, world("unsorted"), "G18:variant=cut,days=7")
-    place.do("UPDATE ops.lists SET list_order = 'unsorted'")
+    place.do("UPDATE ops.streams SET sort_order = 'unsorted'")
     lost = [call for call in lose(place, name, 30) if call.created_at >= NOW - timedelta(days=7)]
     seen = look(place, name)
     assert seen.gaps == days_of(lost)
-    assert {each.reason for each in seen.verdicts if each.verdict == "unknown"} == {
+    assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
         "no longer listed: the provider's retention"
     }
-    assert place.one("SELECT min(listed_from) FROM ops.lists") >= NOW - timedelta(days=7)
-    assert look(house(full, world("unsorted"), "G18:variant=nothing"), name).kinds.keys() <= {"unknown", "gap"}
+    assert place.one("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
+    assert look(house(full, world("unsorted"), "G18:variant=nothing"), name).kinds.keys() <= {"unknown", "incomplete"}
 
 
-@pytest.mark.parametrize(("by_hand", "lane"), [(True, Lane.LIVE), (False, Lane.HISTORY)])
-def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, lane: Lane) -> None:
+@pytest.mark.parametrize(("by_hand", "lane"), [(True, Priority.HEAD), (False, Priority.BACKFILL)])
+def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, lane: Priority) -> None:
     place = house(full, world())
-    lanes, readers = set[Lane](), list[Reader]()
-    place.transport = Through(place.transport, lambda count, request: lanes.add(readers[0].lease.lane))
+    lanes, readers = set[Priority](), list[SourceRun]()
+    place.transport = Through(place.transport, lambda count, request: lanes.add(readers[0].lease.priority))
 
-    def work(reader: Reader) -> None:
+    def work(reader: SourceRun) -> None:
         readers.append(reader)
-        verify(reader, Asked())
+        verify(reader, VerifyRequest())
 
     place.run("vaani", work, "verify", by_hand=by_hand)
     assert lanes == {lane}
@@ -202,13 +202,13 @@ def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_ha
 
 @pytest.mark.parametrize(
     ("name", "order"),
-    [("ringg", "oldest"), ("ringg", "unsorted"), ("ravan", "newest"), ("autocalls", "oldest"),
+    [("ringg", "asc"), ("ringg", "unsorted"), ("ravan", "desc"), ("autocalls", "asc"),
      ("autocalls", "unsorted"),
-     ("vaani", "newest"), ("vaani", "unsorted"), ("vaani", "reshuffled")],
+     ("vaani", "desc"), ("vaani", "unsorted"), ("vaani", "reshuffled")],
 )  # fmt: skip
 def test_an_order_that_has_changed_is_survived(full: Engine, name: str, order: str) -> None:
     place = house(full, world(order))
-    place.do("UPDATE ops.lists SET list_order = :order", order="oldest" if order == "newest" else "newest")
+    place.do("UPDATE ops.streams SET sort_order = :order", order="asc" if order == "desc" else "desc")
     lost = lose(place, name)
     seen = look(place, name)
     assert seen.gaps.items() <= days_of(lost).items()
@@ -233,16 +233,16 @@ def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from
         and call.created_at < NOW - hours(30)
     ]
     gone = Random(2).choice(others)
-    place.world.vanish(name, gone.call_id)
-    assert set(look(place, name).kinds) == {"agrees"}
+    place.world.delete(name, gone.call_id)
+    assert set(look(place, name).kinds) == {"count_match"}
     first = NOW.date() - timedelta(days=DAYS)
     seen = look(place, name, first)
     assert seen.gaps == days_of([lost])
-    assert seen.on(gone.created_at.date()).verdict == "unknown"
+    assert seen.on(gone.created_at.date()).status == "unknown"
     assert "1 held call is no longer listed" in str(seen.on(gone.created_at.date()).reason)
     assert seen.kinds["verified"] == DAYS - 1
     assert seen.requests <= (DAYS + 12) * LIST_COUNT[name]
-    assert completeness(place, name) == "gap"
+    assert completeness(place, name) == "incomplete"
     again = look(place, name)  # the whole count agrees, and the gap stays a gap
     assert again.gaps == days_of([lost])
 
@@ -250,14 +250,14 @@ def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from
 def test_what_was_verified_stays_so_while_whole_counts_agree_and_no_longer(full: Engine) -> None:
     place = house(full, world())
     look(place, "vaani", NOW.date() - timedelta(days=DAYS + 1))
-    assert set(Counter(row["verdict"] for row in place.rows("SELECT verdict FROM ops.verdicts"))) == {"verified"}
+    assert set(Counter(row["status"] for row in place.rows("SELECT status FROM ops.daily_checks"))) == {"verified"}
     assert completeness(place, "vaani") == "verified"
     assert set(look(place, "vaani").kinds) == {"verified"}
     place.sync("vaani")
     assert completeness(place, "vaani") == "verified"
     lost = lose(place, "vaani", 1)
     place.sync("vaani")
-    assert completeness(place, "vaani") == "gap"
+    assert completeness(place, "vaani") == "incomplete"
     assert look(place, "vaani").gaps == days_of(lost)
 
 
@@ -298,7 +298,7 @@ def test_what_cannot_be_told_is_unknown_with_its_reason_and_never_a_gap(
     full: Engine, name: str, fault: str, said: str
 ) -> None:
     place = house(full, world(), fault)
-    place.world.vanish(name, place.world.calls(name)[200].call_id)  # so that counts differ, and pages are looked at
+    place.world.delete(name, place.world.calls(name)[200].call_id)  # so that counts differ, and pages are looked at
     seen = look(place, name)
     assert set(seen.kinds) == {"unknown"}
     assert re.search(said, str(seen.verdicts[0].reason))
@@ -321,7 +321,7 @@ def test_lists_that_misbehave_are_proved_all_the_same(full: Engine, name: str, f
     assert look(place, name).gaps == expected
     healed = look(place, name, heal=True)
     if fault == "G04":  # it never stands still: what cannot be told now leaves the gap as it was
-        assert set(healed.kinds) <= {"gap", "unknown"} or healed.gaps == {}
+        assert set(healed.kinds) <= {"incomplete", "unknown"} or healed.gaps == {}
         return
     assert healed.gaps == {}
     assert not healed.kinds["unknown"] or fault == "G05"  # calls are listed at other times than they are held
@@ -339,26 +339,26 @@ def test_without_a_total_days_are_compared_call_by_call(full: Engine) -> None:
         lost = [call for call in lose(place, name, 9) if call.created_at >= NOW - timedelta(days=11)]
         seen = look(place, name, NOW.date() - timedelta(days=10))
         assert seen.gaps == {day: n for day, n in days_of(lost).items() if day >= NOW.date() - timedelta(days=10)}
-        assert set(seen.kinds) <= {"verified", "gap"}
+        assert set(seen.kinds) <= {"verified", "incomplete"}
 
 
 @pytest.mark.parametrize(
     ("name", "order", "days"),
-    [("ringg", "newest", 20), ("ravan", "newest", 0), ("autocalls", "oldest", 20), ("vaani", "newest", 20),
-     ("vaani", "oldest", 0)],
+    [("ringg", "desc", 20), ("ravan", "desc", 0), ("autocalls", "asc", 20), ("vaani", "desc", 20),
+     ("vaani", "asc", 0)],
 )  # fmt: skip
 def test_calls_that_come_and_go_between_any_two_requests_make_no_gap(
     full: Engine, name: str, order: str, days: int
 ) -> None:
     place = house(full, world(order))
-    place.do("UPDATE ops.lists SET list_order = :order", order=order)
+    place.do("UPDATE ops.streams SET sort_order = :order", order=order)
     lost = lose(place, name)
     draw = Random(4)
 
     def stir(count: int, request: httpx.Request) -> None:
-        place.world.arrive(name)
+        place.world.add(name)
         if count % 6 == 5:
-            place.world.vanish(name, draw.choice(place.world.calls(name)).call_id)
+            place.world.delete(name, draw.choice(place.world.calls(name)).call_id)
 
     place.transport = Through(place.transport, stir)
     first = NOW.date() - timedelta(days=days) if days else None
@@ -378,35 +378,35 @@ def test_the_oldest_calls_that_left_together_left_by_retention(full: Engine) -> 
         lost = [call for call in lose(place, name, 30) if call.created_at >= NOW - timedelta(days=7)]
         seen = look(place, name)
         assert seen.gaps == days_of(lost)
-        others = {(each.day < cut, each.reason) for each in seen.verdicts if each.verdict == "unknown"}
+        others = {(each.day < cut, each.reason) for each in seen.verdicts if each.status == "unknown"}
         assert others == {(True, "no longer listed: the provider's retention")}
         assert look(place, name, heal=True).gaps == {}
-        assert completeness(place, name) in ("agrees", "verified")
-    assert place.one("SELECT min(listed_from) FROM ops.lists") >= NOW - timedelta(days=7)
+        assert completeness(place, name) in ("count_match", "verified")
+    assert place.one("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
 
 
 @pytest.mark.parametrize("fault", ["V01:in=40", "V10:in=40"])
 def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> None:
     place = house(db, World(7, calls=300, days=9, now=NOW), fault)
-    place.run("vaani", lambda reader: pipeline.catch_up(reader, ""))
+    place.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
     assert place.one("SELECT count(*) FROM ops.quarantine") > 2
     for first in (None, NOW.date() - timedelta(days=9)):
         seen = look(place, "vaani", first)
-        assert not seen.kinds["gap"] + seen.kinds["unknown"]
+        assert not seen.kinds["incomplete"] + seen.kinds["unknown"]
         assert "wait in quarantine" in str([each.reason for each in seen.verdicts])
 
 
 def test_what_is_not_read_yet_is_no_gap(db: Engine) -> None:
     place = house(db, world())
     assert look(place, "vaani").kinds == {"unknown": 1}
-    place.run("vaani", lambda reader: pipeline.catch_up(reader, ""))
+    place.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
     before = place.world.calls("vaani")
     for _ in range(30):
-        place.world.arrive("vaani")
+        place.world.add("vaani")
     place.do("UPDATE ops.coverage SET starts_at = :start", start=before[200].created_at)
     seen = look(place, "vaani")
-    assert not seen.kinds["gap"]
-    assert {each.reason for each in seen.verdicts if each.verdict == "unknown"} == {
+    assert not seen.kinds["incomplete"]
+    assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
         "not read yet: the next sync reads it"
     }
 
@@ -423,17 +423,17 @@ def test_a_provider_that_fails_fails_the_run_and_what_was_found_is_kept(full: En
     place.transport = Through(place.transport, fail)
     seen = look(place, "vaani")
     assert seen.report.status == "failed"
-    assert set(seen.kinds) == {"gap"}
+    assert set(seen.kinds) == {"incomplete"}
     assert seen.gaps.items() <= days_of(lost).items()
-    assert place.one("SELECT count(*) FROM ops.verdicts WHERE verdict = 'agrees'") == DAYS + 1 - len(seen.gaps)
-    assert completeness(place, "vaani") == "gap"
+    assert place.one("SELECT count(*) FROM ops.daily_checks WHERE status = 'count_match'") == DAYS + 1 - len(seen.gaps)
+    assert completeness(place, "vaani") == "incomplete"
 
 
 def test_a_filter_that_is_ignored_makes_no_gap_of_a_sync_either(db: Engine) -> None:
     place = house(db, World(7, calls=90, now=NOW), "G16")
     report = place.sync("ravan")
     assert completeness(place, "ravan") == "unknown"
-    assert "calls of other numbers too" in place.one("SELECT min(reason) FROM ops.lists")
+    assert "calls of other numbers too" in place.one("SELECT min(reason) FROM ops.streams")
     assert "outside what was asked for" in str(report.notes)
 
 
@@ -442,13 +442,13 @@ def test_three_of_each_provider_s_twenty_thousand_calls_are_found_with_a_hundred
     for name in PROVIDERS:
         fill(place, name)
     clean = {name: look(place, name) for name in PROVIDERS}
-    assert all(each.kinds == {"agrees": DAYS + 1} for each in clean.values())
+    assert all(each.kinds == {"count_match": DAYS + 1} for each in clean.values())
     assert sum(each.requests for each in clean.values()) == 7  # the figures of docs/proof.md; 10 and 100 are allowed
     lost = {name: lose(place, name, seed=3) for name in PROVIDERS}
     seen = {name: look(place, name) for name in PROVIDERS}
     assert {name: each.gaps for name, each in seen.items()} == {name: days_of(calls) for name, calls in lost.items()}
     assert sum(each.requests for each in seen.values()) == 76
-    place.do("DELETE FROM ops.verdicts")  # what is known of the gaps would lead to them at once
+    place.do("DELETE FROM ops.daily_checks")  # what is known of the gaps would lead to them at once
     healed = {name: look(place, name, heal=True) for name in PROVIDERS}
     assert [(each.report.counts.inserted, each.gaps) for each in healed.values()] == [(3, {})] * 4
     assert sum(each.requests for each in healed.values()) == 76
@@ -480,12 +480,16 @@ class OnPaper:
         return {key: at for key, at in self.calls.items() if start <= at < end}
 
 
-def page_of(listed: Sequence[tuple[int, datetime]], held: OnPaper, rank: int, size: int, newest_first: bool) -> Slice:
+def page_of(
+    listed: Sequence[tuple[int, datetime]], held: OnPaper, rank: int, size: int, newest_first: bool
+) -> RankedPage:
     """The page of a list of (key, instant), oldest first, that shows a rank."""
     total = len(listed)
     at = max(total - 1 - rank if newest_first else rank, 0) // size * size
     low, high = (max(total - at - size, 0), max(total - at, 0)) if newest_first else (at, min(at + size, total))
-    return Slice(total, [Row(n, listed[n][1], listed[n][0], listed[n][0] in held.calls) for n in range(low, high)])
+    return RankedPage(
+        total, [RankedRow(n, listed[n][1], listed[n][0], listed[n][0] in held.calls) for n in range(low, high)]
+    )
 
 
 @given(
@@ -505,7 +509,7 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
     held = OnPaper({key: at for key, at in every.items() if key not in lost})
     end = NOW + timedelta(hours=1)
     marks = [BOTTOM, *(NOW + timedelta(minutes=minute) for minute in sorted(cuts)), end]
-    ladder, asked_for = Ladder(), 0
+    ladder, asked_for = RankIndex(), 0
     steps = search(ladder, held, marks)
     try:
         wanted = next(steps)
@@ -513,7 +517,7 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
             asked_for += 1
             wanted = steps.send(page_of(listed, held, wanted, size, newest_first))
     except StopIteration as stop:
-        stretches: list[Stretch] = stop.value
+        stretches: list[Segment] = stop.value
     assert asked_for <= len(listed) // size + 2 * len(marks) + 4
     assert [stretches[0].start, stretches[-1].end] == [BOTTOM, end]
     assert all(older.end == newer.start for older, newer in pairwise(stretches))
@@ -531,17 +535,21 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
 
 
 def test_pages_that_contradict_each_other_are_a_list_that_moved() -> None:
-    ladder = Ladder()
-    ladder.take(Slice(9, [Row(3, NOW, "a", True), Row(4, NOW, "b", True)]))
-    for row in (Row(4, NOW, "c", True), Row(5, NOW, "a", True), Row(7, NOW - timedelta(days=1), "d", True)):
-        with pytest.raises(Moved):
-            ladder.take(Slice(9, [row]))
+    ladder = RankIndex()
+    ladder.take(RankedPage(9, [RankedRow(3, NOW, "a", True), RankedRow(4, NOW, "b", True)]))
+    for row in (
+        RankedRow(4, NOW, "c", True),
+        RankedRow(5, NOW, "a", True),
+        RankedRow(7, NOW - timedelta(days=1), "d", True),
+    ):
+        with pytest.raises(ListChanged):
+            ladder.take(RankedPage(9, [row]))
 
 
 HOLDS = "SELECT count(*) FROM warehouse.calls WHERE source = :source"
 
 
-def fill(place: House, name: str, order: str = "newest") -> None:
+def fill(place: House, name: str, order: str = "desc") -> None:
     """All calls of a provider as held, without what a record says besides: a first reading in a second."""
     source, calls = place.sources[name], place.world.calls(name)
     rows: list[dict[str, Any]] = [
@@ -559,9 +567,9 @@ def fill(place: House, name: str, order: str = "newest") -> None:
             "quality_flags": [],
             "first_seen_at": NOW,
             "changed_at": NOW,
-            "record_seqs": [1],
-            "record_digest": b"",
-            "seen_seq": 0,
+            "payload_seqs": [1],
+            "content_hash": b"",
+            "latest_request_seq": 0,
             **dict.fromkeys(("direction", "outcome", "answered_by", "ended_by"), "unknown"),
         }
         for call in calls
@@ -572,7 +580,7 @@ def fill(place: House, name: str, order: str = "newest") -> None:
         with driver.cursor() as cursor, cursor.copy(f"COPY warehouse.calls ({', '.join(rows[0])}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(tuple(row.values()))
-        for phone in source.phones if name == "ravan" else ("",):
-            state = streams.ListState(name, phone)
-            streams.finish_walk(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
-            streams.save_list(connection, state, list_order=order, completeness="agrees")
+        for phone in source.partitions if name == "ravan" else ("",):
+            state = streams.StreamState(name, phone)
+            streams.finish_checkpoint(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
+            streams.save_stream(connection, state, sort_order=order, completeness="count_match")

@@ -10,7 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etl.model import DateFilter, Paging, Window
-from etl.paging import EndlessList, Goal, Order, Outcome, Place, Seen, Sighting, order_of, walk
+from etl.paging import (
+    PageView,
+    PaginationLoop,
+    ResumePoint,
+    RowView,
+    ScanGoal,
+    ScanResult,
+    SortOrder,
+    detect_order,
+    scan,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -20,7 +30,7 @@ NOW = START + timedelta(days=30)
 class MovingList:
     """A list of (id, creation time) as a provider shows it, and what happens to it between two requests."""
 
-    order: str = "newest"
+    order: str = "desc"
     paging: Paging = Paging.PAGES
     date_filter: DateFilter = DateFilter.NONE
     size: int = 5
@@ -46,18 +56,18 @@ class MovingList:
         if self.rows:
             del self.rows[random.choice(sorted(self.rows))]
 
-    def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+    def answer(self, window: Window, position: int, held: set[str]) -> PageView:
         self.requests += 1
         self.motion(self, self.requests)
-        rows = sorted(self.rows.items(), key=lambda row: (row[1], row[0]), reverse=self.order == "newest")
+        rows = sorted(self.rows.items(), key=lambda row: (row[1], row[0]), reverse=self.order == "desc")
         if self.order == "unsorted":
             Random(self.seed).shuffle(rows)
         if self.date_filter is DateFilter.INSTANTS:
             rows = [row for row in rows if window.start <= row[1] <= window.end + timedelta(seconds=1)]
         skip = position if self.paging is Paging.ROWS else (position - 1) * self.size
         page = rows[skip : skip + self.size]
-        return Seen(
-            [Sighting(name, at, name in held) for name, at in page],
+        return PageView(
+            [RowView(name, at, name in held) for name, at in page],
             self.total(len(rows)),
             self.size,
             skip + self.size >= len(rows) if self.says_last else None,
@@ -65,16 +75,16 @@ class MovingList:
 
 
 def read(
-    moving: MovingList, goal: Goal | None = None, held: set[str] | None = None, stop_after: int | None = None
-) -> tuple[set[str], Outcome | Place]:
+    moving: MovingList, goal: ScanGoal | None = None, held: set[str] | None = None, stop_after: int | None = None
+) -> tuple[set[str], ScanResult | ResumePoint]:
     """Everything that a walk reads, and how it ended; cut off after some requests, the place to go on from."""
     held = held or set()
-    goal = goal or Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True)
-    steps, got = walk(goal), set[str]()
+    goal = goal or ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True)
+    steps, got = scan(goal), set[str]()
     step = next(steps)
     while True:
         if stop_after is not None and moving.requests >= stop_after:
-            return got, step.place
+            return got, step.resume_point
         assert moving.requests < 500, "the walk does not end"
         seen = moving.answer(step.window, step.position, held)
         got |= {row.call_id for row in seen.rows}
@@ -92,7 +102,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("paging", "date_filter"), KINDS)
-@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 10, 23, 50])
 @pytest.mark.parametrize("says_last", [True, False])
 def test_a_list_that_stands_still_is_read_whole(
@@ -101,8 +111,8 @@ def test_a_list_that_stands_still_is_read_whole(
     moving = MovingList(order, paging, date_filter, says_last=says_last).fill(count)
     got, outcome = read(moving)
     assert got == set(moving.rows)
-    assert isinstance(outcome, Outcome)
-    assert outcome.ended
+    assert isinstance(outcome, ScanResult)
+    assert outcome.reached_end
     assert outcome.total == count
     assert moving.requests <= -(-count // 5) + 2
 
@@ -110,7 +120,7 @@ def test_a_list_that_stands_still_is_read_whole(
 @pytest.mark.parametrize(
     "total", [lambda n: None, lambda n: n // 3, lambda n: n + 7, lambda n: 0], ids=["none", "low", "high", "zero"]
 )
-@pytest.mark.parametrize("order", ["newest", "oldest", "unsorted"])
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize(("paging", "date_filter"), KINDS)
 def test_a_total_that_is_wrong_or_missing_costs_no_record(
     total: Callable[[int], int | None], order: str, paging: Paging, date_filter: DateFilter
@@ -118,14 +128,14 @@ def test_a_total_that_is_wrong_or_missing_costs_no_record(
     moving = MovingList(order, paging, date_filter, total=total).fill(23)
     got, outcome = read(moving)
     assert got == set(moving.rows)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, ScanResult)
 
 
 def test_an_end_that_comes_too_early_is_not_believed_where_the_total_says_more() -> None:
     moving = MovingList().fill(23)
 
     class Early(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
             return replace(super().answer(window, position, held), is_last=True)
 
     early = Early(rows=moving.rows)
@@ -136,36 +146,36 @@ def test_an_end_that_comes_too_early_is_not_believed_where_the_total_says_more()
 @pytest.mark.parametrize("clamp", [1, 2, 3])
 @pytest.mark.parametrize(("paging", "date_filter"), KINDS)
 def test_a_smaller_page_than_asked_for_skips_nothing(clamp: int, paging: Paging, date_filter: DateFilter) -> None:
-    moving = MovingList("newest", paging, date_filter, size=clamp).fill(11)
-    goal = Goal(Window(START, NOW), paging, date_filter, size=100, whole=True)
+    moving = MovingList("desc", paging, date_filter, size=clamp).fill(11)
+    goal = ScanGoal(Window(START, NOW), paging, date_filter, size=100, to_end=True)
     got, _ = read(moving, goal)
     assert got == set(moving.rows)
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
 def test_a_clamp_that_is_not_admitted_skips_nothing(order: str) -> None:
     class Silent(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
             return replace(super().answer(window, position, held), size=None)
 
     moving = Silent(order, size=4).fill(23)
-    got, _ = read(moving, Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, size=100, whole=True))
+    got, _ = read(moving, ScanGoal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, size=100, to_end=True))
     assert got == set(moving.rows)
 
 
 def test_a_page_that_repeats_for_ever_is_an_error_that_names_it() -> None:
     class Stuck(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
             return replace(super().answer(window, 1, held), is_last=False)
 
-    with pytest.raises(EndlessList, match="position 2"):
+    with pytest.raises(PaginationLoop, match="position 2"):
         read(Stuck().fill(23))
 
 
 @pytest.mark.parametrize("at", range(3, 9))
 def test_a_page_that_comes_once_in_place_of_another_is_asked_for_again(at: int) -> None:
     class Cached(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
             return super().answer(window, 2 if self.requests == at else position, held)
 
     moving = Cached().fill(42)
@@ -175,10 +185,10 @@ def test_a_page_that_comes_once_in_place_of_another_is_asked_for_again(at: int) 
 
 def test_two_pages_in_turn_for_ever_are_an_error() -> None:
     class Turning(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> Seen:
+        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
             return replace(super().answer(window, 1 + position % 2, held), is_last=False)
 
-    with pytest.raises(EndlessList, match="no new call"):
+    with pytest.raises(PaginationLoop, match="no new call"):
         read(Turning(order="unsorted").fill(23))
 
 
@@ -196,7 +206,7 @@ def test_newest_first_no_row_is_lost_while_calls_arrive_and_vanish(
         if random.random() < vanishing:
             moving.vanish(random)
 
-    moving = MovingList("newest", *kind, size=size, motion=motion).fill(40)
+    moving = MovingList("desc", *kind, size=size, motion=motion).fill(40)
     before = set(moving.rows)
     got, _ = read(moving)
     assert (before & set(moving.rows)) <= got
@@ -214,14 +224,14 @@ def test_oldest_first_no_row_is_lost_while_calls_arrive_and_vanish(
         if random.random() < vanishing:
             moving.vanish(random)
 
-    moving = MovingList("oldest", size=size, motion=motion).fill(40)
+    moving = MovingList("asc", size=size, motion=motion).fill(40)
     before = set(moving.rows)
     got, _ = read(moving)
     assert (before & set(moving.rows)) <= got
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["newest", "oldest"]), st.integers(4, 8))
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["desc", "asc"]), st.integers(4, 8))
 def test_no_row_is_lost_while_calls_show_up_late(
     seed: int, kind: tuple[Paging, DateFilter], order: str, size: int
 ) -> None:
@@ -238,7 +248,7 @@ def test_no_row_is_lost_while_calls_show_up_late(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["newest", "oldest"]), st.booleans())
+@given(st.integers(0, 2**32), st.sampled_from(KINDS), st.sampled_from(["desc", "asc"]), st.booleans())
 def test_no_row_is_lost_where_pages_become_larger_or_smaller(
     seed: int, kind: tuple[Paging, DateFilter], order: str, cut_off: bool
 ) -> None:
@@ -250,11 +260,11 @@ def test_no_row_is_lost_where_pages_become_larger_or_smaller(
             moving.size = random.randint(3, 8)
 
     moving = MovingList(order, *kind, size=random.randint(3, 8), motion=motion).fill(40)
-    goal = Goal(Window(START, NOW), *kind, size=9, whole=True)
+    goal = ScanGoal(Window(START, NOW), *kind, size=9, to_end=True)
     first, place = read(moving, goal, stop_after=at if cut_off else None)
-    if isinstance(place, Place):
-        rest, outcome = read(moving, replace(goal, place=place), held=first)
-        assert isinstance(outcome, Outcome)
+    if isinstance(place, ResumePoint):
+        rest, outcome = read(moving, replace(goal, resume_from=place), held=first)
+        assert isinstance(outcome, ScanResult)
         top = outcome.newest or START  # what is newer than that is left to the next reading
         first |= rest | {name for name, at in moving.rows.items() if at >= top}
     assert set(moving.rows) <= first
@@ -263,21 +273,21 @@ def test_no_row_is_lost_where_pages_become_larger_or_smaller(
 def test_an_unsorted_list_that_moved_since_it_was_cut_off_is_read_from_its_beginning() -> None:
     moving = MovingList("unsorted").fill(30)
     first, place = read(moving, stop_after=3)
-    assert isinstance(place, Place)
+    assert isinstance(place, ResumePoint)
     before = set(moving.rows)
     moving.arrive(2)
-    goal = Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True, place=place)
+    goal = ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True, resume_from=place)
     rest, _ = read(moving, goal, held=first)
     assert before <= rest
 
 
 def test_a_row_that_was_held_for_another_reason_does_not_join_a_walk_that_was_cut_off() -> None:
-    moving = MovingList("newest").fill(40)
+    moving = MovingList("desc").fill(40)
     first, place = read(moving, stop_after=3)
-    assert isinstance(place, Place)
+    assert isinstance(place, ResumePoint)
     for name in sorted(first, key=lambda name: moving.rows[name])[-7:]:
         del moving.rows[name]  # what was read has gone up by seven rows, and what comes next is held by a backfill
-    goal = Goal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, whole=True, place=place)
+    goal = ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True, resume_from=place)
     rest, _ = read(moving, goal, held=first | {f"call-{number}" for number in range(18)})
     assert set(moving.rows) <= first | rest
 
@@ -288,42 +298,50 @@ def test_a_walk_that_was_cut_off_goes_on_where_it_was(
     seed: int, kind: tuple[Paging, DateFilter], cut: int, arrived: int, vanished: int
 ) -> None:
     random = Random(seed)
-    moving = MovingList("newest", *kind).fill(45)
+    moving = MovingList("desc", *kind).fill(45)
     first, place = read(moving, stop_after=cut)
-    if isinstance(place, Outcome):
+    if isinstance(place, ScanResult):
         assert first == set(moving.rows)
         return
     before, so_far = set(moving.rows), moving.requests
     moving.arrive(arrived)
     for _ in range(vanished):
         moving.vanish(random)
-    goal = Goal(Window(START, NOW), *kind, moving.size, whole=True, place=place)
+    goal = ScanGoal(Window(START, NOW), *kind, moving.size, to_end=True, resume_from=place)
     rest, _ = read(moving, goal, held=first)
     assert (before & set(moving.rows)) <= first | rest
     if not vanished:
         assert so_far + moving.requests - so_far <= 9 + cut + 2 + -(-arrived // 5)
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
 def test_catching_up_with_nothing_new_is_one_request(order: str) -> None:
     moving = MovingList(order).fill(50)
     held = set(moving.rows)
     window = Window(max(moving.rows.values()) - timedelta(minutes=15), NOW)
-    goal = Goal(window, Paging.PAGES, DateFilter.NONE, 5, order=Order(order), joins=True, held=50)
+    goal = ScanGoal(
+        window, Paging.PAGES, DateFilter.NONE, 5, order=SortOrder(order), stop_at_known_row=True, local_count=50
+    )
     _, outcome = read(moving, goal, held)
-    assert moving.requests == (1 if order == "newest" else 2)  # a full last page may have another behind it
-    assert isinstance(outcome, Outcome)
-    assert not outcome.ended
+    assert moving.requests == (1 if order == "desc" else 2)  # a full last page may have another behind it
+    assert isinstance(outcome, ScanResult)
+    assert not outcome.reached_end
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest"])
+@pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("arrived", [1, 4, 5, 12])
 def test_catching_up_reads_what_is_new_down_to_what_is_held(order: str, arrived: int) -> None:
     moving = MovingList(order).fill(50)
     held, top = set(moving.rows), max(moving.rows.values())
     moving.arrive(arrived)
-    goal = Goal(
-        Window(top - timedelta(minutes=15), NOW), Paging.PAGES, DateFilter.NONE, 5, Order(order), joins=True, held=50
+    goal = ScanGoal(
+        Window(top - timedelta(minutes=15), NOW),
+        Paging.PAGES,
+        DateFilter.NONE,
+        5,
+        SortOrder(order),
+        stop_at_known_row=True,
+        local_count=50,
     )
     got, _ = read(moving, goal, held)
     assert set(moving.rows) <= got | held
@@ -331,41 +349,50 @@ def test_catching_up_reads_what_is_new_down_to_what_is_held(order: str, arrived:
 
 
 def test_an_order_that_changed_is_noticed_and_survived() -> None:
-    moving = MovingList("oldest").fill(30)
-    goal = Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, 5, order=Order.NEWEST, whole=True)
+    moving = MovingList("asc").fill(30)
+    goal = ScanGoal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, 5, order=SortOrder.DESC, to_end=True)
     got, outcome = read(moving, goal)
     assert got == set(moving.rows)
-    assert isinstance(outcome, Outcome)
-    assert outcome.order is Order.OLDEST
+    assert isinstance(outcome, ScanResult)
+    assert outcome.order is SortOrder.ASC
 
 
 def test_an_unsorted_list_that_is_as_long_as_it_was_can_be_left_alone() -> None:
     moving = MovingList("unsorted").fill(30)
-    goal = Goal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, 5, Order.UNSORTED, joins=True, listed=30, peek=True)
+    goal = ScanGoal(
+        Window(START, NOW),
+        Paging.PAGES,
+        DateFilter.NONE,
+        5,
+        SortOrder.UNSORTED,
+        stop_at_known_row=True,
+        remote_count=30,
+        skip_if_total_unchanged=True,
+    )
     _, outcome = read(moving, goal, set(moving.rows))
     assert moving.requests == 1
-    assert isinstance(outcome, Outcome)
-    assert outcome.kept_still
+    assert isinstance(outcome, ScanResult)
+    assert outcome.skipped
 
 
 def test_an_unsorted_list_that_moved_is_read_once_more_and_says_so() -> None:
     moving = MovingList("unsorted", motion=lambda moving, request: moving.arrive(request == 3)).fill(30)
     got, outcome = read(moving)
     assert got == set(moving.rows)
-    assert isinstance(outcome, Outcome)
-    assert outcome.doubts == ()
+    assert isinstance(outcome, ScanResult)
+    assert outcome.warnings == ()
 
 
 @pytest.mark.parametrize(
     ("minutes", "order"),
     [
-        ([], Order.UNKNOWN),
-        ([3], Order.UNKNOWN),
-        ([3, 3, 3], Order.UNKNOWN),
-        ([3, 3, 2], Order.NEWEST),
-        ([1, 2, 2], Order.OLDEST),
-        ([1, 3, 2], Order.UNSORTED),
+        ([], SortOrder.UNKNOWN),
+        ([3], SortOrder.UNKNOWN),
+        ([3, 3, 3], SortOrder.UNKNOWN),
+        ([3, 3, 2], SortOrder.DESC),
+        ([1, 2, 2], SortOrder.ASC),
+        ([1, 3, 2], SortOrder.UNSORTED),
     ],
 )
-def test_a_page_shows_its_order(minutes: list[int], order: Order) -> None:
-    assert order_of([START + timedelta(minutes=each) for each in minutes]) is order
+def test_a_page_shows_its_order(minutes: list[int], order: SortOrder) -> None:
+    assert detect_order([START + timedelta(minutes=each) for each in minutes]) is order

@@ -25,19 +25,19 @@ from etl import embedded, settings
 from etl.db.engine import open_engine, sqlstate
 from etl.embedded import Server
 from etl.model import Window
-from etl.ops.metrics import Meters
+from etl.ops.metrics import Metrics
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.state.daily_checks import Verdict
+from etl.state.daily_checks import DayStatus
 from etl.web import call_search, charts, formatting
-from etl.web.cache import Remembered
+from etl.web.cache import Cache
 from etl.web.http_server import serving
-from etl.web.login_throttle import ALLOWED, KEPT, Guesses
-from etl.web.readonly_db import Reading
-from etl.web.signed_cookies import LOGGED_IN, SHOWN, Passes
-from etl.web.source_health import judge
+from etl.web.login_throttle import ALLOWED, KEPT, LoginThrottle
+from etl.web.readonly_db import ReadonlyDatabase
+from etl.web.signed_cookies import LOGGED_IN, SHOWN, SignedCookies
+from etl.web.source_health import assess
 from tests.clocks import FakeClock, until
 from tests.commands import ETL, ended, environment, started
 from tests.worlds import House, house
@@ -50,7 +50,7 @@ HTML = {"accept": "text/html"}
 @contextmanager
 def page(place: House, token: Secret | None = None) -> Iterator[httpx.Client]:
     """A reader of the page, who has not shown a token."""
-    with serving(place.means(), list(place.sources.values()), HERE, token, Meters()) as where:
+    with serving(place.means(), list(place.sources.values()), HERE, token, Metrics()) as where:
         assert where
         with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
             yield reader
@@ -82,8 +82,8 @@ def test_the_first_page_says_of_each_source_how_it_is(place: House) -> None:
     assert "All four sources are being read; 2 cannot be proved complete yet." in said
     assert said.count("up to date the provider lists as many calls as are held") == 2
     assert said.count("never read the first reading has not begun") == 2
-    unsettled = place.one("SELECT sum(unsettled) FROM bi.freshness")
-    assert f"{unsettled} calls may still change, nothing is in quarantine" in said
+    open_calls = place.one("SELECT sum(open_calls) FROM bi.freshness")
+    assert f"{open_calls} calls may still change, nothing is in quarantine" in said
     for days in (7, 30, 90):
         held = place.one(
             "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
@@ -96,7 +96,7 @@ def test_the_first_page_says_of_each_source_how_it_is(place: House) -> None:
 def test_a_rate_that_a_provider_lowered_is_said(place: House) -> None:
     assert "as the provider allows no more" not in seen(place)
     at = place.clock.now()
-    place.do("UPDATE ops.pace SET learned_rate = 12, learned_at = :at WHERE source = 'ringg'", at=at)
+    place.do("UPDATE ops.rate_limits SET adaptive_rate_per_minute = 12, adapted_at = :at WHERE source = 'ringg'", at=at)
     assert " of 12 a minute, as the provider allows no more" in plain(seen(place))
 
 
@@ -116,7 +116,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
     now = place.clock.now()
     place.do("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(hours=5))
     place.do("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(hours=8))
-    place.do("INSERT INTO ops.drift VALUES ('ringg', 'a.field', 'new_field', 'text', 3, :now, :now)", now=now)
+    place.do("INSERT INTO ops.schema_drift VALUES ('ringg', 'a.field', 'new_field', 'text', 3, :now, :now)", now=now)
     place.do(
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
         " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
@@ -125,10 +125,10 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
     for day, verdict, missing in (
         ("2025-04-28", "verified", 0),
         ("2025-04-29", "verified", 0),
-        ("2025-04-30", "gap", 2),
+        ("2025-04-30", "incomplete", 2),
     ):
         place.do(
-            "INSERT INTO ops.verdicts (source, day, verdict, missing, checked_at) VALUES ('ringg', :d, :v, :m, now())",
+            "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) VALUES ('ringg', :d, :v, :m, now())",
             d=day, v=verdict, m=missing,
         )  # fmt: skip
     html = seen(place, "/sources/ringg")
@@ -137,7 +137,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
     assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
     assert "failing ringg: the key is refused" in said
     assert "not held: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
-    assert len(re.findall(r'<rect class="gap" x=[^>]* fill="url', html)) == 1
+    assert len(re.findall(r'<rect class="incomplete" x=[^>]* fill="url', html)) == 1
     assert "a.field new field text 3" in said
     assert "Empty: every record became a row." in said
     assert "Calls of •••• " in plain(seen(place, "/sources/ravan"))
@@ -161,7 +161,7 @@ class Elements(HTMLParser):
 def test_whatever_a_provider_sends_is_text(place: House) -> None:
     key = place.one("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
     paths = ("/", "/calls", "/sources/ravan", f"/calls/{key}", "/quarantine/1")
-    place.do("INSERT INTO ops.drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
+    place.do("INSERT INTO ops.schema_drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
     place.do(
         "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
         " VALUES ('ravan', 'x', 'because', 'payload', now(), now())"
@@ -176,11 +176,11 @@ def test_whatever_a_provider_sends_is_text(place: House) -> None:
         reader.post("/show", data={"see": "yes"})
         tame = {path: Elements(reader.get(path).text).found for path in paths}
     for statement in (
-        "UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', to_jsonb(CAST(:evil AS text)))",
+        "UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', to_jsonb(CAST(:evil AS text)))",
         "UPDATE warehouse.calls SET error_message = :evil, summary = :evil, provider_status = :evil, sentiment = :evil,"
         " campaign_name = :evil, agent_name = :evil, customer_name = :evil, customer_email = :evil,"
         " recording_url = :evil, extra = to_jsonb(CAST(:evil AS text))",
-        "UPDATE ops.drift SET field = :evil, detail = :evil",
+        "UPDATE ops.schema_drift SET field = :evil, detail = :evil",
         "UPDATE ops.runs SET error = :evil WHERE source = 'ravan'",
         "UPDATE ops.quarantine SET reason = :evil, payload = convert_to(:evil, 'UTF8')",
     ):
@@ -218,7 +218,7 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
     row = place.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
     turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     place.do(
-        """UPDATE warehouse.transcripts SET said = jsonb_set(said, '{0}', '"surely a callback, isn''t it"')"""
+        """UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', '"surely a callback, isn''t it"')"""
         " WHERE call_key = :key", key=turn["call_key"],
     )  # fmt: skip
 
@@ -257,7 +257,7 @@ def test_a_search_that_takes_too_long_says_how_far_it_came(place: House, monkeyp
     assert f"Looked through the calls back to {day:%Y-%m-%d %H:%M:%S} in three seconds" in answer.text
 
 
-def _after_two(within: Any, count: list[int], slow: Any, reading: Reading, seconds: float, query: Any) -> Any:
+def _after_two(within: Any, count: list[int], slow: Any, reading: ReadonlyDatabase, seconds: float, query: Any) -> Any:
     """From the third stretch on it takes longer than anybody waits."""
     count[0] += 1
     return within(reading, seconds, query if count[0] < 3 else slow)
@@ -314,7 +314,7 @@ def test_a_name_that_is_pointed_here_is_refused(place: House) -> None:
 
 
 def test_an_address_that_others_reach_takes_names_of_its_own(place: House) -> None:
-    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN, Meters()) as where:  # noqa: S104 - what is tested
+    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN, Metrics()) as where:  # noqa: S104 - what is tested
         assert where
         base = where.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         for host, status in (("10.1.2.3:80", 401), ("callhouse", 401), ("evil.example", 421), ("localhost", 401)):
@@ -368,7 +368,7 @@ def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None
         given = reader.cookies[LOGGED_IN]
         reader.post("/logout")
         assert reader.get("/").status_code == 401
-        other = Passes(Secret("another token"), place.clock).issue(LOGGED_IN, 99)
+        other = SignedCookies(Secret("another token"), place.clock).issue(LOGGED_IN, 99)
         for forged in (f"9{given}", given[:-1] + ("0" if given[-1] != "0" else "1"), "", "x.y", other):
             assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={forged}"}).status_code == 401
         assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={given}"}).status_code == 200
@@ -395,7 +395,7 @@ def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(pla
 
 
 def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
-    guesses = Guesses(FakeClock())
+    guesses = LoginThrottle(FakeClock())
     for number in range(3 * KEPT):
         for _ in range(ALLOWED):
             guesses.wrong(str(number))
@@ -404,12 +404,12 @@ def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
 
 def test_a_pass_is_for_one_purpose_and_ends() -> None:
     clock = FakeClock()
-    passes = Passes(TOKEN, clock)
+    passes = SignedCookies(TOKEN, clock)
     given = passes.issue(SHOWN, 60)
     assert passes.holds(SHOWN, given)
     assert not passes.holds(LOGGED_IN, given)
-    assert Passes(TOKEN, clock).holds(SHOWN, given)
-    assert not Passes(None, clock).holds(SHOWN, given)
+    assert SignedCookies(TOKEN, clock).holds(SHOWN, given)
+    assert not SignedCookies(None, clock).holds(SHOWN, given)
     clock.sleep(60)
     assert not passes.holds(SHOWN, given)
 
@@ -471,7 +471,7 @@ def test_a_defect_is_answered_and_logged_without_what_it_was_about(
 
 
 def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
-    reading = Reading(db.url)
+    reading = ReadonlyDatabase(db.url)
     with pytest.raises(SQLAlchemyError) as refused, reading.open() as connection:
         connection.execute(text("CREATE TABLE warehouse.x ()"))
     assert sqlstate(refused.value) == "25006"
@@ -486,13 +486,13 @@ def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
 def test_a_port_that_is_taken_keeps_nobody_from_loading(place: House, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
         busy = Listen("127.0.0.1", taken.getsockname()[1])
-        with serving(place.means(), [], [busy], None, Meters()) as nowhere:
+        with serving(place.means(), [], [busy], None, Metrics()) as nowhere:
             assert nowhere is None
-        with serving(place.means(), [], [busy, *HERE], None, Meters()) as where:
+        with serving(place.means(), [], [busy, *HERE], None, Metrics()) as where:
             assert where
             assert httpx.get(f"{where}healthz").text == "alive\n"
     assert "page not served" in caplog.text
-    with serving(place.means(), [], [], None, Meters()) as nowhere:
+    with serving(place.means(), [], [], None, Metrics()) as nowhere:
         assert nowhere is None
 
 
@@ -555,7 +555,7 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
         ({"last_run": None}, "never read"),
         ({"pause_reason": "the key is refused"}, "set aside"),
         ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
-        ({"completeness": "gap"}, "gap"),
+        ({"completeness": "incomplete"}, "incomplete"),
         ({"completeness": "unknown"}, "unproven"),
         ({"last_success_at": None}, "first reading"),
         ({"last_success_at": "2025-05-01T11:44:00+00:00"}, "stale"),
@@ -566,11 +566,11 @@ def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_pa
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
     row: dict[str, Any] = {
-        "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "agrees",
-        "reason": None, "gaps": [], "days_with_gaps": [], "last_success_at": "2025-05-01T11:50:00+00:00",
+        "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
+        "reason": None, "gaps": [], "incomplete_days": [], "last_success_at": "2025-05-01T11:50:00+00:00",
     }  # fmt: skip
-    assert judge({**row, **change}, source, now).word == word
-    assert judge({**row, **change}, None, now).word == "left alone"
+    assert assess({**row, **change}, source, now).word == word
+    assert assess({**row, **change}, None, now).word == "left alone"
 
 
 def test_words_for_times_and_numbers() -> None:
@@ -594,16 +594,16 @@ def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
     hour = Window(start + timedelta(days=364, hours=23), start + timedelta(days=365))
     held, gap = charts.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
     assert (held.kind, held.x, round(held.width)) == ("held", 0, 100)
-    assert (gap.kind, gap.width, gap.x) == ("gap", charts.NARROWEST, 100 - charts.NARROWEST)
+    assert (gap.kind, gap.width, gap.x) == ("incomplete", charts.NARROWEST, 100 - charts.NARROWEST)
 
 
 def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
     span = Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 11, tzinfo=UTC))
-    found = [Verdict("ringg", date(2025, 6, day), "agrees") for day in (2, 3)]
+    found = [DayStatus("ringg", date(2025, 6, day), "count_match") for day in (2, 3)]
     for zone, start in (("UTC", 10), ("Asia/Kolkata", 10 - 5.5 / 2.4)):
         (piece,) = charts.days(span, found, ZoneInfo(zone))
         assert (piece.x, piece.width) == pytest.approx((start, 20), abs=0.01)
-        assert piece.said == "2025-06-02 to 2025-06-03: agrees"
+        assert piece.said == "2025-06-02 to 2025-06-03: count_match"
 
 
 def test_a_plot_is_as_high_as_its_numbers() -> None:
@@ -625,7 +625,7 @@ def test_a_plot_is_as_high_as_its_numbers() -> None:
 
 def test_an_answer_is_worked_out_once_and_the_longer_it_took_the_longer_it_is_kept() -> None:
     clock, asked = FakeClock(), [0]
-    remembered = Remembered(clock, 2.0)
+    remembered = Cache(clock, 2.0)
 
     def work() -> int:
         asked[0] += 1
@@ -637,5 +637,5 @@ def test_an_answer_is_worked_out_once_and_the_longer_it_took_the_longer_it_is_ke
     assert remembered("x", work) == 1
     clock.sleep(0.2)
     assert remembered("x", work) == 2
-    remembered.forget()
+    remembered.clear()
     assert remembered("x", work) == 3

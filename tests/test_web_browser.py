@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import Engine
 
-from etl.ops.metrics import Meters
+from etl.ops.metrics import Metrics
 from etl.runtime.urls import Listen
 from etl.web.http_server import serving
 from tests.worlds import House, house
@@ -53,8 +53,8 @@ def place(db: Engine) -> House:
         " FROM generate_series(1, 12) i", now=now,
     )  # fmt: skip
     place.do(
-        "INSERT INTO ops.verdicts (source, day, verdict, missing, checked_at) SELECT 'ringg', '2025-04-20'::date + i,"
-        " (ARRAY['verified', 'agrees', 'gap', 'unknown'])[1 + i % 4], (i % 4 = 2)::int, :now"
+        "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) SELECT 'ringg', '2025-04-20'::date + i,"
+        " (ARRAY['verified', 'count_match', 'incomplete', 'unknown'])[1 + i % 4], (i % 4 = 2)::int, :now"
         " FROM generate_series(0, 10) i", now=now,
     )  # fmt: skip
     return place
@@ -80,7 +80,7 @@ class Watched:
 
 @contextmanager
 def tab(browser: Browser, place: House, **given: Any) -> Iterator[Watched]:
-    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None, Meters()) as where:
+    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None, Metrics()) as where:
         assert where
         context = browser.new_context(**{"viewport": DESK, **given})
         context.set_default_timeout(10_000)
@@ -120,10 +120,10 @@ def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browse
         link = page.locator("#to-ravan")
         link.focus()
         page.evaluate("scrollTo(0, 300)")
-        place.do("UPDATE ops.lists SET completeness = 'gap' WHERE source = 'ravan'")
+        place.do("UPDATE ops.streams SET completeness = 'incomplete' WHERE source = 'ravan'")
         place.clock.sleep(3)  # what was remembered is old by now
         page.clock.fast_forward(6_000)
-        expect(page.locator(".card", has=link)).to_contain_text("gap")
+        expect(page.locator(".card", has=link)).to_contain_text("incomplete")
         expect(link).to_be_focused()
         expect(page.locator("#table-calls")).to_have_attribute("open", "")
         assert page.evaluate("scrollY") == 300

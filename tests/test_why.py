@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from etl.loader.writer import call_key
 from etl.reports import call_history
-from etl.reports.call_history_model import Life
+from etl.reports.call_history_model import CallHistory
 from etl.sandbox.world import World
 from tests.commands import etl
 from tests.shelf import Shelf, ringg, shelved
@@ -20,16 +20,16 @@ NEXT = timedelta(minutes=5)
 PERSON = "Asha Verma"
 
 
-def lives(place: House, wanted: str, *, show_values: bool = False) -> list[Life]:
+def lives(place: House, wanted: str, *, show_values: bool = False) -> list[CallHistory]:
     sources = list(place.sources.values())
     with place.db.connect() as connection:
         return [
-            call_history.life(connection, each, sources, place.clock.now(), show_values=show_values)
-            for each in call_history.find(connection, wanted)
+            call_history.call_history(connection, each, sources, place.clock.now(), show_values=show_values)
+            for each in call_history.resolve(connection, wanted)
         ]
 
 
-def life(place: House, wanted: str, *, show_values: bool = False) -> Life:
+def life(place: House, wanted: str, *, show_values: bool = False) -> CallHistory:
     (only,) = lives(place, wanted, show_values=show_values)
     return only
 
@@ -185,18 +185,18 @@ def test_what_keeps_it_from_being_read_is_said(db: Engine) -> None:
     assert told.next_reading.at == until
     assert "the key was refused" in told.next_reading.said
     later = until + hours(0.5)
-    place.do("UPDATE ops.pace SET not_before = :later WHERE source = 'ringg'", later=later)
+    place.do("UPDATE ops.rate_limits SET blocked_until = :later WHERE source = 'ringg'", later=later)
     told = life(place, "3h").held
     assert told is not None
     assert told.next_reading.at == later
     assert "left alone" in told.next_reading.said
     with place.db.connect() as connection:
-        alone = call_history.life(connection, call_history.find(connection, "3h")[0], [], place.clock.now())
+        alone = call_history.call_history(connection, call_history.resolve(connection, "3h")[0], [], place.clock.now())
     assert alone.held is not None
     assert alone.held.next_reading.by is None
 
 
-@pytest.mark.parametrize(("name", "order"), [("ravan", "oldest"), ("vaani", "unsorted")])
+@pytest.mark.parametrize(("name", "order"), [("ravan", "asc"), ("vaani", "unsorted")])
 def test_what_is_foretold_happens(db: Engine, name: str, order: str) -> None:
     place = moving(db, calls=30, days=9, order=order)
     place.sync(name)
@@ -273,7 +273,7 @@ def test_an_unknown_call_is_status_1_and_an_ambiguous_one_says_how_to_choose(
     assert (said.returncode, said.stdout) == (1, "")
     assert "etl quarantine list" in said.stderr
     place.do("""
-        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)
+        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)
         VALUES ('b', 'ringg', 'b.example', now(), 0, 'every 5m')
     """)
     place.do("INSERT INTO ops.quarantine (source, provider_call_id, digest, reason, payload, first_seen_at,"

@@ -17,12 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl import pipeline, settings
 from etl.loader import raw
 from etl.model import Source
-from etl.sandbox.expected import truth
+from etl.sandbox.expected import expected_rows
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.sync import run
-from etl.sync.run import Means, Report, Work
+from etl.sync.run import RunDependencies, RunFunction, RunResult
 from tests.clocks import FakeClock
 
 PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
@@ -50,15 +50,19 @@ class House:
         found = settings.load(environment, Path("/nonexistent")).sources
         return {each.name: replace(each, requests_per_minute=self.requests_per_minute) for each in found}
 
-    def means(self, clock: FakeClock | None = None) -> Means:
+    def means(self, clock: FakeClock | None = None) -> RunDependencies:
         """What a process of its own would work with."""
-        return Means(self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.ahead)
+        return RunDependencies(
+            self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.ahead
+        )
 
-    def run(self, name: str, work: Work = pipeline.sync, kind: str = "sync", *, by_hand: bool = True) -> Report:
+    def run(
+        self, name: str, work: RunFunction = pipeline.sync, kind: str = "sync", *, by_hand: bool = True
+    ) -> RunResult:
         """One run of one source, as a new process would do it."""
-        return run.run(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
+        return run.run_source(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
 
-    def sync(self, name: str) -> Report:
+    def sync(self, name: str) -> RunResult:
         """One run that has to succeed."""
         report = self.run(name)
         assert (report.status, report.error) == ("succeeded", None)
@@ -116,7 +120,7 @@ def house(db: Engine, world: World | None = None, *faults: str, clock: FakeClock
     return House(db, world, clock or FakeClock(world.now()), transport, **rate)
 
 
-def moving(db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "newest", days: float = 10) -> House:
+def moving(db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "desc", days: float = 10) -> House:
     """A house and a world under one clock."""
     clock = FakeClock(NOW)
     world = World(5, calls=calls, days=days, order=order, clock=clock.now, per_hour=per_hour)
@@ -154,7 +158,7 @@ def differences(
         turns.setdefault(row["id"], []).append((row["speaker"], row["text"]))
     held = {row["provider_call_id"]: row for row in place.rows(CALLS, source=name)}
     wanted: dict[str, dict[str, Any]] = {
-        str(each["provider_call_id"]): each for each in truth(place.world, provider or name, at)
+        str(each["provider_call_id"]): each for each in expected_rows(place.world, provider or name, at)
     }
     found = [f"{call_id}: not held" for call_id in sorted(wanted.keys() - held.keys())]
     found += [f"{call_id}: nobody has it" for call_id in sorted(held.keys() - wanted.keys())]

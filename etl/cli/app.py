@@ -57,18 +57,18 @@ app.add_command(quarantine_commands.quarantine)
 
 def main() -> NoReturn:
     """Run the command line; every problem that a person can cause is said in a line, and the status says its kind."""
-    search_less()
+    tune_gc()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that a terminal cannot show is no reason to end
     try:
         app(prog_name="etl")
     except Exception as error:  # whatever it is: a traceback might show a URL, a key or a person's data
-        sys.exit(exit_status.explained(error))
+        sys.exit(exit_status.handle_error(error))
     sys.exit(0)
 
 
-def search_less() -> None:
+def tune_gc() -> None:
     """Look for cycles of references seldom, and not at the end, when all goes with the process.
 
     What is made here lives as long as the program, as modules do, or goes with its last reference, as records do: at

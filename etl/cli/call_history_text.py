@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from etl.cli.terminal import ago
-from etl.reports.call_history_model import Held, Life, Rejected, Touch
-from etl.reports.next_read import Rereading
+from etl.reports.call_history_model import CallDetails, CallHistory, Rejected, RunEffect
+from etl.reports.next_read import NextRead
 
 Line = tuple[str, str, str]  # a label, what is said, and its style
 JOINERS = "\u200c\u200d"  # invisible, and part of how Indian scripts are written
 
 
-def tell(told: Life) -> None:
+def print_history(told: CallHistory) -> None:
     """Print a call's life."""
     from rich.console import Console
     from rich.text import Text
@@ -22,7 +22,7 @@ def tell(told: Life) -> None:
         console.print(Text.assemble((f"  {label:<13}", "dim"), (_clean(said), style)))
 
 
-def _lines(told: Life) -> Iterator[Line]:
+def _lines(told: CallHistory) -> Iterator[Line]:
     if told.held is None:
         yield "held", "no: it never became a row, as the quarantine says below", "red"
     else:
@@ -34,7 +34,7 @@ def _lines(told: Life) -> Iterator[Line]:
         yield "quarantine" if place == 0 else "", _reject(each), "" if each.resolved_at else "yellow"
 
 
-def _facts(held: Held) -> Iterator[Line]:
+def _facts(held: CallDetails) -> Iterator[Line]:
     yield "call", f"{held.direction}, {held.outcome}; read from {held.provider}", ""
     yield "call key", str(held.call_key), ""
     yield "created", _at(held.created_at), ""
@@ -43,8 +43,8 @@ def _facts(held: Held) -> Iterator[Line]:
     yield "last seen", _at(held.last_seen_at), ""
     yield "last changed", _at(held.changed_at) if held.changes else "never since", ""
     yield "final", _final(held), ""
-    if held.missing_since:
-        yield "missing", f"the provider lists it no more, since {_at(held.missing_since)}", "red"
+    if held.delisted_at:
+        yield "missing", f"the provider lists it no more, since {_at(held.delisted_at)}", "red"
     turns = f", {held.transcript.turns} turns" if held.transcript.is_held else ""
     asked = f"; last asked for {_at(held.transcript.asked_at)}" if held.transcript.asked_at else ""
     yield "transcript", f"{held.transcript.said}{turns}{asked}", ""
@@ -52,19 +52,19 @@ def _facts(held: Held) -> Iterator[Line]:
     yield "read again", _next(held.next_reading), "" if held.next_reading.at else "dim"
 
 
-def _final(held: Held) -> str:
+def _final(held: CallDetails) -> str:
     if held.settled_at:
         return f"yes, and settled since {_at(held.settled_at)}"
     return f"yes; settled {_at(held.settles_at)}" if held.settles_at else "not yet"
 
 
-def _next(reading: Rereading) -> str:
+def _next(reading: NextRead) -> str:
     if reading.at is None:
         return f"by nothing: {reading.said}"
     return f"{'about' if reading.is_scheduled else 'not before'} {_at(reading.at)}: {reading.said}"
 
 
-def _cost(held: Held) -> str:
+def _cost(held: CallDetails) -> str:
     if held.cost.amount is None:
         return held.cost.said
     parts = [_amount(name, part) for name, part in held.cost.components.items()]
@@ -76,7 +76,7 @@ def _amount(name: str, part: Mapping[str, object]) -> str:
     return f"{name} {part.get('amount')}"
 
 
-def _history(held: Held) -> Iterator[Line]:
+def _history(held: CallDetails) -> Iterator[Line]:
     for place, (flag, meaning) in enumerate(held.flags.items()):
         yield "flags" if place == 0 else "", f"{flag}: {meaning}", "yellow"
     for place, version in enumerate(held.versions):
@@ -88,7 +88,7 @@ def _history(held: Held) -> Iterator[Line]:
         yield "changes" if place == 0 else "", f"{said}, run {change.run_id}", ""
 
 
-def _run(run: Touch) -> str:
+def _run(run: RunEffect) -> str:
     what = f"{run.kind} {run.status}, {_stamp(run.started_at)}" if run.started_at else "no longer in the books"
     did = [
         f"{count} {noun}{'s' if count != 1 else ''} {verb}"

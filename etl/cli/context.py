@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etl.model import Source
     from etl.runtime.secret import Secret
     from etl.settings import Settings
-    from etl.sync.run import Means
+    from etl.sync.run import RunDependencies
 
 named = click.argument("sources", metavar="[SOURCE]...", nargs=-1, help="Only these sources; all by default.")
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout and nothing else there.")
@@ -105,9 +105,9 @@ def opened(settings: "Settings") -> Iterator["Engine"]:
         yield engine
 
 
-def means(engine: "Engine") -> "Means":
+def dependencies(engine: "Engine") -> "RunDependencies":
     """The machine's own clock and network; waits end as soon as somebody asks the process to."""
     from etl.runtime.clock import SystemClock
-    from etl.sync.run import Means
+    from etl.sync.run import RunDependencies
 
-    return Means(engine, SystemClock(stop))
+    return RunDependencies(engine, SystemClock(stop))

@@ -13,14 +13,14 @@ from etl import daemon, settings
 from etl.cli import database
 from etl.cli.demo_summary import summary
 from etl.cli.terminal import progress
-from etl.ops.metrics import Meters
+from etl.ops.metrics import Metrics
 from etl.pipeline import sync
 from etl.runtime.clock import SystemClock
 from etl.runtime.urls import Listen
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.sync.parallel import Interrupted, run_all
-from etl.sync.run import Means
+from etl.sync.run import RunDependencies
 from etl.web.http_server import serving
 
 SEED, CALLS, DAYS = 7, 400, 30
@@ -45,20 +45,20 @@ def demo(stop: threading.Event, environment: Mapping[str, str], directory: Path)
     ):
         configured = settings.load(sandbox.environment(), Path(nowhere))
         sources = [replace(source, requests_per_minute=UNHURRIED, schedule=OFTEN) for source in configured.sources]
-        means = Means(db, clock)
+        deps = RunDependencies(db, clock)
         began = clock.monotonic()
         try:
             with progress([source.name for source in sources]) as say:
-                reports = run_all(means, sources, "sync", sync, say)
+                reports = run_all(deps, sources, "sync", sync, say)
         except Interrupted:
             raise Interrupted("stopped; the next `etl demo` begins anew") from None
-        meters = Meters()
+        metrics = Metrics()
         seconds = clock.monotonic() - began
-        with serving(means, sources, PLACES if is_watched else (), None, meters) as page:
+        with serving(deps, sources, PLACES if is_watched else (), None, metrics) as page:
             summary(db, url.partition("?")[0], reports, seconds, page)
             if page:
                 logging.getLogger("etl").setLevel(logging.WARNING)  # the page says the rest
-                daemon.serve(means, stop, sources, meters)
+                daemon.serve(deps, stop, sources, metrics)
     return all(report.error is None for report in reports)
 
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine, Row, text
 
-from etl.sync.run import Report
+from etl.sync.run import RunResult
 
 BY_SOURCE = text("""
     SELECT f.source, f.newest_call_at, f.completeness, f.quarantined, coalesce(m.calls, 0) AS calls,
@@ -26,7 +26,9 @@ ODD = text("""
       FROM bi.calls CROSS JOIN LATERAL unnest(quality_flags) flag
      GROUP BY flag ORDER BY calls DESC, flag LIMIT 6
 """)
-DRIFT = text("SELECT source, field, kind, detail, seen FROM ops.drift ORDER BY seen DESC, source, field LIMIT 5")
+DRIFT = text(
+    "SELECT source, field, kind, detail, record_count FROM ops.schema_drift ORDER BY record_count DESC, source, field LIMIT 5"
+)
 
 QUERIES = (
     (
@@ -62,7 +64,7 @@ COLUMNS = (
 )
 
 
-def summary(db: Engine, url: str, reports: Sequence[Report], seconds: float, page: str | None = None) -> None:
+def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, page: str | None = None) -> None:
     """Print what is in the warehouse now, how complete it is, what was odd, and what to try next.
 
     ``page`` is where it can be seen going on.
@@ -99,11 +101,11 @@ def _table(rows: Sequence[Row[Any]]) -> Table:
 
 
 def _completeness(console: Console, rows: Sequence[Row[Any]]) -> None:
-    short = [row for row in rows if row.completeness not in ("agrees", "verified")]
+    short = [row for row in rows if row.completeness not in ("count_match", "verified")]
     if not short:
         _line(console, "Complete", "yes: each provider lists as many calls as the warehouse holds", "green")
     for row in short:
-        colour = "red" if row.completeness == "gap" else "yellow"
+        colour = "red" if row.completeness == "incomplete" else "yellow"
         _line(console, "Complete", f"{row.source}: {row.completeness}; `etl status` says why", colour)
 
 

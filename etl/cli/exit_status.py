@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 if TYPE_CHECKING:
-    from etl.sync.run import Report
+    from etl.sync.run import RunResult
 
 FAILED, CONFIGURATION = 1, 78
 REFUSED = "42501"  # SQLSTATE insufficient_privilege
@@ -17,29 +17,29 @@ REFUSED = "42501"  # SQLSTATE insufficient_privilege
 log = logging.getLogger("etl.cli")
 
 
-def explained(error: Exception) -> int:
+def handle_error(error: Exception) -> int:
     """Say what keeps the program from running, line by line; the exit status."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from etl.db.engine import DatabaseProblem, describe, sqlstate
     from etl.embedded import EmbeddedError
-    from etl.runtime.crash_report import in_a_line, trace
+    from etl.runtime.crash_report import one_line, stack
     from etl.settings import ConfigurationError
-    from etl.state.registry import ForeignSource
+    from etl.state.registry import SourceMismatch
     from etl.sync.parallel import Interrupted
 
     if isinstance(error, ConfigurationError):
         return _said(CONFIGURATION, *error.problems)
-    if isinstance(error, DatabaseProblem | EmbeddedError | ForeignSource):
+    if isinstance(error, DatabaseProblem | EmbeddedError | SourceMismatch):
         return _said(CONFIGURATION, str(error))
     if isinstance(error, Interrupted):
         return _said(FAILED, str(error))
-    log.debug("the way to the error:\n%s", trace(error))
+    log.debug("the way to the error:\n%s", stack(error))
     if isinstance(error, SQLAlchemyError) and sqlstate(error) == REFUSED:
         return _said(CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL may not do this; grant it the right")
     if isinstance(error, SQLAlchemyError):
         return _said(FAILED, f"{describe(error)}; what was committed is kept, and the same command goes on from there")
-    return _said(FAILED, in_a_line(error))
+    return _said(FAILED, one_line(error))
 
 
 def _said(status: int, *lines: str) -> int:
@@ -53,12 +53,12 @@ def warn(text: str) -> None:
     click.echo(f"etl: warning: {text}", err=True)
 
 
-def end(reports: Sequence["Report"]) -> NoReturn:
+def exit_with(reports: Sequence["RunResult"]) -> NoReturn:
     """Name each source that failed, and end with the status that follows."""
-    sys.exit(FAILED if named(reports) else 0)
+    sys.exit(FAILED if print_failures(reports) else 0)
 
 
-def named(reports: Sequence["Report"]) -> bool:
+def print_failures(reports: Sequence["RunResult"]) -> bool:
     """Name each source that failed; whether there is any."""
     for report in reports:
         if report.error:

@@ -9,7 +9,7 @@ from etl.cli import context
 from etl.cli.exit_status import CONFIGURATION, FAILED, print_json
 
 if TYPE_CHECKING:
-    from etl.cli.source_check import Finding
+    from etl.cli.source_check import CheckResult
 
 UNKNOWN = (
     "no call and no record in quarantine has this key or id; `etl status` says how much of each source is held, and "
@@ -49,7 +49,7 @@ def check(as_json: bool) -> None:
     sys.exit(0 if all(each.is_right for each in found) else FAILED)
 
 
-def _plain(finding: "Finding") -> dict[str, object]:
+def _plain(finding: "CheckResult") -> dict[str, object]:
     return {"is_right": finding.is_right, "text": finding.text}
 
 
@@ -96,14 +96,14 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
 
     from msgspec import to_builtins
 
-    from etl.cli.call_history_text import tell
-    from etl.reports.call_history import find, life
+    from etl.cli.call_history_text import print_history
+    from etl.reports.call_history import call_history, resolve
 
     settings = context.settings()
     with context.opened(settings) as engine, engine.connect() as connection:
-        found = find(connection, call)
+        found = resolve(connection, call)
         if len(found) == 1:
-            told = life(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
+            told = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
         choices = " or ".join(f"{each.source}:{each.provider_call_id}" for each in found)
         raise click.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
@@ -113,4 +113,4 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
     if as_json:
         print_json(to_builtins(told))
     else:
-        tell(told)
+        print_history(told)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from etl.cli import context
-from etl.cli.exit_status import end, print_json
+from etl.cli.exit_status import exit_with, print_json
 from etl.cli.run_commands import run
 
 SHOWN = ("quarantine_id", "source", "reason", "provider_call_id", "first_seen_at", "last_seen_at", "resolved_at")
@@ -25,11 +25,11 @@ def quarantine() -> None:
 @context.as_json
 def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
     """List the records that wait, newest first."""
-    from etl.reports.status import sources_in_the_books
+    from etl.reports.status import known_sources
     from etl.state import quarantine
 
     with context.opened(context.settings()) as engine, engine.connect() as connection:
-        context.require_known(sources, sources_in_the_books(connection))
+        context.require_known(sources, known_sources(connection))
         rows = quarantine.listed(connection, sources, resolved=everything)
     if as_json:
         print_json([{name: _plain(row[name]) for name in SHOWN} for row in rows])
@@ -63,7 +63,7 @@ def retry(sources: Sequence[str]) -> None:
     from etl.sync.retry_quarantine import retry
 
     settings = context.settings()
-    end(run(settings, context.sources(settings, sources), "replay", retry))
+    exit_with(run(settings, context.sources(settings, sources), "replay", retry))
 
 
 def _plain(value: Any) -> Any:

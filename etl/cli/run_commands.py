@@ -11,14 +11,14 @@ import click
 
 from etl.cli import context
 from etl.cli.context import stop
-from etl.cli.exit_status import FAILED, end, warn
+from etl.cli.exit_status import FAILED, exit_with, warn
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from etl.model import Source, Window
     from etl.settings import Settings
-    from etl.sync.run import Reader, Report, Work
+    from etl.sync.run import RunFunction, RunResult, SourceRun
 
 HUNG = 75  # EX_TEMPFAIL: start it again
 
@@ -36,9 +36,9 @@ def demo() -> None:
     Next:     etl db psql demo, or put a key into .env and run `etl check`
     """
     from etl.cli.demo import demo as run_demo
-    from etl.runtime.signals import set_by_signals
+    from etl.runtime.signals import stop_on_signal
 
-    set_by_signals(stop)
+    stop_on_signal(stop)
     sys.exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
 
 
@@ -107,26 +107,26 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
         raise click.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
     context.days_asked(since, until)
     if plan:
-        _plan(sources, lambda reader: days(reader, since, until), again=again)
+        _plan(sources, lambda source_run: days(source_run, since, until), again=again)
     else:
-        _run(sources, "backfill", lambda reader: work(reader, days(reader, since, until), again=again))
+        _run(sources, "backfill", lambda source_run: work(source_run, days(source_run, since, until), again=again))
 
 
-def _plan(names: Sequence[str], window: "Callable[[Reader], Window]", *, again: bool) -> None:
+def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, again: bool) -> None:
     """Say what a backfill would take; it is no run of the books' that reads anything, but its requests count."""
     from etl.cli.terminal import plans_table
-    from etl.reports.backfill_plan import Plan
+    from etl.reports.backfill_plan import BackfillPlan
     from etl.reports.backfill_plan import plan as make
 
-    settings, found = context.settings(), list[Plan]()
+    settings, found = context.settings(), list[BackfillPlan]()
     reports = reports_of(
         settings,
         context.sources(settings, names),
         "verify",
-        lambda reader: found.append(make(reader, window(reader), again=again)),
+        lambda source_run: found.append(make(source_run, window(source_run), again=again)),
     )
     plans_table(sorted(found, key=lambda each: each.source))
-    end(reports)
+    exit_with(reports)
 
 
 @click.command()
@@ -141,24 +141,24 @@ def daemon() -> None:
     Example:  etl daemon
     Next:     the page, or etl status in another terminal
     """
-    from etl.daemon import Hung, serve
-    from etl.ops.metrics import Meters
+    from etl.daemon import WatchdogTimeout, serve
+    from etl.ops.metrics import Metrics
     from etl.runtime import tracing
-    from etl.runtime.signals import set_by_signals
+    from etl.runtime.signals import stop_on_signal
     from etl.web.http_server import serving
 
     settings = context.settings()
     sources = context.sources(settings)
     tracing.setup()
-    set_by_signals(stop)
+    stop_on_signal(stop)
     with context.opened(settings) as engine:
         _register(engine, sources)
-        means = context.means(engine)
-        meters = Meters()
-        with serving(means, sources, [settings.listen] if settings.listen else [], settings.token, meters):
+        deps = context.dependencies(engine)
+        metrics = Metrics()
+        with serving(deps, sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:
-                all_ended = serve(means, stop, sources, meters, settings.alert_url)
-            except Hung as hung:
+                all_ended = serve(deps, stop, sources, metrics, settings.alert_url)
+            except WatchdogTimeout as hung:
                 click.echo(f"etl: {hung}", err=True)
                 os._exit(HUNG)
     if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
@@ -182,25 +182,27 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
 
     settings = context.settings()
     chosen = context.sources(settings, sources)
-    found = {source.name: replays.Difference() for source in chosen}
-    reports: list[Report] = []
+    found = {source.name: replays.ReplayDiff() for source in chosen}
+    reports: list[RunResult] = []
     if dry_run:
         with context.opened(settings) as engine:
             for source in chosen:
                 replays.compare(engine, source, found[source.name])
     else:
-        reports = run(settings, chosen, "replay", lambda reader: replays.replay(reader, found[reader.source.name]))
+        reports = run(
+            settings, chosen, "replay", lambda source_run: replays.replay(source_run, found[source_run.source.name])
+        )
     for name, each in found.items():
         click.echo(difference(name, each, dry_run=dry_run))
-    end(reports)
+    exit_with(reports)
 
 
-def _run(names: Sequence[str], kind: str, work: "Work") -> None:
+def _run(names: Sequence[str], kind: str, work: "RunFunction") -> None:
     settings = context.settings()
-    end(run(settings, context.sources(settings, names), kind, work))
+    exit_with(run(settings, context.sources(settings, names), kind, work))
 
 
-def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Work") -> list["Report"]:
+def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources, with progress, and say how each ended."""
     from etl.cli.terminal import result
 
@@ -210,17 +212,17 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Wor
     return reports
 
 
-def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Work") -> list["Report"]:
+def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources, with progress; how each ended."""
     from etl.cli.terminal import progress
-    from etl.runtime.signals import set_by_signals
+    from etl.runtime.signals import stop_on_signal
     from etl.sync.parallel import run_all
 
-    set_by_signals(stop)
+    stop_on_signal(stop)
     with context.opened(settings) as engine:
         _register(engine, sources)
         with progress([source.name for source in sources]) as say:
-            return run_all(context.means(engine), sources, kind, work, say)
+            return run_all(context.dependencies(engine), sources, kind, work, say)
 
 
 def _register(engine: "Engine", sources: Sequence["Source"]) -> None:

@@ -13,7 +13,7 @@ import click
 @click.option("--seed", type=int, default=1, help="The same seed makes the same world.")
 @click.option("--calls", type=click.IntRange(0, 1_000_000), default=400, help="Calls per provider in the past.")
 @click.option("--days", type=click.FloatRange(0.01, 3650), default=30, help="How many days back they reach.")
-@click.option("--order", default="newest", help="newest, oldest, unsorted or reshuffled.")
+@click.option("--order", default="desc", help="desc (newest first), asc, unsorted or reshuffled.")
 @click.option(
     "--per-hour", type=click.FloatRange(0, 100_000), default=60, help="New calls per provider and hour from now on."
 )

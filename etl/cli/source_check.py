@@ -14,15 +14,15 @@ from etl.client.api_client import Client
 from etl.client.errors import SourceError
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
-from etl.model import Ask, Paging, Source, Window
+from etl.model import PageRequest, Paging, Source, Window
 from etl.runtime.clock import Clock
 from etl.settings import Settings
 from etl.state import registry
-from etl.state.registry import ForeignSource
+from etl.state.registry import SourceMismatch
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was found of the database or of one source."""
 
     of: str
@@ -33,16 +33,16 @@ class Finding:
 class _OneRequest:
     """A gate for a single request, which asks nobody and is remembered by nobody."""
 
-    def wait(self) -> int:
+    def acquire(self) -> int:
         return 0
 
-    def hold(self, until: datetime) -> None:
+    def back_off_until(self, until: datetime) -> None:
         raise _ToldToWait(until)
 
-    def refused(self, seq: int) -> None:
+    def on_rate_limited(self, seq: int) -> None:
         pass
 
-    def pause(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: str) -> None:
         pass
 
 
@@ -51,38 +51,40 @@ class _ToldToWait(Exception):
         self.until = until
 
 
-def check_database(settings: Settings, sources: Sequence[Source]) -> Finding:
+def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult:
     """Whether the database is reachable, of this program's revision, and holds the same accounts as configured."""
     try:
         with opened(settings) as db, db.connect() as connection:  # nothing is committed
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             at = f"{db.url.host or 'local socket'}:{db.url.port or 5432}/{db.url.database}"
-    except (DatabaseProblem, ForeignSource) as problem:
-        return Finding("database", False, str(problem))
+    except (DatabaseProblem, SourceMismatch) as problem:
+        return CheckResult("database", False, str(problem))
     except SQLAlchemyError as error:
-        return Finding("database", False, f"{describe(error)}; grant its user the right, or use the tables' owner")
-    return Finding("database", True, f"reachable and migrated, {at}")
+        return CheckResult("database", False, f"{describe(error)}; grant its user the right, or use the tables' owner")
+    return CheckResult("database", True, f"reachable and migrated, {at}")
 
 
 def check(
     source: Source, clock: Clock, transport: Callable[[Source], httpx.BaseTransport | None] = lambda source: None
-) -> Finding:
+) -> CheckResult:
     """Ask a source for one call and say what came of it."""
     provider = providers()[source.provider]
     client = Client(source, provider.credential, _OneRequest(), clock, random.random, transport(source))
     now = clock.now()
     first = 1 if provider.paging is Paging.PAGES else 0
-    phone = source.phones[0] if provider.needs_phones else ""
-    ask = Ask(source, Window(now - timedelta(days=1), now), first, 1, phone)
+    phone = source.partitions[0] if provider.is_partitioned else ""
+    ask = PageRequest(source, Window(now - timedelta(days=1), now), first, 1, phone)
     try:
         page = client.get(provider.ask(ask), partial(provider.read, ask)).value
     except _ToldToWait as told:
-        return Finding(source.name, False, f"asks to be left alone until {told.until:%H:%M:%S} UTC; then check again")
+        return CheckResult(
+            source.name, False, f"asks to be left alone until {told.until:%H:%M:%S} UTC; then check again"
+        )
     except SourceError as error:
-        return Finding(source.name, False, f"{error.what}; {error.mend}")
+        return CheckResult(source.name, False, f"{error.what}; {error.mend}")
     finally:
         client.close()
     shown = "no call of the last day" if not page.records else "answers"
     listed = f", {page.total:,} calls listed" if page.total is not None else ""
-    return Finding(source.name, True, f"{provider.title} {shown}{listed}")
+    return CheckResult(source.name, True, f"{provider.title} {shown}{listed}")

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from etl.reports.backfill_plan import Plan
-from etl.state.daily_checks import WORST_FIRST, Verdict
-from etl.sync.replay import Difference
-from etl.sync.run import Progress, Report, Say
+from etl.reports.backfill_plan import BackfillPlan
+from etl.state.daily_checks import WORST_FIRST, DayStatus
+from etl.sync.replay import ReplayDiff
+from etl.sync.run import Progress, ProgressCallback, RunResult
 
 
 @contextmanager
-def progress(sources: Sequence[str]) -> Iterator[Say]:
+def progress(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     """Says on stderr how far each source has come, with a rate and a time left."""
     if sys.stderr.isatty():
         with _bars(sources) as say:
@@ -47,7 +47,7 @@ class _Rates:
         return f"{rate:,.0f}/s", left
 
 
-def _lines() -> Say:
+def _lines() -> ProgressCallback:
     rates = _Rates()
 
     def say(at: Progress) -> None:
@@ -60,7 +60,7 @@ def _lines() -> Say:
 
 
 @contextmanager
-def _bars(sources: Sequence[str]) -> Iterator[Say]:
+def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     from rich.console import Console
     from rich.progress import BarColumn, TaskID, TextColumn
     from rich.progress import Progress as Bars
@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
     return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
 
 
-def result(report: Report) -> str:
+def result(report: RunResult) -> str:
     """How a run of a source ended, in one line."""
     c = report.counts
     read = (
@@ -105,7 +105,7 @@ def result(report: Report) -> str:
     return "\n".join([line, *(f"  note: {note}" for note in report.notes)])
 
 
-def difference(source: str, found: Difference, *, dry_run: bool) -> str:
+def difference(source: str, found: ReplayDiff, *, dry_run: bool) -> str:
     """What a replay changed, or would change, column by column; examples show no more than which call."""
     would = "would change" if dry_run else "changed"
     lines = [f"{source}: {found.calls:,} calls replayed, {found.changed:,} {would}"]
@@ -116,7 +116,7 @@ def difference(source: str, found: Difference, *, dry_run: bool) -> str:
     return "\n".join(lines)
 
 
-def plans_table(plans: Sequence[Plan]) -> None:
+def plans_table(plans: Sequence[BackfillPlan]) -> None:
     """Print what a backfill would take, list by list."""
     from rich.console import Console
     from rich.table import Table
@@ -128,7 +128,7 @@ def plans_table(plans: Sequence[Plan]) -> None:
         time = "unknown" if plan.seconds is None else _duration(plan.seconds)
         table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
         for part in plan.lists if len(plan.lists) > 1 else ():
-            table.add_row(f"  …{part.phone[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
+            table.add_row(f"  …{part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
         if plan.transcripts:
             table.add_row("  transcripts", _number(plan.transcripts), "", "", style="dim")
     console = Console(highlight=False, soft_wrap=True)
@@ -142,7 +142,7 @@ def _number(count: int | None) -> str:
     return "unknown" if count is None else f"{count:,}"
 
 
-COLOURS = {"verified": "green", "agrees": "green", "gap": "red"}
+COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
 
 
 def status_table(rows: Sequence[dict[str, Any]]) -> None:
@@ -160,35 +160,35 @@ def status_table(rows: Sequence[dict[str, Any]]) -> None:
             console.print(Text(f"  {line}", style="yellow"))
 
 
-def verdict_table(found: Mapping[str, Sequence[Verdict]]) -> None:
+def verdict_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
     """Print what `etl verify` proved: a line per source, and one for each day that is not as it should be."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
     for source, verdicts in found.items():
-        counts = Counter(each.verdict for each in verdicts)
+        counts = Counter(each.status for each in verdicts)
         worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
         days = ", ".join(f"{counts[word]:,} {word}" for word in reversed(WORST_FIRST) if counts[word])
         said = f"{_days(verdicts)}: {days}" if verdicts else "nothing was compared"
         console.print(Text.assemble((source, "bold"), "  ", (worst, COLOURS.get(worst, "yellow")), f"  {said}"))
-        for first, last in _alike([each for each in verdicts if each.verdict in ("gap", "unknown")]):
+        for first, last in _alike([each for each in verdicts if each.status in ("incomplete", "unknown")]):
             when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
-            line = Text.assemble((f"  {when}  ", "dim"), (first.verdict, COLOURS.get(first.verdict, "yellow")))
+            line = Text.assemble((f"  {when}  ", "dim"), (first.status, COLOURS.get(first.status, "yellow")))
             console.print(line.append(f"  {first.reason or ''}"))
 
 
-def _days(verdicts: Sequence[Verdict]) -> str:
+def _days(verdicts: Sequence[DayStatus]) -> str:
     return f"{len(verdicts):,} day{'s' if len(verdicts) > 1 else ''} from {verdicts[0].day} to {verdicts[-1].day}"
 
 
-def _alike(verdicts: Sequence[Verdict]) -> list[tuple[Verdict, Verdict]]:
+def _alike(verdicts: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
     """The first and last of the days that follow each other and are unknown for the same reason; gaps stand alone."""
-    out: list[tuple[Verdict, Verdict]] = []
+    out: list[tuple[DayStatus, DayStatus]] = []
     for each in verdicts:
         last = out[-1][1] if out else None
         follows = last is not None and each.day - last.day == timedelta(days=1)
-        if last and follows and each.verdict == "unknown" and (last.verdict, last.reason) == ("unknown", each.reason):
+        if last and follows and each.status == "unknown" and (last.status, last.reason) == ("unknown", each.reason):
             out[-1] = (out[-1][0], each)
         else:
             out.append((each, each))
@@ -204,7 +204,7 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("last run", run, "red" if last and last["status"] == "failed" else ""),
         ("last success", ago(row["last_success_at"]), ""),
         ("completeness", row["completeness"], COLOURS.get(row["completeness"], "yellow")),
-        ("waiting", f"{row['unsettled']:,} unsettled, {row['quarantined']:,} in quarantine", ""),
+        ("waiting", f"{row['open_calls']:,} open_calls, {row['quarantined']:,} in quarantine", ""),
         ("next run", ago(row["next_run_at"]) if row["next_run_at"] else "no daemon is running", ""),
     ]
 
@@ -215,15 +215,15 @@ def _remarks(row: dict[str, Any]) -> list[str]:
     if row.get("reason"):
         lines.append(row["reason"])
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
-    if days := row.get("days_with_gaps"):
-        missing = sum(each["missing"] for each in days)
+    if days := row.get("incomplete_days"):
+        missing = sum(each["missing_count"] for each in days)
         lines.append(f"{missing} missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
-    if row.get("unfinished_walks"):
+    if row.get("open_checkpoints"):
         lines.append("history is not read to its end yet: the next sync goes on")
     if row.get("paused_until") and row.get("pause_reason"):
         lines.append(f"set aside until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
-    if (row.get("rate_in_force") or 0) < (row.get("requests_per_minute") or 0):
-        allowed, wanted = row["rate_in_force"], row["requests_per_minute"]
+    if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
+        allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
         lines.append(f"{allowed:g} requests a minute instead of {wanted}: the provider refused more; it recovers")
     if last.get("error"):
         lines.append(last["error"])

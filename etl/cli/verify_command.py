@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli import context
-from etl.cli.exit_status import FAILED, named, print_json
+from etl.cli.exit_status import FAILED, print_failures, print_json
 from etl.cli.run_commands import reports_of
 
 if TYPE_CHECKING:
-    from etl.state.daily_checks import Verdict
+    from etl.state.daily_checks import DayStatus
 
 
 @click.command()
@@ -34,15 +34,17 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
     Next:     etl verify --heal, where there is a gap
     """
     from etl.cli.terminal import result, verdict_table
-    from etl.reconcile import Asked
+    from etl.reconcile import VerifyRequest
     from etl.reconcile import verify as prove
 
     first, end = context.days_asked(since, until)
     settings = context.settings()
     chosen = context.sources(settings, sources)
-    found: dict[str, list[Verdict]] = {source.name: [] for source in chosen}
-    asked = Asked(first, end, heal)
-    reports = reports_of(settings, chosen, "verify", lambda reader: prove(reader, asked, found[reader.source.name]))
+    found: dict[str, list[DayStatus]] = {source.name: [] for source in chosen}
+    asked = VerifyRequest(first, end, heal)
+    reports = reports_of(
+        settings, chosen, "verify", lambda source_run: prove(source_run, asked, found[source_run.source.name])
+    )
     verdicts = [each for source in chosen for each in found[source.name]]
     if as_json:
         print_json([each.as_dict() for each in verdicts])
@@ -50,5 +52,5 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
         verdict_table(found)
         for report in reports:
             click.echo(result(report))
-    has_failed = named(reports)
-    sys.exit(FAILED if has_failed or any(each.verdict == "gap" for each in verdicts) else 0)
+    has_failed = print_failures(reports)
+    sys.exit(FAILED if has_failed or any(each.status == "incomplete" for each in verdicts) else 0)

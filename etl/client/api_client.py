@@ -16,12 +16,20 @@ from urllib.parse import quote, unquote, urlencode
 import httpx
 
 from etl.client import transport
-from etl.client.body import Bounds, Cut, TooLarge, whole
-from etl.client.errors import AnswerTooLarge, RequestRefused, SourcePaused, SourceUnavailable
-from etl.client.status_policy import TRIES, Barred, Fault, Throttled, lost, reaction, unreadable
-from etl.client.transport import Wire
+from etl.client.body import BodyTooLarge, Bounds, TruncatedBody, read_body
+from etl.client.errors import RequestRefused, ResponseTooLarge, SourcePaused, SourceUnavailable
+from etl.client.status_policy import (
+    TRIES,
+    AccessDenied,
+    RateLimited,
+    RetryableError,
+    classify_status,
+    classify_transport_error,
+    invalid_body,
+)
+from etl.client.transport import DeadlineTransport
 from etl.decode import decode
-from etl.model import Body, Malformed, Request, Source
+from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
 from etl.runtime.tracing import span
@@ -41,19 +49,19 @@ _REFUSAL = Bounds(size=64 << 10)
 _PATH = re.compile(r"/[A-Za-z0-9._~%/:-]+\Z")
 
 
-class Gate(Protocol):
+class RequestLimiter(Protocol):
     """What all processes that read a source share: its pace, and how long it wants to be left alone."""
 
-    def wait(self) -> int:
+    def acquire(self) -> int:
         """Blocks until one request may be sent; gives its sequence number, larger than all before."""
 
-    def hold(self, until: datetime) -> None:
+    def back_off_until(self, until: datetime) -> None:
         """No request of this source before this time, whoever asks; kept across restarts, never shortened."""
 
-    def refused(self, seq: int) -> None:
+    def on_rate_limited(self, seq: int) -> None:
         """The request of this number was one too many, although the pace was kept: a lower one is in order."""
 
-    def pause(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: str) -> None:
         """The source is set aside until this time, except for a probe by hand."""
 
 
@@ -65,7 +73,7 @@ class Limits:
     body: Bounds = field(default_factory=Bounds)
 
 
-class Answer(NamedTuple, Generic[T]):
+class Response(NamedTuple, Generic[T]):
     """What was read, the sequence number that its request started with, and when the answer was there."""
 
     value: T
@@ -83,7 +91,7 @@ class Client:
         self,
         source: Source,
         credential: Callable[[str], tuple[str, str]],
-        gate: Gate,
+        gate: RequestLimiter,
         clock: Clock,
         random: Callable[[], float],
         transport: httpx.BaseTransport | None = None,
@@ -98,7 +106,7 @@ class Client:
         self._origin = origin_of(source.base_url)
         self._echoes = _echoes(source.api_key.reveal())
         # The transport is used by itself: no client above it, no redirect, cookie, proxy or log of a URL to switch off.
-        self._transport = transport or Wire(source.base_url, clock)
+        self._transport = transport or DeadlineTransport(source.base_url, clock)
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(IN_FLIGHT)
         self._requests = 0
@@ -113,10 +121,10 @@ class Client:
         """Closes the connections."""
         self._transport.close()
 
-    def get(self, request: Request, read: Callable[[Body], T]) -> Answer[T]:
+    def get(self, request: HttpRequest, read: Callable[[ResponseBody], T]) -> Response[T]:
         """Sends a request until an answer can be read, and gives what ``read`` makes of it.
 
-        ``read`` may raise :class:`~etl.model.Malformed`, and the request is sent again; its other errors pass through.
+        ``read`` may raise :class:`~etl.model.InvalidResponse`, and the request is sent again; its other errors pass through.
         Raises :class:`~etl.client.errors.SourceError`.
         """
         url = self._url(request)
@@ -125,40 +133,40 @@ class Client:
             attempt += 1
             try:
                 with self._places:
-                    seq = self._gate.wait()
+                    seq = self._gate.acquire()
                     body = self._send(url)
                 received_at = self._clock.now()
-                return Answer(read(decode(body)), seq, received_at)
-            except Barred as barred:
+                return Response(read(decode(body)), seq, received_at)
+            except AccessDenied as barred:
                 raise self._pause(barred) from None
-            except Throttled as throttled:
+            except RateLimited as throttled:
                 if throttled.status == 429 and attempt == 1:  # the later tries come after a wait: no haste of ours
-                    self._gate.refused(seq)
+                    self._gate.on_rate_limited(seq)
                 self._hold(throttled, attempt)
-            except Malformed as malformed:
-                self._retry(unreadable(str(malformed)), attempt)
-            except Fault as fault:
+            except InvalidResponse as malformed:
+                self._retry(invalid_body(str(malformed)), attempt)
+            except RetryableError as fault:
                 self._retry(fault, attempt)
 
-    def _pause(self, barred: Barred) -> SourcePaused:
+    def _pause(self, barred: AccessDenied) -> SourcePaused:
         until = self._clock.now() + PAUSE
-        self._gate.pause(until, barred.what)
+        self._gate.suspend(until, barred.what)
         return SourcePaused(self._source.name, barred.what, barred.mend, barred.status, until)
 
-    def _hold(self, throttled: Throttled, attempt: int) -> None:
+    def _hold(self, throttled: RateLimited, attempt: int) -> None:
         """Leaves the whole source alone as long as it asks, or an hour at most; then it is set aside."""
         seconds = throttled.seconds
         if seconds is None:
             seconds = max(1.0, self._random() * min(900.0, 30.0 * 2 ** (attempt - 1)))
         until = self._clock.now() + timedelta(seconds=min(seconds, LONGEST_HOLD))
-        self._gate.hold(until)
+        self._gate.back_off_until(until)
         event(_log, "told to wait", level=logging.WARNING, **self._about(throttled.status, seconds))
         if seconds > LONGEST_HOLD or attempt >= TRIES:
             what, mend = "the provider asks to be left alone", f"nothing is sent before {until:%Y-%m-%d %H:%M:%S} UTC"
-            self._gate.pause(until, what)
+            self._gate.suspend(until, what)
             raise SourcePaused(self._source.name, what, mend, throttled.status, until) from None
 
-    def _retry(self, fault: Fault, attempt: int) -> None:
+    def _retry(self, fault: RetryableError, attempt: int) -> None:
         """Waits a little before the next try, or gives up."""
         if attempt >= fault.tries or not self._take_retry():
             raise fault.error(self._source.name, fault.what, fault.mend, fault.status) from None
@@ -191,9 +199,9 @@ class Client:
         headers, status = response.headers, response.status_code
         coding, length = headers.get("content-encoding", ""), headers.get("content-length")
         if response.is_success:
-            return self._without_key(whole(_wire(response), coding, length, self._limits.body))
-        detail = whole(_wire(response), coding, length, _REFUSAL) if status == 422 else b""
-        raise reaction(self._source.name, status, headers, detail, self._clock.now())
+            return self._without_key(read_body(_wire(response), coding, length, self._limits.body))
+        detail = read_body(_wire(response), coding, length, _REFUSAL) if status == 422 else b""
+        raise classify_status(self._source.name, status, headers, detail, self._clock.now())
 
     def _without_key(self, body: bytes) -> bytes:
         for echo in self._echoes:
@@ -212,7 +220,7 @@ class Client:
         request.headers[name] = value
         return request
 
-    def _url(self, request: Request) -> str:
+    def _url(self, request: HttpRequest) -> str:
         """Base URL, path and query as one text; a path that would climb out of the base URL is refused."""
         plain = unquote(unquote(request.path))
         climbs = any(segment in ("", ".", "..") for segment in re.split(r"[/\\]", plain)[1:])
@@ -235,17 +243,17 @@ def _failures(source: str) -> Iterator[None]:
     """No exception of httpx, whose text may show the URL, leaves this room."""
     try:
         yield
-    except Cut as cut:
-        raise Fault(f"the answer is cut off: {cut}") from None
-    except TooLarge:
-        raise AnswerTooLarge(source, "the answer is larger than any page may be", "ask for a smaller page") from None
+    except TruncatedBody as cut:
+        raise RetryableError(f"the answer is cut off: {cut}") from None
+    except BodyTooLarge:
+        raise ResponseTooLarge(source, "the answer is larger than any page may be", "ask for a smaller page") from None
     except transport.ForbiddenAddress:
         mend = "check base_url, and the name server of this machine"
         raise SourceUnavailable(source, "the host's name leads into a private network", mend) from None
     except httpx.InvalidURL:
         raise RequestRefused(source, "the request makes no address", "check base_url and phones") from None
     except httpx.HTTPError as error:
-        raise lost(error) from None
+        raise classify_transport_error(error) from None
 
 
 @cache

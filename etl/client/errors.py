@@ -34,9 +34,9 @@ class RequestRefused(SourceError):
     """This one request is wrong in the provider's eyes (400, 404, 410, 422, a redirect); others may do."""
 
 
-class AnswerUnreadable(SourceError):
+class ResponseUnreadable(SourceError):
     """Answers came, and none was what the API promises."""
 
 
-class AnswerTooLarge(SourceError):
+class ResponseTooLarge(SourceError):
     """The answer grew past the bounds and was cut off; a smaller page may fit."""

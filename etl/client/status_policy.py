@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from etl.client.errors import AnswerUnreadable, RequestRefused, SourceError, SourceUnavailable
+from etl.client.errors import RequestRefused, ResponseUnreadable, SourceError, SourceUnavailable
 from etl.client.retry_after import retry_after
 from etl.runtime.urls import ip_of
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}\Z")
 _PLAIN_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}(\.[a-z][a-z0-9-]{0,30}){1,4}\Z")
 
 
-class Fault(Exception):
+class RetryableError(Exception):
     """No usable answer this time; the same request may have more luck, ``tries`` times in all."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Fault(Exception):
         self.mend = mend
 
 
-class Throttled(Exception):
+class RateLimited(Exception):
     """The source wants to be left alone, for ``seconds`` if it said how long."""
 
     def __init__(self, status: int, seconds: float | None) -> None:
@@ -55,7 +55,7 @@ class Throttled(Exception):
         self.seconds = seconds
 
 
-class Barred(Exception):
+class AccessDenied(Exception):
     """The key, its rights or the balance are at an end: nothing but a person can mend it."""
 
     def __init__(self, status: int) -> None:
@@ -64,18 +64,18 @@ class Barred(Exception):
         self.what, self.mend = _BARRED[status]
 
 
-def reaction(source: str, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
+def classify_status(source: str, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
     """What to raise for an answer without success: a fault, or the error that ends this request.
 
     ``detail`` is the body of a 422 and empty otherwise; of it only the names of fields are shown.
     """
     if status in _BARRED:
-        return Barred(status)
+        return AccessDenied(status)
     seconds = retry_after(headers.get("retry-after"), headers.get("date"), now)
     if status == 429 or (status == 503 and seconds is not None):
-        return Throttled(status, seconds)
+        return RateLimited(status, seconds)
     if status in _AGAIN or not 300 <= status < 500:
-        return Fault("the provider has trouble of its own", status)
+        return RetryableError("the provider has trouble of its own", status)
     return RequestRefused(source, *_refusal(status, headers, detail), status)
 
 
@@ -113,22 +113,24 @@ def _names(location: list[object]) -> list[str]:
     return [part for part in location if isinstance(part, str) and _NAME.match(part)]
 
 
-def unreadable(what: str) -> Fault:
+def invalid_body(what: str) -> RetryableError:
     """An answer that is not what the API promises: a page of HTML, half a page, an error under status 200."""
     mend = "check base_url; if it is right, the provider's API may have changed"
-    return Fault(f"the answer is not what the API promises: {what}", 200, FEW_TRIES, AnswerUnreadable, mend)
+    return RetryableError(f"the answer is not what the API promises: {what}", 200, FEW_TRIES, ResponseUnreadable, mend)
 
 
-def lost(error: httpx.HTTPError) -> Fault:
+def classify_transport_error(error: httpx.HTTPError) -> RetryableError:
     """The connection failed; the reason is named as far as it holds nothing of the request."""
     if isinstance(error, httpx.TimeoutException):
-        return Fault("no whole answer came in time")
+        return RetryableError("no whole answer came in time")
     if _is_tls(error):
         mend = "check the host in base_url, this machine's clock, and what stands between it and the provider"
-        return Fault("the provider's certificate cannot be trusted", tries=FEW_TRIES, mend=mend)
+        return RetryableError("the provider's certificate cannot be trusted", tries=FEW_TRIES, mend=mend)
     if isinstance(error, httpx.ConnectError):
-        return Fault("the host cannot be reached", mend="check base_url and the network; the next run tries again")
-    return Fault("the connection broke before the answer was whole")
+        return RetryableError(
+            "the host cannot be reached", mend="check base_url and the network; the next run tries again"
+        )
+    return RetryableError("the connection broke before the answer was whole")
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -41,8 +41,8 @@ def deadline(at: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
-class Wire(httpx.HTTPTransport):
-    """httpx's own transport over :class:`Network`: its timeouts bound each read, a deadline has to bound them all."""
+class DeadlineTransport(httpx.HTTPTransport):
+    """httpx's own transport over :class:`PinnedBackend`: its timeouts bound each read, a deadline has to bound them all."""
 
     def __init__(self, base_url: str, clock: Clock, connections: int = 8, resolve: Resolve = addresses_of) -> None:
         context = _public() if base_url.startswith("https:") else _nobody()
@@ -54,15 +54,15 @@ class Wire(httpx.HTTPTransport):
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=15.0,
-            network_backend=Network(clock, resolve),
+            network_backend=PinnedBackend(clock, resolve),
         )
 
 
-class Network(httpcore.SyncBackend):
+class PinnedBackend(httpcore.SyncBackend):
     """Connections whose host was looked up once, judged, and then connected to by that very address."""
 
     def __init__(self, clock: Clock, resolve: Resolve) -> None:
-        self._left = _Left(clock)
+        self._left = _TimeBudget(clock)
         self._resolve = resolve
 
     def connect_tcp(
@@ -98,7 +98,7 @@ def _may_connect(host: str, address: str) -> bool:
     return ip is not None and (ip.is_loopback if is_loopback(host) else ip.is_global)
 
 
-class _Left:
+class _TimeBudget:
     """How many seconds of the thread's deadline are left, at most ``most``; raises when none are."""
 
     def __init__(self, clock: Clock) -> None:
@@ -114,7 +114,7 @@ class _Left:
 class _Stream(httpcore.NetworkStream):
     """One connection on which no read, write or handshake outlives the request's deadline."""
 
-    def __init__(self, inner: httpcore.NetworkStream, left: _Left) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, left: _TimeBudget) -> None:
         self._inner = inner
         self._left = left
 

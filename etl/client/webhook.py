@@ -2,7 +2,7 @@
 
 import httpx
 
-from etl.client.status_policy import lost
+from etl.client.status_policy import classify_transport_error
 from etl.runtime.secret import Secret
 
 SECONDS = 10.0
@@ -19,7 +19,7 @@ def post(url: Secret, body: bytes) -> str | None:
             response = transport.handle_request(request)
             response.close()
     except httpx.HTTPError as error:
-        return lost(error).what
+        return classify_transport_error(error).what
     except httpx.InvalidURL:
         return "the webhook's address makes no URL"
     return None if response.is_success else f"the webhook answers HTTP {response.status_code}"

@@ -12,39 +12,39 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.daemon import tasks, triggers
-from etl.daemon.workers import Crew, Kind, Stint, Task
+from etl.daemon.workers import Task, TaskKind, TaskRun, WorkerPool
 from etl.model import Source
-from etl.ops.alerts.notifier import Herald
-from etl.ops.metrics import Meters
+from etl.ops.alerts.notifier import AlertNotifier
+from etl.ops.metrics import Metrics
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.settings import schedule
-from etl.sync.run import Means
+from etl.sync.run import RunDependencies
 
 log = logging.getLogger("etl.daemon")
 
-HANDS = {Kind.LIVE: 8, Kind.HISTORY: 4, Kind.VERIFY: 1}
+MAX_WORKERS = {TaskKind.HEAD: 8, TaskKind.BACKLOG: 4, TaskKind.VERIFY: 1}
 GRACE_SECONDS = (
     6.0  # what runs longer after SIGTERM hangs on a peer; the page ends after it, and all within ten seconds
 )
-LOOK_SECONDS = 15.0
-SILENT_LOOKS = 20  # five minutes: longer than any request, wait between two, or batch may take
+WATCHDOG_INTERVAL_SECONDS = 15.0
+SILENT_CHECKS = 20  # five minutes: longer than any request, wait between two, or batch may take
 STEPPED_BACK = timedelta(seconds=60)
-BOOKS_SECONDS = 30.0
+STATE_TIMEOUT_SECONDS = 30.0
 NOTE_NEXT = text("UPDATE ops.sources SET next_run_at = :next WHERE source = :source")
 # Another daemon may have planned a later run meanwhile.
 FORGET_NEXT = text("UPDATE ops.sources SET next_run_at = NULL WHERE source = :source AND next_run_at = :next")
 
 
-class Hung(Exception):
+class WatchdogTimeout(Exception):
     """The process cannot go on by itself: its supervisor has to start it anew."""
 
 
 def serve(
-    means: Means,
+    deps: RunDependencies,
     stop: threading.Event,
     sources: Sequence[Source],
-    meters: Meters | None = None,
+    metrics: Metrics | None = None,
     alert_url: Secret | None = None,
 ) -> bool:
     """Read every source now and then as its schedule says, until ``stop`` is set; whether all runs then ended.
@@ -52,21 +52,23 @@ def serve(
     ``meters`` count what it does, for whoever serves them; alerts are posted to ``alert_url``.
 
     A run that is asked to end writes what it has. One that hangs on a peer beyond the grace is left behind: its
-    transaction and its lease end with its session. Raises :class:`Hung`.
+    transaction and its lease end with its session. Raises :class:`WatchdogTimeout`.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    Herald(means.db, means.clock, sources, alert_url).start(stop)
-    return _Daemon(means, stop, sources, meters or Meters()).serve()
+    AlertNotifier(deps.db, deps.clock, sources, alert_url).start(stop)
+    return _Daemon(deps, stop, sources, metrics or Metrics()).serve()
 
 
 class _Daemon:
-    def __init__(self, means: Means, stop: threading.Event, sources: Sequence[Source], meters: Meters) -> None:
-        self._means, self._stop, self._meters = meters.watched(means), stop, meters
+    def __init__(
+        self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics
+    ) -> None:
+        self._means, self._stop, self._meters = metrics.watched(deps), stop, metrics
         self._sources = {source.name: source for source in sources}
-        self._crew = Crew(HANDS, self._perform)
-        self._scheduler = BackgroundScheduler(**manners())
+        self._crew = WorkerPool(MAX_WORKERS, self._perform)
+        self._scheduler = BackgroundScheduler(**scheduler_options())
         self._noted: dict[str, datetime | None] = {}
-        self._gone: list[Stint] = []
+        self._gone: list[TaskRun] = []
 
     def serve(self) -> bool:
         """The daemon's whole life."""
@@ -86,23 +88,23 @@ class _Daemon:
         """One job per source and kind of work; a job only puts a task before the crew."""
         sources = list(self._sources.values())
         for source, first in zip(sources, triggers.staggered(sources, self._means.clock.now()), strict=True):
-            times = triggers.Times(schedule.parse(source.schedule), source, first, self._means.random)
-            task = Task(source, Kind.LIVE)
-            self._scheduler.add_job(self._crew.put, times, args=[task], id=source.name, next_run_time=first)
-            night = triggers.Times(triggers.quiet(source), source, first, self._means.random)
-            self._scheduler.add_job(self._crew.put, night, args=[Task(source, Kind.VERIFY)])
+            times = triggers.NextRunTrigger(schedule.parse(source.schedule), source, first, self._means.random)
+            task = Task(source, TaskKind.HEAD)
+            self._scheduler.add_job(self._crew.submit, times, args=[task], id=source.name, next_run_time=first)
+            night = triggers.NextRunTrigger(triggers.nightly(source), source, first, self._means.random)
+            self._scheduler.add_job(self._crew.submit, night, args=[Task(source, TaskKind.VERIFY)])
 
-    def _perform(self, stint: Stint) -> None:
+    def _perform(self, stint: TaskRun) -> None:
         if self._stop.is_set():
             return
         self._note_next(stint.task.source.name)
-        tasks.perform(self._means, stint, self._crew, self._meters)
+        tasks.run_task(self._means, stint, self._crew, self._meters)
         self._note_next(stint.task.source.name)
 
     def _watch(self) -> None:
         """Look at the clock and at the runs until the end."""
         latest = self._means.clock.now()
-        while not self._stop.wait(LOOK_SECONDS):
+        while not self._stop.wait(WATCHDOG_INTERVAL_SECONDS):
             self._meters.look()
             now = self._means.clock.now()
             if now < latest - STEPPED_BACK:
@@ -112,7 +114,7 @@ class _Daemon:
             latest = max(latest, now)
             self._scheduler.wakeup()  # it may have slept through a step forward, and would wait for what is past
             for stint in self._crew.at_work():
-                if stint.is_silent(SILENT_LOOKS):
+                if stint.is_silent(SILENT_CHECKS):
                     self._give_up(stint)
 
     def _plan_anew(self, now: datetime) -> None:
@@ -121,19 +123,21 @@ class _Daemon:
         for name, first in zip(self._sources, times, strict=True):
             self._scheduler.modify_job(name, next_run_time=first)
 
-    def _give_up(self, stint: Stint) -> None:
+    def _give_up(self, stint: TaskRun) -> None:
         """Leave a run that hangs behind; where many do, or the database as well, the process is at its end."""
-        self._crew.give_up(stint)
+        self._crew.abandon(stint)
         self._gone.append(stint)
-        self._meters.given_up(stint.task.source.name)
+        self._meters.abandoned(stint.task.source.name)
         entered: list[bool] = []
-        entering = threading.Thread(target=lambda: entered.append(tasks.give_up(self._means, stint)), daemon=True)
+        entering = threading.Thread(target=lambda: entered.append(tasks.abandon(self._means, stint)), daemon=True)
         entering.start()
-        entering.join(BOOKS_SECONDS)
+        entering.join(STATE_TIMEOUT_SECONDS)
         if not entered:
-            raise Hung("the database gives no answer; start the daemon again once it does")
-        if len(self._gone) >= HANDS[Kind.LIVE]:
-            raise Hung(f"{len(self._gone)} runs hang; look at the network and the database, and start the daemon again")
+            raise WatchdogTimeout("the database gives no answer; start the daemon again once it does")
+        if len(self._gone) >= MAX_WORKERS[TaskKind.HEAD]:
+            raise WatchdogTimeout(
+                f"{len(self._gone)} runs hang; look at the network and the database, and start the daemon again"
+            )
 
     def _note_next(self, name: str) -> None:
         job = self._scheduler.get_job(name)
@@ -152,7 +156,7 @@ class _Daemon:
             log.debug("the next run could not be noted")
 
 
-def manners() -> dict[str, Any]:
+def scheduler_options() -> dict[str, Any]:
     """How the scheduler is to behave: its defaults lose what comes a second late, and repeat what was missed."""
     return {
         "job_defaults": {"misfire_grace_time": None, "coalesce": True, "max_instances": 1},

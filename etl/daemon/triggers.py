@@ -17,7 +17,7 @@ QUIET_FROM, QUIET_MINUTES = 1, 240  # from one to five at night, where the sourc
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Times(BaseTrigger):  # type: ignore[misc]
+class NextRunTrigger(BaseTrigger):  # type: ignore[misc]
     """The times of one schedule, as the scheduler asks for them.
 
     Its own triggers list every time that was missed, one by one, before they are made one (ten years of minutes after
@@ -44,7 +44,7 @@ def interval(source: Source, now: datetime) -> timedelta:
     return _after(source, first) - first
 
 
-def quiet(source: Source) -> Cron:
+def nightly(source: Source) -> Cron:
     """A time of night of the source's own, by its name, so that many are not verified at once."""
     minute = crc32(source.name.encode()) % QUIET_MINUTES
     return Cron(f"{minute % 60} {QUIET_FROM + minute // 60} * * *")

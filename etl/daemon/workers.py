@@ -9,16 +9,16 @@ from enum import StrEnum
 
 from etl.model import Source
 from etl.runtime.clock import Clock, Stopped
-from etl.sync.run import Reader
+from etl.sync.run import SourceRun
 
 TURN_SECONDS = 60.0
 
 
-class Kind(StrEnum):
+class TaskKind(StrEnum):
     """What is done with a source: its newest calls, what older coverage lacks, the proof that none is missing."""
 
-    LIVE = "live"
-    HISTORY = "history"
+    HEAD = "live"
+    BACKLOG = "history"
     VERIFY = "verify"
 
 
@@ -27,73 +27,73 @@ class Task:
     """One kind of work on one source."""
 
     source: Source
-    kind: Kind
+    kind: TaskKind
 
     @property
-    def key(self) -> tuple[str, Kind]:
+    def key(self) -> tuple[str, TaskKind]:
         """What is never at work twice."""
         return self.source.name, self.kind
 
 
 @dataclass(slots=True, eq=False)
-class Stint:
+class TaskRun:
     """A task at work: whose run it is, once there is one, and how often it was seen to move."""
 
     task: Task
-    reader: Reader | None = None
-    was_given_up: bool = False
-    goes_on: bool = False  # it was cut short for others' sake, and waits for its next turn
-    moves: int = 0
-    looks: tuple[int, int] = field(default=(0, 0))  # the moves at the last look, and how many looks saw no more
+    run: SourceRun | None = None
+    was_abandoned: bool = False
+    requeue: bool = False  # it was cut short for others' sake, and waits for its next turn
+    heartbeats: int = 0
+    checks: tuple[int, int] = field(default=(0, 0))  # the moves at the last look, and how many looks saw no more
 
     def is_silent(self, looks: int) -> bool:
         """Look at it; whether it has not moved for so many looks. A machine that slept has not looked either."""
-        moves, times = self.looks
-        self.looks = (self.moves, times + 1 if moves == self.moves else 0)
-        return self.looks[1] >= looks
+        moves, times = self.checks
+        self.checks = (self.heartbeats, times + 1 if moves == self.heartbeats else 0)
+        return self.checks[1] >= looks
 
 
-class FeltClock:
+class HeartbeatClock:
     """A clock that feels when a run looks at it: each request, batch and wait does, and what hangs does not.
 
     A run whose turn has been long ends at its next wait if others are waited for: a source that is told to wait, or has
     years to read, takes no hand from the rest.
     """
 
-    def __init__(self, clock: Clock, stint: Stint, is_waited_for: Callable[[], bool]) -> None:
+    def __init__(self, clock: Clock, stint: TaskRun, is_waited_for: Callable[[], bool]) -> None:
         self._clock, self._stint, self._is_waited_for = clock, stint, is_waited_for
         self._turn_ends = clock.monotonic() + TURN_SECONDS
 
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
-        self._stint.moves += 1
+        self._stint.heartbeats += 1
         return self._clock.now()
 
     def monotonic(self) -> float:
         """Seconds that never step back."""
-        self._stint.moves += 1
+        self._stint.heartbeats += 1
         return self._clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Waits that long; raises :class:`~etl.runtime.clock.Stopped` where the turn is over."""
-        self._stint.moves += 1
+        self._stint.heartbeats += 1
         if self._clock.monotonic() >= self._turn_ends and self._is_waited_for():
-            self._stint.goes_on = True
+            self._stint.requeue = True
             raise Stopped
         self._clock.sleep(seconds)
 
 
-class Crew:
+class WorkerPool:
     """Threads for each kind of work, started as they are needed; ``perform`` does one stint and raises nothing."""
 
-    def __init__(self, hands: Mapping[Kind, int], perform: Callable[[Stint], None]) -> None:
+    def __init__(self, hands: Mapping[TaskKind, int], perform: Callable[[TaskRun], None]) -> None:
         self._perform = perform
-        self._waiting: dict[Kind, deque[Task]] = {kind: deque() for kind in hands}
+        self._waiting: dict[TaskKind, deque[Task]] = {kind: deque() for kind in hands}
         self._free = dict(hands)
-        self._at_work: dict[tuple[str, Kind], Stint] = {}
+        self._at_work: dict[tuple[str, TaskKind], TaskRun] = {}
         self._changed = threading.Condition()
 
-    def put(self, task: Task) -> bool:
+    def submit(self, task: Task) -> bool:
         """Let a task be done as soon as a hand is free; ``False`` where it waits or is at work already."""
         with self._changed:
             if task.key in self._at_work or task in self._waiting[task.kind]:
@@ -102,18 +102,18 @@ class Crew:
             self._set_to_work(task.kind)
             return True
 
-    def is_waited_for(self, kind: Kind) -> bool:
+    def is_waited_for(self, kind: TaskKind) -> bool:
         """Whether tasks of a kind wait for a hand."""
         return bool(self._waiting[kind])
 
-    def at_work(self) -> list[Stint]:
+    def at_work(self) -> list[TaskRun]:
         """What is being done."""
         with self._changed:
             return list(self._at_work.values())
 
-    def give_up(self, stint: Stint) -> None:
+    def abandon(self, stint: TaskRun) -> None:
         """Count a stint that hangs as gone: its hand is replaced, and its source may be read again."""
-        stint.was_given_up = True
+        stint.was_abandoned = True
         with self._changed:
             self._leave(stint)
 
@@ -124,29 +124,29 @@ class Crew:
                 waiting.clear()
             return self._changed.wait_for(lambda: not self._at_work, seconds)
 
-    def _set_to_work(self, kind: Kind) -> None:
+    def _set_to_work(self, kind: TaskKind) -> None:
         while self._free[kind] and self._waiting[kind]:
             self._free[kind] -= 1
-            stint = Stint(self._waiting[kind].popleft())
+            stint = TaskRun(self._waiting[kind].popleft())
             self._at_work[stint.task.key] = stint
             threading.Thread(
                 target=self._work, args=[stint], name=f"{kind} {stint.task.source.name}", daemon=True
             ).start()
 
-    def _work(self, stint: Stint) -> None:
+    def _work(self, stint: TaskRun) -> None:
         try:
             self._perform(stint)
         finally:
             with self._changed:
                 self._leave(stint)
 
-    def _leave(self, stint: Stint) -> None:
+    def _leave(self, stint: TaskRun) -> None:
         """Once: a stint that was given up may still come to an end of its own."""
         key, kind = stint.task.key, stint.task.kind
         if self._at_work.get(key) is stint:
             del self._at_work[key]
             self._free[kind] += 1
-            if stint.goes_on and kind is not Kind.LIVE:  # the schedule brings that one again
+            if stint.requeue and kind is not TaskKind.HEAD:  # the schedule brings that one again
                 self._waiting[kind].append(stint.task)
             self._set_to_work(kind)
             self._changed.notify_all()

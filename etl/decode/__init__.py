@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from etl.decode import tolerant
-from etl.model import Body, Malformed
+from etl.model import InvalidResponse, ResponseBody
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
@@ -28,15 +28,15 @@ _SIGNING = re.compile(
 _BESIDE_SIG = re.compile(rb"(s[eprtvi]|spr|sk[estv]|skoid|sktid)=.*", re.IGNORECASE | re.DOTALL)
 
 
-def decode(body: bytes) -> Body:
+def decode(body: bytes) -> ResponseBody:
     """An answer's JSON object, split; a damaged record is only itself damaged.
 
-    Raises :class:`Malformed` for what is no JSON object: HTML, nothing at all, a text that ends in the middle.
+    Raises :class:`InvalidResponse` for what is no JSON object: HTML, nothing at all, a text that ends in the middle.
     """
     received, body = body, _utf8(body)
     start = body[:64].lstrip()[:1] or body.lstrip()[:1]
     if start != b"{":
-        raise Malformed(_said(start))
+        raise InvalidResponse(_said(start))
     try:
         parts: Mapping[str, msgspec.Raw | bytes] = _PARTS.decode(body)
     except _REFUSED:
@@ -97,7 +97,7 @@ class _Answer:
     def records(self, key: str) -> Sequence[bytes]:
         part = bytes(self._parts.get(key, b""))
         if part[:1] != b"[":
-            raise Malformed(f"the answer has no list {key!r}")
+            raise InvalidResponse(f"the answer has no list {key!r}")
         try:
             return [bytes(each) for each in _LIST.decode(part)]
         except _REFUSED:
@@ -105,7 +105,7 @@ class _Answer:
 
 
 def parse(data: bytes) -> Any:
-    """A JSON value, its numbers exact; :class:`Malformed` where it is none."""
+    """A JSON value, its numbers exact; :class:`InvalidResponse` where it is none."""
     try:
         found = _VALUE.decode(data)
     except _REFUSED:
@@ -120,20 +120,20 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     The digest is the same for the same content, whatever the order of keys, the spelling of numbers and texts, and the
     signatures of links. Numbers are ``int`` or ``Decimal``; one that is none, or out of range, is ``None``; NUL and
     lone surrogates are U+FFFD: the record is then :class:`~etl.decode.tolerant.Mended` and says so.
-    Raises :class:`Malformed` for what is no object, is nested too deep, or has a key twice.
+    Raises :class:`InvalidResponse` for what is no object, is nested too deep, or has a key twice.
     """
     try:
         record = _VALUE.decode(payload)
         if b"\\" in payload and b"\\u0000" in payload:  # a single byte is found ten times as fast
-            record = tolerant.mend(payload)
+            record = tolerant.repair(payload)
     except _REFUSED:
-        record = tolerant.mend(payload)
+        record = tolerant.repair(payload)
     if not isinstance(record, dict):
-        raise Malformed("the record is not an object")
+        raise InvalidResponse("the record is not an object")
     _check_depth(payload, record)
     canonical = _CANONICAL.encode(record)
-    if not isinstance(record, tolerant.Mended) and _may_repeat_a_key(payload, canonical):
-        tolerant.mend(payload)
+    if not isinstance(record, tolerant.RepairedRecord) and _may_repeat_a_key(payload, canonical):
+        tolerant.repair(payload)
     return record, content_digest(canonical)
 
 
@@ -170,4 +170,4 @@ def _check_depth(data: bytes, found: Any) -> None:
         ]
         if not level:
             return
-    raise Malformed(tolerant.TOO_DEEP)
+    raise InvalidResponse(tolerant.TOO_DEEP)

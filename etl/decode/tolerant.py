@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
-from etl.model import Malformed
+from etl.model import InvalidResponse
 
 MAX_DEPTH = 64
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
@@ -21,7 +21,7 @@ _WORD = re.compile(rb'[^\s,:\[\]{}"]++')
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class Mended(dict[str, Any]):
+class RepairedRecord(dict[str, Any]):
     """A record in which something was replaced; ``flags`` say what."""
 
     flags: tuple[str, ...] = ()
@@ -65,9 +65,9 @@ class _Parser:
         try:
             return self._decoder.decode(text)
         except RecursionError:
-            raise Malformed(TOO_DEEP) from None
+            raise InvalidResponse(TOO_DEEP) from None
         except ValueError:
-            raise Malformed("it is not JSON") from None
+            raise InvalidResponse("it is not JSON") from None
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = {self.storable(key): self._item(value) for key, value in pairs}
@@ -112,19 +112,19 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def value(data: bytes) -> Any:
-    """Any JSON value, what is damaged in it replaced; :class:`Malformed` where it is no JSON."""
+    """Any JSON value, what is damaged in it replaced; :class:`InvalidResponse` where it is no JSON."""
     return _Parser().value(data)
 
 
-def mend(data: bytes) -> Any:
-    """A record's value; an object is :class:`Mended`. :class:`Malformed` for no JSON, or a key that stands twice."""
+def repair(data: bytes) -> Any:
+    """A record's value; an object is :class:`RepairedRecord`. :class:`InvalidResponse` for no JSON, or a key that stands twice."""
     parser = _Parser()
     found = parser.value(data)
     if parser.has_duplicates:
-        raise Malformed("a key stands in it twice")
+        raise InvalidResponse("a key stands in it twice")
     if not isinstance(found, dict):
         return found
-    mended = Mended(found)
+    mended = RepairedRecord(found)
     mended.flags = tuple(parser.flags)
     return mended
 
@@ -141,11 +141,11 @@ def parts(data: bytes) -> dict[str, bytes]:
         start = _skip(data, _expect(data, _skip(data, key.end()), b":"))
         end = _end(data, start)
         if name in found:
-            raise Malformed("a key stands twice in the answer")
+            raise InvalidResponse("a key stands twice in the answer")
         found[name] = data[start:end]
         place = _next(data, end, b"}")
     if _skip(data, place + 1) != len(data):
-        raise Malformed("the answer goes on after its end")
+        raise InvalidResponse("the answer goes on after its end")
     return found
 
 
@@ -199,5 +199,5 @@ def _end(data: bytes, start: int) -> int:
     raise _broken(data, len(data))
 
 
-def _broken(data: bytes, place: int) -> Malformed:
-    return Malformed("the answer ends in the middle" if place >= len(data) else "the answer is not JSON")
+def _broken(data: bytes, place: int) -> InvalidResponse:
+    return InvalidResponse("the answer ends in the middle" if place >= len(data) else "the answer is not JSON")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from etl.embedded import cluster as places
 from etl.embedded import postmaster
-from etl.embedded.cluster import Place
+from etl.embedded.cluster import Cluster
 from etl.embedded.instance import (
     DATABASE,
     HOST,
@@ -89,7 +89,7 @@ def _started(home: Path, settings: Mapping[str, str]) -> Server:
     raise EmbeddedError("The embedded PostgreSQL found no TCP port that stayed free: try again.")
 
 
-def _with_programs(place: Place) -> Place:
+def _with_programs(place: Cluster) -> Cluster:
     """The same place with programs that exist: the environment that started the server may be gone."""
     if place.bin_dir.is_absolute() and (place.bin_dir / "pg_ctl").exists():
         return place

@@ -19,7 +19,7 @@ from etl.embedded.instance import HOST, EmbeddedError
 
 
 @dataclass(frozen=True)
-class Place:
+class Cluster:
     """Where the server of one home lives: `base` holds `data`, `settings.conf` and `server.log`."""
 
     home: Path
@@ -73,17 +73,17 @@ def locked(home: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def recall(home: Path) -> Place | None:
+def recall(home: Path) -> Cluster | None:
     """The place that an earlier start chose, or None. Raises EmbeddedError where it belongs to another user."""
     base = _base_with_data(home)
     if base is None:
         return None
     noted = _note(home)
     account = account_for(home, base / "data")
-    return Place(home, base, Path(str(noted.get("bin_dir", ""))), _noted_port(noted), account)
+    return Cluster(home, base, Path(str(noted.get("bin_dir", ""))), _noted_port(noted), account)
 
 
-def settle(home: Path, extra: Mapping[str, str]) -> Place:
+def settle(home: Path, extra: Mapping[str, str]) -> Cluster:
     """Chooses user, directory, programs and port, makes the cluster where there is none, writes its settings.
 
     The caller holds the lock, and the server does not run. Raises EmbeddedError.
@@ -92,7 +92,7 @@ def settle(home: Path, extra: Mapping[str, str]) -> Place:
     account = account_for(home, base / "data" if base else None)
     bin_dir = binaries.within_reach(binaries.locate(_release_of(base / "data") if base else None), account)
     base = base or _new_base(home, account)
-    place = Place(home, base, bin_dir, _port(_noted_port(_note(home))), account)
+    place = Cluster(home, base, bin_dir, _port(_noted_port(_note(home))), account)
     if not place.data_dir.exists():
         data.initialise(base, room(home), bin_dir, account)
     data.write(base / "settings.conf", data.configuration(place.port, extra), 0o644)
@@ -101,13 +101,13 @@ def settle(home: Path, extra: Mapping[str, str]) -> Place:
     return place
 
 
-def with_programs(place: Place) -> Place:
+def with_programs(place: Cluster) -> Cluster:
     """The same place with the programs that are found now. Raises EmbeddedError."""
     bin_dir = binaries.locate(_release_of(place.data_dir))
     return replace(place, bin_dir=binaries.within_reach(bin_dir, place.account))
 
 
-def password_of(place: Place) -> str:
+def password_of(place: Cluster) -> str:
     """The cluster's password. Raises EmbeddedError where it cannot be read."""
     for directory in (room(place.home), place.base):
         with contextlib.suppress(FileNotFoundError):

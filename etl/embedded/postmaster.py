@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from etl.embedded.cluster import Place
+from etl.embedded.cluster import Cluster
 from etl.embedded.data import MEGABYTE
 from etl.embedded.instance import EmbeddedError
 
@@ -34,7 +34,7 @@ class PortTakenError(Exception):
     """Between the look for a free port and the start, another program took it."""
 
 
-def find(place: Place) -> Postmaster | None:
+def find(place: Cluster) -> Postmaster | None:
     """The live postmaster of this data directory; None where its pid file is missing, cut off or of another process."""
     lines = _pid_file(place)
     if not lines or not lines[0].isdigit() or not _is_ours(place, int(lines[0])):
@@ -43,7 +43,7 @@ def find(place: Place) -> Postmaster | None:
     return Postmaster(int(lines[0]), port, is_ready=len(lines) > 7 and lines[7].strip() == "ready")
 
 
-def start(place: Place) -> Place:
+def start(place: Cluster) -> Cluster:
     """Starts the server and waits until it answers; the caller holds the lock. Raises EmbeddedError, PortTakenError."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
@@ -59,7 +59,7 @@ def start(place: Place) -> Place:
     )
 
 
-def stop(place: Place) -> bool:
+def stop(place: Cluster) -> bool:
     """Stops the server and waits for its end; False where none runs. Raises EmbeddedError where it does not stop."""
     found = find(place)
     if found is None:
@@ -74,7 +74,7 @@ def stop(place: Place) -> bool:
     return True
 
 
-def _attempt(place: Place) -> None:
+def _attempt(place: Cluster) -> None:
     """One `pg_ctl start`; returns where it is worth a further look at the pid file."""
     _clear_stale(place)
     with contextlib.suppress(FileNotFoundError):
@@ -91,7 +91,7 @@ def _attempt(place: Place) -> None:
         _judge(place, said)
 
 
-def _judge(place: Place, said: str) -> None:
+def _judge(place: Cluster, said: str) -> None:
     if PORT_TAKEN in said:
         raise PortTakenError
     if any(sign in said for sign in PASSING):  # a killed server's children need a moment to notice
@@ -104,7 +104,7 @@ def _judge(place: Place, said: str) -> None:
     )
 
 
-def _clear_stale(place: Place) -> None:
+def _clear_stale(place: Cluster) -> None:
     """Removes a pid file that the server could not judge by itself: cut off, or of a process that is not this server.
 
     A dead process's file is left to the server, whose own checks are finer. Data that orphans of a killed server
@@ -117,7 +117,7 @@ def _clear_stale(place: Place) -> None:
         (place.data_dir / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _pid_file(place: Place) -> list[str] | None:
+def _pid_file(place: Cluster) -> list[str] | None:
     with contextlib.suppress(FileNotFoundError):
         return (place.data_dir / "postmaster.pid").read_text(errors="replace").splitlines()
     return None
@@ -135,7 +135,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _is_ours(place: Place, pid: int) -> bool:
+def _is_ours(place: Cluster, pid: int) -> bool:
     """Whether `pid` is a PostgreSQL that works in this data directory: after a reboot the number is anybody's.
 
     Asked also as the server's user, for in a container even root may not look into another user's process.
@@ -146,7 +146,7 @@ def _is_ours(place: Place, pid: int) -> bool:
     return Path(exe.removesuffix(" (deleted)")).name == "postgres" and cwd == str(place.data_dir)
 
 
-def _links(place: Place, pid: int) -> tuple[str, str]:
+def _links(place: Cluster, pid: int) -> tuple[str, str]:
     """The program of `pid` and its directory; empty where there is none to see, as for a zombie."""
     with contextlib.suppress(OSError):
         return str(Path(f"/proc/{pid}/exe").readlink()), str(Path(f"/proc/{pid}/cwd").readlink())
@@ -155,7 +155,7 @@ def _links(place: Place, pid: int) -> tuple[str, str]:
     return exe, cwd
 
 
-def _is_ours_by_lsof(place: Place, pid: int) -> bool:
+def _is_ours_by_lsof(place: Cluster, pid: int) -> bool:
     lsof = shutil.which("lsof", path=os.environ.get("PATH", "") + ":/usr/sbin")
     if lsof is None:
         raise EmbeddedError("Without /proc, the embedded PostgreSQL needs lsof to know its own process: install lsof.")

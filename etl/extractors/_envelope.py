@@ -3,16 +3,16 @@
 from typing import Any
 
 from etl.fields.phones import digits
-from etl.model import Body, Malformed, Page
+from etl.model import InvalidResponse, Page, ResponseBody
 
 FOREIGN = "the answer is of another request"
 LONGEST_COUNT = 18  # digits
 
 
-def page(body: Body, key: str, total: Any, size: Any, is_last: Any = None) -> Page:
+def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = None) -> Page:
     """The records under a key, with what the envelope says of the list; what it says unreadably counts as unsaid.
 
-    Raises :class:`Malformed` where there is no list.
+    Raises :class:`InvalidResponse` where there is no list.
     """
     size = count(size)
     return Page(body.records(key), count(total), size or None, is_last if isinstance(is_last, bool) else None)
@@ -27,13 +27,13 @@ def count(value: Any) -> int | None:
 
 
 def check_position(echoed: Any, asked: int) -> None:
-    """Raise :class:`Malformed` where the answer says that it is of another page or offset."""
+    """Raise :class:`InvalidResponse` where the answer says that it is of another page or offset."""
     said = count(echoed)
     if said is not None and said != asked:
-        raise Malformed(FOREIGN)
+        raise InvalidResponse(FOREIGN)
 
 
 def check_phone(echoed: Any, asked: str) -> None:
-    """Raise :class:`Malformed` where the answer says that it is of another telephone number."""
+    """Raise :class:`InvalidResponse` where the answer says that it is of another telephone number."""
     if isinstance(echoed, str) and digits(echoed) and digits(echoed) != digits(asked):
-        raise Malformed(FOREIGN)
+        raise InvalidResponse(FOREIGN)

@@ -9,32 +9,32 @@ from etl import fields
 from etl.extractors._envelope import check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import ANSWERED_BY, DIRECTIONS
-from etl.model import Ask, Body, DateFilter, Field, Page, Paging, Provider, Reading, Request
+from etl.model import DateFilter, Field, HttpRequest, Page, PageRequest, Paging, Provider, RecordContext, ResponseBody
 
 DAY = timedelta(days=1)
 
 
-def ask(a: Ask) -> Request:
+def ask(a: PageRequest) -> HttpRequest:
     """Whole days, of a time zone that nobody states: one more is asked for on each side."""
     first, last = (end.astimezone(a.source.timezone) for end in (a.window.start - DAY, a.window.end + DAY))
     days = {"date_from": first.date().isoformat(), "date_to": last.date().isoformat()}
-    return Request("/user/calls", {**days, "per_page": str(a.size), "page": str(a.position)})
+    return HttpRequest("/user/calls", {**days, "per_page": str(a.size), "page": str(a.position)})
 
 
-def read(a: Ask, body: Body) -> Page:
+def read(a: PageRequest, body: ResponseBody) -> Page:
     """``next_page_url`` says only whether there is a next page: it would drop the filters."""
     check_position(body.get("current_page"), a.position)
     is_last = body.get("next_page_url") is None if "next_page_url" in body else None
     return page(body, "data", body.get("total"), body.get("per_page"), is_last)
 
 
-def _outcome(reading: Reading) -> str:
+def _outcome(reading: RecordContext) -> str:
     """A machine that answered is a voicemail, unless there was a talk after all."""
     status = fields.status_outcome(reading, "status") or "unknown"
     return "voicemail" if reading.row["answered_by"] == "machine" and status != "completed" else status
 
 
-def _ended_by(reading: Reading) -> str:
+def _ended_by(reading: RecordContext) -> str:
     status = fields.meaning_of(reading, "status", {"endedbycustomer": "customer", "endedbyassistant": "agent"})
     return status or "unknown"
 
@@ -42,7 +42,7 @@ def _ended_by(reading: Reading) -> str:
 def _number(inbound: str, outbound: str) -> Field:
     """The number of the customer or the agent, which stay who they are whichever way the call went."""
 
-    def read_number(reading: Reading) -> str | None:
+    def read_number(reading: RecordContext) -> str | None:
         column = {"inbound": inbound, "outbound": outbound}.get(reading.row["direction"])
         found: str | None = reading.row[column] if column else None
         return found

@@ -5,8 +5,19 @@ from decimal import Decimal
 from etl import fields
 from etl.extractors._envelope import check_phone, check_position, page
 from etl.fields.turns import turns
-from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, fold, meaning
-from etl.model import Ask, Body, DateFilter, Field, Malformed, Page, Paging, Provider, Reading, Request
+from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, lookup, normalize
+from etl.model import (
+    DateFilter,
+    Field,
+    HttpRequest,
+    InvalidResponse,
+    Page,
+    PageRequest,
+    Paging,
+    Provider,
+    RecordContext,
+    ResponseBody,
+)
 
 PARTS = ("twilio_cost", "model_cost")
 CHANNELS = {**DIRECTIONS, **dict.fromkeys(("phone", "voice", "sip"), "unknown")}
@@ -18,42 +29,42 @@ ENDED_BY = {
 }
 
 
-def ask(a: Ask) -> Request:
+def ask(a: PageRequest) -> HttpRequest:
     """Calls of one of the organisation's numbers; without ``include_transcripts`` the transcripts are left out."""
     size = {"page": str(a.position), "page_size": str(a.size)}
-    return Request("/api/v1/calling/phone-history", {"phone": a.phone, **size, "include_transcripts": "true"})
+    return HttpRequest("/api/v1/calling/phone-history", {"phone": a.partition, **size, "include_transcripts": "true"})
 
 
-def read(a: Ask, body: Body) -> Page:
+def read(a: PageRequest, body: ResponseBody) -> Page:
     """An error comes as ``success: false`` under HTTP 200."""
     if fields.is_false(body.get("success")):
-        raise Malformed("the answer says that the request did not succeed")
+        raise InvalidResponse("the answer says that the request did not succeed")
     check_position(body.get("page"), a.position)
-    check_phone(body.get("phone"), a.phone)
+    check_phone(body.get("phone"), a.partition)
     return page(body, "calls", body.get("total_count"), body.get("page_size"))
 
 
-def _direction(reading: Reading) -> str:
+def _direction(reading: RecordContext) -> str:
     """There is no field for it: the side that is the organisation's own number tells, else the channel may."""
-    row, phones = reading.row, reading.source.phones
+    row, phones = reading.row, reading.source.partitions
     ours = (row["from_number"] in phones, row["to_number"] in phones)
     if ours[0] != ours[1]:
         return "outbound" if ours[0] else "inbound"
     return fields.word_at(reading, "channel", CHANNELS) or "unknown"
 
 
-def _ended_by(reading: Reading) -> str:
+def _ended_by(reading: RecordContext) -> str:
     reason = reading.record.get("disconnect_reason")
-    if fields.is_empty(reason) or meaning(OUTCOMES, reason) not in (None, "failed"):
+    if fields.is_empty(reason) or lookup(OUTCOMES, reason) not in (None, "failed"):
         return "unknown"
     if not isinstance(reason, str):
-        fields.mistyped(reading, "disconnect_reason", reason)
+        fields.flag_wrong_type(reading, "disconnect_reason", reason)
         return "unknown"
-    word = fold(reason[:LONGEST_WORD])
+    word = normalize(reason[:LONGEST_WORD])
     found = next((who for start, who in ENDED_BY.items() if word.startswith(start)), "")
     found = "system" if "timeout" in word else found
-    if not found and not meaning(OUTCOMES, reason):
-        fields.unknown_word(reading, "disconnect_reason", reason)
+    if not found and not lookup(OUTCOMES, reason):
+        fields.flag_unknown_value(reading, "disconnect_reason", reason)
     return found or "unknown"
 
 
@@ -61,7 +72,7 @@ _cost, _said_duration = fields.money("cost_total"), fields.seconds("duration_sec
 _measured = fields.between("started_at", "ended_at")
 
 
-def _checked_cost(reading: Reading) -> Decimal | None:
+def _checked_cost(reading: RecordContext) -> Decimal | None:
     """The total as sent; it is often not the sum of the parts that are shown, and then a flag says so."""
     total: Decimal | None = _cost.read(reading)
     parts = [part for name in PARTS if (part := fields.decimal_of(reading.record.get(name))) is not None]
@@ -70,7 +81,7 @@ def _checked_cost(reading: Reading) -> Decimal | None:
     return total
 
 
-def _checked_duration(reading: Reading) -> Decimal | None:
+def _checked_duration(reading: RecordContext) -> Decimal | None:
     said, measured = _said_duration.read(reading), _measured.read(reading)
     if said is not None and measured is not None and abs(said - measured) > 2:
         reading.flags.append("duration_differs")
@@ -126,5 +137,5 @@ PROVIDER = Provider(
     columns=COLUMNS,
     turns=turns("transcripts"),
     extra=frozenset({"channel", "disconnect_reason", "organization_id"}),
-    needs_phones=True,
+    is_partitioned=True,
 )

@@ -10,18 +10,18 @@ from etl import fields
 from etl.extractors._envelope import check_position, page
 from etl.fields.transcript_text import turns_of
 from etl.fields.turns import turns
-from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, meaning
+from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, lookup
 from etl.model import (
-    Ask,
-    Body,
     DateFilter,
     Field,
-    Malformed,
+    HttpRequest,
+    InvalidResponse,
     Page,
+    PageRequest,
     Paging,
     Provider,
-    Reading,
-    Request,
+    RecordContext,
+    ResponseBody,
     TranscriptNotReady,
     TranscriptRequest,
     Turn,
@@ -42,12 +42,12 @@ SAYS_WHO = (
 NOT_READY = "transcript not found"
 
 
-def ask(a: Ask) -> Request:
+def ask(a: PageRequest) -> HttpRequest:
     """Pages of the whole list: there is no filter."""
-    return Request("/api/call-history", {"page": str(a.position), "page_size": str(a.size)})
+    return HttpRequest("/api/call-history", {"page": str(a.position), "page_size": str(a.size)})
 
 
-def read(a: Ask, body: Body) -> Page:
+def read(a: PageRequest, body: ResponseBody) -> Page:
     """``has_next`` is the provider's own word on where the list ends."""
     shown = body.get("pagination")
     numbers: dict[str, Any] = shown if isinstance(shown, dict) else {}
@@ -57,7 +57,7 @@ def read(a: Ask, body: Body) -> Page:
     return page(body, "data", numbers.get("total_count"), numbers.get("page_size"), is_last)
 
 
-def _has(key: str, reading: Reading) -> bool:
+def _has(key: str, reading: RecordContext) -> bool:
     return not fields.is_empty(reading.record.get(key))
 
 
@@ -67,14 +67,14 @@ def _said(text: str) -> tuple[str | None, str | None, str]:
     words = re.sub(r"[\s_\-]+", " ", text.lower())
     mentioned = next((outcome for outcome, pattern in SAYS if pattern.search(words)), None)
     who = next((who for who, pattern in SAYS_WHO if pattern.search(words)), "unknown")
-    return meaning(OUTCOMES, words), mentioned, who
+    return lookup(OUTCOMES, words), mentioned, who
 
 
-def _text(reading: Reading) -> tuple[str | None, str | None, str]:
+def _text(reading: RecordContext) -> tuple[str | None, str | None, str]:
     return _said((reading.row["provider_status"] or "")[:LONGEST_WORD])
 
 
-def _outcome(reading: Reading) -> str:
+def _outcome(reading: RecordContext) -> str:
     """What the text says, where it says one; else no end is live, and an end is answered or not."""
     (named, mentioned, _), is_live = _text(reading), reading.row["is_live"]
     if named and (is_live or named != "in_progress"):
@@ -84,21 +84,21 @@ def _outcome(reading: Reading) -> str:
     return "completed" if reading.row["is_answered"] else "no_answer"
 
 
-def _ended_by(reading: Reading) -> str:
+def _ended_by(reading: RecordContext) -> str:
     return _text(reading)[2]
 
 
-def _direction(reading: Reading) -> str:
+def _direction(reading: RecordContext) -> str:
     """``direction`` is Outbound or Incoming where ``call_type`` is Outbound or Inbound."""
     said = fields.word_at(reading, "direction", DIRECTIONS), fields.word_at(reading, "call_type", DIRECTIONS)
     return next((word for word in said if word not in (None, "unknown")), None) or "unknown"
 
 
-def _is_processed(reading: Reading) -> bool | None:
+def _is_processed(reading: RecordContext) -> bool | None:
     """Summary, cost and transcript still come until the post-processing is completed."""
     word = fields.meaning_of(reading, "post_processing_status", PROCESSING)
     if word is None and _has("post_processing_status", reading):
-        fields.unknown_word(reading, "post_processing_status", str(reading.record["post_processing_status"]))
+        fields.flag_unknown_value(reading, "post_processing_status", str(reading.record["post_processing_status"]))
         return None
     return word == "completed"
 
@@ -106,7 +106,7 @@ def _is_processed(reading: Reading) -> bool | None:
 _measured = fields.between("created_at", "ended_at")
 
 
-def _duration(reading: Reading) -> Decimal | None:
+def _duration(reading: RecordContext) -> Decimal | None:
     """From the times; ``duration_ms`` is neither that nor the time of talk, so it is only compared."""
     measured: Decimal | None = _measured.read(reading)
     said = fields.decimal_of(reading.record.get("duration_ms"))
@@ -115,7 +115,7 @@ def _duration(reading: Reading) -> Decimal | None:
     return measured
 
 
-def _analysis(reading: Reading) -> dict[str, Any] | None:
+def _analysis(reading: RecordContext) -> dict[str, Any] | None:
     record = reading.record
     return {name: value for name in ANALYSIS if not fields.is_empty(value := record.get(name))} or None
 
@@ -146,12 +146,12 @@ COLUMNS: dict[str, Field] = {
 }
 
 
-def ask_transcript(call_id: str) -> Request:
+def ask_transcript(call_id: str) -> HttpRequest:
     """The address is built here: the one in the record is data, and no place to send a key to."""
-    return Request(f"/api/transcript/{quote(call_id, safe='')}")
+    return HttpRequest(f"/api/transcript/{quote(call_id, safe='')}")
 
 
-def read_transcript(body: Body) -> tuple[Turn, ...]:
+def read_transcript(body: ResponseBody) -> tuple[Turn, ...]:
     """Not ready is a text under ``transcript``, or a ``status_code`` of 404 in the body, perhaps under HTTP 200."""
     transcript, code = body.get("transcript"), fields.decimal_of(body.get("status_code"))
     is_text = isinstance(transcript, str)
@@ -162,7 +162,7 @@ def read_transcript(body: Body) -> tuple[Turn, ...]:
         or (code is not None and code >= 400)
         or not isinstance(transcript, str | list | dict | None)
     ):
-        raise Malformed("the answer has no transcript")
+        raise InvalidResponse("the answer has no transcript")
     found = tuple(turns_of(transcript or ""))
     if not found:
         raise TranscriptNotReady

@@ -4,7 +4,7 @@ from etl.fields.amounts import LONGEST_CALL, costs, decimal_of, money, number, s
 from etl.fields.columns import identity, json, number_of, phone_number, text, utc
 from etl.fields.derived import all_of, between, constant, is_over
 from etl.fields.enums import live, meaning_of, one_of, status_outcome, word_at
-from etl.fields.values import is_empty, is_false, is_true, json_type, mistyped, unknown_word
+from etl.fields.values import flag_unknown_value, flag_wrong_type, is_empty, is_false, is_true, json_type
 
 __all__ = [
     "LONGEST_CALL",
@@ -13,6 +13,8 @@ __all__ = [
     "constant",
     "costs",
     "decimal_of",
+    "flag_unknown_value",
+    "flag_wrong_type",
     "identity",
     "is_empty",
     "is_false",
@@ -22,7 +24,6 @@ __all__ = [
     "json_type",
     "live",
     "meaning_of",
-    "mistyped",
     "money",
     "number",
     "number_of",
@@ -31,7 +32,6 @@ __all__ = [
     "seconds",
     "status_outcome",
     "text",
-    "unknown_word",
     "utc",
     "word_at",
 ]

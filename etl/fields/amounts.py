@@ -4,8 +4,8 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from etl.fields.values import at, is_empty, mistyped, plain
-from etl.model import Field, Reading
+from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
+from etl.model import Field, RecordContext
 
 LONGEST_CALL = 10**7  # seconds: past four months it is no call, and no time follows from it
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -26,19 +26,19 @@ def decimal_of(value: Any) -> Decimal | None:
 
 def number(path: str, unreadable: str = "number_unreadable", negative: str | None = None) -> Field:
     """A number or a numeric text, exact. One below zero is null where ``negative`` names the flag for it."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> Decimal | None:
+    def read(reading: RecordContext) -> Decimal | None:
         value = get(reading.record)
         found = decimal_of(value)
         if found is not None and not (negative and found < 0):
             return found
         if is_empty(value):
             return None
-        if found is None and plain(value) is None:
-            mistyped(reading, path, value)
+        if found is None and as_text(value) is None:
+            flag_wrong_type(reading, path, value)
         else:
-            reading.refuse(path, unreadable if found is None else str(negative))
+            reading.flag_and_keep(path, unreadable if found is None else str(negative))
         return None
 
     return Field((path,), read)
@@ -53,7 +53,7 @@ def money(path: str) -> Field:
     """An amount, exact from the text; separators and currency signs are not guessed at."""
     read_number = number(path, "cost_unreadable").read
 
-    def read(reading: Reading) -> Decimal | None:
+    def read(reading: RecordContext) -> Decimal | None:
         found: Decimal | None = read_number(reading)
         if found is not None and found < 0:
             reading.flags.append("cost_negative")
@@ -66,7 +66,7 @@ def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider
     """The parts of a cost by the provider's names, each ``[amount, unit]``; those under ``credits`` are in credits."""
     amounts = [(path, money(path).read) for path in paths]
 
-    def read(reading: Reading) -> dict[str, Any] | None:
+    def read(reading: RecordContext) -> dict[str, Any] | None:
         unit = reading.source.cost_unit
         found = {path: [amount, unit] for path, amount_of in amounts if (amount := amount_of(reading)) is not None}
         return (found | _credits(reading, credits) if credits else found) or None
@@ -74,12 +74,12 @@ def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider
     return Field((*paths, credits) if credits else paths, read)
 
 
-def _credits(reading: Reading, path: str) -> dict[str, Any]:
+def _credits(reading: RecordContext, path: str) -> dict[str, Any]:
     parts = reading.record.get(path)
     if is_empty(parts):
         return {}
     if not isinstance(parts, dict):
-        mistyped(reading, path, parts)
+        flag_wrong_type(reading, path, parts)
         return {}
     found: dict[str, Any] = {}
     for name, part in parts.items():
@@ -87,5 +87,5 @@ def _credits(reading: Reading, path: str) -> dict[str, Any]:
         if amount is not None:
             found[name] = [amount, "credits"]
         elif not is_empty(part):
-            reading.refuse(f"{path}.{name}", "cost_unreadable")
+            reading.flag_and_keep(f"{path}.{name}", "cost_unreadable")
     return found

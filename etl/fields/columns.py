@@ -6,8 +6,8 @@ from typing import Any
 
 from etl.fields import times
 from etl.fields.phones import LONGEST, phone
-from etl.fields.values import at, is_empty, mistyped, plain
-from etl.model import Field, Reading
+from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
+from etl.model import Field, RecordContext
 
 LONGEST_ID = 512  # bytes
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
@@ -15,10 +15,10 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASC
 
 def identity(path: str) -> Field:
     """The provider's id of a call as text; ``None`` for no usable one. UUIDs are in lower case, all others as sent."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> str | None:
-        text = plain(get(reading.record))
+    def read(reading: RecordContext) -> str | None:
+        text = as_text(get(reading.record))
         if text and _UUID.fullmatch(text):
             return text.lower()
         # U+FFFD stands for what could not be kept: two ids might become one.
@@ -31,17 +31,17 @@ def identity(path: str) -> Field:
 
 def text(path: str) -> Field:
     """A text exactly as sent; one of nothing but spaces is null."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> str | None:
+    def read(reading: RecordContext) -> str | None:
         value = get(reading.record)
         if value is None:
             return None
-        found = value if type(value) is str else plain(value)
+        found = value if type(value) is str else as_text(value)
         if found is not None:
             return found if found and not found.isspace() else None
         if not is_empty(value):
-            mistyped(reading, path, value)
+            flag_wrong_type(reading, path, value)
         return None
 
     return Field((path,), read)
@@ -49,9 +49,9 @@ def text(path: str) -> Field:
 
 def utc(path: str) -> Field:
     """A point in time, UTC; naive ones are of the source's time zone. Years outside 2000 to 2100 are null."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> datetime | None:
+    def read(reading: RecordContext) -> datetime | None:
         value = get(reading.record)
         if value is None:
             return None
@@ -61,9 +61,9 @@ def utc(path: str) -> Field:
         if is_empty(value):
             return None
         if isinstance(value, str):
-            reading.refuse(path, "time_implausible" if moment else "time_unreadable")
+            reading.flag_and_keep(path, "time_implausible" if moment else "time_unreadable")
         else:
-            mistyped(reading, path, value)
+            flag_wrong_type(reading, path, value)
         return None
 
     return Field((path,), read)
@@ -71,20 +71,20 @@ def utc(path: str) -> Field:
 
 def phone_number(path: str) -> Field:
     """A telephone number in E.164; what is none stays as sent."""
-    get = at(path)
+    get = getter(path)
     return Field((path,), lambda reading: number_of(reading, path, get(reading.record)))
 
 
-def number_of(reading: Reading, path: str, value: Any) -> str | None:
+def number_of(reading: RecordContext, path: str, value: Any) -> str | None:
     """A value as a telephone number: E.164 where it is one, else as sent."""
     if is_empty(value):
         return None
-    written = plain(value)
+    written = as_text(value)
     if written is None:
-        mistyped(reading, path, value)
+        flag_wrong_type(reading, path, value)
         return None
     if len(written) > LONGEST:
-        reading.refuse(path, "number_unreadable")
+        reading.flag_and_keep(path, "number_unreadable")
         return None
     found, flag = phone(written, reading.source.region)
     if flag:
@@ -94,15 +94,15 @@ def number_of(reading: Reading, path: str, value: Any) -> str | None:
 
 def json(path: str) -> Field:
     """A JSON object or list as it is; an empty one is null."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> dict[str, Any] | list[Any] | None:
+    def read(reading: RecordContext) -> dict[str, Any] | list[Any] | None:
         value = get(reading.record)
         if is_empty(value):
             return None
         if isinstance(value, (dict, list)):
             return value
-        mistyped(reading, path, value)
+        flag_wrong_type(reading, path, value)
         return None
 
     return Field((path,), read)

@@ -5,20 +5,20 @@ from decimal import Decimal
 from typing import Any
 
 from etl.fields import times
-from etl.model import Field, Reading
+from etl.model import Field, RecordContext
 
 
-def all_of(*conditions: Callable[[Reading], bool | None]) -> Field:
+def all_of(*conditions: Callable[[RecordContext], bool | None]) -> Field:
     """Whether every condition holds: false where one does not, null where nobody knows of one."""
 
-    def read(reading: Reading) -> bool | None:
+    def read(reading: RecordContext) -> bool | None:
         found = [condition(reading) for condition in conditions]
         return False if False in found else None if None in found else True
 
     return Field((), read)
 
 
-def is_over(reading: Reading) -> bool | None:
+def is_over(reading: RecordContext) -> bool | None:
     """Whether the call is known to have ended by its status."""
     is_live = reading.row["is_live"]
     return None if is_live is None else not is_live
@@ -27,7 +27,7 @@ def is_over(reading: Reading) -> bool | None:
 def between(first: str, last: str) -> Field:
     """The seconds from one column's time to another's, exact; null where the second is earlier."""
 
-    def read(reading: Reading) -> Decimal | None:
+    def read(reading: RecordContext) -> Decimal | None:
         start, end = reading.row[first], reading.row[last]
         if start is None or end is None:
             return None

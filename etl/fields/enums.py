@@ -2,32 +2,32 @@
 
 from collections.abc import Mapping
 
-from etl.fields.values import at, is_empty, mistyped, plain, unknown_word
-from etl.fields.vocabulary import OUTCOMES, meaning
-from etl.model import Field, Reading
+from etl.fields.values import as_text, flag_unknown_value, flag_wrong_type, getter, is_empty
+from etl.fields.vocabulary import OUTCOMES, lookup
+from etl.model import Field, RecordContext
 
 
-def word_at(reading: Reading, path: str, words: Mapping[str, str]) -> str | None:
+def word_at(reading: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
     """What a vocabulary makes of the word at a path: ``None`` for no word, ``unknown`` for one that it does not know.
 
     The unknown word is noted as drift, and kept in ``extra``.
     """
-    value = at(path)(reading.record)
+    value = getter(path)(reading.record)
     if is_empty(value):
         return None
-    written = plain(value)
+    written = as_text(value)
     if written is None:
-        mistyped(reading, path, value)
+        flag_wrong_type(reading, path, value)
         return "unknown"
-    found = meaning(words, written)
+    found = lookup(words, written)
     if found is None:
-        unknown_word(reading, path, written)
+        flag_unknown_value(reading, path, written)
     return found or "unknown"
 
 
-def meaning_of(reading: Reading, path: str, words: Mapping[str, str]) -> str | None:
+def meaning_of(reading: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
     """What a few words at a path mean; the others are left to the column that reads them."""
-    return meaning(words, reading.record.get(path))
+    return lookup(words, reading.record.get(path))
 
 
 def one_of(path: str, words: Mapping[str, str]) -> Field:
@@ -35,21 +35,21 @@ def one_of(path: str, words: Mapping[str, str]) -> Field:
     return Field((path,), lambda reading: word_at(reading, path, words) or "unknown")
 
 
-def status_outcome(reading: Reading, path: str) -> str | None:
+def status_outcome(reading: RecordContext, path: str) -> str | None:
     """The outcome that a status word stands for; an unknown word is kept in ``provider_status`` alone."""
-    kept = len(reading.keep)
+    kept = len(reading.extra_paths)
     found = word_at(reading, path, OUTCOMES)
     if reading.row.get("provider_status") is not None:
-        del reading.keep[kept:]
+        del reading.extra_paths[kept:]
     return found
 
 
 def live(path: str) -> Field:
     """Whether a status word says that the call goes on; null for none or an unknown one."""
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> bool | None:
-        outcome = meaning(OUTCOMES, get(reading.record))
+    def read(reading: RecordContext) -> bool | None:
+        outcome = lookup(OUTCOMES, get(reading.record))
         return None if outcome is None else outcome == "in_progress"
 
     return Field((), read)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from etl.decode import parse
-from etl.model import Malformed, Turn
+from etl.model import InvalidResponse, Turn
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -66,7 +66,7 @@ def _of_text(text: str, moment: Moment) -> list[Turn]:
     if text.lstrip()[:1] in ("[", "{"):
         try:
             found = parse(text.encode(errors="replace"))
-        except Malformed:
+        except InvalidResponse:
             found = None
         if _is_transcript(found):
             return turns_of(found, moment)

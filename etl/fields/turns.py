@@ -8,8 +8,8 @@ from typing import Any
 from etl.fields import times
 from etl.fields.amounts import decimal_of
 from etl.fields.transcript_text import Moment, is_spoken, turns_of
-from etl.fields.values import at, is_empty, mistyped
-from etl.model import Field, Reading, Turn
+from etl.fields.values import flag_wrong_type, getter, is_empty
+from etl.model import Field, RecordContext, Turn
 
 _TIME_KEYS = ("timestamp_ms", "timestamp", "created_at")
 
@@ -20,21 +20,21 @@ def turns(path: str) -> Field:
     A turn's time is its ``timestamp_ms``, ``timestamp`` or ``created_at``, whichever first falls between the call's
     creation or start and its end; its offset counts from the start.
     """
-    get = at(path)
+    get = getter(path)
 
-    def read(reading: Reading) -> tuple[Turn, ...]:
+    def read(reading: RecordContext) -> tuple[Turn, ...]:
         value = get(reading.record)
         if is_empty(value):
             return ()
         if not isinstance(value, (str, list)) and not (isinstance(value, dict) and is_spoken(value)):
-            mistyped(reading, path, value)
+            flag_wrong_type(reading, path, value)
             return ()
         return tuple(turns_of(value, _moment_within(reading)))
 
     return Field((path,), read)
 
 
-def _moment_within(reading: Reading) -> Moment:
+def _moment_within(reading: RecordContext) -> Moment:
     """What reads an item's time, as far as it falls within the call, and the seconds from the start to it."""
     row = reading.row
     started_at, ended_at = row["started_at"], row["ended_at"]
@@ -56,7 +56,7 @@ def _moment_within(reading: Reading) -> Moment:
     return moment
 
 
-def _time(value: Any, reading: Reading) -> datetime | None:
+def _time(value: Any, reading: RecordContext) -> datetime | None:
     number = value if type(value) is int else decimal_of(value)
     if number is not None:
         return times.epoch(number)

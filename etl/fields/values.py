@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from etl.fields.vocabulary import LONGEST_WORD
-from etl.model import Drift, Reading
+from etl.model import Drift, RecordContext
 
 Get = Callable[[Mapping[str, Any]], Any]
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
@@ -36,7 +36,7 @@ def is_false(value: Any) -> bool:
     return value is False or value == 0 or (isinstance(value, str) and value.strip().lower() in ("false", "0"))
 
 
-def plain(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A scalar as text, a number in plain digits; ``None`` for what is no scalar."""
     if isinstance(value, str):
         return value
@@ -46,7 +46,7 @@ def plain(value: Any) -> str | None:
 
 
 @cache
-def at(path: str) -> Get:
+def getter(path: str) -> Get:
     """The value at a path of one or two keys, ``None`` where there is none."""
     head, _, rest = path.partition(".")
     if not rest:
@@ -59,13 +59,13 @@ def at(path: str) -> Get:
     return inner
 
 
-def mistyped(reading: Reading, path: str, value: Any) -> None:
+def flag_wrong_type(reading: RecordContext, path: str, value: Any) -> None:
     """Note a value of a type that its column cannot hold."""
-    reading.refuse(path, "type_unexpected")
+    reading.flag_and_keep(path, "type_unexpected")
     reading.drift.append(Drift(path, "type", json_type(value)))
 
 
-def unknown_word(reading: Reading, path: str, word: str) -> None:
+def flag_unknown_value(reading: RecordContext, path: str, word: str) -> None:
     """Note a word that no vocabulary knows; ``extra`` keeps it."""
-    reading.keep.append(path)
+    reading.extra_paths.append(path)
     reading.drift.append(Drift(path, "unknown_word", word.strip()[:LONGEST_WORD]))

@@ -10,18 +10,18 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 @lru_cache(maxsize=1 << 12)
-def fold(word: str) -> str:
+def normalize(word: str) -> str:
     """A word as the vocabularies hold it: case, spaces, hyphens and underscores make no difference."""
     return _SEPARATORS.sub("", word.casefold())
 
 
 def _words(table: Mapping[str, str]) -> dict[str, str]:
-    return {fold(word): meaning for meaning, words in table.items() for word in words.split()}
+    return {normalize(word): lookup for lookup, words in table.items() for word in words.split()}
 
 
-def meaning(words: Mapping[str, str], word: object) -> str | None:
+def lookup(words: Mapping[str, str], word: object) -> str | None:
     """What a vocabulary says of a word; ``None`` for one that it does not know, and for what is no word at all."""
-    return words.get(fold(word)) if isinstance(word, str) and len(word) <= LONGEST_WORD else None
+    return words.get(normalize(word)) if isinstance(word, str) and len(word) <= LONGEST_WORD else None
 
 
 OUTCOMES = _words(

@@ -8,39 +8,41 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from etl.decode import read_record
-from etl.loader.writer import Entry, Record, Writing, call_key, differs, enter
-from etl.model import Malformed, Page, Provider, Reading, Reject, Source
-from etl.transformer import recognise, to_call
+from etl.loader.writer import RawRecord, RowChange, WriteContext, call_key, has_changes, plan_row
+from etl.model import InvalidResponse, Page, Provider, RecordContext, Reject, Source
+from etl.transformer import read_identity, transform_record
 
 
-class Held(NamedTuple):
+class StoredVersion(NamedTuple):
     """What the warehouse holds of a call before its record is read: its content, by digest, and which request's."""
 
     digest: bytes | None
     seq: int
 
 
-class Arrival(NamedTuple):
+class ReceivedRecord(NamedTuple):
     """One record as received: read as far as to know whose it is and whether its content is known."""
 
-    record: Record
-    reading: Reading | None
+    record: RawRecord
+    reading: RecordContext | None
     call_id: str | None
     key: uuid.UUID | None
     created_at: datetime | None
     flaw: str | None = None
 
 
-def arrival(provider: Provider, source: Source, payload: bytes, seq: int) -> Arrival:
+def read_received(provider: Provider, source: Source, payload: bytes, seq: int) -> ReceivedRecord:
     """Read a record's id, time and content digest; a record that is none arrives with its flaw."""
     try:
         parsed, digest = read_record(payload)
-    except Malformed as flaw:
+    except InvalidResponse as flaw:
         digest = hashlib.blake2b(payload, digest_size=16).digest()
-        return Arrival(Record("call", digest, seq, payload), None, None, None, None, str(flaw))
-    reading = recognise(provider, source, parsed)
+        return ReceivedRecord(RawRecord("call", digest, seq, payload), None, None, None, None, str(flaw))
+    reading = read_identity(provider, source, parsed)
     key = call_key(source.name, reading.call_id) if reading.call_id else None
-    return Arrival(Record("call", digest, seq, payload), reading, reading.call_id, key, reading.row["created_at"])
+    return ReceivedRecord(
+        RawRecord("call", digest, seq, payload), reading, reading.call_id, key, reading.row["created_at"]
+    )
 
 
 @dataclass(slots=True)
@@ -59,9 +61,9 @@ class Counts:
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
-    def count(self, entry: Entry) -> None:
+    def count(self, entry: RowChange) -> None:
         """Count what an entry did to the warehouse."""
-        changed = differs(entry)
+        changed = has_changes(entry)
         self.inserted += entry.before is None
         self.updated += entry.before is not None and changed
         self.unchanged += entry.before is not None and not changed
@@ -77,53 +79,57 @@ class Batch:
 
     provider: Provider
     source: Source
-    arrivals: list[Arrival] = field(default_factory=list)
-    held: dict[uuid.UUID, Held] = field(default_factory=dict)
+    received: list[ReceivedRecord] = field(default_factory=list)
+    stored: dict[uuid.UUID, StoredVersion] = field(default_factory=dict)
     pages: int = 0
     size: int = 0
 
-    def take(self, page: Page, seq: int) -> Sequence[Arrival]:
+    def add_page(self, page: Page, seq: int) -> Sequence[ReceivedRecord]:
         """Take a page in; its arrivals."""
-        new = [arrival(self.provider, self.source, payload, seq) for payload in page.records]
-        self.arrivals += new
+        new = [read_received(self.provider, self.source, payload, seq) for payload in page.records]
+        self.received += new
         self.pages += 1
         self.size += sum(len(payload) for payload in page.records)
         return new
 
-    def held_of(self, each: Arrival) -> Held | None:
+    def stored_version(self, each: ReceivedRecord) -> StoredVersion | None:
         """What was held of an arrival's call when it came."""
-        return self.held.get(each.key) if self.held and each.key else None
+        return self.stored.get(each.key) if self.stored and each.key else None
 
-    def unknown(self) -> set[uuid.UUID]:
+    def changed_keys(self) -> set[uuid.UUID]:
         """The calls among the arrivals whose content is not the one held."""
-        return {a.key for a in self.arrivals if a.key and (held := self.held_of(a)) and held.digest != a.record.digest}
+        return {
+            a.key
+            for a in self.received
+            if a.key and (held := self.stored_version(a)) and held.digest != a.record.digest
+        }
 
     def unchanged(self, rejects: Sequence[Reject]) -> set[str]:
         """The ids of calls that came as they are held, and of which no record was rejected."""
         same = {
             a.call_id
-            for a in self.arrivals
-            if a.call_id and (held := self.held_of(a)) and held.digest == a.record.digest
+            for a in self.received
+            if a.call_id and (held := self.stored_version(a)) and held.digest == a.record.digest
         }
         return same - {reject.provider_call_id for reject in rejects}
 
-    def settle(
-        self, writing: Writing, rows: Mapping[uuid.UUID, Mapping[str, Any]], seen: set[bytes]
-    ) -> tuple[list[Entry], list[Reject], Counts]:
+    def plan_writes(
+        self, writing: WriteContext, rows: Mapping[uuid.UUID, Mapping[str, Any]], seen: set[bytes]
+    ) -> tuple[list[RowChange], list[Reject], Counts]:
         """What becomes of each arrival.
 
         ``rows`` are the held rows of the calls that :meth:`unknown` names; ``seen`` remembers the rejects of the run:
         a record seen again in a run is unchanged.
         """
-        counts = Counts(pages=self.pages, received=len(self.arrivals))
-        entries: dict[str | None, Entry] = {}
+        counts = Counts(pages=self.pages, received=len(self.received))
+        entries: dict[str | None, RowChange] = {}
         rejects: list[Reject] = []
-        for each in self.arrivals:
+        for each in self.received:
             known = entries.get(each.call_id)
             found = self._enter(writing, each, known, rows)
             if found is None:
                 counts.unchanged += 1
-            elif isinstance(found, Entry):
+            elif isinstance(found, RowChange):
                 counts.unchanged += known is not None  # one call, two records: it counts once
                 entries[each.call_id] = found
             else:
@@ -135,27 +141,27 @@ class Batch:
 
     def _enter(
         self,
-        writing: Writing,
-        each: Arrival,
-        known: Entry | None,
+        writing: WriteContext,
+        each: ReceivedRecord,
+        known: RowChange | None,
         rows: Mapping[uuid.UUID, Mapping[str, Any]],
-    ) -> Entry | Reject | None:
+    ) -> RowChange | Reject | None:
         if each.reading is None or each.key is None:
             return Reject(each.flaw or "the record has no usable id", each.record.payload)
-        held = self.held_of(each)
+        held = self.stored_version(each)
         digest = known.records[-1].digest if known else held.digest if held else None
         if digest == each.record.digest:
             return None
-        call = to_call(self.provider, each.reading, each.record.payload)
+        call = transform_record(self.provider, each.reading, each.record.payload)
         if isinstance(call, Reject):
             return call
         before = known.row if known else rows.get(each.key) if held else None
-        return _joined(known, enter(writing, each.key, before, call, each.record))
+        return _joined(known, plan_row(writing, each.key, before, call, each.record))
 
 
-def _joined(known: Entry | None, new: Entry) -> Entry:
+def _joined(known: RowChange | None, new: RowChange) -> RowChange:
     """One entry for a call that came twice with different content."""
     if known is None:
         return new
     turns = new.turns if new.turns is not None else known.turns
-    return Entry(known.before, new.row, turns, known.records + new.records, known.drift + new.drift)
+    return RowChange(known.before, new.row, turns, known.records + new.records, known.drift + new.drift)

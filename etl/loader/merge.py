@@ -14,7 +14,7 @@ UNSAID = {None, "unknown"}  # what a column holds when nobody said anything
 NEVER, EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # where no time of change is said
 BOOKKEEPING = frozenset(
     {
-        "seen_seq", "record_seqs", "record_digest", "earlier_digests", "turns_digest",
+        "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash",
         "changed_at", "first_seen_at", "is_live", "is_answered",
     }
 )  # fmt: skip
@@ -27,7 +27,7 @@ def merge(held: Row, call: Call, seq: int) -> dict[str, Any]:
     said it, never goes back to a live one; nothing empty replaces a value.
     """
     new = call.columns
-    newer = seq >= held["seen_seq"] and (new["updated_at"] or EVER) >= (held["updated_at"] or NEVER)
+    newer = seq >= held["latest_request_seq"] and (new["updated_at"] or EVER) >= (held["updated_at"] or NEVER)
     row = dict(held)
     for column, value in new.items():
         if column in STATUS or column == "quality_flags" or _unsaid(value):
@@ -36,7 +36,7 @@ def merge(held: Row, call: Call, seq: int) -> dict[str, Any]:
             row[column] = value
     if newer:
         row["quality_flags"] = new["quality_flags"]
-        row["seen_seq"] = seq
+        row["latest_request_seq"] = seq
     if newer or _says_nothing(held) or (held["is_live"] is not False and new["is_live"] is False):
         row.update(_status(held, new))
     return row

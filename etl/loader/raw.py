@@ -15,17 +15,17 @@ from sqlalchemy import Connection, text
 
 from etl.db import tables
 from etl.db.copy import append
-from etl.loader.writer import Entry, Record, Writing, rows_of, seqs_of
+from etl.loader.writer import RawRecord, RowChange, WriteContext, fetch_rows, seqs_of
 
 LEVEL = 3  # a sixteenth smaller than the lowest for a tenth more time; the next takes half as long again
 _FRAMED = msgspec.msgpack.Decoder(list[bytes])
 
 ANSWERS = text("""
-    SELECT seq, kind, received_at, run_id, call_keys, records FROM raw.payloads WHERE seq = ANY(:seqs) ORDER BY seq
+    SELECT seq, kind, received_at, run_id, call_keys, records_zlib_msgpack FROM raw.payloads WHERE seq = ANY(:seqs) ORDER BY seq
 """)
 
 
-class Version(NamedTuple):
+class PayloadVersion(NamedTuple):
     """One content of a record of a call, as received with the answer ``seq``."""
 
     kind: str  # call or transcript
@@ -35,34 +35,34 @@ class Version(NamedTuple):
     payload: bytes
 
 
-def keep(connection: Connection, writing: Writing, entries: Iterable[Entry]) -> None:
+def archive(connection: Connection, writing: WriteContext, entries: Iterable[RowChange]) -> None:
     """Keep the exact bytes of every record that a batch's entries were made of, unless its content is kept already."""
-    answers: dict[tuple[int, str], list[tuple[uuid.UUID, Record]]] = defaultdict(list)
+    answers: dict[tuple[int, str], list[tuple[uuid.UUID, RawRecord]]] = defaultdict(list)
     for entry in entries:
         known = seqs_of(entry.before) if entry.before else ()
         for record in entry.records:
             if record.seq not in known and record.seq in seqs_of(entry.row):
                 answers[record.seq, record.kind].append((entry.row["call_key"], record))
     rows = [
-        (seq, writing.source, kind, writing.now, writing.run_id, [key for key, _ in came], _packed(came))
+        (seq, writing.source, kind, writing.now, writing.run_id, [key for key, _ in came], _compress(came))
         for (seq, kind), came in answers.items()
     ]
     append(connection, tables.payloads, rows)
 
 
-def versions(connection: Connection, keys: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[Version]]:
+def versions(connection: Connection, keys: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[PayloadVersion]]:
     """The versions of the records of some calls, in the order in which they came."""
-    rows = rows_of(connection, keys, ("call_key", "seen_seq", "record_seqs"))
+    rows = fetch_rows(connection, keys, ("call_key", "latest_request_seq", "payload_seqs"))
     wanted = {key: set(seqs_of(row)) for key, row in rows.items()}
-    found: dict[uuid.UUID, list[Version]] = {key: [] for key in wanted}
+    found: dict[uuid.UUID, list[PayloadVersion]] = {key: [] for key in wanted}
     for row in connection.execute(ANSWERS, {"seqs": list(set().union(*wanted.values()))}):
-        for key, payload in zip(row.call_keys, unpacked(row.records), strict=True):
+        for key, payload in zip(row.call_keys, unpacked(row.records_zlib_msgpack), strict=True):
             if row.seq in wanted.get(key, ()):
-                found[key].append(Version(row.kind, row.seq, row.received_at, row.run_id, payload))
+                found[key].append(PayloadVersion(row.kind, row.seq, row.received_at, row.run_id, payload))
     return found
 
 
-def _packed(came: Sequence[tuple[uuid.UUID, Record]]) -> bytes:
+def _compress(came: Sequence[tuple[uuid.UUID, RawRecord]]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode([record.payload for _, record in came]), LEVEL)
 
 

@@ -34,12 +34,12 @@ def call_key(source: str, provider_call_id: str) -> uuid.UUID:
     return uuid.UUID(bytes=digest[:16], version=5)
 
 
-def turns_digest(turns: Sequence[Turn]) -> bytes:
+def hash_transcript(turns: Sequence[Turn]) -> bytes:
     """What tells one transcript from another."""
     return hashlib.blake2b(json_bytes(turns), digest_size=16).digest()
 
 
-class Record(NamedTuple):
+class RawRecord(NamedTuple):
     """One record as it was received: an element of a list, or the answer with a transcript."""
 
     kind: str  # call or transcript
@@ -49,18 +49,18 @@ class Record(NamedTuple):
 
 
 @dataclass(slots=True)
-class Entry:
+class RowChange:
     """What a batch makes of one call: the row before and after, and what came with it."""
 
     before: Mapping[str, Any] | None
     row: dict[str, Any]
     turns: tuple[Turn, ...] | None = None  # None: the transcript stays as it is
-    records: list[Record] = field(default_factory=list)
+    records: list[RawRecord] = field(default_factory=list)
     drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class WriteContext:
     """Which run writes, of which source, and at what time."""
 
     source: str
@@ -69,7 +69,7 @@ class Writing:
     now: datetime
 
 
-def rows_of(
+def fetch_rows(
     connection: Connection, keys: Collection[uuid.UUID], columns: tuple[str, ...] = COLUMNS
 ) -> dict[uuid.UUID, Mapping[str, Any]]:
     """The rows that are held of some calls: whole, or of each some columns, its key among them."""
@@ -84,7 +84,9 @@ def _of_keys(columns: tuple[str, ...]) -> Select[Any]:
     return select(*(tables.calls.c[name] for name in columns)).where(text("call_key = ANY(CAST(:keys AS uuid[]))"))
 
 
-def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: Record) -> Entry:
+def plan_row(
+    writing: WriteContext, key: uuid.UUID, before: Mapping[str, Any] | None, call: Call, record: RawRecord
+) -> RowChange:
     """One record as an entry of the call with this key: a new row, or the held one merged with it."""
     seq = record.seq
     if before is None:
@@ -99,33 +101,33 @@ def enter(writing: Writing, key: uuid.UUID, before: Mapping[str, Any] | None, ca
             "has_transcript": False,
             "first_seen_at": writing.now,
             "changed_at": writing.now,
-            "seen_seq": seq,
-            "record_digest": record.digest,
+            "latest_request_seq": seq,
+            "content_hash": record.digest,
         }
     else:
         row = merge(before, call, seq)
-        row["missing_since"] = None  # it is listed again
+        row["delisted_at"] = None  # it is listed again
         _take_version(row, before, record)
-    newer = row["seen_seq"] == seq
+    newer = row["latest_request_seq"] == seq
     turns = call.turns if call.turns and (newer or not row["has_transcript"]) else None
-    entry = Entry(before, row, None, [record], call.drift)
-    take_transcript(entry, turns)
+    entry = RowChange(before, row, None, [record], call.drift)
+    set_transcript(entry, turns)
     return entry
 
 
-def _take_version(row: dict[str, Any], before: Mapping[str, Any], record: Record) -> None:
+def _take_version(row: dict[str, Any], before: Mapping[str, Any], record: RawRecord) -> None:
     """Note another content of a call's record; one that it had before is kept already."""
-    known = {before["record_digest"], *(before["earlier_digests"] or ())}
+    known = {before["content_hash"], *(before["previous_content_hashes"] or ())}
     if record.digest not in known:
-        row["record_seqs"] = seqs_with(before, record.seq)
-    if row["seen_seq"] == record.seq:
-        row["record_digest"] = record.digest
-    row["earlier_digests"] = sorted((known | {record.digest}) - {row["record_digest"]}) or None
+        row["payload_seqs"] = seqs_with(before, record.seq)
+    if row["latest_request_seq"] == record.seq:
+        row["content_hash"] = record.digest
+    row["previous_content_hashes"] = sorted((known | {record.digest}) - {row["content_hash"]}) or None
 
 
 def seqs_of(row: Mapping[str, Any]) -> Sequence[int]:
     """The answers that versions of a call came with, in the order in which they came."""
-    return row["record_seqs"] or (row["seen_seq"],)
+    return row["payload_seqs"] or (row["latest_request_seq"],)
 
 
 def seqs_with(row: Mapping[str, Any], seq: int) -> list[int]:
@@ -133,16 +135,16 @@ def seqs_with(row: Mapping[str, Any], seq: int) -> list[int]:
     return [*dict.fromkeys((*seqs_of(row), seq))]
 
 
-def take_transcript(entry: Entry, turns: tuple[Turn, ...] | None) -> None:
+def set_transcript(entry: RowChange, turns: tuple[Turn, ...] | None) -> None:
     """Replace the transcript whole, where there is one and it is another than the one held."""
-    if turns and (digest := turns_digest(turns)) != entry.row["turns_digest"]:
+    if turns and (digest := hash_transcript(turns)) != entry.row["transcript_hash"]:
         entry.turns = turns
-        entry.row.update(turn_count=len(turns), has_transcript=True, turns_digest=digest)
+        entry.row.update(turn_count=len(turns), has_transcript=True, transcript_hash=digest)
 
 
 def write(
-    connection: Connection, writing: Writing, entries: Sequence[Entry], *, met: bool = False
-) -> list[tuple[Entry, Reject]]:
+    connection: Connection, writing: WriteContext, entries: Sequence[RowChange], *, met: bool = False
+) -> list[tuple[RowChange, Reject]]:
     """Write a batch's entries; those that the database refuses for what they are come back, their neighbours load.
 
     ``met``: some of those that seemed new are there already, so all of them are merged.
@@ -171,20 +173,20 @@ def _is_bad_data(error: BaseException) -> bool:
     return isinstance(error, psycopg.DataError | ValueError | OverflowError) if code is None else code[:2] in BAD_DATA
 
 
-def _reject(entry: Entry, error: BaseException) -> Reject:
+def _reject(entry: RowChange, error: BaseException) -> Reject:
     reason = describe(error) if sqlstate(error) else "a value does not fit its column"
     return Reject(reason, entry.records[-1].payload, entry.row["provider_call_id"])
 
 
-def _add(connection: Connection, entries: Sequence[Entry], put: Put) -> None:
+def _add(connection: Connection, entries: Sequence[RowChange], put: Put) -> None:
     """Calls of which nothing was held."""
     put(connection, tables.calls, [tuple(entry.row.values()) for entry in entries])
     put(connection, tables.transcripts, _transcripts(entries))
 
 
-def _change(connection: Connection, writing: Writing, entries: Sequence[Entry], put: Put) -> None:
+def _change(connection: Connection, writing: WriteContext, entries: Sequence[RowChange], put: Put) -> None:
     """Calls that are held: the columns in which any of them differs are written, and each change leaves a line."""
-    changed = [(entry, before) for entry in entries if (before := entry.before) and _settle(entry, writing.now)]
+    changed = [(entry, before) for entry in entries if (before := entry.before) and _needs_write(entry, writing.now)]
     columns = sorted({name for entry, before in changed for name, value in entry.row.items() if value != before[name]})
     rows = [(entry.row["call_key"], *(entry.row[name] for name in columns)) for entry, _ in changed]
     update(connection, tables.calls, tuple(columns), rows)
@@ -193,19 +195,19 @@ def _change(connection: Connection, writing: Writing, entries: Sequence[Entry], 
     append(connection, tables.changes, [row for entry, before in changed for row in _changes(entry, before, writing)])
 
 
-def _settle(entry: Entry, now: datetime) -> bool:
+def _needs_write(entry: RowChange, now: datetime) -> bool:
     """Whether the row or its turns have to be written; where a value changed, the row says when."""
-    if differs(entry):
+    if has_changes(entry):
         entry.row["changed_at"] = now
     return entry.turns is not None or entry.before != entry.row
 
 
-def differs(entry: Entry) -> bool:
+def has_changes(entry: RowChange) -> bool:
     """Whether anything that a reader of the warehouse sees changes with this entry."""
     return entry.before is not None and (entry.turns is not None or bool(changes(entry.before, entry.row)))
 
 
-def _transcripts(entries: Sequence[Entry]) -> list[tuple[Any, ...]]:
+def _transcripts(entries: Sequence[RowChange]) -> list[tuple[Any, ...]]:
     """The transcripts that came with a batch, by columns."""
     return [
         (entry.row["call_key"], "".join([t.speaker[0] for t in turns]), [t.text for t in turns], _times(turns))
@@ -220,7 +222,7 @@ def _times(turns: Sequence[Turn]) -> list[Any] | None:
     return times if times.count((None, None)) < len(times) else None
 
 
-def _changes(entry: Entry, before: Mapping[str, Any], writing: Writing) -> list[tuple[Any, ...]]:
+def _changes(entry: RowChange, before: Mapping[str, Any], writing: WriteContext) -> list[tuple[Any, ...]]:
     found = changes(before, entry.row)
     if entry.turns is not None and before["has_transcript"]:
         found.append(("transcript", f"{before['turn_count']} turns", f"{len(entry.turns)} turns"))

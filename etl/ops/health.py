@@ -21,7 +21,7 @@ PROGRESS = text("""
            greatest(s.first_seen_at,
                     (SELECT max(finished_at) FROM ops.runs r
                       WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')),
-                    (SELECT max(updated_at) FROM ops.walks w WHERE w.source = s.source)) AS at
+                    (SELECT max(updated_at) FROM ops.checkpoints w WHERE w.source = s.source)) AS at
       FROM ops.sources s
 """)
 
@@ -31,7 +31,7 @@ class Health:
     """Whether it is well, and what is to be said of it, a line each."""
 
     is_well: bool
-    said: tuple[str, ...]
+    message: tuple[str, ...]
 
 
 def alive(silent_seconds: float) -> Health:
@@ -46,7 +46,7 @@ def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
     try:
         require_revision(db)
         with db.connect() as connection:
-            late = stalled(sources, progress(connection), now)
+            late = stale(sources, progress(connection), now)
     except DatabaseProblem as problem:
         return Health(False, (str(problem),))
     except SQLAlchemyError as error:
@@ -54,13 +54,13 @@ def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
     return Health(not late, tuple(f"{name}: not read since {at:%Y-%m-%d %H:%M} UTC" for name, at in late) or ("ready",))
 
 
-def stalled(sources: Sequence[Source], last: Mapping[str, datetime], now: datetime) -> list[tuple[str, datetime]]:
+def stale(sources: Sequence[Source], last: Mapping[str, datetime], now: datetime) -> list[tuple[str, datetime]]:
     """The sources that came on so long ago that they have missed their goal, and when that was."""
     known = [(source, last[source.name]) for source in sources if source.name in last]
-    return [(source.name, at) for source, at in known if now > due_by(source, at)]
+    return [(source.name, at) for source, at in known if now > freshness_deadline(source, at)]
 
 
-def due_by(source: Source, at: datetime) -> datetime:
+def freshness_deadline(source: Source, at: datetime) -> datetime:
     """The goal: by when a source that was read at some time has to be read again; three of its times, or 15 min."""
     found, when = at, schedule.parse(source.schedule)
     for _ in range(MISSED):

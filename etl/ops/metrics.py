@@ -14,43 +14,43 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine, Row, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.client.transport import Wire
+from etl.client.transport import DeadlineTransport
 from etl.model import Source
 from etl.ops import health
-from etl.state.adaptive_rate import Learned, in_force
-from etl.sync.run import Means, Report
+from etl.state.adaptive_rate import AdaptiveRate, current_rate
+from etl.sync.run import RunDependencies, RunResult
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 LATENCY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RUN_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 14400)
-VERDICTS = ("verified", "agrees", "gap", "unknown")
+VERDICTS = ("verified", "count_match", "incomplete", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
 NO_ANSWER = "none"
 
 # Calls are counted by the day as they come: to count ten million of them takes longer than Prometheus waits.
 BOOKS = text("""
-    SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.unsettled, f.quarantined,
-           s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.not_before > :now, false) AS is_held,
-           coalesce(extract(epoch FROM p.next_at - :now), 0) AS ahead_seconds,
-           p.requests_per_minute, p.learned_rate, p.learned_at,
-           (SELECT coalesce(sum(calls), 0) FROM warehouse.daily_lists d
-             WHERE d.source = f.source AND d.phone = '') AS calls,
-           (SELECT count(*) FROM ops.drift d WHERE d.source = f.source) AS drift,
+    SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_calls, f.quarantined,
+           s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.blocked_until > :now, false) AS is_held,
+           coalesce(extract(epoch FROM p.next_slot_at - :now), 0) AS ahead_seconds,
+           p.requests_per_minute, p.adaptive_rate_per_minute, p.adapted_at,
+           (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
+             WHERE d.source = f.source AND d.partition = '') AS calls,
+           (SELECT count(*) FROM ops.schema_drift d WHERE d.source = f.source) AS drift,
            (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
              WHERE r.source = f.source AND kind = 'sync' AND finished_at IS NOT NULL
              ORDER BY started_at DESC LIMIT 1) AS run_seconds
       FROM bi.freshness f
       JOIN ops.sources s USING (source)
-      LEFT JOIN ops.pace p USING (source)
+      LEFT JOIN ops.rate_limits p USING (source)
      WHERE f.source = ANY(:sources)
      ORDER BY f.source
 """)
 
 
-ALERTS = text("SELECT source, kind FROM ops.alerts WHERE ended_at IS NULL AND source = ANY(:sources) ORDER BY 1, 2")
+ALERTS = text("SELECT source, kind FROM ops.alerts WHERE resolved_at IS NULL AND source = ANY(:sources) ORDER BY 1, 2")
 
 
-class Meters:
+class Metrics:
     """What one daemon counts from its start on; ``monotonic`` gives seconds that never step back."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +63,7 @@ class Meters:
         self._runs = self._counter("runs", "Runs that ended.", "source", "kind", "status")
         self._durations = self._histogram("run", "From a run's beginning to its end.", RUN_SECONDS, "source", "kind")
         self._records = self._counter("records", "Records received, by what became of them.", "source", "became")
-        self._given_up = self._counter("runs_given_up", "Runs that hung.", "source")
+        self._given_up = self._counter("runs_abandoned", "Runs that hung.", "source")
 
     def _counter(self, name: str, said: str, *labels: str) -> Counter:
         return Counter(name, said, labels, "callhouse", registry=self.registry)
@@ -80,12 +80,12 @@ class Meters:
         """How long it has not."""
         return self._monotonic() - self._looked
 
-    def watched(self, means: Means) -> Means:
+    def watched(self, means: RunDependencies) -> RunDependencies:
         """The same means, every request of which is counted."""
         given = means.transport
 
         def counted(source: Source) -> httpx.BaseTransport:
-            return Counted(given(source) or Wire(source.base_url, means.clock), self, source.name)
+            return MeteredTransport(given(source) or DeadlineTransport(source.base_url, means.clock), self, source.name)
 
         return replace(means, transport=counted)
 
@@ -94,22 +94,22 @@ class Meters:
         self._requests.labels(source, status).inc()
         self._latency.labels(source).observe(seconds)
 
-    def run(self, report: Report, seconds: float) -> None:
+    def run(self, report: RunResult, seconds: float) -> None:
         """A run ended."""
         self._runs.labels(report.source, report.kind, report.status).inc()
         self._durations.labels(report.source, report.kind).observe(seconds)
         for became in RECORDS:
             self._records.labels(report.source, became).inc(getattr(report.counts, became))
 
-    def given_up(self, source: str) -> None:
+    def abandoned(self, source: str) -> None:
         """A run hung, and was left behind."""
         self._given_up.labels(source).inc()
 
 
-class Counted(httpx.BaseTransport):
+class MeteredTransport(httpx.BaseTransport):
     """Passes requests on, and tells the meters how each was answered, and how long it took until it was."""
 
-    def __init__(self, inner: httpx.BaseTransport, meters: Meters, source: str) -> None:
+    def __init__(self, inner: httpx.BaseTransport, meters: Metrics, source: str) -> None:
         self._inner, self._meters, self._source = inner, meters, source
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -127,7 +127,7 @@ class Counted(httpx.BaseTransport):
         self._inner.close()
 
 
-def exposition(meters: Meters, db: Engine, sources: Sequence[Source], now: datetime) -> bytes:
+def exposition(meters: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> bytes:
     """All metrics in Prometheus' text format; without the database, those that the process itself counts."""
     registry = CollectorRegistry()
     registry.register(_Collected(list(chain(meters.registry.collect(), _of_books(meters, db, sources, now)))))
@@ -144,9 +144,9 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _of_books(meters: Meters, db: Engine, sources: Sequence[Source], now: datetime) -> Iterator[Metric]:
+def _of_books(meters: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "callhouse_silent_seconds", "How long the daemon has not looked around.", meters.silent_seconds()
+        "callhouse_heartbeat_age_seconds", "How long the daemon has not looked around.", meters.silent_seconds()
     )
     yield _gauge("rate_budget_per_minute", "Requests a minute.", ((s.name, s.requests_per_minute) for s in sources))
     try:
@@ -154,7 +154,7 @@ def _of_books(meters: Meters, db: Engine, sources: Sequence[Source], now: dateti
             connection.execute(text("SET LOCAL statement_timeout = '10s'"))
             rows = connection.execute(BOOKS, {"now": now, "sources": [source.name for source in sources]}).all()
             alerts = connection.execute(ALERTS, {"sources": [source.name for source in sources]}).all()
-            late = {name for name, _ in health.stalled(sources, health.progress(connection), now)}
+            late = {name for name, _ in health.stale(sources, health.progress(connection), now)}
     except SQLAlchemyError:
         yield GaugeMetricFamily("callhouse_database_up", "Whether the books could be read.", 0)
     else:
@@ -175,13 +175,13 @@ def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iter
     yield gauge("last_success_timestamp_seconds", "When it was last read.", lambda row: row.last_success_at)
     yield gauge("last_run_duration_seconds", "How long the last reading took.", lambda row: row.run_seconds)
     yield gauge("next_run_timestamp_seconds", "When it is read next.", lambda row: row.next_run_at)
-    yield gauge("stalled", "Whether it missed its goal of freshness.", lambda row: row.source in late)
+    yield gauge("stale", "Whether it missed its goal of freshness.", lambda row: row.source in late)
     yield gauge("paused", "Whether it is set aside: key, rights or balance.", lambda row: row.is_paused or False)
-    yield gauge("held", "Whether the provider asked to be left alone.", lambda row: row.is_held)
+    yield gauge("backing_off", "Whether the provider asked to be left alone.", lambda row: row.is_held)
     yield gauge("quarantined", "Records that wait because they became no row.", lambda row: row.quarantined)
-    yield gauge("unsettled", "Calls that a sweep still reads again.", lambda row: row.unsettled)
+    yield gauge("open_calls", "Calls that a sweep still reads again.", lambda row: row.open_calls)
     yield gauge("drift", "Fields, words and types that nobody expected.", lambda row: row.drift)
-    yield gauge("rate_in_force_per_minute", "Requests a minute that refusals leave.", lambda row: _rate(row, now))
+    yield gauge("rate_per_minute", "Requests a minute that refusals leave.", lambda row: _rate(row, now))
     yield gauge(
         "rate_budget_used_ratio",
         "How much of what may be sent at once is spent; above 1 requests wait.",
@@ -197,8 +197,8 @@ def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iter
 
 
 def _rate(row: Row[Any], now: datetime) -> float | None:
-    learned = Learned(row.learned_rate, row.learned_at) if row.learned_rate else None
-    return in_force(row.requests_per_minute, learned, now) if row.requests_per_minute else None
+    learned = AdaptiveRate(row.adaptive_rate_per_minute, row.adapted_at) if row.adaptive_rate_per_minute else None
+    return current_rate(row.requests_per_minute, learned, now) if row.requests_per_minute else None
 
 
 def _gauge(name: str, said: str, values: Iterable[tuple[str, Any]]) -> Metric:

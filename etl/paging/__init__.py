@@ -1,42 +1,54 @@
 """A list that moves while it is read, as the pages to ask for: which is next, when it ends, and if it was whole.
 
-Pure: a walk is a generator that yields the :class:`Step` it wants and is sent the :class:`Seen` that came. It goes on
+Pure: a walk is a generator that yields the :class:`NextPage` it wants and is sent the :class:`PageView` that came. It goes on
 by what was received, never by what was asked, and finds out the order of the list from the pages themselves.
 """
 
 from dataclasses import replace
 
-from etl.paging.newest_first import forwards
-from etl.paging.oldest_first import backwards
-from etl.paging.scan import EndlessList, Goal, Order, OtherOrder, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk
-from etl.paging.tracker import order_of
+from etl.paging.newest_first import newest_first
+from etl.paging.oldest_first import oldest_first
+from etl.paging.scan import (
+    NextPage,
+    OffsetLimitReached,
+    PageView,
+    PaginationLoop,
+    ResumePoint,
+    RowView,
+    Scan,
+    ScanGoal,
+    ScanResult,
+    SortOrder,
+    SortOrderChanged,
+)
+from etl.paging.tracker import detect_order
 
 __all__ = [
-    "EndlessList",
-    "Goal",
-    "Order",
-    "OutOfReach",
-    "Outcome",
-    "Place",
-    "Seen",
-    "Sighting",
-    "Step",
-    "Walk",
-    "order_of",
-    "walk",
+    "NextPage",
+    "OffsetLimitReached",
+    "PageView",
+    "PaginationLoop",
+    "ResumePoint",
+    "RowView",
+    "Scan",
+    "ScanGoal",
+    "ScanResult",
+    "SortOrder",
+    "detect_order",
+    "scan",
 ]
 
 
-def walk(goal: Goal) -> Walk:
+def scan(goal: ScanGoal) -> Scan:
     """Read the goal's window; a list whose order turns out to be another is walked again as what it is."""
-    order = goal.place.order if goal.place else goal.order
-    tried: set[Order] = set()
+    order = goal.resume_from.order if goal.resume_from else goal.order
+    tried: set[SortOrder] = set()
     while True:
         tried.add(order)
         try:
-            if order is Order.OLDEST:
-                return (yield from backwards(goal))
-            return (yield from forwards(goal, order))
-        except OtherOrder as found:
-            order = Order.UNSORTED if found.order in tried else found.order
-            goal = replace(goal, place=None, held=goal.held if found.total is None else found.total)
+            if order is SortOrder.ASC:
+                return (yield from oldest_first(goal))
+            return (yield from newest_first(goal, order))
+        except SortOrderChanged as found:
+            order = SortOrder.UNSORTED if found.order in tried else found.order
+            goal = replace(goal, resume_from=None, local_count=goal.local_count if found.total is None else found.total)

@@ -10,62 +10,62 @@ from typing import NamedTuple
 from etl.model import DateFilter, Paging, Window
 
 
-class Order(StrEnum):
+class SortOrder(StrEnum):
     """The order of a list by creation time, as its pages show it."""
 
     UNKNOWN = "unknown"
-    NEWEST = "newest"  # newest first
-    OLDEST = "oldest"  # oldest first
+    DESC = "desc"  # newest first
+    ASC = "asc"  # oldest first
     UNSORTED = "unsorted"
 
 
-class EndlessList(Exception):
+class PaginationLoop(Exception):
     """A list that repeats itself instead of ending; the text names the page."""
 
 
-class OutOfReach(Exception):
+class OffsetLimitReached(Exception):
     """Sent into a walk instead of a page: the provider refuses this position; comes back where no other way is left."""
 
 
-class Sighting(NamedTuple):
+class RowView(NamedTuple):
     """One record of a page as the walk sees it; ``held`` says that the warehouse held it before this walk."""
 
     call_id: str
     created_at: datetime | None
-    held: bool
+    is_stored: bool
 
 
 @dataclass(frozen=True)
-class Seen:
+class PageView:
     """One page as the walk sees it."""
 
-    rows: Sequence[Sighting]
+    rows: Sequence[RowView]
     total: int | None = None
     size: int | None = None
     is_last: bool | None = None
-    unshown: int = 0  # so many more it would show, if the provider could
+    unreadable: int = 0  # so many more it would show, if the provider could
 
     @cached_property
     def count(self) -> int:
         """How many calls the page shows; one that it shows twice takes one place in the list."""
-        return len({row.call_id for row in self.rows}) + self.unshown
+        return len({row.call_id for row in self.rows}) + self.unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResumePoint:
     """Where a walk goes on when all that it read so far is held: kept with the data, used after a crash."""
 
     position: int
     size: int  # of the pages that the position counts
     end: datetime  # of the window, narrowed as the walk came down
-    order: Order
+    order: SortOrder
     newest: datetime | None = None
     oldest: datetime | None = None
     total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
+class ScanGoal:
     """What a walk is to read: a window of a list, down to its start.
 
     ``joins`` asks to go on to a row that was held before, so that what is read is joined to what is held; ``whole`` to
@@ -78,27 +78,27 @@ class Goal:
     paging: Paging
     date_filter: DateFilter
     size: int
-    order: Order = Order.UNKNOWN
-    joins: bool = False
-    whole: bool = False
-    listed: int | None = None
-    held: int | None = None
-    settled: int | None = None
-    peek: bool = False
-    place: Place | None = None
+    order: SortOrder = SortOrder.UNKNOWN
+    stop_at_known_row: bool = False
+    to_end: bool = False
+    remote_count: int | None = None
+    local_count: int | None = None
+    unchanged_total: int | None = None
+    skip_if_total_unchanged: bool = False
+    resume_from: ResumePoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class NextPage:
     """The page that is wanted next, and the place to go on from once all pages before it are held."""
 
     window: Window
     position: int
-    place: Place
+    resume_point: ResumePoint
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ScanResult:
     """How a walk ended: the order it found, the newest and oldest row, the total, and what speaks against it.
 
     ``ended`` says that the end of the list, or of the window asked for, was reached; ``moved`` that it changed while it
@@ -106,28 +106,28 @@ class Outcome:
     once, where it was one walk from beginning to end.
     """
 
-    order: Order
+    order: SortOrder
     newest: datetime | None
     oldest: datetime | None
     total: int | None
-    ended: bool
+    reached_end: bool
     first_total: int | None = None
-    moved: bool = False
-    kept_still: bool = False
-    doubts: tuple[str, ...] = ()
-    met: int | None = None
+    changed_during_scan: bool = False
+    skipped: bool = False
+    warnings: tuple[str, ...] = ()
+    distinct_rows: int | None = None
 
     @property
     def is_certified(self) -> bool:
         """Whether the walk met every call that the provider lists: whatever else is held is gone there."""
-        return self.ended and bool(self.met) and self.met == self.total and not self.doubts
+        return self.reached_end and bool(self.distinct_rows) and self.distinct_rows == self.total and not self.warnings
 
 
-Walk = Generator[Step, Seen, Outcome]
+Scan = Generator[NextPage, PageView, ScanResult]
 
 
-class OtherOrder(Exception):
+class SortOrderChanged(Exception):
     """The pages show another order than the one that the walk believed in."""
 
-    def __init__(self, order: Order, seen: Seen) -> None:
+    def __init__(self, order: SortOrder, seen: PageView) -> None:
         self.order, self.total = order, seen.total

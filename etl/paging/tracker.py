@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from etl.paging import positions
-from etl.paging.scan import EndlessList, Goal, Order, Outcome, Seen
+from etl.paging.scan import PageView, PaginationLoop, ScanGoal, ScanResult, SortOrder
 
 REMEMBERED_PAGES = 32  # how many pages back an id is recognised as read in this walk
 STALE_PAGES = 5  # so many pages in a row that bring no new id are a loop
@@ -16,10 +16,10 @@ EMPTY_PAGES = 3  # so many empty pages in a row are the end, whatever the total 
 
 
 @dataclass(slots=True)
-class Course:
+class PageTracker:
     """What a walk remembers of the pages it has read."""
 
-    goal: Goal
+    goal: ScanGoal
     is_ordered: bool = False  # a list in order is read once, however long: no id is kept but the last pages'
     newest: datetime | None = None
     oldest: datetime | None = None
@@ -51,19 +51,19 @@ class Course:
     is_anew: bool = False  # the list is read once more from its beginning
     is_strange: bool = False  # a page was perhaps shown in place of another
     moved: bool = False
-    found: Order = Order.UNKNOWN
+    found: SortOrder = SortOrder.UNKNOWN
     last: datetime | None = None
     span: tuple[int, datetime, datetime] | None = None  # a page's position, its oldest and its newest row
     doubts: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if self.goal.place:
-            self.newest, self.oldest = self.goal.place.newest, self.goal.place.oldest
-            self.total = self.goal.place.total
-            self.is_narrowed = self.goal.place.end < self.goal.window.end
+        if self.goal.resume_from:
+            self.newest, self.oldest = self.goal.resume_from.newest, self.goal.resume_from.oldest
+            self.total = self.goal.resume_from.total
+            self.is_narrowed = self.goal.resume_from.end < self.goal.window.end
 
-    def read(self, seen: Seen, position: int) -> bool:
-        """Take a page in; whether it shares a row with the pages read before. Raises :class:`EndlessList`."""
+    def read(self, seen: PageView, position: int) -> bool:
+        """Take a page in; whether it shares a row with the pages read before. Raises :class:`PaginationLoop`."""
         ids = frozenset(row.call_id for row in seen.rows)
         self.fresh = ids.difference(*self.pages)
         repeats = len(self.fresh) < len(ids)
@@ -71,7 +71,7 @@ class Course:
             repeats = any(ids & page for page in list(self.pages)[len(self.pages) - self.joinable :])
         self._guard_against_loops(ids, seen, position)
         self.count += len(self.fresh)
-        self.unshown += seen.unshown
+        self.unshown += seen.unreadable
         times = [row.created_at for row in seen.rows if row.created_at is not None]
         if times:
             self.newest = max(times) if self.newest is None else max(self.newest, *times)
@@ -94,7 +94,7 @@ class Course:
             self.met.update(map(hash, ids))
         return repeats
 
-    def _take_size(self, seen: Seen, position: int) -> None:
+    def _take_size(self, seen: PageView, position: int) -> None:
         """How many rows the positions count a page as: a server may give fewer than it is asked for, and not say so."""
         asked, size, was_sure = seen.size or self.goal.size, self.size, self.is_size_sure
         is_said = bool(seen.size) and (asked < self.goal.size or seen.count == asked)
@@ -110,14 +110,16 @@ class Course:
         self.resized = was_sure and self.size != size
         self.is_uneven = self.is_uneven or self.resized
 
-    def _guard_against_loops(self, ids: frozenset[str], seen: Seen, position: int) -> None:
+    def _guard_against_loops(self, ids: frozenset[str], seen: PageView, position: int) -> None:
         known = bool(ids) and not self.fresh
-        tolerated = 1 if Order.UNSORTED in (self.goal.order, self.found) else 0  # small pages may be alike by chance
+        tolerated = (
+            1 if SortOrder.UNSORTED in (self.goal.order, self.found) else 0
+        )  # small pages may be alike by chance
         if known and self.stale >= tolerated and not self.twins and ids == self.pages[-1] and seen.total == self.total:
-            raise EndlessList(f"page at position {position} repeats the page before it")
+            raise PaginationLoop(f"page at position {position} repeats the page before it")
         self.stale = self.stale + 1 if known else 0
         if self.stale >= STALE_PAGES:
-            raise EndlessList(f"{STALE_PAGES} pages up to position {position} brought no new call")
+            raise PaginationLoop(f"{STALE_PAGES} pages up to position {position} brought no new call")
 
     def contradicts(self, position: int, times: Sequence[datetime]) -> bool:
         """Whether a page of a list that begins with its oldest row is not in order with the page read before it."""
@@ -147,7 +149,7 @@ class Course:
         if forget_total:
             self.total, self.is_narrowed = None, True
 
-    def lacks_rows(self, seen: Seen, rows_before: int) -> bool:
+    def lacks_rows(self, seen: PageView, rows_before: int) -> bool:
         """Whether a page in the middle is empty or shorter than its size, and was not asked for twice yet."""
         is_short = seen.count < self.size or not seen.rows
         is_middle = seen.total is not None and rows_before + seen.count < seen.total
@@ -188,7 +190,7 @@ class Course:
         self.joinable -= 1
         self.count -= len(self.fresh)
 
-    def ended(self, seen: Seen, rows_before: int) -> bool:
+    def ended(self, seen: PageView, rows_before: int) -> bool:
         """Whether the list ends with this page: the provider's explicit end, or an empty or short page, unless the
         total says that more is to come; a total by itself ends nothing."""
         confirmed = seen.total is not None and rows_before + seen.count == seen.total
@@ -198,7 +200,7 @@ class Course:
                 self.doubts.append(f"the total says {seen.total}, the list ended after {rows_before} rows")
                 return True
             return not contradicted
-        if self.goal.place and not self.is_size_sure and rows_before:
+        if self.goal.resume_from and not self.is_size_sure and rows_before:
             return False  # what the positions count is not known yet
         full = self.size if len(self.pages) > 1 else seen.size or self.goal.size
         return seen.count < full and confirmed and seen.is_last is not False
@@ -207,7 +209,7 @@ class Course:
     def lacks(self) -> int:
         """How many calls of those that the list had at first, and by its total still has, were not met."""
         met = self.count if self.is_ordered else len(self.met)
-        is_known = not self.goal.place and (self.is_uneven or not self.moved)
+        is_known = not self.goal.resume_from and (self.is_uneven or not self.moved)
         return max(0, (self.first_total or 0) - self.falls - met - self.unshown) if is_known else 0
 
     def begin_anew(self) -> None:
@@ -221,11 +223,11 @@ class Course:
         if self.lacks and not self.doubts:
             self.doubts.append(f"{self.lacks} calls that the total counts were on no page")
 
-    def outcome(self, order: Order, *, ended: bool) -> Outcome:
+    def outcome(self, order: SortOrder, *, ended: bool) -> ScanResult:
         """How the walk ends here."""
-        met = None if self.goal.place else self.count if self.is_ordered else len(self.met)
+        met = None if self.goal.resume_from else self.count if self.is_ordered else len(self.met)
         unshown = (f"{self.unshown} calls are listed and could not be shown",) if self.unshown else ()
-        return Outcome(
+        return ScanResult(
             order,
             self.newest,
             self.oldest,
@@ -233,28 +235,33 @@ class Course:
             ended,
             self.first_total,
             self.moved,
-            doubts=(*self.doubts, *unshown),
-            met=met,
+            warnings=(*self.doubts, *unshown),
+            distinct_rows=met,
         )
 
 
-def order_of(times: Sequence[datetime]) -> Order:
+def detect_order(times: Sequence[datetime]) -> SortOrder:
     """The order of one page's creation times; all equal, or fewer than two, tell nothing."""
     if len(times) < 2 or min(times) == max(times):
-        return Order.UNKNOWN
+        return SortOrder.UNKNOWN
     if all(a >= b for a, b in pairwise(times)):
-        return Order.NEWEST
+        return SortOrder.DESC
     if all(a <= b for a, b in pairwise(times)):
-        return Order.OLDEST
-    return Order.UNSORTED
+        return SortOrder.ASC
+    return SortOrder.UNSORTED
 
 
-def reaches_down(goal: Goal, seen: Seen) -> bool:
+def reached_start(goal: ScanGoal, seen: PageView) -> bool:
     """Whether a sorted page reaches below the window, to a row held before where the goal asks to join one; or has to
     reach no further, for all is held there and still."""
-    if goal.whole:
+    if goal.to_end:
         return False
-    if goal.settled is not None and seen.total == goal.settled and seen.rows and all(row.held for row in seen.rows):
+    if (
+        goal.unchanged_total is not None
+        and seen.total == goal.unchanged_total
+        and seen.rows
+        and all(row.is_stored for row in seen.rows)
+    ):
         return True
     below = [row for row in seen.rows if row.created_at is not None and row.created_at < goal.window.start]
-    return any(row.held for row in below) if goal.joins else bool(below)
+    return any(row.is_stored for row in below) if goal.stop_at_known_row else bool(below)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 from etl.model import DateFilter, Window
-from etl.paging import Order
+from etl.paging import SortOrder
 from etl.reconcile import count_search, rank_search, timezone_probe
 from etl.reconcile.count_search import Windows
-from etl.reconcile.rank_search import BOTTOM, Ladder, Moved, Stretch
-from etl.reconcile.remote import LISTS_NOTHING, NO_TOTAL, Listing, NotSorted, OutOfReach, Unprovable
-from etl.sync.checkpoint import beginning
+from etl.reconcile.rank_search import BOTTOM, ListChanged, RankIndex, Segment
+from etl.reconcile.remote import LISTS_NOTHING, NO_TOTAL, CannotVerify, NotSorted, PositionRefused, RemoteStream
+from etl.sync.checkpoint import history_start
 
 ATTEMPTS = 3  # so often a list that moved while it was compared is compared again
 FUTURE = datetime.max.replace(tzinfo=UTC)
@@ -22,7 +22,7 @@ FUTURE = datetime.max.replace(tzinfo=UTC)
 class Comparison:
     """One list, the spans that are held of it, and the instants in each of them to count from and to."""
 
-    listing: Listing
+    listing: RemoteStream
     spans: Sequence[Window]
     marks: Sequence[Sequence[datetime]]
     is_everything: bool
@@ -35,45 +35,45 @@ class Comparison:
             return timezone_probe.NO_DAYS
         return timezone_probe.measured(self.listing, self.listing.reader.source.timezone, self.spans[-1].end)
 
-    def stretches(self) -> list[Stretch]:
-        """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.Unprovable` and its like."""
+    def stretches(self) -> list[Segment]:
+        """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.CannotVerify` and its like."""
         try:
             return self._by_counts()
-        except Unprovable as why:
+        except CannotVerify as why:
             if str(why) != NO_TOTAL or not self.is_by_day:
                 raise
             return self._call_by_call()
 
-    def _by_counts(self) -> list[Stretch]:
+    def _by_counts(self) -> list[Segment]:
         try:
-            if self.listing.order is not Order.UNSORTED:
+            if self.listing.order is not SortOrder.UNSORTED:
                 return self._by_rank()
         except NotSorted:
-            self.listing.order = Order.UNSORTED
-        except OutOfReach:
+            self.listing.order = SortOrder.UNSORTED
+        except PositionRefused:
             if self._filters is DateFilter.NONE:
                 raise
         return self._without_order()
 
-    def _by_rank(self) -> list[Stretch]:
+    def _by_rank(self) -> list[Segment]:
         for _ in range(ATTEMPTS):
-            with suppress(Moved):
+            with suppress(ListChanged):
                 return self._search()
-        raise Unprovable("the list moved each time that it was compared, or is in no order")
+        raise CannotVerify("the list moved each time that it was compared, or is in no order")
 
-    def _search(self) -> list[Stretch]:
+    def _search(self) -> list[Segment]:
         listing = self.listing
-        ladder = Ladder(is_whole=self._filters is DateFilter.NONE or self._is_whole)
-        out: list[Stretch] = []
+        ladder = RankIndex(is_whole=self._filters is DateFilter.NONE or self._is_whole)
+        out: list[Segment] = []
         for of_span in reversed(self.marks):
             steps = rank_search.search(ladder, listing.held, of_span)
             try:
                 wanted = next(steps)
                 while True:
-                    listing.reader.progress("pages compared", len(ladder.rows), listing.total)
+                    listing.reader.report_progress("pages compared", len(ladder.rows), listing.total)
                     page = listing.at(wanted)
                     if not page.total and listing.held.count(self.spans[0].start, self.spans[-1].end):
-                        raise Unprovable(LISTS_NOTHING)
+                        raise CannotVerify(LISTS_NOTHING)
                     wanted = steps.send(page)
             except StopIteration as end:
                 out += end.value
@@ -81,22 +81,22 @@ class Comparison:
         listing.oldest_listed = bottom[0].at if bottom else None
         return out
 
-    def _without_order(self) -> list[Stretch]:
+    def _without_order(self) -> list[Segment]:
         """By the whole count where all is asked, then by the counts of windows, else call by call."""
         listing = self.listing
         if self._filters is DateFilter.INSTANTS:
             return self._by_windows(count_search.instants(listing))
         if self.is_everything and listing.count(listing.window) == listing.held.count(BOTTOM, FUTURE):
-            return [Stretch(span.start, span.end, by_id=False) for span in self.spans]
+            return [Segment(span.start, span.end, by_id=False) for span in self.spans]
         if self.zone_of_days.is_sure:
             return self._by_windows(count_search.days(listing, listing.reader.source.timezone))
         return self._call_by_call()
 
-    def _by_windows(self, windows: Windows) -> list[Stretch]:
+    def _by_windows(self, windows: Windows) -> list[Segment]:
         marks = [[max(x, self._start) for x in of_span] for of_span in self.marks]
         return count_search.by_windows(self.listing, marks, windows, is_whole=self.spans[0].start == BOTTOM)
 
-    def _call_by_call(self) -> list[Stretch]:
+    def _call_by_call(self) -> list[Segment]:
         out = []
         for span in self.spans:
             window = self.listing.window if self._filters is DateFilter.NONE else span
@@ -110,7 +110,7 @@ class Comparison:
 
     @property
     def _start(self) -> datetime:
-        return beginning(self.listing.reader.source)
+        return history_start(self.listing.reader.source)
 
     @property
     def _is_whole(self) -> bool:

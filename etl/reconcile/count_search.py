@@ -8,12 +8,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from etl.model import Window
-from etl.paging import EndlessList, Goal, Outcome, Seen, Sighting, Step, Walk, walk
-from etl.paging import OutOfReach as StepOutOfReach
+from etl.paging import NextPage, PageView, PaginationLoop, RowView, Scan, ScanGoal, ScanResult, scan
+from etl.paging import OffsetLimitReached as StepOutOfReach
 from etl.reconcile.day_status import DAY, midnight
 from etl.reconcile.local import key_of
-from etl.reconcile.rank_search import INSTANT, Stretch
-from etl.reconcile.remote import LISTS_NOTHING, Listing, OutOfReach, Unprovable
+from etl.reconcile.rank_search import INSTANT, Segment
+from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, PositionRefused, RemoteStream
 from etl.reconcile.timezone_probe import exact_days
 
 QUIET = timedelta(seconds=2)  # on both sides of an edge: shown instants may be cut, bounds are in or out
@@ -33,7 +33,7 @@ class Windows(NamedTuple):
     edge: Callable[[Window], datetime | None]
 
 
-def instants(listing: Listing) -> Windows:
+def instants(listing: RemoteStream) -> Windows:
     """Windows of instants, cut at quiet moments."""
 
     def edge(span: Window) -> datetime | None:
@@ -45,7 +45,7 @@ def instants(listing: Listing) -> Windows:
     return Windows(lambda span: span, lambda span: span, edge)
 
 
-def days(listing: Listing, zone: ZoneInfo) -> Windows:
+def days(listing: RemoteStream, zone: ZoneInfo) -> Windows:
     """Windows of whole days of a time zone."""
 
     def around(span: Window) -> Window:
@@ -67,14 +67,14 @@ def days(listing: Listing, zone: ZoneInfo) -> Windows:
 
 
 def by_windows(
-    listing: Listing, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
-) -> list[Stretch]:
+    listing: RemoteStream, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
+) -> list[Segment]:
     """Compare the counts of windows between some instants, halved where they differ, and then their calls.
 
     ``is_whole`` says that nothing is listed before the first instant: held calls below all that is listed have left by
-    the provider's retention. Raises :class:`~etl.reconcile.remote.Unprovable` where nothing at all is listed.
+    the provider's retention. Raises :class:`~etl.reconcile.remote.CannotVerify` where nothing at all is listed.
     """
-    out: list[Stretch] = []
+    out: list[Segment] = []
     spans = [Window(a, b) for of_span in marks for a, b in pairwise(of_span) if a < b][::-1]
     is_bottom = is_whole
     while spans:
@@ -87,10 +87,10 @@ def by_windows(
             spans += [Window(middle, span.end), Window(span.start, middle)]
             continue
         if is_equal:
-            out.append(Stretch(span.start, span.end, by_id=False))
+            out.append(Segment(span.start, span.end, by_id=False))
         elif is_bottom and not listed:
             out.append(
-                Stretch(span.start, span.end, by_id=True, retained=len(listing.held.between(span.start, span.end)))
+                Segment(span.start, span.end, by_id=True, retained=len(listing.held.between(span.start, span.end)))
             )
         else:
             out.append(whole_pass(listing, whole, span, windows.asked, is_bottom=is_bottom))
@@ -98,18 +98,18 @@ def by_windows(
             is_bottom = False
             listing.oldest_listed = listing.oldest_listed or min(listing.held.times(span.start, span.end), default=None)
     if is_bottom and any(each.retained for each in out):
-        raise Unprovable(LISTS_NOTHING)
+        raise CannotVerify(LISTS_NOTHING)
     return out
 
 
 def whole_pass(
-    listing: Listing,
+    listing: RemoteStream,
     window: Window,
     span: Window,
     asked: Callable[[Window], Window] = lambda window: window,
     *,
     is_bottom: bool,
-) -> Stretch:
+) -> Segment:
     """Read a window to its end, and compare its calls with those that are held of a span.
 
     ``asked`` says how the provider is asked for a window; ``is_bottom`` that nothing is listed before this one.
@@ -120,51 +120,51 @@ def whole_pass(
         is_short = outcome.total is not None and len(seen) < outcome.total
         if not is_short:
             break
-    doubts = [*outcome.doubts, *([RESTLESS] if is_short else [])]
+    doubts = [*outcome.warnings, *([RESTLESS] if is_short else [])]
     if doubts:
-        return Stretch(span.start, span.end, by_id=False, doubt="; ".join(dict.fromkeys(doubts)))
+        return Segment(span.start, span.end, by_id=False, doubt="; ".join(dict.fromkeys(doubts)))
     gone = {key: at for key, at in listing.held.between(span.start, span.end).items() if key not in seen}
     oldest = outcome.oldest if is_bottom else None
     left = {key: at for key, at in gone.items() if oldest is None or at >= oldest}
     if oldest is not None:
         listing.oldest_listed = oldest
-    return Stretch(span.start, span.end, by_id=True, gone=left, retained=len(gone) - len(left))
+    return Segment(span.start, span.end, by_id=True, gone=left, retained=len(gone) - len(left))
 
 
 def _walked(
-    listing: Listing, window: Window, asked: Callable[[Window], Window], seen: dict[Hashable, datetime | None]
-) -> Outcome:
+    listing: RemoteStream, window: Window, asked: Callable[[Window], Window], seen: dict[Hashable, datetime | None]
+) -> ScanResult:
     provider = listing.reader.provider
-    goal = Goal(window, provider.paging, provider.date_filter, listing.size, order=listing.order)
-    steps = walk(goal)
+    goal = ScanGoal(window, provider.paging, provider.date_filter, listing.size, order=listing.order)
+    steps = scan(goal)
     try:
         return _drive(listing, steps, next(steps), asked, seen)
-    except EndlessList as endless:
-        raise Unprovable(str(endless)) from None
+    except PaginationLoop as endless:
+        raise CannotVerify(str(endless)) from None
     except StepOutOfReach:
-        raise Unprovable("the provider refuses pages so deep in the list") from None
+        raise CannotVerify("the provider refuses pages so deep in the list") from None
 
 
 def _drive(
-    listing: Listing,
-    steps: Walk,
-    step: Step,
+    listing: RemoteStream,
+    steps: Scan,
+    step: NextPage,
     asked: Callable[[Window], Window],
     seen: dict[Hashable, datetime | None],
-) -> Outcome:
+) -> ScanResult:
     for pages in count(1):
         try:
             page, arrivals = listing.take(asked(step.window), step.position)
-        except OutOfReach:
+        except PositionRefused:
             step = steps.throw(StepOutOfReach())
             continue
         seen.update((key_of(each), each.created_at) for each in arrivals)
-        rows = [Sighting(str(key_of(each)), each.created_at, False) for each in arrivals]
+        rows = [RowView(str(key_of(each)), each.created_at, False) for each in arrivals]
         if pages > PASSES * ((page.total or len(seen)) // max(len(rows), 1) + 10):
-            raise Unprovable(RESTLESS)
+            raise CannotVerify(RESTLESS)
         try:
-            step = steps.send(Seen(rows, page.total, page.size, page.is_last))
+            step = steps.send(PageView(rows, page.total, page.size, page.is_last))
         except StopIteration as end:
-            outcome: Outcome = end.value
+            outcome: ScanResult = end.value
             return outcome
     raise AssertionError  # pragma: no cover - the count above has no end

@@ -7,8 +7,8 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from etl.model import Window
-from etl.reconcile.rank_search import BOTTOM, Stretch
-from etl.state.daily_checks import WORST_FIRST, Verdict
+from etl.reconcile.rank_search import BOTTOM, Segment
+from etl.state.daily_checks import WORST_FIRST, DayStatus
 
 DAY = timedelta(days=1)
 RETAINED = "no longer listed: the provider's retention"
@@ -16,24 +16,24 @@ NOT_READ = "not read yet: the next sync reads it"
 
 
 @dataclass(slots=True)
-class Finding:
+class StreamFinding:
     """What a look at one list came to, over the days from ``first`` to ``last``.
 
     ``spans`` are what is held for certain and was looked at; ``missing`` calls are listed and not held, ``healed`` ones
     were, and are held now; ``waiting`` are the times of records in quarantine. ``doubt`` speaks against the whole list,
-    ``listed_from`` is the oldest call that is listed, where older ones are held.
+    ``remote_oldest_at`` is the oldest call that is listed, where older ones are held.
     """
 
-    phone: str
+    partition: str
     first: date
     last: date
     spans: Sequence[Window] = ()
-    stretches: Sequence[Stretch] = ()
-    missing: Mapping[Hashable, datetime | None] = field(default_factory=dict)
+    stretches: Sequence[Segment] = ()
+    missing_count: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     healed: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     waiting: Sequence[datetime | None] = ()
     doubt: str | None = None
-    listed_from: datetime | None = None
+    remote_oldest_at: datetime | None = None
     has_failed: bool = False
 
 
@@ -51,7 +51,9 @@ def midnight(zone: ZoneInfo, day: date) -> datetime:
     return datetime.combine(day, time(), zone)
 
 
-def verdicts(source: str, zone: ZoneInfo, findings: Sequence[Finding], doubt: str | None = None) -> list[Verdict]:
+def day_statuses(
+    source: str, zone: ZoneInfo, findings: Sequence[StreamFinding], doubt: str | None = None
+) -> list[DayStatus]:
     """The verdict on each day: the worst of the source's lists, ``doubt`` speaking against all but gaps.
 
     Of a list that failed only the days with gaps are told.
@@ -59,64 +61,64 @@ def verdicts(source: str, zone: ZoneInfo, findings: Sequence[Finding], doubt: st
     out = []
     for day in _days(findings):
         seen = [(_judged(zone, finding, day), finding.has_failed) for finding in findings]
-        told = [each for each, has_failed in seen if not has_failed or each.verdict == "gap"]
-        if len(told) == len(seen) or any(each.verdict == "gap" for each in told):
+        told = [each for each, has_failed in seen if not has_failed or each.verdict == "incomplete"]
+        if len(told) == len(seen) or any(each.verdict == "incomplete" for each in told):
             out.append(_worst(source, day, told, doubt))
     return out
 
 
-def _days(findings: Sequence[Finding]) -> Iterator[date]:
+def _days(findings: Sequence[StreamFinding]) -> Iterator[date]:
     if findings:
         first, last = min(each.first for each in findings), max(each.last for each in findings)
         yield from (first + n * DAY for n in range((last - first).days + 1))
 
 
-def _worst(source: str, day: date, lists: Sequence[_Day], doubt: str | None) -> Verdict:
+def _worst(source: str, day: date, lists: Sequence[_Day], doubt: str | None) -> DayStatus:
     worst = min((each.verdict for each in lists), key=WORST_FIRST.index)
     missing = frozenset[Hashable]().union(*(each.missing for each in lists))
     reasons = [reason for each in lists if each.verdict == worst for reason in each.reasons]
-    if doubt and worst != "gap":
+    if doubt and worst != "incomplete":
         worst, reasons = "unknown", [doubt]
     if missing:
         reasons.insert(0, f"{len(missing)} listed {'call is' if len(missing) == 1 else 'calls are'} not held")
-    return Verdict(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None)
+    return DayStatus(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None)
 
 
-def _judged(zone: ZoneInfo, finding: Finding, day: date) -> _Day:
+def _judged(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
     """One day of one list: what is missing comes first, then what is not known, then how sure the rest is."""
     start, end = midnight(zone, day), midnight(zone, day + DAY)
-    missing = frozenset(key for key, at in finding.missing.items() if at is not None and start <= at < end)
+    missing = frozenset(key for key, at in finding.missing_count.items() if at is not None and start <= at < end)
     if missing:
-        return _Day("gap", [], missing)
+        return _Day("incomplete", [], missing)
     if finding.doubt:
         return _Day("unknown", [finding.doubt])
-    if finding.listed_from and end <= finding.listed_from:
+    if finding.remote_oldest_at and end <= finding.remote_oldest_at:
         return _Day("unknown", [RETAINED])
     if not any(span.start < end and start < span.end for span in finding.spans):
         return _Day("unknown", [NOT_READ])
     near = [each for each in finding.stretches if each.start < end and start < each.end]
     doubts = [each.doubt for each in near if each.doubt]
-    start_listed = max(start, finding.listed_from or start)
+    start_listed = max(start, finding.remote_oldest_at or start)
     gone = sum(start_listed <= at < end for each in near for at in each.gone.values())
     if gone:
         doubts.append(f"{gone} held {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider")
     if doubts:
         return _Day("unknown", doubts)
     is_sure = all(each.by_id or (start <= each.start and each.end <= end) for each in near)
-    return _Day("verified" if near and is_sure else "agrees", _remarks(finding, start, end))
+    return _Day("verified" if near and is_sure else "count_match", _remarks(finding, start, end))
 
 
-def _remarks(finding: Finding, start: datetime, end: datetime) -> list[str]:
+def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str]:
     said = Counter[str]()
     said["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
     said["were missing and are held now"] = sum(at is not None and start <= at < end for at in finding.healed.values())
     remarks = [f"{count} {what}" for what, count in said.items() if count]
-    if finding.listed_from and start < finding.listed_from:
+    if finding.remote_oldest_at and start < finding.remote_oldest_at:
         remarks.append(f"older calls are {RETAINED}")
     return remarks
 
 
-def of_list(zone: ZoneInfo, finding: Finding) -> tuple[str, str | None]:
+def of_list(zone: ZoneInfo, finding: StreamFinding) -> tuple[str, str | None]:
     """The verdict on a whole list, the worst of its days that are still listed, and the reason."""
     days = [(day, _judged(zone, finding, day)) for day in _days([finding])]
     days = [(day, each) for day, each in days if not (each.verdict == "unknown" and each.reasons == [RETAINED])]

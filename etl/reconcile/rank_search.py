@@ -17,15 +17,15 @@ BOTTOM = datetime.min.replace(tzinfo=UTC)  # older than any call: the list's old
 LOST_AIMS = 3  # so many pages in a row without the rank that was looked for: the list has moved
 
 
-class Moved(Exception):
+class ListChanged(Exception):
     """Two pages contradict each other: the list moved below the reader, or is not in order."""
 
 
-class TotalLies(Exception):
+class TotalMismatch(Exception):
     """The pages contradict the total; the text says how."""
 
 
-class Row(NamedTuple):
+class RankedRow(NamedTuple):
     """One listed call: how many are older, when it was created, whose it is, and if it is held or waits."""
 
     rank: int
@@ -35,14 +35,14 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class RankedPage:
     """One page: its rows oldest first, and how many calls the whole list has by now."""
 
     total: int
-    rows: Sequence[Row]
+    rows: Sequence[RankedRow]
 
 
-class Held(Protocol):
+class LocalCounts(Protocol):
     """What the warehouse holds of the list, records that wait in quarantine counted in."""
 
     @property
@@ -56,7 +56,7 @@ class Held(Protocol):
         """The calls created there, and when."""
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
     """A span of source time and what is known of it: whether call by call, and which held calls are not listed.
 
     ``retained`` counts those older than all that is listed: they left together, by the provider's retention.
@@ -70,32 +70,32 @@ class Stretch(NamedTuple):
     doubt: str | None = None
 
 
-Search = Generator[int, Slice, list[Stretch]]
+Search = Generator[int, RankedPage, list[Segment]]
 
 
 @dataclass(slots=True)
-class Ladder:
-    """The rows that were seen, by rank; raises :class:`Moved` where they do not fit together."""
+class RankIndex:
+    """The rows that were seen, by rank; raises :class:`ListChanged` where they do not fit together."""
 
     is_whole: bool = True  # rank 0 is the oldest call that is listed at all, not only in a window
     total: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[RankedRow] = field(default_factory=list)
     ranks: dict[Hashable, int] = field(default_factory=dict)
 
-    def take(self, page: Slice) -> None:
+    def take(self, page: RankedPage) -> None:
         """Take a page in."""
         self.total = max(page.total, *(row.rank + 1 for row in page.rows[-1:]), 0)
         for row in page.rows:
             if self.ranks.setdefault(row.key, row.rank) != row.rank:
-                raise Moved
+                raise ListChanged
             at = bisect_left(self.rows, row.rank, key=lambda each: each.rank)
             if at < len(self.rows) and self.rows[at].rank == row.rank:
                 if self.rows[at].key != row.key:
-                    raise Moved
+                    raise ListChanged
                 continue
             self.rows.insert(at, row)
             if any(older.at > newer.at for older, newer in pairwise(self.rows[max(at - 1, 0) : at + 2])):
-                raise Moved
+                raise ListChanged
 
     def around(self, x: datetime) -> tuple[int, int]:
         """The ranks of the newest row known before an instant, and of the oldest from it on."""
@@ -103,7 +103,7 @@ class Ladder:
         below = self.rows[at - 1].rank if at else -1
         return below, self.rows[at].rank if at < len(self.rows) else self.total
 
-    def between(self, low: int, high: int) -> Sequence[Row]:
+    def between(self, low: int, high: int) -> Sequence[RankedRow]:
         """The rows known of some ranks."""
         start = bisect_left(self.rows, low, key=lambda row: row.rank)
         return self.rows[start : bisect_left(self.rows, high, key=lambda row: row.rank)]
@@ -118,25 +118,27 @@ class Ladder:
         return -1
 
 
-def search(ladder: Ladder, held: Held, marks: Sequence[datetime]) -> Search:
+def search(ladder: RankIndex, held: LocalCounts, marks: Sequence[datetime]) -> Search:
     """Hold a list against the books between the first and the last of some instants, each of which is measured.
 
     Yields the rank of a row that it wants to see, 0 being the oldest, and is sent the page that shows it; ``-1`` asks
-    for what lies beyond the oldest. Raises :class:`Moved` and :class:`TotalLies`.
+    for what lies beyond the oldest. Raises :class:`ListChanged` and :class:`TotalMismatch`.
     """
     levels: dict[datetime, int] = {BOTTOM: 0}
     for x in reversed(marks):
         levels[x] = yield from _level(ladder, held, levels, x)
     short = levels[marks[-1]] - levels[marks[0]] - held.count(marks[0], marks[-1])
     if 0 < short <= held.floating:
-        return [Stretch(marks[0], marks[-1], by_id=False)]
-    out: list[Stretch] = []
+        return [Segment(marks[0], marks[-1], by_id=False)]
+    out: list[Segment] = []
     for start, end in pairwise(marks):
         out += yield from _settle(ladder, held, levels, start, end)
     return out
 
 
-def _level(ladder: Ladder, held: Held, levels: Mapping[datetime, int], x: datetime) -> Generator[int, Slice, int]:
+def _level(
+    ladder: RankIndex, held: LocalCounts, levels: Mapping[datetime, int], x: datetime
+) -> Generator[int, RankedPage, int]:
     """How many calls are listed below an instant: looked up where the books expect it, then by halves."""
     if x in levels:
         return levels[x]
@@ -152,32 +154,34 @@ def _level(ladder: Ladder, held: Held, levels: Mapping[datetime, int], x: dateti
         ladder.take((yield max(below + 1, min(wanted, limit))))
         tries += 1
         if tries > 64 + ladder.total.bit_length():
-            raise Moved
+            raise ListChanged
 
 
-def _settle(ladder: Ladder, held: Held, levels: dict[datetime, int], start: datetime, end: datetime) -> Search:
+def _settle(
+    ladder: RankIndex, held: LocalCounts, levels: dict[datetime, int], start: datetime, end: datetime
+) -> Search:
     """One span between two measured instants, halved by pages where the counts differ, the older part first."""
-    out: list[Stretch] = []
+    out: list[Segment] = []
     spans = [(start, end)]
     lost = 0
     while spans:
         a, b = spans.pop()
         low, high = levels[a], levels[b]
         if high < low:
-            raise Moved
+            raise ListChanged
         wanted, surplus = ladder.unknown(low, high), held.count(a, b) - (high - low)
         if wanted < 0:
             out.append((yield from _compared(ladder, held, levels, a, b)))
             continue
         if surplus == 0:
-            out.append(Stretch(a, b, by_id=False))
+            out.append(Segment(a, b, by_id=False))
             continue
         is_below_all = ladder.is_whole and surplus > 0 and low == 0 and not ladder.between(0, 1)
         wanted = 0 if is_below_all else wanted  # the oldest calls may have left: that shows at the end of the list
         page = yield wanted
         lost = lost + 1 if all(row.rank != wanted for row in page.rows) else 0
         if lost >= LOST_AIMS:
-            raise Moved
+            raise ListChanged
         ladder.take(page)
         cuts = [x for x in _cuts(page) if a < x < b]
         levels.update((x, _known(ladder, x)) for x in cuts)
@@ -185,7 +189,7 @@ def _settle(ladder: Ladder, held: Held, levels: dict[datetime, int], start: date
     return out
 
 
-def _cuts(page: Slice) -> list[datetime]:
+def _cuts(page: RankedPage) -> list[datetime]:
     """The instants within a page below which it is known how many are listed: above its oldest, below its newest."""
     if not page.rows or page.rows[0].at == page.rows[-1].at:
         return []
@@ -193,16 +197,16 @@ def _cuts(page: Slice) -> list[datetime]:
     return sorted({oldest, newest})
 
 
-def _known(ladder: Ladder, x: datetime) -> int:
+def _known(ladder: RankIndex, x: datetime) -> int:
     below, over = ladder.around(x)
     if over != below + 1:
-        raise Moved
+        raise ListChanged
     return over
 
 
 def _compared(
-    ladder: Ladder, held: Held, levels: Mapping[datetime, int], a: datetime, b: datetime
-) -> Generator[int, Slice, Stretch]:
+    ladder: RankIndex, held: LocalCounts, levels: Mapping[datetime, int], a: datetime, b: datetime
+) -> Generator[int, RankedPage, Segment]:
     """A span all of whose rows were seen, call by call."""
     gone = {key: at for key, at in held.between(a, b).items() if key not in ladder.ranks}
     oldest = next(iter(ladder.between(0, 1)), None) if ladder.is_whole else None
@@ -210,11 +214,11 @@ def _compared(
     if retained:  # unless the total is too low, and the list goes on
         beyond = yield -1
         if any(row.rank < 0 for row in beyond.rows):
-            raise TotalLies(f"the list goes on beyond the {ladder.total} calls of its total")
+            raise TotalMismatch(f"the list goes on beyond the {ladder.total} calls of its total")
     left = {key: at for key, at in gone.items() if key not in retained}
-    return Stretch(a, b, by_id=True, gone=left, retained=len(retained))
+    return Segment(a, b, by_id=True, gone=left, retained=len(retained))
 
 
-def missing(rows: Sequence[Row], start: datetime, end: datetime) -> Iterator[Row]:
+def missing(rows: Sequence[RankedRow], start: datetime, end: datetime) -> Iterator[RankedRow]:
     """The rows of a span that are listed and not held."""
     return (row for row in rows if not row.is_held and start <= row.at < end)

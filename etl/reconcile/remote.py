@@ -3,24 +3,24 @@
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 
-from etl.client.api_client import Answer
+from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
-from etl.loader.batch import Arrival, Batch
-from etl.model import Ask, Page, Window
-from etl.paging import Order, order_of, positions
-from etl.reconcile.local import HeldCalls, key_of
-from etl.reconcile.rank_search import Moved, Row, Slice, TotalLies
-from etl.state.streams import ListState
-from etl.sync.completeness import OTHERS, is_of_others
+from etl.loader.batch import Batch, ReceivedRecord
+from etl.model import Page, PageRequest, Window
+from etl.paging import SortOrder, detect_order, positions
+from etl.reconcile.local import LocalCalls, key_of
+from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
+from etl.state.streams import StreamState
+from etl.sync.completeness import OTHERS, is_foreign
 from etl.sync.fetch import fetch
-from etl.sync.run import Reader
+from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
 NO_TOTAL = "the provider gives no total"
 LISTS_NOTHING = "the provider lists nothing of these days at the moment"
 
 
-class Unprovable(Exception):
+class CannotVerify(Exception):
     """The provider's answers do not allow a proof; the text says why."""
 
 
@@ -28,58 +28,58 @@ class NotSorted(Exception):
     """The list has no order."""
 
 
-class OutOfReach(Exception):
+class PositionRefused(Exception):
     """The provider refuses a page so deep in the list."""
 
 
-class Listing:
+class RemoteStream:
     """One list as the provider shows it in a window, and what was found on its pages.
 
     ``lacking`` are the calls that were seen and not held, with their time; with ``heal`` the page that showed them is
     loaded at once. ``total`` is what the provider said last.
     """
 
-    def __init__(self, reader: Reader, books: ListState, held: HeldCalls, window: Window, *, heal: bool) -> None:
-        self.reader, self.books, self.held, self.window, self.heal = reader, books, held, window, heal
-        self.order = books.order
-        self.size = books.page_size or reader.provider.page_size
+    def __init__(self, run: SourceRun, stream: StreamState, held: LocalCalls, window: Window, *, heal: bool) -> None:
+        self.reader, self.books, self.held, self.window, self.heal = run, stream, held, window, heal
+        self.order = stream.sort_order
+        self.size = stream.page_size or run.provider.page_size
         self.total: int | None = None
         self.lacking: dict[Hashable, datetime | None] = {}
         self.oldest_listed: datetime | None = None
         self._asked_size = self.size
         self._said_size: int | None = None
 
-    def at(self, rank: int) -> Slice:
+    def at(self, rank: int) -> RankedPage:
         """The page that shows a rank, 0 being the oldest call; where the list begins if its total is not known yet.
 
-        Raises :class:`~etl.reconcile.rank_search.Moved` where the list turns out to be another than was believed.
+        Raises :class:`~etl.reconcile.rank_search.ListChanged` where the list turns out to be another than was believed.
         """
         total, believed = self.total, (self.order, self.size)
-        row = rank if self.order is Order.OLDEST else 0 if total is None else total - 1 - rank
+        row = rank if self.order is SortOrder.ASC else 0 if total is None else total - 1 - rank
         before = max(row, 0) // self.size * self.size
         arrivals = self._whole_page(before)
-        shown = order_of([each.created_at for each in arrivals if each.created_at is not None])
-        if shown is Order.UNSORTED:
+        shown = detect_order([each.created_at for each in arrivals if each.created_at is not None])
+        if shown is SortOrder.UNSORTED:
             raise NotSorted
-        self.order = self.order if shown is Order.UNKNOWN else shown
+        self.order = self.order if shown is SortOrder.UNKNOWN else shown
         is_first_answer = total is None
         if (self.order, self.size) != believed and not (is_first_answer and before == 0):
-            raise Moved
+            raise ListChanged
         return self._slice(arrivals, before)
 
     def count(self, window: Window) -> int:
         """How many calls the provider lists in a window: one request for one record."""
         page = self._ask(window, positions.first(self.reader.provider.paging), 1)[0].value
         if page.total is None:
-            raise Unprovable(NO_TOTAL)
+            raise CannotVerify(NO_TOTAL)
         return page.total
 
-    def take(self, window: Window, position: int) -> tuple[Page, Sequence[Arrival]]:
+    def take(self, window: Window, position: int) -> tuple[Page, Sequence[ReceivedRecord]]:
         """One page of a window by its position; its records are held against the books, and loaded if wanted."""
         answer, arrivals = self._ask(window, position, self._asked_size)
         return answer.value, arrivals
 
-    def _whole_page(self, before: int) -> list[Arrival]:
+    def _whole_page(self, before: int) -> list[ReceivedRecord]:
         """The distinct records of the page with so many rows before it; one that is too short is asked for twice."""
         for _ in range(2):
             arrivals, total = self._page(before)
@@ -87,58 +87,62 @@ class Listing:
             if len(arrivals) in (min(self.size, max(rest, 0)), self._said_size):
                 break
         if len(arrivals) > max(rest, 0):
-            raise TotalLies(f"the provider says that it lists {total} calls, and shows more")
+            raise TotalMismatch(f"the provider says that it lists {total} calls, and shows more")
         if len(arrivals) > self.size:
-            raise Unprovable("the provider's pages overlap")
+            raise CannotVerify("the provider's pages overlap")
         if not arrivals and rest > 0:
-            raise TotalLies(f"the provider says that it lists {total} calls, and shows fewer")
+            raise TotalMismatch(f"the provider says that it lists {total} calls, and shows fewer")
         if len(arrivals) < min(self.size, rest):
             self.size = len(arrivals)  # its own page size, whatever was asked for
         return arrivals
 
-    def _page(self, before: int) -> tuple[list[Arrival], int]:
+    def _page(self, before: int) -> tuple[list[ReceivedRecord], int]:
         page, arrivals = self.take(self.window, positions.at(self.reader.provider.paging, before, self.size))
         if page.total is None:
-            raise Unprovable(NO_TOTAL)
+            raise CannotVerify(NO_TOTAL)
         self.total, self._said_size = page.total, page.size
         return list({key_of(each): each for each in arrivals}.values()), page.total
 
-    def _slice(self, arrivals: Sequence[Arrival], before: int) -> Slice:
+    def _slice(self, arrivals: Sequence[ReceivedRecord], before: int) -> RankedPage:
         total = self.total or 0
-        is_newest = self.order is not Order.OLDEST
+        is_newest = self.order is not SortOrder.ASC
         times = _filled([each.created_at for each in arrivals])
         rows = [
-            Row(total - 1 - before - n if is_newest else before + n, at, key_of(each), key_of(each) not in self.lacking)
+            RankedRow(
+                total - 1 - before - n if is_newest else before + n, at, key_of(each), key_of(each) not in self.lacking
+            )
             for n, (each, at) in enumerate(zip(arrivals, times, strict=True))
             if at is not None
         ]
-        return Slice(total, rows[::-1] if is_newest else rows)
+        return RankedPage(total, rows[::-1] if is_newest else rows)
 
-    def _ask(self, window: Window, position: int, size: int) -> tuple[Answer[Page], Sequence[Arrival]]:
-        reader = self.reader
-        reader.take_turn()
+    def _ask(self, window: Window, position: int, size: int) -> tuple[Response[Page], Sequence[ReceivedRecord]]:
+        run = self.reader
+        run.acquire_lease()
         try:
-            answer = fetch(reader.client, reader.provider, Ask(reader.source, window, position, size, self.books.phone))
+            answer = fetch(
+                run.client, run.provider, PageRequest(run.source, window, position, size, self.books.partition)
+            )
         except RequestRefused as refused:
             if refused.status in REFUSED and self.total is not None:
-                raise OutOfReach from None
+                raise PositionRefused from None
             raise
-        if answer.value.unshown:  # its rank is somebody's, and nobody knows whose
-            raise answer.value.unshown
-        batch = Batch(reader.provider, reader.source)
-        arrivals = batch.take(answer.value, answer.seq)
+        if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
+            raise answer.value.unreadable
+        batch = Batch(run.provider, run.source)
+        arrivals = batch.add_page(answer.value, answer.seq)
         self._look(batch, arrivals)
-        reader.lease.give_up()
+        run.lease.release()
         return answer, arrivals
 
-    def _look(self, batch: Batch, arrivals: Sequence[Arrival]) -> None:
+    def _look(self, batch: Batch, arrivals: Sequence[ReceivedRecord]) -> None:
         """Note what is listed and not held, and load it where that is wanted."""
-        if any(is_of_others(self.reader, self.books.phone, each) for each in arrivals):
-            raise Unprovable(OTHERS)
+        if any(is_foreign(self.reader, self.books.partition, each) for each in arrivals):
+            raise CannotVerify(OTHERS)
         lacking = self.held.lacks(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:
-            batch.held.update(self.reader.held(arrivals))
+            batch.stored.update(self.reader.stored_versions(arrivals))
             with self.reader.lease.transaction() as connection:
                 self.reader.load(connection, batch)
             self.held.look_at_quarantine()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from etl.model import Window
-from etl.reconcile.remote import Listing
+from etl.reconcile.remote import RemoteStream
 
 DAY = timedelta(days=1)
 OFFSETS = [timedelta(minutes=minutes) for minutes in range(-12 * 60, 14 * 60 + 1, 15)]
@@ -28,7 +28,7 @@ class Measured(NamedTuple):
 NO_DAYS = Measured(is_sure=False)
 
 
-def measured(listing: Listing, zone: ZoneInfo, until: datetime) -> Measured:
+def measured(listing: RemoteStream, zone: ZoneInfo, until: datetime) -> Measured:
     """Hold the configured zone against the answers to one or two of the busiest whole days of the last weeks."""
     days = _busiest(listing.held.times(until - 30 * DAY, until), zone, until)
     common = set(OFFSETS)
@@ -59,7 +59,7 @@ def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list
     return sorted(whole, key=lambda day: calls[day], reverse=True)[:DAYS_ASKED]
 
 
-def _offsets(listing: Listing, zone: ZoneInfo, day: date) -> set[timedelta]:
+def _offsets(listing: RemoteStream, zone: ZoneInfo, day: date) -> set[timedelta]:
     """The offsets from UTC under which the answer to one day comes nearest to what is held of it."""
     page, arrivals = listing.take(exact_days(zone, day, day), 1)
     held = listing.held

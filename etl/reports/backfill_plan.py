@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
-from etl.loader.batch import arrival
-from etl.model import Ask, Call, DateFilter, Page, Window
-from etl.paging import Order, order_of, positions
-from etl.pipeline import beneath, unread
+from etl.loader.batch import read_received
+from etl.model import Call, DateFilter, Page, PageRequest, Window
+from etl.paging import SortOrder, detect_order, positions
+from etl.pipeline import missing_windows, resume_point_below
 from etl.state import streams
-from etl.state.lease import Lane
+from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
-from etl.state.streams import EVER, ListState
+from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.fetch import fetch
-from etl.sync.run import Reader
+from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
-from etl.transformer import to_call
+from etl.transformer import transform_record
 
 PROBES = 10  # requests for a list that cannot be filtered; of one that can, one for each of two windows
 SAMPLES = 5  # pages that tell how many calls have a transcript to ask for
@@ -30,13 +30,13 @@ SECONDS_PER_ROW, SECONDS_PER_TRANSCRIPT = 0.0006, 0.012
 class Estimate:
     """What reading one list will take, its transcripts aside; ``None`` where it does not say how long it is."""
 
-    phone: str
+    partition: str
     requests: int | None
     rows: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BackfillPlan:
     """What a backfill of one source will take."""
 
     source: str
@@ -57,22 +57,22 @@ class Plan:
         return None if None in found else sum(n or 0 for n in found)
 
 
-def plan(reader: Reader, window: Window, *, again: bool = False) -> Plan:
+def plan(run: SourceRun, window: Window, *, again: bool = False) -> BackfillPlan:
     """What a backfill of the window will take; loads nothing, and asks for the least that tells it."""
-    surveys = [_Survey(reader, phone) for phone in reader.phones]
+    surveys = [_Survey(run, partition) for partition in run.partitions]
     found = [survey.estimate(window, again=again) for survey in surveys]
     new = sum(survey.transcripts for survey in surveys)
-    whole = Plan(reader.source.name, found, new + waiting(reader) if reader.provider.transcript else 0, None)
+    whole = BackfillPlan(run.source.name, found, new + waiting(run) if run.provider.transcript else 0, None)
     latency = min((survey.latency for survey in surveys if survey.asked), default=0.0)
-    return Plan(whole.source, whole.lists, whole.transcripts, _seconds(reader, whole, latency))
+    return BackfillPlan(whole.source, whole.lists, whole.transcripts, _seconds(run, whole, latency))
 
 
-def _seconds(reader: Reader, of: Plan, latency: float) -> float | None:
+def _seconds(run: SourceRun, of: BackfillPlan, latency: float) -> float | None:
     """The provider's pace decides, or where that is no limit, the time that answers and loading take."""
     if of.requests is None or of.rows is None:
         return None
-    rate = reader.source.requests_per_minute
-    at_once = 1 + (ceil(rate / 6) - 1) * SHARE[Lane.HISTORY]
+    rate = run.source.requests_per_minute
+    at_once = 1 + (ceil(rate / 6) - 1) * SHARE[Priority.BACKFILL]
     paced = max(0.0, of.requests - at_once) * 60 / rate
     loaded = of.rows * SECONDS_PER_ROW + of.transcripts * SECONDS_PER_TRANSCRIPT
     return max(paced, (of.requests - of.transcripts) * latency + loaded)
@@ -81,12 +81,12 @@ def _seconds(reader: Reader, of: Plan, latency: float) -> float | None:
 class _Survey:
     """The few requests that tell how much of a list there is to read."""
 
-    def __init__(self, reader: Reader, phone: str) -> None:
-        self._reader, self._phone = reader, phone
-        with reader.means.db.connect() as connection:
-            self._books: ListState = streams.load_list(connection, reader.source.name, phone)
-        self._size = self._books.page_size or reader.provider.page_size
-        self._order = self._books.order
+    def __init__(self, run: SourceRun, partition: str) -> None:
+        self._reader, self._phone = run, partition
+        with run.deps.db.connect() as connection:
+            self._books: StreamState = streams.load_stream(connection, run.source.name, partition)
+        self._size = self._books.page_size or run.provider.page_size
+        self._order = self._books.sort_order
         self._times: dict[int, Sequence[datetime]] = {}  # of each page that was seen, by its number from the newest
         self._calls: list[bool] = []  # of each call that was seen, whether its transcript takes a request
         self.asked, self.latency = 0, float("inf")
@@ -94,8 +94,8 @@ class _Survey:
 
     def estimate(self, window: Window, *, again: bool) -> Estimate:
         """How much of a window is to be read, and what that takes."""
-        parts = unread(self._books, window, again=again)
-        walks = [walk.window for walk in self._books.unfinished]
+        parts = missing_windows(self._books, window, again=again)
+        walks = [walk.window for walk in self._books.checkpoints]
         if not parts and not walks:
             return Estimate(self._phone, 0, 0)
         is_filtered = self._reader.provider.date_filter is not DateFilter.NONE
@@ -103,7 +103,10 @@ class _Survey:
         if rows is None:
             return Estimate(self._phone, None, None)
         paging = self._reader.provider.paging
-        done = [positions.row(paging, walk.place.position, walk.place.size) for walk in self._books.unfinished]
+        done = [
+            positions.row(paging, walk.resume_point.position, walk.resume_point.size)
+            for walk in self._books.checkpoints
+        ]
         done = [*done, *(0 for _ in parts)] if len(rows) == len(walks) + len(parts) else [sum(done)]
         rows = [max(0, number - before) for number, before in zip(rows, done, strict=True)]
         requests = sum(max(1, ceil(number / self._size)) for number in rows)
@@ -124,8 +127,8 @@ class _Survey:
         return [max(0, total - self._held(whole) + sum(self._held(window) for window in windows))]
 
     def _held(self, window: Window) -> int:
-        with self._reader.means.db.connect() as connection:
-            return streams.held(connection, self._books, window.start, before=window.end)
+        with self._reader.deps.db.connect() as connection:
+            return streams.count_stored(connection, self._books, window.start, before=window.end)
 
     def _down_to(self, windows: Sequence[Window], *, again: bool) -> list[int] | None:
         """The rows from where each reading enters the list down to the page with the start of its window."""
@@ -134,16 +137,16 @@ class _Survey:
         if total is None:
             return None
         last = max(0, total - 1) // self._size
-        if self._order is Order.OLDEST:
+        if self._order is SortOrder.ASC:
             self._times[last] = self._times.pop(0, [])
         rows, new = [], 0
         for window in windows:
-            place = None if again else beneath(self._reader, self._books, window)
+            place = None if again else resume_point_below(self._reader, self._books, window)
             above = positions.row(paging, place.position, place.size) if place else 0
             boundary = self._boundary(window, last)
-            is_oldest = self._order is Order.OLDEST
+            is_oldest = self._order is SortOrder.ASC
             read = total - (last - boundary) * self._size if is_oldest else (boundary + 1) * self._size
-            if is_oldest and self._books.order is Order.UNKNOWN:
+            if is_oldest and self._books.sort_order is SortOrder.UNKNOWN:
                 read += self._size  # the walk, too, finds that out from the page at the list's beginning
             read = min(total, round(read))
             rows.append(max(0, read - above))
@@ -154,7 +157,7 @@ class _Survey:
 
     def _boundary(self, window: Window, last: int) -> float:
         """On which page, counted from the newest, the start of a window lies; between two where that is near enough."""
-        if window.start <= BEGINNING or self._order is Order.UNSORTED:
+        if window.start <= BEGINNING or self._order is SortOrder.UNSORTED:
             return last
         low, high = 0, last
         most = PROBES - SAMPLES // 2 if self._reader.provider.transcript else PROBES
@@ -176,7 +179,7 @@ class _Survey:
     def _times_of(self, window: Window, rank: int, last: int) -> Sequence[datetime]:
         """The times of a page, counted from the newest."""
         if rank not in self._times:
-            self._page(window, rank if self._order is not Order.OLDEST else last - rank, self._size, rank)
+            self._page(window, rank if self._order is not SortOrder.ASC else last - rank, self._size, rank)
         return self._times.get(rank, ())
 
     def _share_with_transcript(self, window: Window, last: int) -> float:
@@ -188,25 +191,25 @@ class _Survey:
 
     def _page(self, window: Window, number: int, size: int, rank: int = 0) -> Page:
         """One page by its number from 0; what its rows tell is remembered."""
-        reader, began = self._reader, self._reader.means.clock.monotonic()
-        position = positions.at(reader.provider.paging, number * size, size)
-        reader.take_turn()
-        page = fetch(reader.client, reader.provider, Ask(reader.source, window, position, size, self._phone)).value
-        reader.lease.give_up()
+        run, began = self._reader, self._reader.deps.clock.monotonic()
+        position = positions.at(run.provider.paging, number * size, size)
+        run.acquire_lease()
+        page = fetch(run.client, run.provider, PageRequest(run.source, window, position, size, self._phone)).value
+        run.lease.release()
         self.asked += 1
-        self.latency = min(self.latency, reader.means.clock.monotonic() - began)
+        self.latency = min(self.latency, run.deps.clock.monotonic() - began)
         self._remember(page, rank)
         return page
 
     def _remember(self, page: Page, rank: int) -> None:
-        reader = self._reader
-        rows = [arrival(reader.provider, reader.source, payload, 0) for payload in page.records]
+        run = self._reader
+        rows = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
         times = [row.created_at for row in rows if row.created_at is not None]
-        if self._order is Order.UNKNOWN:
-            self._order = order_of(times)
+        if self._order is SortOrder.UNKNOWN:
+            self._order = detect_order(times)
         self._times[rank] = times
-        if reader.provider.transcript:
-            found = [to_call(reader.provider, row.reading, row.record.payload) for row in rows if row.reading]
+        if run.provider.transcript:
+            found = [transform_record(run.provider, row.reading, row.record.payload) for row in rows if row.reading]
             self._calls += [_takes_a_request(call) for call in found if isinstance(call, Call)]
 
 

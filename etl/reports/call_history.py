@@ -13,9 +13,19 @@ from etl.fields.vocabulary import FLAGS
 from etl.loader import raw
 from etl.loader.writer import call_key
 from etl.model import Source
-from etl.reports.call_history_model import Change, Cost, Found, Held, Life, Rejected, Touch, Transcript, Version
-from etl.reports.next_read import Rereading, rereading
-from etl.reports.status import sources_in_the_books
+from etl.reports.call_history_model import (
+    CallDetails,
+    CallHistory,
+    CallRef,
+    Change,
+    Cost,
+    ReceivedVersion,
+    Rejected,
+    RunEffect,
+    Transcript,
+)
+from etl.reports.next_read import NextRead, next_read
+from etl.reports.status import known_sources
 
 HIDDEN = "(hidden)"
 # The columns whose values show nothing of a person; those of any other are hidden, a column of tomorrow's too.
@@ -23,7 +33,7 @@ OPEN = frozenset({
     "direction", "outcome", "provider_status", "is_final", "agent_id", "agent_name", "campaign_name", "created_at",
     "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds", "talk_seconds", "duration_basis", "cost",
     "cost_unit", "costs", "answered_by", "ended_by", "latency_ms", "turn_count", "has_transcript", "transcript",
-    "quality_flags", "missing_since",
+    "quality_flags", "delisted_at",
 })  # fmt: skip
 
 CALLS = text("""
@@ -38,13 +48,13 @@ REJECTS = text("""
 CALL = text("""
     SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.created_at, c.ended_at,
            c.answered_at, c.from_number, c.to_number, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
-           c.quality_flags, c.first_seen_at, c.changed_at, c.missing_since,
+           c.quality_flags, c.first_seen_at, c.changed_at, c.delisted_at,
            coalesce(c.is_final, c.created_at < CAST(:now AS timestamptz) - interval '1 day') AS is_final,
-           c.created_at + make_interval(secs => s.settled_after::double precision) AS settles_at,
+           c.created_at + make_interval(secs => s.settled_after_seconds::double precision) AS settles_at,
            seen.seen_at, seen.run_id AS seen_by, t.state AS transcript, t.asked_at, t.attempts, t.reason
       FROM warehouse.calls c
       JOIN ops.sources s USING (source)
-      LEFT JOIN ops.sightings seen USING (call_key)
+      LEFT JOIN ops.call_last_seen seen USING (call_key)
       LEFT JOIN ops.transcript_requests t USING (call_key)
      WHERE c.call_key = :key
 """)
@@ -55,17 +65,19 @@ CHANGES = text("""
 RUNS = text("SELECT run_id, kind, status, started_at FROM ops.runs WHERE run_id = ANY(:runs) ORDER BY run_id")
 
 
-def find(connection: Connection, wanted: str) -> list[Found]:
+def resolve(connection: Connection, wanted: str) -> list[CallRef]:
     """The calls that a text may mean: a call's key, a provider's id, or ``SOURCE:ID``."""
     wanted = wanted.encode(errors="replace").decode()  # a word of the command line may be no UTF-8
-    names = sources_in_the_books(connection)
+    names = known_sources(connection)
     prefix, _, rest = wanted.partition(":")
     ids = [(name, wanted) for name in names] + ([(prefix, rest)] if prefix in names else [])
     keys = [call_key(name, call_id) for name, call_id in ids] + _as_key(wanted)
-    held = [Found(row.source, row.provider_call_id, row.call_key) for row in connection.execute(CALLS, {"keys": keys})]
+    held = [
+        CallRef(row.source, row.provider_call_id, row.call_key) for row in connection.execute(CALLS, {"keys": keys})
+    ]
     known = {(each.source, each.provider_call_id) for each in held}
     waiting = {(row.source, row.provider_call_id) for row in _rejects(connection, ids)} - known
-    return sorted(held + [Found(*each, None) for each in waiting])
+    return sorted(held + [CallRef(*each, None) for each in waiting])
 
 
 def _as_key(wanted: str) -> list[uuid.UUID]:
@@ -80,10 +92,10 @@ def _rejects(connection: Connection, ids: Sequence[tuple[str, str]]) -> Sequence
     return connection.execute(REJECTS, {"sources": sources, "ids": of_calls}).all()
 
 
-def life(
-    connection: Connection, call: Found, sources: Sequence[Source], now: datetime, *, show_values: bool = False
-) -> Life:
-    """The life of a call that :func:`find` found; ``sources`` are those configured, whose sweeps read it again.
+def call_history(
+    connection: Connection, call: CallRef, sources: Sequence[Source], now: datetime, *, show_values: bool = False
+) -> CallHistory:
+    """The life of a call that :func:`resolve` found; ``sources`` are those configured, whose sweeps read it again.
 
     Changed values of a person, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
     """
@@ -96,20 +108,20 @@ def life(
     if row is not None:
         source = next((each for each in sources if each.name == call.source), None)
         of_call = dict(row._mapping)
-        held = _held(connection, of_call, rereading(connection, of_call, source, now), now, show_values=show_values)
+        held = _held(connection, of_call, next_read(connection, of_call, source, now), now, show_values=show_values)
     runs = _runs(connection, held, row.seen_by if row else None, rejected)
-    return Life(call.source, call.provider_call_id, held, rejected, runs)
+    return CallHistory(call.source, call.provider_call_id, held, rejected, runs)
 
 
 def _held(
-    connection: Connection, row: Mapping[str, Any], next_reading: Rereading, now: datetime, *, show_values: bool
-) -> Held:
+    connection: Connection, row: Mapping[str, Any], next_reading: NextRead, now: datetime, *, show_values: bool
+) -> CallDetails:
     versions = _versions(connection, row["call_key"])
     is_settled = row["is_final"] and row["settles_at"] <= now
     sightings = [row["first_seen_at"], row["seen_at"], *(each.received_at for each in versions)]
-    return Held(
+    return CallDetails(
         **{name: row[name] for name in ("call_key", "provider", "direction", "outcome", "created_at", "ended_at")},
-        **{name: row[name] for name in ("first_seen_at", "changed_at", "is_final", "missing_since")},
+        **{name: row[name] for name in ("first_seen_at", "changed_at", "is_final", "delisted_at")},
         last_seen_at=max(at for at in sightings if at is not None),
         settles_at=row["settles_at"] if row["is_final"] and not is_settled else None,
         settled_at=row["settles_at"] if is_settled else None,
@@ -122,11 +134,13 @@ def _held(
     )
 
 
-def _versions(connection: Connection, key: uuid.UUID) -> list[Version]:
+def _versions(connection: Connection, key: uuid.UUID) -> list[ReceivedVersion]:
     found = raw.versions(connection, [key])[key]
     newest = {each.kind: each for each in found}
     return [
-        Version(each.kind, each.received_at, each.run_id, len(each.payload), each.seq, each is newest[each.kind])
+        ReceivedVersion(
+            each.kind, each.received_at, each.run_id, len(each.payload), each.seq, each is newest[each.kind]
+        )
         for each in sorted(found, key=lambda each: each.received_at)
     ]
 
@@ -170,7 +184,9 @@ def _cost(row: Mapping[str, Any], *, is_settled: bool) -> Cost:
     return Cost(row["cost"], row["cost_unit"], parts, said)
 
 
-def _runs(connection: Connection, held: Held | None, seen_by: int | None, rejected: Sequence[Rejected]) -> list[Touch]:
+def _runs(
+    connection: Connection, held: CallDetails | None, seen_by: int | None, rejected: Sequence[Rejected]
+) -> list[RunEffect]:
     """The runs that the books name with the call, and what each did to it."""
     received = Counter(version.run_id for version in held.versions) if held else Counter()
     changed = Counter(change.run_id for change in held.changes) if held else Counter()
@@ -178,9 +194,9 @@ def _runs(connection: Connection, held: Held | None, seen_by: int | None, reject
     numbers = sorted(run for run in {*received, *changed, *quarantined, seen_by} if run is not None)
     known = {row.run_id: row for row in connection.execute(RUNS, {"runs": numbers})}
 
-    def touch(number: int) -> Touch:
+    def touch(number: int) -> RunEffect:
         run = known.get(number)
-        return Touch(
+        return RunEffect(
             number,
             run.kind if run else None,
             run.status if run else None,

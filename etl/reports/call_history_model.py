@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from etl.reports.next_read import Rereading
+from etl.reports.next_read import NextRead
 
 
-class Found(NamedTuple):
+class CallRef(NamedTuple):
     """A call that somebody may mean; ``call_key`` is null where it never became a row."""
 
     source: str
@@ -19,7 +19,7 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ReceivedVersion:
     """One content of a record as received, its size in bytes, in the row ``seq`` of ``raw.payloads``; the newest of its
     kind is the one in force."""
 
@@ -55,7 +55,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
+class RunEffect:
     """A run, and what it did to the call; of a run that the books hold no more, its number alone is known."""
 
     run_id: int
@@ -90,7 +90,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class CallDetails:
     """What the warehouse holds of a call; values that show a person are not among it."""
 
     call_key: uuid.UUID
@@ -105,21 +105,21 @@ class Held:
     is_final: bool
     settles_at: datetime | None
     settled_at: datetime | None
-    missing_since: datetime | None
+    delisted_at: datetime | None
     flags: Mapping[str, str]
     transcript: Transcript
     cost: Cost
-    versions: Sequence[Version]
+    versions: Sequence[ReceivedVersion]
     changes: Sequence[Change]
-    next_reading: Rereading
+    next_reading: NextRead
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class CallHistory:
     """One call's life; ``held`` is null where only the quarantine knows of it."""
 
     source: str
     provider_call_id: str
-    held: Held | None
+    held: CallDetails | None
     rejected: Sequence[Rejected]
-    runs: Sequence[Touch]
+    runs: Sequence[RunEffect]

@@ -8,17 +8,17 @@ from sqlalchemy import Connection, Engine, RowMapping, text
 
 from etl.intervals import gaps
 from etl.state import daily_checks, streams
-from etl.state.adaptive_rate import Learned, in_force
+from etl.state.adaptive_rate import AdaptiveRate, current_rate
 
 FRESHNESS = text("""
     SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
-           p.requests_per_minute, p.learned_rate, p.learned_at,
-           (SELECT reason FROM ops.lists l WHERE l.source = f.source AND l.reason IS NOT NULL
-             ORDER BY array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness) LIMIT 1) AS reason,
-           (SELECT count(*) FROM ops.walks w WHERE w.source = f.source) AS unfinished_walks
+           p.requests_per_minute, p.adaptive_rate_per_minute, p.adapted_at,
+           (SELECT reason FROM ops.streams l WHERE l.source = f.source AND l.reason IS NOT NULL
+             ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness) LIMIT 1) AS reason,
+           (SELECT count(*) FROM ops.checkpoints w WHERE w.source = f.source) AS open_checkpoints
       FROM bi.freshness f
       JOIN ops.sources s USING (source)
-      LEFT JOIN ops.pace p USING (source)
+      LEFT JOIN ops.rate_limits p USING (source)
      ORDER BY f.source
 """)
 LAST_RUNS = text("""
@@ -35,12 +35,12 @@ KEYS = (
     "is_configured",
     "newest_call_at",
     "watermark",
-    "held_from",
+    "complete_since",
     "completeness",
     "reason",
     "gaps",
-    "days_with_gaps",
-    "unsettled",
+    "incomplete_days",
+    "open_calls",
     "quarantined",
     "last_success_at",
     "last_run",
@@ -48,9 +48,9 @@ KEYS = (
     "schedule",
     "paused_until",
     "pause_reason",
-    "unfinished_walks",
+    "open_checkpoints",
     "requests_per_minute",
-    "rate_in_force",
+    "rate_per_minute",
 )
 
 
@@ -58,8 +58,8 @@ def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -
     """One dictionary per source, of those configured and those in the books, ready for JSON.
 
     The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}`` that nobody has
-    read, ``days_with_gaps`` one of ``{day, missing}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
-    null, ``rate_in_force`` the requests a minute that the provider's refusals leave ``now``.
+    read, ``incomplete_days`` one of ``{day, missing_count}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
+    null, ``rate_per_minute`` the requests a minute that the provider's refusals leave ``now``.
     """
     now = now or datetime.now(UTC)
     with db.connect() as connection:
@@ -73,16 +73,16 @@ def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -
                 {
                     **{name: _plain(value) for name, value in row.items()},
                     "is_configured": row["source"] in configured,
-                    "rate_in_force": _rate(row, now),
+                    "rate_per_minute": _rate(row, now),
                     "watermark": _plain(min(tops, default=None)),
                     "gaps": [
                         {"from": _plain(gap.start), "to": _plain(gap.end)}
                         for windows in coverage.values()
                         for gap in gaps(windows)
                     ],
-                    "days_with_gaps": [
-                        {"day": each.day.isoformat(), "missing": each.missing}
-                        for each in daily_checks.gaps(connection, row["source"])
+                    "incomplete_days": [
+                        {"day": each.day.isoformat(), "missing_count": each.missing_count}
+                        for each in daily_checks.incomplete_days(connection, row["source"])
                     ],
                     "last_run": {k: _plain(v) for k, v in last._mapping.items() if k != "source"} if last else None,
                 }
@@ -92,7 +92,7 @@ def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -
     return [{key: each[key] for key in KEYS} for each in out]
 
 
-def sources_in_the_books(connection: Connection) -> list[str]:
+def known_sources(connection: Connection) -> list[str]:
     """The names of all sources that were ever configured."""
     return list(connection.scalars(text("SELECT source FROM ops.sources ORDER BY source")))
 
@@ -101,14 +101,16 @@ def _never_read(name: str) -> dict[str, Any]:
     """The same keys as any other row, so that a program needs no special case."""
     never = dict.fromkeys(KEYS)
     known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
-    return never | known | {"gaps": [], "days_with_gaps": [], "unsettled": 0, "quarantined": 0, "unfinished_walks": 0}
+    return never | known | {"gaps": [], "incomplete_days": [], "open_calls": 0, "quarantined": 0, "open_checkpoints": 0}
 
 
 def _rate(row: RowMapping, now: datetime) -> float | None:
     if row["requests_per_minute"] is None:
         return None
-    learned = Learned(row["learned_rate"], row["learned_at"]) if row["learned_rate"] else None
-    return round(in_force(row["requests_per_minute"], learned, now), 1)
+    learned = (
+        AdaptiveRate(row["adaptive_rate_per_minute"], row["adapted_at"]) if row["adaptive_rate_per_minute"] else None
+    )
+    return round(current_rate(row["requests_per_minute"], learned, now), 1)
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent.parent
 
 
-def in_a_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Its kind, and the last place of ours that it came through; its own text may hold a URL, a key or a person."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(HERE)]
@@ -15,7 +15,7 @@ def in_a_line(error: BaseException) -> str:
     return f"unforeseen {type(error).__name__}{where}: this is a defect of Callhouse; `etl --debug` logs the way to it"
 
 
-def trace(error: BaseException) -> str:
+def stack(error: BaseException) -> str:
     """The lines of code that led to it, and its kind; without its text."""
     return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 

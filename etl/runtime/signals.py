@@ -7,7 +7,7 @@ from types import FrameType
 ASKING = (signal.SIGTERM, signal.SIGINT)
 
 
-def set_by_signals(stop: threading.Event) -> None:
+def stop_on_signal(stop: threading.Event) -> None:
     """Let the next SIGTERM or SIGINT set the event, and the one after it do what it does to any process."""
 
     def ask(number: int, frame: FrameType | None) -> None:

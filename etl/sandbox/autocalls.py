@@ -5,11 +5,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from etl.sandbox.http_messages import JSON, Record, Request, Response, answered, dumped
+from etl.sandbox.http_messages import JSON, RecordBytes, VendorRequest, VendorResponse, answered, dumped
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.personas import CAMPAIGNS
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPage, integer
 
 KEY = "sandbox-autocalls-key"
 LABELS = {"agent": "AI", "customer": "Customer"}
@@ -17,7 +17,7 @@ SENDERS = {"agent": "bot", "customer": "human"}
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def refuse(request: Request) -> Response | None:
+def refuse(request: VendorRequest) -> VendorResponse | None:
     """401, or the way to the login page for one who did not ask for JSON, unless the key is right."""
     if request.headers.get("authorization") == f"Bearer {KEY}":
         return None
@@ -25,10 +25,12 @@ def refuse(request: Request) -> Response | None:
         return answered({"message": "Unauthenticated."}, 401)
     host = request.headers.get("host", "sandbox")
     page = b"<!DOCTYPE html><html><body>Redirecting to the login page</body></html>"
-    return Response(302, (("Location", f"http://{host}/login"), ("Content-Type", "text/html; charset=utf-8")), page)
+    return VendorResponse(
+        302, (("Location", f"http://{host}/login"), ("Content-Type", "text/html; charset=utf-8")), page
+    )
 
 
-def read(manner: Manner, request: Request) -> Asked | Response:
+def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
     """Page, page size and filters of a list request; days are whole days of the account's time zone."""
     page, size = integer(request.text("page"), 1), integer(request.text("per_page"), 15)
     if page is None or size is None:
@@ -40,18 +42,20 @@ def read(manner: Manner, request: Request) -> Asked | Response:
     zone = ZoneInfo(manner.autocalls_zone)
     wanted = {name: request.text(name) for name in ("status", "type", "phone_number", "campaign_id")}
 
-    def keep(call: Call) -> bool:
+    def keep(call: SimulatedCall) -> bool:
         day = call.created_at.astimezone(zone).date()
         return not ((first and day < first) or (last and day > last))
 
-    def match(seen: Seen) -> bool:
+    def match(seen: CallSnapshot) -> bool:
         return all(not text or text == _facet(seen, name) for name, text in wanted.items())
 
     page, size = max(page, 1), min(max(size, 1), 100)
-    return Asked((page - 1) * size, size, page, keep, by=(first, last), match=match if any(wanted.values()) else None)
+    return ListQuery(
+        (page - 1) * size, size, page, keep, by=(first, last), match=match if any(wanted.values()) else None
+    )
 
 
-def show(seen: Seen, variant: str = "") -> Record:
+def show(seen: CallSnapshot, variant: str = "") -> RecordBytes:
     """One record; costs, times, transcript and evaluation come in the shapes that the provider sends side by side."""
     call, story = seen.call, seen.story
     priced, is_web = seen.stage >= Stage.PRICED, call.kind == "web"
@@ -79,7 +83,7 @@ def show(seen: Seen, variant: str = "") -> Record:
     }
 
 
-def status_of(seen: Seen) -> str:
+def status_of(seen: CallSnapshot) -> str:
     """The provider's own word."""
     if not seen.is_over:
         return {Stage.DIALING: "initiated", Stage.RINGING: "ringing"}.get(seen.stage, "in-progress")
@@ -90,7 +94,7 @@ def status_of(seen: Seen) -> str:
     return {"no_answer": "no-answer", "voicemail": "no-answer"}.get(seen.story.outcome, seen.story.outcome)
 
 
-def answered_by(seen: Seen) -> str | None:
+def answered_by(seen: CallSnapshot) -> str | None:
     """human, machine, unknown or nothing at all."""
     if seen.is_over and seen.story.outcome == "voicemail":
         return "machine"
@@ -99,16 +103,16 @@ def answered_by(seen: Seen) -> str | None:
     return None
 
 
-def updated_at(seen: Seen) -> datetime:
+def updated_at(seen: CallSnapshot) -> datetime:
     """The last change: the stage that was reached last, or what was told by hand since."""
     told = [told.at.replace(microsecond=0) for told in seen.call.told if told.at <= seen.at]
     return max([seen.story.reached[seen.stage], *told])
 
 
-def print_page(manner: Manner, page: Page) -> bytes:
+def print_page(manner: Quirks, page: VendorPage) -> bytes:
     """The page's envelope; next_page_url drops the filters, as it does at the provider."""
     number, shown = page.asked.page, len(page.records)
-    tail: Record = {
+    tail: RecordBytes = {
         "current_page": number,
         "from": page.asked.skip + 1 if shown else None,
         "to": page.asked.skip + shown if shown else None,
@@ -123,20 +127,20 @@ def print_page(manner: Manner, page: Page) -> bytes:
     return b'{"data":[' + b",".join(page.records) + b"]," + dumped(tail)[1:]
 
 
-def _facet(seen: Seen, name: str) -> str:
+def _facet(seen: CallSnapshot, name: str) -> str:
     facets = {"status": status_of(seen), "type": seen.call.kind, "phone_number": seen.call.customer.number}
     if name == "campaign_id":
         return str(CAMPAIGNS.index(seen.story.campaign) + 1) if seen.story.campaign else ""
     return facets[name]
 
 
-def _transcript(seen: Seen) -> object:
+def _transcript(seen: CallSnapshot) -> object:
     if not seen.has_turns:
         return None
     if seen.call.shape("transcript", 2):
         return "\n".join(f"{LABELS[turn.speaker]}: {turn.text}" for turn in seen.story.turns)
     answered_at = seen.story.reached[Stage.TALKING].timestamp()
-    events: list[Record] = [
+    events: list[RecordBytes] = [
         {
             "text": turn.text,
             "type": "transcript",
@@ -146,12 +150,12 @@ def _transcript(seen: Seen) -> object:
         for turn in seen.story.turns
     ]
     if seen.call.shape("tool", 3) == 0:
-        tool: Record = {"text": "check_slot", "type": "tool_call", "sender": "bot", "timestamp": answered_at + 1}
+        tool: RecordBytes = {"text": "check_slot", "type": "tool_call", "sender": "bot", "timestamp": answered_at + 1}
         events.insert(1, tool)
     return events
 
 
-def _evaluation(seen: Seen) -> object:
+def _evaluation(seen: CallSnapshot) -> object:
     if seen.stage < Stage.EVALUATED or not seen.story.turns:
         return []
     if seen.call.shape("evaluation", 2):
@@ -159,11 +163,11 @@ def _evaluation(seen: Seen) -> object:
     return [{"name": "mood", "type": "string", "value": seen.story.sentiment, "description": "How the caller felt"}]
 
 
-def _cost(seen: Seen, amount: Decimal) -> object:
+def _cost(seen: CallSnapshot, amount: Decimal) -> object:
     return f"{amount:.8f}" if seen.call.shape("cost", 2) else float(amount)
 
 
-def _time(seen: Seen, moment: datetime) -> str:
+def _time(seen: CallSnapshot, moment: datetime) -> str:
     pattern = "%Y-%m-%d %H:%M:%S" if seen.call.shape("time", 2) else "%Y-%m-%dT%H:%M:%S.000000Z"
     return moment.strftime(pattern)
 
@@ -174,8 +178,8 @@ def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _bad(name: str, message: str) -> Response:
-    return Response(422, JSON, dumped({"message": message, "errors": {name: [message]}}))
+def _bad(name: str, message: str) -> VendorResponse:
+    return VendorResponse(422, JSON, dumped({"message": message, "errors": {name: [message]}}))
 
 
-PROVIDER = Provider("autocalls", "/user/calls", KEY, refuse, read, show, print_page)
+PROVIDER = Vendor("autocalls", "/user/calls", KEY, refuse, read, show, print_page)

@@ -16,7 +16,7 @@ FILTERED = ("ringg", "ravan", "autocalls")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FaultSpec:
     """One fault: a sentence, the providers that can have it, its variants, and its options' defaults."""
 
     sentence: str
@@ -104,11 +104,11 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
 EFFECTS = HTTP_EFFECTS | PAGING_EFFECTS | VALUE_EFFECTS
 
 
-def _entry(fault_id: str) -> Entry:
+def _entry(fault_id: str) -> FaultSpec:
     sentence, providers, text = SENTENCES[fault_id]
     words = text.split()
     defaults = dict(word.split("=") for word in words if "=" in word)
-    return Entry(sentence, providers, EFFECTS[fault_id], defaults, tuple(word.split("=")[0] for word in words))
+    return FaultSpec(sentence, providers, EFFECTS[fault_id], defaults, tuple(word.split("=")[0] for word in words))
 
 
 CATALOGUE = {fault_id: _entry(fault_id) for fault_id in SENTENCES}

@@ -88,7 +88,7 @@ VOICEMAIL = "A Hello {name}, this is {agent}. Sorry to have missed you: we'll tr
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Utterance:
     """What one side said: speaker is agent or customer, offset whole seconds from the moment the call was answered."""
 
     speaker: str
@@ -96,21 +96,21 @@ class Turn:
     offset: int
 
 
-def talk(draw: Random, agent: str, name: str) -> tuple[Turn, ...]:
+def talk(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
     """A conversation between the agent and the customer of that name."""
     return _spoken(draw, draw.choice(TALKS), agent, name)
 
 
-def voicemail(draw: Random, agent: str, name: str) -> tuple[Turn, ...]:
+def voicemail(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
     """What the agent leaves on a machine."""
     return _spoken(draw, VOICEMAIL, agent, name)
 
 
-def _spoken(draw: Random, template: str, agent: str, name: str) -> tuple[Turn, ...]:
+def _spoken(draw: Random, template: str, agent: str, name: str) -> tuple[Utterance, ...]:
     words = {"day": draw.choice(DAYS), "time": draw.choice(TIMES), "amount": draw.choice(AMOUNTS)}
     turns, offset = [], 1
     for line in template.splitlines():
         text = line[2:].format(agent=agent, name=name.split()[0], **words).replace("|", "\n")
-        turns.append(Turn("agent" if line[0] == "A" else "customer", text, offset))
+        turns.append(Utterance("agent" if line[0] == "A" else "customer", text, offset))
         offset += 2 + len(text) // 14
     return tuple(turns)

@@ -5,19 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from random import Random
 
-from etl.sandbox.http_messages import Request, Response
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Page, Provider
+from etl.sandbox.http_messages import VendorRequest, VendorResponse
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import ListQuery, Vendor, VendorPage
 from etl.sandbox.world import World
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class FaultFiring:
     """One firing of a fault: which, where, the how-manieth (from 0), the plan's options, and a draw of its own."""
 
     fault_id: str
-    source: Provider
-    request: Request
+    source: Vendor
+    request: VendorRequest
     count: int
     options: Mapping[str, str]
     draw: Random
@@ -39,14 +39,14 @@ class Effect:
     without looking, `moment` looks at another time, `ask` misreads the request or refuses it, `calls` misjudges the
     list, `record` spoils one printed record, `page` the page before it is printed, `answer` the response."""
 
-    stir: Callable[[Hit], None] | None = None
-    instead: Callable[[Hit], Response | None] | None = None
-    moment: Callable[[Hit, datetime], datetime] | None = None
-    ask: Callable[[Hit, Asked], Asked | Response] | None = None
-    calls: Callable[[Hit, list[Call]], list[Call]] | None = None
-    record: Callable[[Hit, Call, bytes], bytes] | None = None
-    page: Callable[[Hit, Page], Page] | None = None
-    answer: Callable[[Hit, Response], Response] | None = None
+    stir: Callable[[FaultFiring], None] | None = None
+    instead: Callable[[FaultFiring], VendorResponse | None] | None = None
+    moment: Callable[[FaultFiring, datetime], datetime] | None = None
+    ask: Callable[[FaultFiring, ListQuery], ListQuery | VendorResponse] | None = None
+    calls: Callable[[FaultFiring, list[SimulatedCall]], list[SimulatedCall]] | None = None
+    record: Callable[[FaultFiring, SimulatedCall, bytes], bytes] | None = None
+    page: Callable[[FaultFiring, VendorPage], VendorPage] | None = None
+    answer: Callable[[FaultFiring, VendorResponse], VendorResponse] | None = None
 
 
-Firing = tuple[Effect, Hit]
+Firing = tuple[Effect, FaultFiring]

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from etl.sandbox import autocalls, ravan, ringg, vaani
-from etl.sandbox.http_messages import Record
+from etl.sandbox.http_messages import RecordBytes
 from etl.sandbox.lifecycle import Stage
-from etl.sandbox.vendor import Seen
+from etl.sandbox.vendor import CallSnapshot
 from etl.sandbox.world import World
 
 
-def truth(world: World, provider: str, at: datetime | None = None) -> list[Record]:
+def expected_rows(world: World, provider: str, at: datetime | None = None) -> list[RecordBytes]:
     """One dict per listed call, oldest first: the columns of bi.calls, and `turns` as a list of (speaker, text), which
     are what people and agents said: a tool's event in Autocalls' array is none of them.
 
@@ -24,11 +24,11 @@ def truth(world: World, provider: str, at: datetime | None = None) -> list[Recor
     return [_known(world, world.seen(call, moment)) for call in world.calls(provider, moment)]
 
 
-def _known(world: World, seen: Seen) -> Record:
+def _known(world: World, seen: CallSnapshot) -> RecordBytes:
     special = {"ringg": _ringg, "ravan": _ravan, "autocalls": _autocalls, "vaani": _vaani}[seen.call.provider]
     shown = ravan.turns_of(seen) if seen.call.provider == "ravan" else seen.story.turns if seen.has_turns else ()
     turns = [(turn.speaker, turn.text) for turn in shown]
-    fields: Record = {
+    fields: RecordBytes = {
         "provider_call_id": seen.call.call_id,
         "direction": seen.call.kind,
         "outcome": seen.story.outcome if seen.is_over else "in_progress",
@@ -46,13 +46,13 @@ def _known(world: World, seen: Seen) -> Record:
     return fields
 
 
-def _ringg(seen: Seen, phones: Sequence[str]) -> Record:
+def _ringg(seen: CallSnapshot, phones: Sequence[str]) -> RecordBytes:
     call, story = seen.call, seen.story
     is_plain = not call.shape("extras", 2)
     said, started, length = ringg.duration(seen), ringg.attempted_at(seen), None
     if said is not None:
         length = Decimal(str(said))
-    fields: Record = {
+    fields: RecordBytes = {
         "provider_status": ringg.status_of(seen),
         "is_final": seen.is_over and (is_plain or seen.stage >= Stage.PRICED),
         "agent_id": story.agent.agent_id,
@@ -74,7 +74,7 @@ def _ringg(seen: Seen, phones: Sequence[str]) -> Record:
     return fields
 
 
-def _ravan(seen: Seen, phones: Sequence[str]) -> Record:
+def _ravan(seen: CallSnapshot, phones: Sequence[str]) -> RecordBytes:
     call, story = seen.call, seen.story
     ours = (call.caller in phones, call.callee in phones)
     direction = {(True, False): "outbound", (False, True): "inbound"}.get(ours, "unknown")
@@ -100,7 +100,7 @@ def _ravan(seen: Seen, phones: Sequence[str]) -> Record:
     }
 
 
-def _autocalls(seen: Seen, phones: Sequence[str]) -> Record:
+def _autocalls(seen: CallSnapshot, phones: Sequence[str]) -> RecordBytes:
     call, story = seen.call, seen.story
     is_web, status = call.kind == "web", autocalls.status_of(seen)
     priced = seen.stage >= Stage.PRICED
@@ -125,7 +125,7 @@ def _autocalls(seen: Seen, phones: Sequence[str]) -> Record:
     }
 
 
-def _vaani(seen: Seen, phones: Sequence[str]) -> Record:
+def _vaani(seen: CallSnapshot, phones: Sequence[str]) -> RecordBytes:
     call, story = seen.call, seen.story
     ended = seen.when(Stage.ENDED)
     return {

@@ -7,10 +7,10 @@ from random import Random
 from threading import Lock
 
 from etl.sandbox.catalogue import CATALOGUE
-from etl.sandbox.effect import Effect, Firing, Hit
-from etl.sandbox.http_messages import Request
+from etl.sandbox.effect import Effect, FaultFiring, Firing
+from etl.sandbox.http_messages import VendorRequest
 from etl.sandbox.value_faults import mixed
-from etl.sandbox.vendor import Provider
+from etl.sandbox.vendor import Vendor
 from etl.sandbox.world import World
 
 COMMON = ("every", "nth", "first", "rate", "provider", "path", "variant")
@@ -96,7 +96,7 @@ def _fault(fault_id: str, said: Mapping[str, str]) -> Fault:
     )  # fmt: skip
 
 
-class Plan:
+class FaultPlan:
     """The faults that are switched on, and how often each was asked about and fired, per provider."""
 
     def __init__(self, world: World, faults: Sequence[Fault] = ()) -> None:
@@ -104,13 +104,13 @@ class Plan:
         self._asked: Counter[tuple[int, str]] = Counter()
         self._fired: Counter[tuple[int, str]] = Counter()
 
-    def firing(self, source: Provider, request: Request) -> list[Firing]:
+    def firing(self, source: Vendor, request: VendorRequest) -> list[Firing]:
         """The faults that fire on this request, in the order in which they were named."""
         with self._lock:
             hits = (self._hit(place, fault, source, request) for place, fault in enumerate(self._faults))
             return [hit for hit in hits if hit is not None]
 
-    def _hit(self, place: int, fault: Fault, source: Provider, request: Request) -> Firing | None:
+    def _hit(self, place: int, fault: Fault, source: Vendor, request: VendorRequest) -> Firing | None:
         if not _concerns(fault, source, request):
             return None
         key = (place, source.name)
@@ -120,7 +120,9 @@ class Plan:
             return None
         count = self._fired[key]
         self._fired[key] += 1
-        return _variant(fault, count), Hit(fault.fault_id, source, request, count, fault.options, draw, self._world)
+        return _variant(fault, count), FaultFiring(
+            fault.fault_id, source, request, count, fault.options, draw, self._world
+        )
 
 
 def _variant(fault: Fault, count: int) -> Effect:
@@ -133,7 +135,7 @@ def _variant(fault: Fault, count: int) -> Effect:
     return tuple(variants.values())[count % len(variants) if fault.fault_id[0] == "H" else 0]
 
 
-def _concerns(fault: Fault, source: Provider, request: Request) -> bool:
+def _concerns(fault: Fault, source: Vendor, request: VendorRequest) -> bool:
     """Pages and values belong to lists: a request for one transcript does not count there."""
     if fault.provider not in ("", source.name) or source.name not in CATALOGUE[fault.fault_id].providers:
         return False

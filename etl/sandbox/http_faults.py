@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 
-from etl.sandbox.effect import Effect, Hit
-from etl.sandbox.http_messages import JSON, Record, Request, Response, Wire, answered, dumped
-from etl.sandbox.vendor import Asked, Page
+from etl.sandbox.effect import Effect, FaultFiring
+from etl.sandbox.http_messages import JSON, RecordBytes, SendOptions, VendorRequest, VendorResponse, answered, dumped
+from etl.sandbox.vendor import ListQuery, VendorPage
 
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 # The eighth is an Arabic digit, as its UTF-8 bytes travel in a header.
@@ -22,15 +22,15 @@ LOCATIONS = {"same": "/login", "other": "https://evil.example/calls", "downgrade
 
 def status(code: int, **headers: str) -> Effect:
     """Answers with that status and the error body of an overloaded server."""
-    body: Record = {"error": {"code": str(code), "message": "The request could not be served."}}
+    body: RecordBytes = {"error": {"code": str(code), "message": "The request could not be served."}}
     extra = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    return Effect(instead=lambda hit: Response(code, (*JSON, *extra), dumped(body)))
+    return Effect(instead=lambda hit: VendorResponse(code, (*JSON, *extra), dumped(body)))
 
 
-def too_many(wait: Callable[[Hit], str]) -> Effect:
+def too_many(wait: Callable[[FaultFiring], str]) -> Effect:
     """429 with a Retry-After that is made when it is sent."""
     return Effect(
-        instead=lambda hit: Response(
+        instead=lambda hit: VendorResponse(
             429, (*JSON, ("Retry-After", wait(hit)), ("X-RateLimit-Remaining", "0")), dumped({"message": "Slow down"})
         )
     )
@@ -45,12 +45,12 @@ def waits(form: Callable[[datetime], str]) -> Effect:
     return too_many(lambda hit: form(hit.world.now() + timedelta(seconds=hit.number("after", 2))))
 
 
-def wire(make: Callable[[Hit], Wire]) -> Effect:
+def wire(make: Callable[[FaultFiring], SendOptions]) -> Effect:
     """The right answer, sent badly."""
     return Effect(answer=lambda hit, response: replace(response, wire=make(hit)))
 
 
-def sent(change: Callable[[Hit, Response], Response]) -> Effect:
+def sent(change: Callable[[FaultFiring, VendorResponse], VendorResponse]) -> Effect:
     """The right answer, changed as a whole."""
     return Effect(answer=change)
 
@@ -66,7 +66,7 @@ def bodied(change: Callable[[bytes], bytes], media_type: str = "application/json
     return sent(lambda hit, response: replace(response, body=change(response.body), headers=_headers(response, header)))
 
 
-def coded(pack: Callable[[Hit, bytes], bytes], coding: str) -> Effect:
+def coded(pack: Callable[[FaultFiring, bytes], bytes], coding: str) -> Effect:
     """The right answer in a content coding."""
     header = ("Content-Encoding", coding)
     return sent(
@@ -74,16 +74,16 @@ def coded(pack: Callable[[Hit, bytes], bytes], coding: str) -> Effect:
     )
 
 
-def enveloped(change: Callable[[Record], object]) -> Effect:
+def enveloped(change: Callable[[RecordBytes], object]) -> Effect:
     """The right answer with its envelope changed."""
     return sent(lambda hit, response: _reprinted(response, change))
 
 
-def _headers(response: Response, header: tuple[str, str]) -> tuple[tuple[str, str], ...]:
+def _headers(response: VendorResponse, header: tuple[str, str]) -> tuple[tuple[str, str], ...]:
     return (*((name, value) for name, value in response.headers if name != header[0]), header)
 
 
-def _reprinted(response: Response, change: Callable[[Record], object]) -> Response:
+def _reprinted(response: VendorResponse, change: Callable[[RecordBytes], object]) -> VendorResponse:
     try:
         body = json.loads(response.body)
     except ValueError:
@@ -91,36 +91,36 @@ def _reprinted(response: Response, change: Callable[[Record], object]) -> Respon
     return replace(response, body=dumped(change(body))) if isinstance(body, dict) else response
 
 
-def _without_list(body: Record) -> Record:
+def _without_list(body: RecordBytes) -> RecordBytes:
     return {name: value for name, value in body.items() if name not in ("calls", "data", "transcript")}
 
 
-def _empty_list(body: Record) -> Record:
+def _empty_list(body: RecordBytes) -> RecordBytes:
     return {name: [] if name in ("calls", "data") else value for name, value in body.items()}
 
 
-def _null_list(body: Record) -> Record:
+def _null_list(body: RecordBytes) -> RecordBytes:
     return {name: None if name in ("calls", "data") else value for name, value in body.items()}
 
 
-def _bomb(hit: Hit, body: bytes) -> bytes:
+def _bomb(hit: FaultFiring, body: bytes) -> bytes:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     blank, size = b" " * 1_000_000, hit.number("size", 80_000_000)
     packed = [packer.compress(blank) for _ in range(max(1, size // len(blank)))]
     return b"".join((*packed, packer.compress(body), packer.flush()))
 
 
-def _half(hit: Hit, body: bytes) -> bytes:
+def _half(hit: FaultFiring, body: bytes) -> bytes:
     packed = gzip.compress(body, 6, mtime=0)
     return packed[: max(12, len(packed) * 2 // 3)]
 
 
-def _members(hit: Hit, body: bytes) -> bytes:
+def _members(hit: FaultFiring, body: bytes) -> bytes:
     middle = len(body) // 2
     return gzip.compress(body[:middle], 6, mtime=0) + gzip.compress(body[middle:], 6, mtime=0)
 
 
-def _stacked(hit: Hit, body: bytes) -> bytes:
+def _stacked(hit: FaultFiring, body: bytes) -> bytes:
     return gzip.compress(gzip.compress(body, 6, mtime=0), 6, mtime=0)
 
 
@@ -129,45 +129,50 @@ def _not_utf8(body: bytes) -> bytes:
     return body.replace(b'":"', b'":"\xff', 1)
 
 
-def _refused(hit: Hit) -> Response:
+def _refused(hit: FaultFiring) -> VendorResponse:
     kept = {name: value for name, value in hit.request.headers.items() if name not in ("x-api-key", "authorization")}
-    stranger = Request(hit.request.method, hit.request.path, hit.request.query, kept)
+    stranger = VendorRequest(hit.request.method, hit.request.path, hit.request.query, kept)
     return hit.source.refuse(stranger) or answered({"message": "Unauthenticated."}, 401)
 
 
-def _phone_refused(hit: Hit) -> Response | None:
+def _phone_refused(hit: FaultFiring) -> VendorResponse | None:
     if hit.request.query.get("phone") != hit.options.get("phone", hit.world.phones[-1]):
         return None
     return answered({"success": False, "message": "invalid organization id"}, 400)
 
 
 def _moved(name: str) -> Effect:
-    return Effect(instead=lambda hit: Response(302, (("Location", hit.options.get("to", LOCATIONS[name])),), b"Moved"))
+    return Effect(
+        instead=lambda hit: VendorResponse(302, (("Location", hit.options.get("to", LOCATIONS[name])),), b"Moved")
+    )
 
 
-def _loop(hit: Hit) -> Response:
-    return Response(307, (("Location", f"/{hit.provider}{hit.request.path}"),), b"")
+def _loop(hit: FaultFiring) -> VendorResponse:
+    return VendorResponse(307, (("Location", f"/{hit.provider}{hit.request.path}"),), b"")
 
 
-def _broken_position(hit: Hit, asked: Asked) -> Asked | Response:
+def _broken_position(hit: FaultFiring, asked: ListQuery) -> ListQuery | VendorResponse:
     place = hit.number("at", 25)
     if asked.skip <= place < asked.skip + asked.size:
         return answered({"error": {"code": "500 Internal Server Error", "message": "An unexpected error"}}, 500)
     return asked
 
 
-def _wrong_echo(hit: Hit, page: Page) -> Page:
+def _wrong_echo(hit: FaultFiring, page: VendorPage) -> VendorPage:
     asked = page.asked
     phone = f"{asked.phone[:-1]}{(int(asked.phone[-1]) + 1) % 10}" if asked.phone[-1:].isdigit() else asked.phone
     return replace(page, asked=replace(asked, page=asked.page + 1, offset=asked.offset + asked.size, phone=phone))
 
 
-def _cut(response: Response, **more: bool) -> Response:
-    return replace(response, wire=Wire(cut=0.5, **more))
+def _cut(response: VendorResponse, **more: bool) -> VendorResponse:
+    return replace(response, wire=SendOptions(cut=0.5, **more))
 
 
-DETAIL: Record = {"loc": ["query", "page"], "msg": "value is not a valid integer", "type": "type_error.integer"}
-SERVER_ERROR: Record = {"code": "500 Internal Server Error", "message": "An unexpected error occurred on the server."}
+DETAIL: RecordBytes = {"loc": ["query", "page"], "msg": "value is not a valid integer", "type": "type_error.integer"}
+SERVER_ERROR: RecordBytes = {
+    "code": "500 Internal Server Error",
+    "message": "An unexpected error occurred on the server.",
+}
 HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
     "H01": {"seconds": too_many(lambda hit: hit.options.get("after", "2"))},
     "H02": {
@@ -189,13 +194,13 @@ HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
     "H12": {"404": status(404), "410": status(410)},
     "H13": {"422": Effect(instead=lambda hit: answered({"detail": [DETAIL]}, 422))},
     "H14": {"408": status(408), "425": status(425), "499": status(499)},
-    "H16": {"hold": wire(lambda hit: Wire(hold=hit.number("seconds", 30)))},
-    "H17": {"drip": wire(lambda hit: Wire(pace=hit.number("pace", 40)))},
+    "H16": {"hold": wire(lambda hit: SendOptions(hold=hit.number("seconds", 30)))},
+    "H17": {"drip": wire(lambda hit: SendOptions(pace=hit.number("pace", 40)))},
     "H18": {
         "many": sent(lambda hit, response: replace(
             response, headers=(*response.headers, *((f"X-Pad-{n}", "x") for n in range(10_000))))),
         "long": sent(lambda hit, response: replace(response, headers=(*response.headers, ("X-Pad", "x" * 1_000_000)))),
-        "endless": wire(lambda hit: Wire(is_endless=True)),
+        "endless": wire(lambda hit: SendOptions(is_endless=True)),
     },
     "H19": {"cut": sent(lambda hit, response: _cut(response)),
             "reset": sent(lambda hit, response: _cut(response, reset=True))},
@@ -204,10 +209,10 @@ HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
     "H22": {"bomb": coded(_bomb, "gzip"), "stacked": coded(_stacked, "gzip, gzip"),
             "br": coded(lambda hit, body: body, "br"), "zstd": coded(lambda hit, body: body, "zstd")},
     "H23": {
-        "html": Effect(instead=lambda hit: Response(200, (("Content-Type", "text/html; charset=utf-8"),), HTML)),
+        "html": Effect(instead=lambda hit: VendorResponse(200, (("Content-Type", "text/html; charset=utf-8"),), HTML)),
         "json-as-html": typed("text/html"), "json-as-text": typed("text/plain"),
-        "empty": Effect(instead=lambda hit: Response(200, JSON, b"")),
-        "204": Effect(instead=lambda hit: Response(204, (), b"")),
+        "empty": Effect(instead=lambda hit: VendorResponse(200, JSON, b"")),
+        "204": Effect(instead=lambda hit: VendorResponse(204, (), b"")),
     },
     "H24": {
         "charset": typed("application/json; charset=iso-8859-1"),
@@ -223,5 +228,5 @@ HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
     "H26": {name: _moved(name) for name in LOCATIONS} | {"loop": Effect(instead=_loop)},
     "H27": {"echo": Effect(page=_wrong_echo)},
     "H28": {"stale": Effect(moment=lambda hit, at: at - timedelta(seconds=hit.number("lag", 900)))},
-    "H29": {"close": wire(lambda hit: Wire(close=True))},
+    "H29": {"close": wire(lambda hit: SendOptions(close=True))},
 }  # fmt: skip

@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-Record = dict[str, object]
+RecordBytes = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class VendorRequest:
     """One request: path below the host, still percent-encoded; query decoded, the last of a repeated name; header names
     in lower case."""
 
@@ -23,7 +23,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class SendOptions:
     """How a response is sent when not in one piece. `hold` seconds pass before the first byte; the share `cut` of the
     body is sent, and then the connection is closed, or torn down where `reset`; `pace` bytes go a second; `is_sized`
     false leaves Content-Length out; `close` shuts the connection after a whole answer without saying so beforehand;
@@ -43,14 +43,14 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class VendorResponse:
     """One answer: status, headers without Content-Length, body, and the ids of the calls in it for the ledger."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     ids: tuple[str, ...] = ()
-    wire: Wire = field(default=Wire())
+    wire: SendOptions = field(default=SendOptions())
 
     def header(self, name: str) -> str | None:
         """The first value of a header, whatever its case."""
@@ -65,6 +65,6 @@ def dumped(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def answered(value: object, status: int = 200) -> Response:
+def answered(value: object, status: int = 200) -> VendorResponse:
     """A JSON response."""
-    return Response(status, JSON, dumped(value))
+    return VendorResponse(status, JSON, dumped(value))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import httpx
 
 from etl.sandbox.faults import Fault
-from etl.sandbox.http_messages import Request
-from etl.sandbox.vendor_api import Service, environment
+from etl.sandbox.http_messages import VendorRequest
+from etl.sandbox.vendor_api import VendorApi, environment
 from etl.sandbox.world import World
 
 ORIGIN = "http://127.0.0.1:1"
@@ -16,7 +16,7 @@ class SandboxTransport(httpx.BaseTransport):
     """Answers from a world; faults of the wire become the httpx errors that they cause. `requests` is the ledger."""
 
     def __init__(self, world: World, faults: Sequence[Fault] = ()) -> None:
-        self._service = Service(world, faults)
+        self._service = VendorApi(world, faults)
         self.requests = self._service.requests
 
     def environment(self) -> dict[str, str]:
@@ -27,7 +27,7 @@ class SandboxTransport(httpx.BaseTransport):
         """One answer. Raises httpx.ReadTimeout, ReadError or RemoteProtocolError where the plan says so."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         path = request.url.raw_path.decode("ascii").partition("?")[0]
-        response = self._service.answer(Request(request.method, path, dict(request.url.params), headers))
+        response = self._service.answer(VendorRequest(request.method, path, dict(request.url.params), headers))
         wire = response.wire
         if wire.hold or wire.pace:
             raise httpx.ReadTimeout("the sandbox holds its answer", request=request)

@@ -8,9 +8,9 @@ from enum import IntEnum
 from functools import lru_cache
 from random import Random
 
-from etl.sandbox.conversations import Turn, talk, voicemail
+from etl.sandbox.conversations import Utterance, talk, voicemail
 from etl.sandbox.personas import CAMPAIGNS, Agent, agents
-from etl.sandbox.simulated_call import Call
+from etl.sandbox.simulated_call import SimulatedCall
 
 # How often a dialled call ends in each way; a provider without a word for one of them never has it.
 OUTCOMES = {
@@ -42,7 +42,7 @@ class Stage(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Lifecycle:
     """All that will ever be true of one call; `reached[stage]` is when it gets there. Money is exact, in no unit."""
 
     agent: Agent
@@ -58,7 +58,7 @@ class Story:
     summary: str
     sentiment: str
     latency_ms: int
-    turns: tuple[Turn, ...]
+    turns: tuple[Utterance, ...]
 
     @property
     def talk_seconds(self) -> int:
@@ -71,7 +71,7 @@ class Story:
 
 
 @lru_cache(maxsize=2048)
-def story(seed: int, call: Call) -> Story:
+def lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
     """The whole story of a call, drawn from the seed; changes made by hand are not in it."""
     draw = Random(f"{seed}/{call.provider}/{call.number}")
     agent = draw.choice(agents(seed, call.provider))
@@ -83,14 +83,14 @@ def story(seed: int, call: Call) -> Story:
     reached = _moments(draw, call, turns, is_retried)
     minutes = Decimal(max(1, round((reached[4] - reached[3]).total_seconds()))) / 60
     carrier, model = (_money(minutes * Decimal(rate) * is_answered) for rate in ("1.37", "2.11"))
-    return Story(
+    return Lifecycle(
         agent, draw.choice(CAMPAIGNS) if call.kind == "outbound" else None, outcome, reached, is_answered, is_retried,
         draw.choice(("customer", "customer", "agent")), _money(carrier + model + Decimal("0.31")), carrier, model,
         draw.choice(SUMMARIES), draw.choice(("positive", "neutral", "negative")), draw.randrange(400, 1900), turns,
     )  # fmt: skip
 
 
-def as_told(first: Story, call: Call, at: datetime) -> Story:
+def with_overrides(first: Lifecycle, call: SimulatedCall, at: datetime) -> Lifecycle:
     """The story with the changes made by hand up to that moment."""
     for told in call.told:
         if told.at <= at:
@@ -98,14 +98,14 @@ def as_told(first: Story, call: Call, at: datetime) -> Story:
     return first
 
 
-def _outcome(draw: Random, call: Call) -> str:
+def _outcome(draw: Random, call: SimulatedCall) -> str:
     if call.kind != "outbound":
         return "completed" if draw.random() < 0.93 else "failed"
     weights = OUTCOMES[call.provider]
     return draw.choices(tuple(weights), tuple(weights.values()))[0]
 
 
-def _moments(draw: Random, call: Call, turns: tuple[Turn, ...], is_retried: bool) -> tuple[datetime, ...]:
+def _moments(draw: Random, call: SimulatedCall, turns: tuple[Utterance, ...], is_retried: bool) -> tuple[datetime, ...]:
     created = call.created_at
     ringing = created + _span(draw, call, 1, 6)
     retry = ringing + _span(draw, call, 20, 40)
@@ -121,7 +121,7 @@ def _moments(draw: Random, call: Call, turns: tuple[Turn, ...], is_retried: bool
     )  # fmt: skip
 
 
-def _span(draw: Random, call: Call, low: int, high: int) -> timedelta:
+def _span(draw: Random, call: SimulatedCall, low: int, high: int) -> timedelta:
     """Whole seconds for the providers that show whole seconds, microseconds for those that show them."""
     seconds = draw.uniform(low, high)
     return timedelta(seconds=round(seconds, 6) if call.created_at.microsecond else round(seconds))

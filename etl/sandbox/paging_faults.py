@@ -4,28 +4,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from etl.sandbox.effect import Effect, Hit
-from etl.sandbox.http_messages import Response, answered
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Page
+from etl.sandbox.effect import Effect, FaultFiring
+from etl.sandbox.http_messages import VendorResponse, answered
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import ListQuery, VendorPage
 
 # India's offset: where a provider counts its days when it says nothing.
 OTHER_ZONE = timedelta(hours=5, minutes=30)
 
 
-def total(said: Callable[[Hit, Page], int | str | None]) -> Effect:
+def total(said: Callable[[FaultFiring, VendorPage], int | str | None]) -> Effect:
     """Pages that tell another total."""
     return Effect(page=lambda hit, page: replace(page, total=said(hit, page)))
 
 
-def filtered(keep: Callable[[Asked, Call], bool]) -> Effect:
+def filtered(keep: Callable[[ListQuery, SimulatedCall], bool]) -> Effect:
     """A filter that lets other calls through."""
     return Effect(
         ask=lambda hit, asked: replace(asked, keep=lambda call: keep(asked, call), by=(*asked.by, hit.fault_id))
     )
 
 
-def looped(skip: Callable[[Asked], int]) -> Effect:
+def looped(skip: Callable[[ListQuery], int]) -> Effect:
     """Pages that begin elsewhere and always promise another one."""
     return Effect(
         ask=lambda hit, asked: replace(asked, skip=skip(asked)),
@@ -38,98 +38,98 @@ def sized(echo: bool) -> Effect:
     return Effect(ask=_clamped, page=None if echo else _as_asked)
 
 
-def _clamped(hit: Hit, asked: Asked) -> Asked:
+def _clamped(hit: FaultFiring, asked: ListQuery) -> ListQuery:
     size = min(asked.size, hit.number("size", 7))
     return replace(asked, size=size, skip=(asked.page - 1) * size if asked.page else asked.skip)
 
 
-def _as_asked(hit: Hit, page: Page) -> Page:
+def _as_asked(hit: FaultFiring, page: VendorPage) -> VendorPage:
     names = ("limit", "page_size", "per_page")
     said = next((hit.request.text(name) for name in names if hit.request.text(name).isdecimal()), "")
     return replace(page, asked=replace(page.asked, size=int(said))) if said else page
 
 
-def _twice(hit: Hit, page: Page) -> Page:
+def _twice(hit: FaultFiring, page: VendorPage) -> VendorPage:
     return replace(page, records=(*page.records, *page.records[-1:]), ids=(*page.ids, *page.ids[-1:]))
 
 
-def _overlapping(hit: Hit, asked: Asked) -> Asked:
+def _overlapping(hit: FaultFiring, asked: ListQuery) -> ListQuery:
     more = min(asked.skip, 1)
     return replace(asked, skip=asked.skip - more, size=asked.size + more)
 
 
-def _arrive(hit: Hit) -> None:
+def _arrive(hit: FaultFiring) -> None:
     for _ in range(hit.number("count", 1)):
-        hit.world.arrive(hit.provider)
+        hit.world.add(hit.provider)
 
 
-def _vanish(hit: Hit) -> None:
+def _vanish(hit: FaultFiring) -> None:
     for _ in range(hit.number("count", 1)):
         calls = hit.world.calls(hit.provider)
         if len(calls) > 10:
-            hit.world.vanish(hit.provider, hit.draw.choice(calls).call_id)
+            hit.world.delete(hit.provider, hit.draw.choice(calls).call_id)
 
 
-def _change(hit: Hit) -> None:
+def _change(hit: FaultFiring) -> None:
     calls = hit.world.calls(hit.provider)
     if calls:
         chosen = hit.draw.choice(calls)
         hit.world.change(hit.provider, chosen.call_id, summary=f"Read again, for the {hit.count + 1}. time.")
 
 
-def _changed_first(hit: Hit, calls: list[Call]) -> list[Call]:
+def _changed_first(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
     return sorted(calls, key=lambda call: call.told[-1].at.timestamp() if call.told else 0.0, reverse=True)
 
 
-def _share(hit: Hit) -> None:
+def _share(hit: FaultFiring) -> None:
     if hit.count == 0:
         hit.world.share_instant(hit.provider)
 
 
-def _shrink(hit: Hit) -> None:
+def _shrink(hit: FaultFiring) -> None:
     for call in hit.world.calls(hit.provider)[: hit.number("count", 20)]:
-        hit.world.vanish(hit.provider, call.call_id)
+        hit.world.delete(hit.provider, call.call_id)
 
 
-def _short(hit: Hit, page: Page) -> Page:
+def _short(hit: FaultFiring, page: VendorPage) -> VendorPage:
     kept = len(page.records) // 2
     return replace(page, records=page.records[:kept], ids=page.ids[:kept])
 
 
-def _ended(hit: Hit, page: Page) -> Page:
+def _ended(hit: FaultFiring, page: VendorPage) -> VendorPage:
     return replace(page, has_next=False, last=page.asked.page)
 
 
-def _capped(hit: Hit, asked: Asked) -> Asked | Response:
+def _capped(hit: FaultFiring, asked: ListQuery) -> ListQuery | VendorResponse:
     cap = hit.number("cap", 10_000)
     if asked.skip <= cap:
         return asked
     return answered({"error": {"code": "invalid_parameter", "message": f"offset must not exceed {cap}."}}, 400)
 
 
-def _shifted(asked: Asked, call: Call) -> bool:
+def _shifted(asked: ListQuery, call: SimulatedCall) -> bool:
     return asked.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
 
 
-def _exclusive(asked: Asked, call: Call) -> bool:
+def _exclusive(asked: ListQuery, call: SimulatedCall) -> bool:
     day_or_instant = call.created_at if isinstance(asked.by[-1], datetime) else call.created_at.date()
     return asked.keep(call) and day_or_instant not in asked.by
 
 
-def _older(lag: str, default: int) -> Callable[[Hit, list[Call]], list[Call]]:
-    def calls(hit: Hit, listed: list[Call]) -> list[Call]:
+def _older(lag: str, default: int) -> Callable[[FaultFiring, list[SimulatedCall]], list[SimulatedCall]]:
+    def calls(hit: FaultFiring, listed: list[SimulatedCall]) -> list[SimulatedCall]:
         newest = hit.world.now() - timedelta(seconds=hit.number(lag, default))
         return [call for call in listed if call.created_at <= newest]
 
     return calls
 
 
-def _retained(hit: Hit, calls: list[Call]) -> list[Call]:
+def _retained(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
     oldest = hit.world.now() - timedelta(days=hit.number("days", 7))
     return [call for call in calls if call.created_at >= oldest]
 
 
-def _shuffled(hit: Hit, calls: list[Call]) -> list[Call]:
+def _shuffled(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
     hit.draw.shuffle(calls)
     return calls
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from etl.sandbox.conversations import Turn
-from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.conversations import Utterance
+from etl.sandbox.http_messages import RecordBytes, VendorRequest, VendorResponse, answered, dumped
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.personas import stable_uuid
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPage, integer
 
 KEY = "sandbox-ravan-key"
 ORGANIZATION_ID = "0b2c1d3e-4f56-4789-9abc-def012345678"
@@ -18,7 +18,7 @@ REASONS = {"customer": "user_hangup", "agent": "agent_hangup"}
 STRAY_MS = 182 * 86_400_000
 
 
-def refuse(request: Request) -> Response | None:
+def refuse(request: VendorRequest) -> VendorResponse | None:
     """401 unless the key, or a bearer token, is right."""
     bearer = request.headers.get("authorization", "")
     if request.headers.get("x-api-key") == KEY or bearer == f"Bearer {KEY}":
@@ -26,7 +26,7 @@ def refuse(request: Request) -> Response | None:
     return answered({"success": False, "message": "Authentication required"}, 401)
 
 
-def read(manner: Manner, request: Request) -> Asked | Response:
+def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
     """Phone, page and page size of a list request; the phone is looked up as it was sent, character by character."""
     phone = request.query.get("phone", "")
     if not phone:
@@ -37,17 +37,17 @@ def read(manner: Manner, request: Request) -> Asked | Response:
     size = min(size, 100)
     variant = "transcripts" if request.query.get("include_transcripts") == "true" else ""
 
-    def keep(call: Call) -> bool:
+    def keep(call: SimulatedCall) -> bool:
         return phone in (call.caller, call.callee)
 
-    return Asked((page - 1) * size, size, page, keep, by=(phone,), phone=phone, variant=variant)
+    return ListQuery((page - 1) * size, size, page, keep, by=(phone,), phone=phone, variant=variant)
 
 
-def show(seen: Seen, variant: str = "") -> Record:
+def show(seen: CallSnapshot, variant: str = "") -> RecordBytes:
     """One record; `transcripts` is there only when it was asked for."""
     call, story = seen.call, seen.story
     priced, plain = seen.stage >= Stage.PRICED, call.shape("cost", 3)
-    record: Record = {
+    record: RecordBytes = {
         "id": call.call_id,
         "agent_id": story.agent.agent_id,
         "agent_name": story.agent.name,
@@ -77,7 +77,7 @@ def show(seen: Seen, variant: str = "") -> Record:
     return record | ({"transcripts": _transcripts(seen)} if variant else {})
 
 
-def channel(seen: Seen) -> str:
+def channel(seen: CallSnapshot) -> str:
     """The channel's word: inbound_call says the direction, the others do not."""
     if seen.call.kind == "inbound" and seen.call.shape("channel", 3) == 0:
         return "inbound_call"
@@ -86,7 +86,7 @@ def channel(seen: Seen) -> str:
     )
 
 
-def status_of(seen: Seen) -> str:
+def status_of(seen: CallSnapshot) -> str:
     """The provider's own word, in one of its spellings."""
     plain = seen.call.shape("status", 2)
     if not seen.is_over:
@@ -100,12 +100,12 @@ def status_of(seen: Seen) -> str:
     return words.get(seen.story.outcome, (seen.story.outcome,) * 2)[plain]
 
 
-def started_at(seen: Seen) -> datetime | None:
+def started_at(seen: CallSnapshot) -> datetime | None:
     """When talk began, or when it rang where nobody answered."""
     return seen.when(Stage.TALKING if seen.story.is_answered else Stage.RINGING)
 
 
-def turns_of(seen: Seen) -> tuple[Turn, ...]:
+def turns_of(seen: CallSnapshot) -> tuple[Utterance, ...]:
     """The turns as they are shown: in some transcripts the last one has lost its role."""
     turns = seen.story.turns if seen.has_turns else ()
     if turns and not _is_text(seen) and seen.call.shape("role", 8) == 0:
@@ -113,30 +113,30 @@ def turns_of(seen: Seen) -> tuple[Turn, ...]:
     return turns
 
 
-def print_page(manner: Manner, page: Page) -> bytes:
+def print_page(manner: Quirks, page: VendorPage) -> bytes:
     """The page's envelope."""
-    head: Record = {"success": True, "message": "call history retrieved successfully", "phone": page.asked.phone}
+    head: RecordBytes = {"success": True, "message": "call history retrieved successfully", "phone": page.asked.phone}
     if page.total is not None:
         head["total_count"] = page.total
     head |= {"page": page.asked.page, "page_size": page.asked.size}
     return dumped(head)[:-1] + b',"calls":[' + b",".join(page.records) + b"]}"
 
 
-def _credits(seen: Seen) -> Record:
+def _credits(seen: CallSnapshot) -> RecordBytes:
     return {"model_credits": float(seen.story.model_cost), "provider_credits": float(seen.story.carrier_cost),
             "telephony_base_credits": 0.31}  # fmt: skip
 
 
-def _reason(seen: Seen) -> str:
+def _reason(seen: CallSnapshot) -> str:
     if not seen.is_over:
         return ""
     return REASONS[seen.story.ended_by] if seen.story.is_answered else seen.story.outcome
 
 
-def _analysis(seen: Seen) -> Record:
+def _analysis(seen: CallSnapshot) -> RecordBytes:
     if seen.stage < Stage.EVALUATED or not seen.story.turns:
         return {}
-    values: Record = {"sentiment": seen.story.sentiment, "wants_callback": bool(seen.call.shape("callback", 2))}
+    values: RecordBytes = {"sentiment": seen.story.sentiment, "wants_callback": bool(seen.call.shape("callback", 2))}
     if seen.call.shape("analysis", 2):
         return values
     return {
@@ -145,7 +145,7 @@ def _analysis(seen: Seen) -> Record:
     }
 
 
-def _transcripts(seen: Seen) -> object:
+def _transcripts(seen: CallSnapshot) -> object:
     if not seen.has_turns:
         return []
     if _is_text(seen):
@@ -153,16 +153,16 @@ def _transcripts(seen: Seen) -> object:
     return [_turn(seen, turn, place) for place, turn in enumerate(turns_of(seen))]
 
 
-def _is_text(seen: Seen) -> bool:
+def _is_text(seen: CallSnapshot) -> bool:
     return seen.call.shape("transcripts", 6) == 0
 
 
-def _turn(seen: Seen, turn: Turn, place: int) -> Record:
+def _turn(seen: CallSnapshot, turn: Utterance, place: int) -> RecordBytes:
     call, answered_at = seen.call, seen.story.reached[Stage.TALKING]
     spoken_ms = round(answered_at.timestamp() * 1000) + turn.offset * 1000
     if call.shape("timestamp", 4) == 0:
         spoken_ms -= STRAY_MS
-    said: Record = {"role": ROLES[turn.speaker], "content": turn.text}
+    said: RecordBytes = {"role": ROLES[turn.speaker], "content": turn.text}
     is_flat = call.shape("message", 3) == 0
     return {
         "id": stable_uuid(call.call_id, place),
@@ -177,4 +177,4 @@ def _time(moment: datetime | None) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
 
 
-PROVIDER = Provider("ravan", "/api/v1/calling/phone-history", KEY, refuse, read, show, print_page)
+PROVIDER = Vendor("ravan", "/api/v1/calling/phone-history", KEY, refuse, read, show, print_page)

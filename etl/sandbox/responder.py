@@ -8,9 +8,9 @@ from urllib.parse import unquote
 
 from etl.sandbox import autocalls, ravan, ringg, vaani
 from etl.sandbox.effect import Firing
-from etl.sandbox.http_messages import JSON, Request, Response, answered, dumped
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Page, Provider
+from etl.sandbox.http_messages import JSON, VendorRequest, VendorResponse, answered, dumped
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import ListQuery, Vendor, VendorPage
 from etl.sandbox.world import World
 
 PROVIDERS = {each.name: each for each in (ringg.PROVIDER, ravan.PROVIDER, autocalls.PROVIDER, vaani.PROVIDER)}
@@ -25,7 +25,7 @@ class Printer:
         self._world, self._lock = world, Lock()
         self._printed: dict[tuple[object, ...], bytes] = {}
 
-    def record(self, provider: Provider, call: Call, at: datetime, variant: str) -> bytes:
+    def record(self, provider: Vendor, call: SimulatedCall, at: datetime, variant: str) -> bytes:
         """The record as the provider would print it at that moment."""
         # Three days on, a call that nobody touched changes no more but for what the day changes.
         if call.told or (at - call.created_at).days < 3:
@@ -43,8 +43,13 @@ class Printer:
 
 
 def answer(
-    world: World, printer: Printer, provider: Provider, request: Request, at: datetime, firing: Sequence[Firing] = ()
-) -> Response:
+    world: World,
+    printer: Printer,
+    provider: Vendor,
+    request: VendorRequest,
+    at: datetime,
+    firing: Sequence[Firing] = (),
+) -> VendorResponse:
     """The provider's answer to a request whose path is below its base URL, with the faults that fire on it."""
     for effect, hit in firing:
         if effect.stir:
@@ -62,8 +67,8 @@ def answer(
 
 
 def _answered(
-    world: World, printer: Printer, provider: Provider, request: Request, at: datetime, firing: Sequence[Firing]
-) -> Response:
+    world: World, printer: Printer, provider: Vendor, request: VendorRequest, at: datetime, firing: Sequence[Firing]
+) -> VendorResponse:
     is_detail = provider.detail is not None and request.path.startswith(provider.detail_path)
     if request.path != provider.path and not is_detail:
         return answered({"message": "Not Found"}, 404)
@@ -74,7 +79,7 @@ def _answered(
     if is_detail:
         return _detail(world, provider, request, at)
     asked = _misread(provider.read(world.manner, request), firing)
-    if isinstance(asked, Response):
+    if isinstance(asked, VendorResponse):
         return asked
     calls = _listed(world, provider, at, asked, firing)
     shown = calls[asked.skip : asked.skip + asked.size]
@@ -84,10 +89,10 @@ def _answered(
         if effect.page:
             page = effect.page(hit, page)
     headers = (("Content-Type", "text/csv"),) if asked.variant == "csv" else JSON
-    return Response(200, headers, provider.print_page(world.manner, page), page.ids)
+    return VendorResponse(200, headers, provider.print_page(world.manner, page), page.ids)
 
 
-def _detail(world: World, provider: Provider, request: Request, at: datetime) -> Response:
+def _detail(world: World, provider: Vendor, request: VendorRequest, at: datetime) -> VendorResponse:
     call_id = unquote(request.path.removeprefix(provider.detail_path))
     call = world.find(provider.name, call_id, at)
     if call is None or provider.detail is None:
@@ -95,14 +100,16 @@ def _detail(world: World, provider: Provider, request: Request, at: datetime) ->
     return replace(provider.detail(world.seen(call, at)), ids=(call_id,))
 
 
-def _misread(asked: Asked | Response, firing: Sequence[Firing]) -> Asked | Response:
+def _misread(asked: ListQuery | VendorResponse, firing: Sequence[Firing]) -> ListQuery | VendorResponse:
     for effect, hit in firing:
-        if effect.ask and isinstance(asked, Asked):
+        if effect.ask and isinstance(asked, ListQuery):
             asked = effect.ask(hit, asked)
     return asked
 
 
-def _listed(world: World, provider: Provider, at: datetime, asked: Asked, firing: Sequence[Firing]) -> Sequence[Call]:
+def _listed(
+    world: World, provider: Vendor, at: datetime, asked: ListQuery, firing: Sequence[Firing]
+) -> Sequence[SimulatedCall]:
     calls = world.listed(provider.name, at, asked.keep, asked.by)
     if asked.match:
         calls = [call for call in calls if asked.match(world.seen(call, at))]
@@ -113,7 +120,12 @@ def _listed(world: World, provider: Provider, at: datetime, asked: Asked, firing
 
 
 def _printed(
-    printer: Printer, provider: Provider, shown: Sequence[Call], at: datetime, variant: str, firing: Sequence[Firing]
+    printer: Printer,
+    provider: Vendor,
+    shown: Sequence[SimulatedCall],
+    at: datetime,
+    variant: str,
+    firing: Sequence[Firing],
 ) -> tuple[bytes, ...]:
     records = [printer.record(provider, call, at, variant) for call in shown]
     for effect, hit in firing:
@@ -123,10 +135,10 @@ def _printed(
 
 
 def _page(
-    provider: Provider, request: Request, asked: Asked, calls: Sequence[Call], shown: Sequence[Call],
+    provider: Vendor, request: VendorRequest, asked: ListQuery, calls: Sequence[SimulatedCall], shown: Sequence[SimulatedCall],
     records: tuple[bytes, ...],
-) -> Page:  # fmt: skip
+) -> VendorPage:  # fmt: skip
     last = max(1, -(-len(calls) // asked.size))
     path = f"http://{request.headers.get('host', 'sandbox')}/{provider.name}{provider.path}"
     has_next = asked.skip + asked.size < len(calls)
-    return Page(asked, tuple(call.call_id for call in shown), records, len(calls), last, has_next, path)
+    return VendorPage(asked, tuple(call.call_id for call in shown), records, len(calls), last, has_next, path)

@@ -4,11 +4,11 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 
-from etl.sandbox.conversations import Turn
-from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.conversations import Utterance
+from etl.sandbox.http_messages import RecordBytes, VendorRequest, VendorResponse, answered, dumped
 from etl.sandbox.lifecycle import Stage
-from etl.sandbox.simulated_call import Call
-from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
+from etl.sandbox.simulated_call import SimulatedCall
+from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPage, integer
 
 KEY = "sandbox-ringg-key"
 SPEAKERS = {"agent": "bot", "customer": "user"}
@@ -17,14 +17,14 @@ STATUSES = {"completed": "completed", "no_answer": "failed", "busy": "failed", "
 SUB_STATUSES = {"no_answer": "NO_ANSWER", "busy": "BUSY", "voicemail": "VOICEMAIL_DETECTED"}
 
 
-def refuse(request: Request) -> Response | None:
+def refuse(request: VendorRequest) -> VendorResponse | None:
     """401 as the page shows it, unless the key is right."""
     if request.headers.get("x-api-key") == KEY:
         return None
     return answered({"error": {"code": "401 Unauthorized", "message": "Invalid credentials"}}, 401)
 
 
-def read(manner: Manner, request: Request) -> Asked | Response:
+def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
     """Limit, offset and filters of a list request; 400 names the parameter that is wrong."""
     limit, offset = integer(request.text("limit"), 10), integer(request.text("offset"), 0)
     if limit is None or limit < 1:
@@ -39,22 +39,22 @@ def read(manner: Manner, request: Request) -> Asked | Response:
             return _bad(f"Invalid date format for {name}.")
     start, end, agent, status = bounds[0], bounds[1], request.text("agent_id"), request.text("status")
 
-    def keep(call: Call) -> bool:
+    def keep(call: SimulatedCall) -> bool:
         return not ((start and call.created_at < start) or (end and call.created_at > end))
 
-    def match(seen: Seen) -> bool:
+    def match(seen: CallSnapshot) -> bool:
         return agent in ("", seen.story.agent.agent_id) and status in ("", status_of(seen))
 
     variant = "csv" if request.text("download").lower() == "true" else ""
     chosen = match if agent or status else None
-    return Asked(offset, min(limit, manner.ringg_limit), 0, keep, offset, (start, end), chosen, variant=variant)
+    return ListQuery(offset, min(limit, manner.ringg_limit), 0, keep, offset, (start, end), chosen, variant=variant)
 
 
-def show(seen: Seen, variant: str = "") -> Record:
+def show(seen: CallSnapshot, variant: str = "") -> RecordBytes:
     """One record; the shapes of its fields differ from call to call as they do at the provider."""
     call, story = seen.call, seen.story
     priced = seen.stage >= Stage.PRICED
-    record: Record = {
+    record: RecordBytes = {
         "id": call.call_id,
         "to_number": call.callee or None,
         "name": call.customer_name,
@@ -72,7 +72,7 @@ def show(seen: Seen, variant: str = "") -> Record:
     return record | (_extras(seen) if call.shape("extras", 2) else {})
 
 
-def status_of(seen: Seen) -> str:
+def status_of(seen: CallSnapshot) -> str:
     """The provider's own word."""
     if not seen.is_over:
         return {Stage.DIALING: "registered", Stage.RETRY: "retry"}.get(seen.stage, "ongoing")
@@ -81,7 +81,7 @@ def status_of(seen: Seen) -> str:
     return STATUSES[seen.story.outcome]
 
 
-def attempted_at(seen: Seen) -> datetime | None:
+def attempted_at(seen: CallSnapshot) -> datetime | None:
     """When it was last dialled: a retry moves it."""
     if seen.stage < Stage.RINGING:
         return None
@@ -90,7 +90,7 @@ def attempted_at(seen: Seen) -> datetime | None:
     return seen.story.reached[Stage.RINGING]
 
 
-def duration(seen: Seen) -> int | float | None:
+def duration(seen: CallSnapshot) -> int | float | None:
     """Seconds of talk, for some calls with a half; None while it goes on."""
     if not seen.is_over:
         return None
@@ -98,20 +98,20 @@ def duration(seen: Seen) -> int | float | None:
     return seconds + 0.5 if seconds and seen.call.shape("duration", 3) == 0 else seconds
 
 
-def print_page(manner: Manner, page: Page) -> bytes:
+def print_page(manner: Quirks, page: VendorPage) -> bytes:
     """The page's envelope, or a CSV file where that was asked for."""
     if page.asked.variant == "csv":
         out = io.StringIO()
         csv.writer(out).writerows([("id",), *((each,) for each in page.ids)])
         return out.getvalue().encode()
-    tail: Record = {"limit": page.asked.size, "offset": page.asked.offset, "count": len(page.records)}
+    tail: RecordBytes = {"limit": page.asked.size, "offset": page.asked.offset, "count": len(page.records)}
     total = page.total if manner.ringg_total == "number" or not isinstance(page.total, int) else "many"
     if total is not None:
         tail["total"] = total
     return b'{"calls":[' + b",".join(page.records) + b"]," + dumped(tail)[1:]
 
 
-def _extras(seen: Seen) -> Record:
+def _extras(seen: CallSnapshot) -> RecordBytes:
     call, story = seen.call, seen.story
     return {
         "credits_processed": seen.stage >= Stage.PRICED,
@@ -122,13 +122,13 @@ def _extras(seen: Seen) -> Record:
     } | ({} if call.shape("agent", 2) else {"agent": _agent(seen)})
 
 
-def _agent(seen: Seen) -> Record:
+def _agent(seen: CallSnapshot) -> RecordBytes:
     agent = seen.story.agent
     return {"id": agent.agent_id, "agent_name": agent.name, "agent_version_id": f"{agent.agent_id[:8]}-v3",
             "orchestration_mode": "single_prompt"}  # fmt: skip
 
 
-def _transcript(seen: Seen) -> str | None:
+def _transcript(seen: CallSnapshot) -> str | None:
     if not seen.has_turns:
         return "" if seen.call.shape("no transcript", 2) else None
     turns = seen.story.turns
@@ -139,11 +139,11 @@ def _transcript(seen: Seen) -> str | None:
     return dumped(said).decode()
 
 
-def _role_and_content(turn: Turn) -> dict[str, str]:
+def _role_and_content(turn: Utterance) -> dict[str, str]:
     return {"role": SPEAKERS[turn.speaker], "content": turn.text}
 
 
-def _recording(seen: Seen) -> str:
+def _recording(seen: CallSnapshot) -> str:
     # A signed link lives for a day and comes anew with every day on which the call is listed.
     day = f"{seen.at:%Y%m%d}"
     return (f"https://recordings.ringg.example/{seen.call.call_id}.mp3?X-Amz-Date={day}T000000Z&X-Amz-Expires=86400"
@@ -163,8 +163,8 @@ def _instant(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _bad(message: str) -> Response:
+def _bad(message: str) -> VendorResponse:
     return answered({"error": {"code": "invalid_parameter", "message": message}}, 400)
 
 
-PROVIDER = Provider("ringg", "/calling/history", KEY, refuse, read, show, print_page)
+PROVIDER = Vendor("ringg", "/calling/history", KEY, refuse, read, show, print_page)

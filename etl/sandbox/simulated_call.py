@@ -11,7 +11,7 @@ PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Override:
     """A change made by hand: from `at` on, these facts of the story are the true ones."""
 
     at: datetime
@@ -19,7 +19,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class SimulatedCall:
     """Identity, parties and moments of one call; `kind` is outbound, inbound, web or internal (between own numbers)."""
 
     provider: str
@@ -31,7 +31,7 @@ class Call:
     line: str
     customer: Customer
     vanishes_at: datetime | None = None
-    told: tuple[Told, ...] = field(default=(), hash=False)
+    told: tuple[Override, ...] = field(default=(), hash=False)
 
     @property
     def caller(self) -> str:

@@ -12,8 +12,8 @@ from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from etl.sandbox.faults import Fault
-from etl.sandbox.http_messages import Request, Response
-from etl.sandbox.vendor_api import Service, environment
+from etl.sandbox.http_messages import VendorRequest, VendorResponse
+from etl.sandbox.vendor_api import VendorApi, environment
 from etl.sandbox.world import World
 
 # How much goes out at once when the body is paced.
@@ -27,9 +27,9 @@ class Sandbox:
     """
 
     def __init__(self, world: World, faults: Sequence[Fault] = (), host: str = "127.0.0.1", port: int = 0) -> None:
-        self.service = Service(world, faults)
+        self.service = VendorApi(world, faults)
         self.requests = self.service.requests
-        self._server = _Server((host, port), _Handler)
+        self._server = _Server((host, port), _RequestHandler)
         self._server.service = self.service
         self._thread: Thread | None = None
 
@@ -69,7 +69,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    service: Service
+    service: VendorApi
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._open: set[socket.socket] = set()
@@ -105,7 +105,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
@@ -116,14 +116,14 @@ class _Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(self.server.service.answer(Request(self.command, target.path, query, headers)))
+        self._send(self.server.service.answer(VendorRequest(self.command, target.path, query, headers)))
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, *args: object, **kwargs: object) -> None:
         """Stays quiet: the ledger knows."""
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: VendorResponse) -> None:
         wire = response.wire
         time.sleep(wire.hold)
         self.close_connection = self.close_connection or wire != type(wire)()
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(DRIP_SECONDS)
 
-    def _send_body(self, response: Response) -> None:
+    def _send_body(self, response: VendorResponse) -> None:
         wire, body = response.wire, response.wire.part(response.body)
         step = max(1, int(wire.pace * DRIP_SECONDS)) if wire.pace else max(1, len(body))
         for start in range(0, len(body), step):

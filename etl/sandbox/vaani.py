@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from etl.sandbox.http_messages import Record, Request, Response, answered, dumped
+from etl.sandbox.http_messages import RecordBytes, VendorRequest, VendorResponse, answered, dumped
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.personas import stable_uuid
-from etl.sandbox.vendor import Asked, Manner, Page, Provider, Seen, integer
+from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPage, integer
 
 KEY = "sandbox-vaani-key"
 CLIENT_ID = "9abf5eff-e978-4e87-954d-7ff6ba570796"
@@ -21,12 +21,12 @@ TEXTS = {
 LABELS = {"agent": "AGENT", "customer": "USER"}
 
 
-def refuse(request: Request) -> Response | None:
+def refuse(request: VendorRequest) -> VendorResponse | None:
     """401 unless the key is right."""
     return None if request.headers.get("x-api-key") == KEY else answered({"detail": "Invalid or missing API key"}, 401)
 
 
-def read(manner: Manner, request: Request) -> Asked | Response:
+def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
     """Page and page size of a list request; 422 as the page shows it for what is no number."""
     page, size = integer(request.text("page"), 1), integer(request.text("page_size"), 50)
     if page is None or page < 1:
@@ -34,10 +34,10 @@ def read(manner: Manner, request: Request) -> Asked | Response:
     if size is None or size < 1:
         return answered({"detail": [_fault("page_size", size)]}, 422)
     size = min(size, 200)
-    return Asked((page - 1) * size, size, page, lambda call: True)
+    return ListQuery((page - 1) * size, size, page, lambda call: True)
 
 
-def show(seen: Seen, variant: str = "") -> Record:
+def show(seen: CallSnapshot, variant: str = "") -> RecordBytes:
     """One record; it lives in its timestamps, its status is English text."""
     call, story = seen.call, seen.story
     outbound, priced = call.kind == "outbound", seen.stage >= Stage.PRICED
@@ -75,7 +75,7 @@ def show(seen: Seen, variant: str = "") -> Record:
     }  # fmt: skip
 
 
-def status_of(seen: Seen) -> str:
+def status_of(seen: CallSnapshot) -> str:
     """The provider's own text."""
     if not seen.is_over:
         return ("Dialing", "Ringing", "Ringing", "In progress")[seen.stage]
@@ -84,23 +84,23 @@ def status_of(seen: Seen) -> str:
     return TEXTS[seen.story.outcome][seen.call.shape("text", 2)]
 
 
-def processing(seen: Seen) -> str:
+def processing(seen: CallSnapshot) -> str:
     """How far the call's post-processing is."""
     if not seen.is_over:
         return "not_processed"
     return ("pending", "processing", "completed")[min(seen.stage, Stage.TRANSCRIBED) - Stage.ENDED]
 
 
-def print_page(manner: Manner, page: Page) -> bytes:
+def print_page(manner: Quirks, page: VendorPage) -> bytes:
     """The page's envelope."""
-    numbers: Record = {"page": page.asked.page, "page_size": page.asked.size}
+    numbers: RecordBytes = {"page": page.asked.page, "page_size": page.asked.size}
     if page.total is not None:
         numbers["total_count"] = page.total
     numbers |= {"total_pages": page.last, "has_next": page.has_next, "has_previous": page.asked.page > 1}
     return b'{"data":[' + b",".join(page.records) + b'],"pagination":' + dumped(numbers) + b"}"
 
 
-def detail(seen: Seen) -> Response:
+def detail(seen: CallSnapshot) -> VendorResponse:
     """The transcript, as labelled text, with or without clock times, or as a list; or that there is none yet."""
     if not seen.has_turns:
         return answered(NOT_READY, 404 if seen.call.shape("not ready", 4) == 0 else 200)
@@ -110,17 +110,17 @@ def detail(seen: Seen) -> Response:
     return answered({"transcript": "\n\n ".join(lines), "status_code": 200})
 
 
-def _stamp(seen: Seen, offset: int) -> str:
+def _stamp(seen: CallSnapshot, offset: int) -> str:
     if seen.call.shape("transcript", 5) != 1:
         return ""
     return f"[{offset // 3600:02d}:{offset // 60 % 60:02d}:{offset % 60:02d}] "
 
 
-def _chat(seen: Seen) -> list[Record]:
+def _chat(seen: CallSnapshot) -> list[RecordBytes]:
     return [{"role": LABELS[turn.speaker].lower(), "content": turn.text} for turn in seen.story.turns]
 
 
-def _is_judged(seen: Seen) -> bool:
+def _is_judged(seen: CallSnapshot) -> bool:
     return seen.stage >= Stage.EVALUATED and bool(seen.story.turns)
 
 
@@ -128,14 +128,14 @@ def _time(moment: datetime | None) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") if moment else None
 
 
-def _fault(name: str, value: int | None) -> Record:
+def _fault(name: str, value: int | None) -> RecordBytes:
     if value is None:
         return {"loc": ["query", name], "msg": "value is not a valid integer", "type": "type_error.integer"}
     return {"loc": ["query", name], "msg": "ensure this value is greater than or equal to 1",
             "type": "value_error.number.not_ge"}  # fmt: skip
 
 
-PROVIDER = Provider(
+PROVIDER = Vendor(
     "vaani", "/api/call-history", KEY, refuse, read, show, print_page,
     detail, "/api/transcript/", {"detail": "Call not found"},
 )  # fmt: skip

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable, Sequence
 
-from etl.sandbox.effect import Effect, Hit
+from etl.sandbox.effect import Effect, FaultFiring
 from etl.sandbox.http_faults import enveloped
-from etl.sandbox.http_messages import Record, dumped
-from etl.sandbox.simulated_call import Call
+from etl.sandbox.http_messages import RecordBytes, dumped
+from etl.sandbox.simulated_call import SimulatedCall
 
 # Which key of each provider's record plays which part.
 KEYS = {
@@ -51,10 +51,10 @@ def valued(part: str, value: object) -> Effect:
     return spoilt(lambda hit, call, record: record | {KEYS[hit.provider][part]: value})
 
 
-def spoilt(change: Callable[[Hit, Call, Record], object]) -> Effect:
+def spoilt(change: Callable[[FaultFiring, SimulatedCall, RecordBytes], object]) -> Effect:
     """Changes one record in `in` (10 unless told): the same ones every time."""
 
-    def record(hit: Hit, call: Call, body: bytes) -> bytes:
+    def record(hit: FaultFiring, call: SimulatedCall, body: bytes) -> bytes:
         if call.shape("spoilt", hit.number("in", 10)) != 0:
             return body
         changed = change(hit, call, json.loads(body))
@@ -69,7 +69,7 @@ def mixed(fault_id: str, variants: Sequence[Effect]) -> Effect:
     return Effect(record=lambda hit, call, body: records[call.shape(fault_id, len(records))](hit, call, body))
 
 
-def _with_literal(record: Record, key: str, text: str) -> bytes:
+def _with_literal(record: RecordBytes, key: str, text: str) -> bytes:
     return dumped(record | {key: MARK}).replace(dumped(MARK), text.encode("utf-8", "surrogatepass"))
 
 
@@ -78,7 +78,7 @@ def _without(part: str) -> Effect:
 
 
 def _renamed(convert: Callable[[str], object]) -> Effect:
-    def change(hit: Hit, call: Call, record: Record) -> Record:
+    def change(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
         key = KEYS[hit.provider]["id"]
         return record | {key: convert(str(record[key]))}
 
@@ -86,43 +86,43 @@ def _renamed(convert: Callable[[str], object]) -> Effect:
 
 
 def _worded(convert: Callable[[str], str]) -> Effect:
-    def change(hit: Hit, call: Call, record: Record) -> Record:
+    def change(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
         key = KEYS[hit.provider]["status"]
         return record | {key: convert(str(record[key]))}
 
     return spoilt(change)
 
 
-def _long_text(hit: Hit, call: Call, record: Record) -> Record:
+def _long_text(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
     text = TURN_LABELS[hit.provider] + "word " * (hit.number("size", 1_000_000) // 5)
     value: object = [{"role": "user", "content": text}] if hit.provider == "vaani" else text
     return record | {KEYS[hit.provider]["transcript"]: value}
 
 
-def _many_turns(hit: Hit, call: Call, record: Record) -> Record:
+def _many_turns(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
     turns = [{"role": "user", "content": f"turn {n}"} for n in range(hit.number("size", 1_000_000) // 40)]
     return record | {KEYS[hit.provider]["transcript"]: turns}
 
 
-def _deep(hit: Hit, call: Call, record: Record) -> bytes:
+def _deep(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
     depth = hit.number("depth", 1_000)
     return _with_literal(record, "nested", "[" * depth + "]" * depth)
 
 
-def _doubled(hit: Hit, call: Call, record: Record) -> bytes:
+def _doubled(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
     key = KEYS[hit.provider]["id"]
     return dumped(record)[:-1] + b"," + dumped({key: f"{record[key]}-again"})[1:]
 
 
-def _odd_key(hit: Hit, call: Call, record: Record) -> bytes:
+def _odd_key(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
     return dumped(record)[:-1] + b',"odd\\u0000key":1}'
 
 
-def _as_object(body: Record) -> Record:
+def _as_object(body: RecordBytes) -> RecordBytes:
     return {name: {"0": value} if name in ("calls", "data") else value for name, value in body.items()}
 
 
-def _echoed(hit: Hit, call: Call, record: Record) -> Record:
+def _echoed(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
     key = hit.source.key
     return record | {KEYS[hit.provider]["name"]: f"debug {key}", "request_headers": {"authorization": f"Bearer {key}"}}
 
@@ -149,7 +149,7 @@ VALUE_EFFECTS: dict[str, dict[str, Effect]] = {
     "V08": {"nested": spoilt(_deep)},
     "V09": {"doubled": spoilt(_doubled)},
     "V10": {name: literal("time", text) for name, text in TIMES.items()},
-    "V11": {"naive": valued("time", "2026-03-29 02:30:00"), "gap": valued("time", "2026-03-08T02:30:00"),
+    "V11": {"naive": valued("time", "2026-03-29 02:30:00"), "incomplete": valued("time", "2026-03-08T02:30:00"),
             "offset": valued("time", "2026-03-29T08:00:00+05:30")},
     "V12": {"9999": valued("time", "9999-12-31T23:59:59Z"), "9999-offset": valued("time", "9999-12-31T23:59:59-05:30")},
     "V13": {"unknown": valued("status", "teleported"), "upper": _worded(str.upper),

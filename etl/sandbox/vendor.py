@@ -4,20 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.sandbox.http_messages import Record, Request, Response
-from etl.sandbox.lifecycle import Stage, Story
-from etl.sandbox.simulated_call import Call
+from etl.sandbox.http_messages import RecordBytes, VendorRequest, VendorResponse
+from etl.sandbox.lifecycle import Lifecycle, Stage
+from etl.sandbox.simulated_call import SimulatedCall
 
 # PHP and Go both hold a page number in 64 bits; a longer one is no number.
 MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class CallSnapshot:
     """A call as it stands at one moment: its story so far, the stage reached, and the moment."""
 
-    call: Call
-    story: Story
+    call: SimulatedCall
+    story: Lifecycle
     stage: Stage
     at: datetime
 
@@ -37,7 +37,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListQuery:
     """One list request, read: `size` records after the first `skip` of the calls that `keep` and `match` let through
     (`match` where a filter looks at what changes); `page` and `offset` as asked, for the
     echo; `by` are the filters as values, for a cache;
@@ -46,19 +46,19 @@ class Asked:
     skip: int
     size: int
     page: int
-    keep: Callable[[Call], bool]
+    keep: Callable[[SimulatedCall], bool]
     offset: int = 0
     by: tuple[object, ...] = ()
-    match: Callable[[Seen], bool] | None = None
+    match: Callable[[CallSnapshot], bool] | None = None
     phone: str = ""
     variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class VendorPage:
     """One page before it is printed. `total` None leaves it out; `more` None lets the counts speak."""
 
-    asked: Asked
+    asked: ListQuery
     ids: tuple[str, ...]
     records: tuple[bytes, ...]
     total: int | str | None
@@ -68,7 +68,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class Vendor:
     """A provider as data and pure functions. `refuse` answers a request without a good key; `read` reads a list request
     or answers why not; `show` is a record at a moment; `print_page` the body of a page; `detail` the answer to another
     path, None where there is none."""
@@ -76,17 +76,17 @@ class Provider:
     name: str
     path: str
     key: str
-    refuse: Callable[[Request], Response | None]
-    read: "Callable[[Manner, Request], Asked | Response]"
-    show: Callable[[Seen, str], Record]
-    print_page: "Callable[[Manner, Page], bytes]"
-    detail: Callable[[Seen], Response] | None = None
+    refuse: Callable[[VendorRequest], VendorResponse | None]
+    read: "Callable[[Quirks, VendorRequest], ListQuery | VendorResponse]"
+    show: Callable[[CallSnapshot, str], RecordBytes]
+    print_page: "Callable[[Quirks, VendorPage], bytes]"
+    detail: Callable[[CallSnapshot], VendorResponse] | None = None
     detail_path: str = ""
-    missing: Record | None = None
+    missing: RecordBytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class Quirks:
     """What the providers' pages leave open, and a test may turn: Ringg's largest limit and whether it tells its total
     (number or many), and the time zone of Autocalls' days."""
 

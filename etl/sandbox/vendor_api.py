@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from email.utils import format_datetime
 
-from etl.sandbox.faults import Fault, Plan
-from etl.sandbox.http_messages import Request, Response, answered
+from etl.sandbox.faults import Fault, FaultPlan
+from etl.sandbox.http_messages import VendorRequest, VendorResponse, answered
 from etl.sandbox.responder import PROVIDERS, Printer, answer
 from etl.sandbox.world import World
 
@@ -27,14 +27,14 @@ class Served:
     ids: tuple[str, ...]
 
 
-class Service:
+class VendorApi:
     """The four providers under /ringg, /ravan, /autocalls and /vaani, over one world and one plan of faults."""
 
     def __init__(self, world: World, faults: Sequence[Fault] = ()) -> None:
-        self.world, self._printer, self._plan = world, Printer(world), Plan(world, faults)
+        self.world, self._printer, self._plan = world, Printer(world), FaultPlan(world, faults)
         self.requests: deque[Served] = deque(maxlen=LEDGER_LINES)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: VendorRequest) -> VendorResponse:
         """The response to a request whose path begins with the provider's name; 404 where it names none."""
         name, _, rest = request.path.removeprefix("/").partition("/")
         if name not in PROVIDERS:
@@ -58,7 +58,7 @@ def _date(at: datetime) -> str:
     return format_datetime(at, usegmt=True)
 
 
-def _packed(request: Request, response: Response) -> Response:
+def _packed(request: VendorRequest, response: VendorResponse) -> VendorResponse:
     """The response in gzip, where the client takes it and it pays."""
     wants = "gzip" in request.headers.get("accept-encoding", "")
     if not wants or len(response.body) < 1_000 or response.header("Content-Encoding") is not None:

@@ -8,13 +8,13 @@ from random import Random
 from threading import RLock
 from typing import TypeVar
 
-from etl.sandbox.lifecycle import Story, as_told, story
+from etl.sandbox.lifecycle import Lifecycle, lifecycle, with_overrides
 from etl.sandbox.personas import LINES, Customer, customers
-from etl.sandbox.simulated_call import PROVIDERS, Call, Told
-from etl.sandbox.vendor import Manner, Seen
+from etl.sandbox.simulated_call import PROVIDERS, Override, SimulatedCall
+from etl.sandbox.vendor import CallSnapshot, Quirks
 
 T = TypeVar("T")
-ORDERS = ("newest", "oldest", "unsorted", "reshuffled")
+ORDERS = ("desc", "asc", "unsorted", "reshuffled")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KINDS = {
     "ringg": {"outbound": 70, "inbound": 24, "web": 6},
@@ -22,7 +22,7 @@ KINDS = {
     "autocalls": {"outbound": 70, "inbound": 22, "web": 8},
     "vaani": {"outbound": 75, "inbound": 25},
 }
-STORY_FACTS = frozenset(each.name for each in fields(Story))
+STORY_FACTS = frozenset(each.name for each in fields(Lifecycle))
 
 
 class World:
@@ -36,25 +36,25 @@ class World:
 
     def __init__(
         self, seed: int = 1, *, calls: int | Mapping[str, int] = 100, days: float = 30,
-        order: str | Mapping[str, str] = "newest", now: datetime | None = None,
+        order: str | Mapping[str, str] = "desc", now: datetime | None = None,
         clock: Callable[[], datetime] | None = None, per_hour: float | Mapping[str, float] = 0.0,
-        phones: Sequence[str] = LINES, manner: Manner | None = None,
+        phones: Sequence[str] = LINES, manner: Quirks | None = None,
     ) -> None:  # fmt: skip
-        self.seed, self.phones, self.manner = seed, tuple(phones), manner or Manner()
+        self.seed, self.phones, self.manner = seed, tuple(phones), manner or Quirks()
         self.start = now or (clock() if clock else NOON)
         self.clock = clock or (lambda: self.start)
-        self._order, self._per_hour = _by_provider(order, "newest"), _by_provider(per_hour, 0.0)
+        self._order, self._per_hour = _by_provider(order, "desc"), _by_provider(per_hour, 0.0)
         for each in sorted(self._order.values()):
             _known_order(each)
         if not self.phones or days <= 0 or min(_by_provider(calls, 0).values()) < 0:
             raise ValueError("a world has at least one phone, no fewer than 0 calls and more than 0 days")
         self.lock = RLock()
         self._people = customers(seed, 400)
-        self._calls: dict[str, dict[str, Call]] = {name: {} for name in PROVIDERS}
+        self._calls: dict[str, dict[str, SimulatedCall]] = {name: {} for name in PROVIDERS}
         self._traffic = {name: Random(f"{seed}/{name}/traffic") for name in PROVIDERS}
         self._next_at = {name: self._gap(name, self.start) for name in PROVIDERS}
         self._version, self._asked = 0, dict.fromkeys(PROVIDERS, 0)
-        self._views: dict[object, tuple[datetime, datetime, list[Call]]] = {}
+        self._views: dict[object, tuple[datetime, datetime, list[SimulatedCall]]] = {}
         for name, count in _by_provider(calls, 0).items():
             self._found(name, count, days)
 
@@ -62,16 +62,16 @@ class World:
         """The world's time, in UTC."""
         return self.clock().astimezone(UTC)
 
-    def calls(self, provider: str, at: datetime | None = None) -> list[Call]:
+    def calls(self, provider: str, at: datetime | None = None) -> list[SimulatedCall]:
         """What the provider lists at that moment (now by default), oldest first."""
         moment = at or self.now()
         with self.lock:
             self._grow(provider, moment)
-            return list(self._view((provider, "oldest", ()), provider, moment, lambda call: True))
+            return list(self._view((provider, "asc", ()), provider, moment, lambda call: True))
 
     def listed(
-        self, provider: str, at: datetime, keep: Callable[[Call], bool], by: tuple[object, ...] = ()
-    ) -> Sequence[Call]:
+        self, provider: str, at: datetime, keep: Callable[[SimulatedCall], bool], by: tuple[object, ...] = ()
+    ) -> Sequence[SimulatedCall]:
         """What one list request sees, in the provider's order; `by` names the filter `keep`."""
         with self.lock:
             self._grow(provider, at)
@@ -84,21 +84,21 @@ class World:
             Random(f"{self.seed}/{provider}/{self._asked[provider]}").shuffle(shuffled)
             return shuffled
 
-    def find(self, provider: str, call_id: str, at: datetime | None = None) -> Call | None:
+    def find(self, provider: str, call_id: str, at: datetime | None = None) -> SimulatedCall | None:
         """The call of that id as listed at that moment, or None."""
         with self.lock:
             self._grow(provider, at or self.now())
             call = self._calls[provider].get(call_id)
             return call if call and call.listed_at(at or self.now()) else None
 
-    def seen(self, call: Call, at: datetime) -> Seen:
+    def seen(self, call: SimulatedCall, at: datetime) -> CallSnapshot:
         """The call as it stands at that moment."""
-        told = as_told(story(self.seed, call), call, at)
-        return Seen(call, told, told.stage(at), at)
+        told = with_overrides(lifecycle(self.seed, call), call, at)
+        return CallSnapshot(call, told, told.stage(at), at)
 
-    def arrive(
+    def add(
         self, provider: str, created_at: datetime | None = None, *, kind: str = "outbound", **facts: object
-    ) -> Call:
+    ) -> SimulatedCall:
         """A new call, listed from now on; created now, or earlier where it shows up late. Facts are a Story's."""
         now = self.now()
         with self.lock:
@@ -107,17 +107,17 @@ class World:
             call = self._made(provider, draw, _shown_moment(provider, draw, created_at or now), kind)
             return self._put(replace(call, appears_at=now, told=self._telling(call, call.created_at, facts)))
 
-    def vanish(self, provider: str, call_id: str) -> Call:
+    def delete(self, provider: str, call_id: str) -> SimulatedCall:
         """The provider lists the call no more, from now on."""
         with self.lock:
             return self._put(replace(self._known(provider, call_id), vanishes_at=self.now()))
 
-    def list_again(self, provider: str, call_id: str) -> Call:
+    def restore(self, provider: str, call_id: str) -> SimulatedCall:
         """The provider lists a call that had vanished, from now on."""
         with self.lock:
             return self._put(replace(self._known(provider, call_id), vanishes_at=None))
 
-    def change(self, provider: str, call_id: str, **facts: object) -> Call:
+    def change(self, provider: str, call_id: str, **facts: object) -> SimulatedCall:
         """From now on these facts of the call's story are the true ones. ValueError where a Story has no such fact."""
         with self.lock:
             call = self._known(provider, call_id)
@@ -155,7 +155,7 @@ class World:
                 break
         return moment
 
-    def _made(self, provider: str, draw: Random, created: datetime, kind: str | None = None) -> Call:
+    def _made(self, provider: str, draw: Random, created: datetime, kind: str | None = None) -> SimulatedCall:
         number = len(self._calls[provider]) + 1
         weights = KINDS[provider]
         kind = kind or draw.choices(tuple(weights), tuple(weights.values()))[0]
@@ -164,22 +164,22 @@ class World:
             others = [phone for phone in self.phones if phone != line] or [customer.number]
             customer = Customer("Front Desk", "desk@example.com", draw.choice(others))
         call_id = _call_id(provider, draw, number, kind, created)
-        return Call(provider, number, call_id, kind, created, created, line, customer)
+        return SimulatedCall(provider, number, call_id, kind, created, created, line, customer)
 
-    def _put(self, call: Call) -> Call:
+    def _put(self, call: SimulatedCall) -> SimulatedCall:
         self._calls[call.provider][call.call_id] = call
         self._version += 1
         return call
 
-    def _known(self, provider: str, call_id: str) -> Call:
+    def _known(self, provider: str, call_id: str) -> SimulatedCall:
         if call_id not in self._calls[provider]:
             raise ValueError(f"{provider} has no call {call_id!r}")
         return self._calls[provider][call_id]
 
-    def _telling(self, call: Call, at: datetime, facts: Mapping[str, object]) -> tuple[Told, ...]:
+    def _telling(self, call: SimulatedCall, at: datetime, facts: Mapping[str, object]) -> tuple[Override, ...]:
         if unknown := facts.keys() - STORY_FACTS:
             raise ValueError(f"a story has no {sorted(unknown)[0]!r}: one of {', '.join(sorted(STORY_FACTS))}")
-        return (*call.told, Told(at, dict(facts))) if facts else call.told
+        return (*call.told, Override(at, dict(facts))) if facts else call.told
 
     def _grow(self, provider: str, at: datetime) -> None:
         while self._next_at[provider] <= at:
@@ -194,8 +194,12 @@ class World:
         return after + timedelta(hours=self._traffic[provider].expovariate(rate))
 
     def _view(
-        self, key: tuple[str, str, tuple[object, ...]], provider: str, at: datetime, keep: Callable[[Call], bool]
-    ) -> list[Call]:
+        self,
+        key: tuple[str, str, tuple[object, ...]],
+        provider: str,
+        at: datetime,
+        keep: Callable[[SimulatedCall], bool],
+    ) -> list[SimulatedCall]:
         """The calls that one filter lets through, kept until the world changes or a call comes or goes by itself."""
         since, until, calls = self._views.get((self._version, key), (at, at, []))
         if since <= at < until:
@@ -207,8 +211,8 @@ class World:
         self._views[(self._version, key)] = (at, _next_motion(every, at), calls)
         return calls
 
-    def _rank(self, order: str) -> Callable[[Call], tuple[float, int]]:
-        sign = -1 if order == "newest" else 1
+    def _rank(self, order: str) -> Callable[[SimulatedCall], tuple[float, int]]:
+        sign = -1 if order == "desc" else 1
         if order == "unsorted":
             return lambda call: (call.shape(f"order/{self.seed}", 2**32), call.number)
         return lambda call: (sign * call.created_at.timestamp(), sign * call.number)
@@ -243,7 +247,7 @@ def _call_id(provider: str, draw: Random, number: int, kind: str, created: datet
     return str(uuid.UUID(int=draw.getrandbits(128), version=4))
 
 
-def _next_motion(calls: Iterable[Call], at: datetime) -> datetime:
+def _next_motion(calls: Iterable[SimulatedCall], at: datetime) -> datetime:
     """When a call next comes or goes by itself."""
     motions = (moment for call in calls for moment in (call.appears_at, call.vanishes_at) if moment and moment > at)
     return min(motions, default=datetime.max.replace(tzinfo=UTC))

@@ -16,7 +16,7 @@ from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.settings import parsers
-from etl.settings.source_tables import Reader
+from etl.settings.source_tables import SourceParser
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Settings:
 def variables(providers: Mapping[str, Provider]) -> tuple[str, ...]:
     """The names of all environment variables that are read."""
     of_providers = [f"{name.upper()}_{kind}" for name in providers for kind in ("API_KEY", "BASE_URL")]
-    phones = [f"{name.upper()}_PHONES" for name, provider in providers.items() if provider.needs_phones]
+    phones = [f"{name.upper()}_PHONES" for name, provider in providers.items() if provider.is_partitioned]
     return (*_VARIABLES, *of_providers, *phones)
 
 
@@ -154,7 +154,7 @@ class _Loading:
 
     def _sources(self) -> tuple[Source, ...]:
         document, folder = self._document()
-        reader = Reader(self._providers, self._environment, folder)
+        reader = SourceParser(self._providers, self._environment, folder)
         for key in document.keys() - {"sources"}:
             self._problems.append(
                 f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, ['sources'])}"
@@ -193,7 +193,7 @@ class _Loading:
                 self._problems.append(f"{name} is no variable of ours{parsers.nearest(name.upper(), known)}")
 
     def _warn_of_phones(self) -> None:
-        for prefix in (name.upper() for name, provider in self._providers.items() if provider.needs_phones):
+        for prefix in (name.upper() for name, provider in self._providers.items() if provider.is_partitioned):
             phones, key = (self._environment.get(f"{prefix}_{kind}", "").strip() for kind in ("PHONES", "API_KEY"))
             if phones and not key:
                 self._warnings.append(f"{prefix}_PHONES is set and {prefix}_API_KEY is not: this provider is not read")

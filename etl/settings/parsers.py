@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from etl.model import Sweep
+from etl.model import Lookback
 from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.settings.schedule import duration, parse
@@ -156,13 +156,13 @@ def _phone(place: int, value: object, country: str | None) -> str:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def sweeps(value: object) -> tuple[Sweep, ...]:
+def sweeps(value: object) -> tuple[Lookback, ...]:
     """How far back and how often late changes are looked for, the nearest horizon first."""
     if not isinstance(value, list) or not value or not all(_is_pair(pair) for pair in value):
         raise ValueError('is no list of sweeps; write [["6h", "1h"], ["7d", "1d"]]: how far back, and how often')
-    found = tuple(Sweep(duration(horizon), duration(every)) for horizon, every in value)
-    rising = all(near.horizon < far.horizon for near, far in pairwise(found))
-    if not rising or any(sweep.horizon < sweep.every for sweep in found):
+    found = tuple(Lookback(duration(horizon), duration(every)) for horizon, every in value)
+    rising = all(near.window < far.window for near, far in pairwise(found))
+    if not rising or any(sweep.window < sweep.interval for sweep in found):
         raise ValueError("is not in order; write the nearest horizon first, each at least as long as its repetition")
     return found
 

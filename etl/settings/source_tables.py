@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from etl.model import SWEEPS, Provider, Source
+from etl.model import LOOKBACKS, Provider, Source
 from etl.runtime.secret import Secret
 from etl.settings import parsers
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")
 
 
-class Reader:
+class SourceParser:
     """Reads sources out of one configuration; what is wrong goes to ``problems``, one sentence each.
 
     ``folder`` is where the files of ``api_key = "file:…"`` lie; ``referred`` are the variables that keys refer to.
@@ -104,15 +104,15 @@ class Reader:
             base_url=self._at(label, parsers.base_url, table.get("base_url", url or provider.base_url)) or "",
             api_key=key or Secret(""),
             cost_unit=setting("cost_unit", parsers.cost_unit, provider.cost_unit),
-            phones=setting("phones", lambda value: parsers.phones(value, region), ()),
+            partitions=setting("phones", lambda value: parsers.phones(value, region), ()),
             timezone=zone,
             region=region,
             requests_per_minute=setting("requests_per_minute", parsers.rate, 60),
             schedule=setting("schedule", parsers.schedule, "every 5m"),
             since=setting("since", lambda value: parsers.since(value, zone), None),
-            sweeps=setting("sweeps", parsers.sweeps, SWEEPS),
+            lookbacks=setting("sweeps", parsers.sweeps, LOOKBACKS),
         )
-        if provider.needs_phones and "phones" not in table:
+        if provider.is_partitioned and "phones" not in table:
             self.problems.append(
                 f"{labels['phones']} is not set: {provider.title} lists calls by the organisation's own "
                 "numbers; give them all, each with + and its country code"

@@ -12,14 +12,14 @@ CLOCKS_DIFFER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class AdaptiveRate:
     """Requests a minute that were allowed after a refusal, and when that was."""
 
     rate: float
     at: datetime
 
 
-def in_force(configured: int, learned: Learned | None, now: datetime) -> float:
+def current_rate(configured: int, learned: AdaptiveRate | None, now: datetime) -> float:
     """Requests a minute by now: what was learned, doubled in each half hour of peace, and never more than configured.
 
     What was learned in the future was learned before a clock was set back, and counts no longer.
@@ -30,6 +30,6 @@ def in_force(configured: int, learned: Learned | None, now: datetime) -> float:
     return min(float(configured), learned.rate * exp2(doublings))
 
 
-def lowered(rate: float) -> float:
+def decrease(rate: float) -> float:
     """The rate after one more refusal."""
     return max(min(rate, FLOOR), rate * LOWERED)

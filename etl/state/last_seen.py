@@ -7,11 +7,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from etl.db.engine import uuid_array
-from etl.loader.writer import Writing
+from etl.loader.writer import WriteContext
 from etl.model import Window
 
 AGAIN = text("""
-    INSERT INTO ops.sightings (call_key, seen_at, run_id)
+    INSERT INTO ops.call_last_seen (call_key, seen_at, run_id)
     SELECT unnest(CAST(:keys AS uuid[])), :now, :run_id
         ON CONFLICT (call_key) DO UPDATE SET seen_at = excluded.seen_at, run_id = excluded.run_id
 """)
@@ -19,32 +19,34 @@ AGAIN = text("""
 # A call that came since then was inserted, or sighted.
 GONE = text("""
     WITH gone AS (
-        UPDATE warehouse.calls c SET missing_since = :now, changed_at = :now
-         WHERE c.source = :source AND c.missing_since IS NULL AND c.created_at >= :start AND c.created_at < :end
-           AND (CAST(:phone AS text) = '' OR :phone IN (c.from_number, c.to_number))
+        UPDATE warehouse.calls c SET delisted_at = :now, changed_at = :now
+         WHERE c.source = :source AND c.delisted_at IS NULL AND c.created_at >= :start AND c.created_at < :end
+           AND (CAST(:partition AS text) = '' OR :partition IN (c.from_number, c.to_number))
            AND c.first_seen_at < :began
-           AND NOT EXISTS (SELECT FROM ops.sightings s WHERE s.call_key = c.call_key AND s.seen_at >= :began)
+           AND NOT EXISTS (SELECT FROM ops.call_last_seen s WHERE s.call_key = c.call_key AND s.seen_at >= :began)
         RETURNING call_key
     )
     INSERT INTO warehouse.changes (call_key, changed_at, run_id, field, new_value)
-    SELECT call_key, :now, :run_id, 'missing_since', :since FROM gone
+    SELECT call_key, :now, :run_id, 'delisted_at', :since FROM gone
 """)
 
 
-def note(connection: Connection, writing: Writing, keys: Iterable[UUID]) -> None:
+def touch(connection: Connection, writing: WriteContext, keys: Iterable[UUID]) -> None:
     """Note that calls that were held already came again."""
     if known := sorted(keys):
         connection.execute(AGAIN, {"keys": uuid_array(known), "now": writing.now, "run_id": writing.run_id})
 
 
-def mark_missing(connection: Connection, writing: Writing, phone: str, window: Window, began: datetime) -> int:
+def mark_delisted(
+    connection: Connection, writing: WriteContext, partition: str, window: Window, began: datetime
+) -> int:
     """Mark the held calls of a list and window that did not come since ``began``; how many they are.
 
     Only after a walk that is certain to have met all that the provider lists there.
     """
     values = {
         "source": writing.source,
-        "phone": phone,
+        "partition": partition,
         "start": window.start,
         "end": window.end,
         "began": began,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.runtime.clock import Clock
 from etl.runtime.tracing import span
-from etl.state.session import Desk
+from etl.state.session import StateSession
 
 TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before it is tried again
 RENEW_SECONDS = 30.0
@@ -23,19 +23,19 @@ PATIENCE_SECONDS = TERM.total_seconds()
 # goes to nobody while somebody waits in a lane before this one.
 TAKE = text("""
     UPDATE ops.leases l
-       SET epoch = epoch + 1, owner = :owner, expires_at = :now + :term,
-           backend = pg_backend_pid(),
+       SET fencing_token = fencing_token + 1, owner = :owner, expires_at = :now + :term,
+           backend_pid = pg_backend_pid(),
            backend_started_at = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
      WHERE source = :source
        AND (owner IS NULL OR expires_at < :now OR owner = :owner
             OR NOT EXISTS (SELECT FROM pg_stat_activity a
-                            WHERE a.pid = l.backend
+                            WHERE a.pid = l.backend_pid
                               AND (a.backend_start IS NULL OR a.backend_start = l.backend_started_at)))
        AND NOT EXISTS (SELECT FROM pg_locks k JOIN pg_database d ON d.oid = k.database
                         WHERE d.datname = current_database() AND k.locktype = 'advisory' AND k.objsubid = 2
                           AND k.classid = CAST(hashtext('callhouse.lease.' || :source) AS oid)
                           AND CAST(k.objid AS bigint) < :before)
-    RETURNING epoch
+    RETURNING fencing_token
 """)
 RENEW = text("UPDATE ops.leases SET expires_at = :now + :term WHERE source = :source AND owner = :owner")
 # Who is the next of a lane holds this until it is their turn, so that a holder who gives up between two batches comes
@@ -44,15 +44,17 @@ QUEUE = text("SELECT true WHERE pg_try_advisory_lock(hashtext('callhouse.lease.'
 LEAVE_QUEUE = text("SELECT pg_advisory_unlock(hashtext('callhouse.lease.' || :source), :lane)")
 GIVE_UP = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner")
 # Given up with the commit: until then the row is locked, and the owner stays who it was for everybody else.
-FENCE = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner AND epoch = :epoch")
+FENCE = text(
+    "UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner AND fencing_token = :fencing_token"
+)
 
 
-class Lane(IntEnum):
+class Priority(IntEnum):
     """Whose work at a source goes first: a turn is given to the lowest number that waits for one."""
 
-    LIVE = 1  # the head, and what somebody waits for
-    SWEEP = 2  # the newest stretch once more, for what changes late
-    HISTORY = 3  # what lies further back
+    HEAD = 1  # the head, and what somebody waits for
+    LOOKBACK = 2  # the newest stretch once more, for what changes late
+    BACKFILL = 3  # what lies further back
 
 
 class LeaseLost(Exception):
@@ -65,12 +67,12 @@ class Lease:
     ``lane`` is that of the work in hand.
     """
 
-    def __init__(self, desk: Desk, db: Engine, source: str, clock: Clock) -> None:
+    def __init__(self, desk: StateSession, db: Engine, source: str, clock: Clock) -> None:
         self._desk, self._db, self._source, self._clock = desk, db, source, clock
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._epoch: int | None = None
+        self._fencing_token: int | None = None
         self._renewed_at = 0.0
-        self.lane = Lane.LIVE
+        self.priority = Priority.HEAD
         self._told = False
 
     @property
@@ -78,11 +80,11 @@ class Lease:
         """Who this process is in the books."""
         return self._owner
 
-    def take(self, waiting: Callable[[], None]) -> None:
+    def acquire(self, waiting: Callable[[], None]) -> None:
         """Wait for this process's turn and take it; ``waiting`` is called the first time that it has to wait."""
-        if self._epoch is not None or self._takes(before=self.lane + 1):
+        if self._fencing_token is not None or self._takes(before=self.priority + 1):
             return
-        began, queues = self._clock.monotonic(), set[Lane]()
+        began, queues = self._clock.monotonic(), set[Priority]()
         try:
             while not self._has_its_turn(self._clock.monotonic() - began, queues):
                 if not self._told:
@@ -91,14 +93,14 @@ class Lease:
                 self._clock.sleep(POLL_SECONDS)
         finally:
             for lane in queues:
-                self._desk.one(LEAVE_QUEUE, {"source": self._source, "lane": int(lane)})
+                self._desk.fetch_one(LEAVE_QUEUE, {"source": self._source, "lane": int(lane)})
 
-    def _has_its_turn(self, waited: float, queues: set[Lane]) -> bool:
+    def _has_its_turn(self, waited: float, queues: set[Priority]) -> bool:
         """Queue up and try; who waited for a whole term goes before any lane, and past a queue that stands still."""
         patient = waited < PATIENCE_SECONDS
-        lane = self.lane if patient else Lane.LIVE
+        lane = self.priority if patient else Priority.HEAD
         values = {"source": self._source, "lane": int(lane)}
-        if lane not in queues and self._desk.one(QUEUE, values):
+        if lane not in queues and self._desk.fetch_one(QUEUE, values):
             queues.add(lane)
         if patient and lane not in queues:
             return False
@@ -106,22 +108,22 @@ class Lease:
 
     def _takes(self, before: int) -> bool:
         """Take it where it can be had and nobody waits in a lane before this one."""
-        row = self._desk.one(TAKE, self._values() | {"before": before})
+        row = self._desk.fetch_one(TAKE, self._values() | {"before": before})
         if row is not None:
-            self._epoch, self._renewed_at = row.epoch, self._clock.monotonic()
+            self._fencing_token, self._renewed_at = row.fencing_token, self._clock.monotonic()
         return row is not None
 
     def renew(self) -> None:
         """Hold it for another term, if it is held and was not just renewed."""
-        if self._epoch is not None and self._clock.monotonic() - self._renewed_at >= RENEW_SECONDS:
+        if self._fencing_token is not None and self._clock.monotonic() - self._renewed_at >= RENEW_SECONDS:
             self._renewed_at = self._clock.monotonic()
-            self._desk.one(RENEW, self._values())
+            self._desk.fetch_one(RENEW, self._values())
 
-    def give_up(self) -> None:
+    def release(self) -> None:
         """Let others have their turn."""
-        if self._epoch is not None:
-            self._desk.one(GIVE_UP, {"source": self._source, "owner": self._owner})
-            self._epoch = None
+        if self._fencing_token is not None:
+            self._desk.fetch_one(GIVE_UP, {"source": self._source, "owner": self._owner})
+            self._fencing_token = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -130,12 +132,12 @@ class Lease:
         Raises :class:`LeaseLost` before anything is written.
         """
         with span("batch", source=self._source), self._db.begin() as connection:
-            values = {"source": self._source, "owner": self._owner, "epoch": self._epoch}
+            values = {"source": self._source, "owner": self._owner, "fencing_token": self._fencing_token}
             if not connection.execute(FENCE, values).rowcount:
-                self._epoch = None
+                self._fencing_token = None
                 raise LeaseLost(f"{self._source}: another process took the source over")
             yield connection
-        self._epoch = None
+        self._fencing_token = None
 
     def _values(self) -> dict[str, object]:
         return {"source": self._source, "owner": self._owner, "now": self._clock.now(), "term": TERM}

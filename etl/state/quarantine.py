@@ -10,11 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from etl.db.tables import calls
 from etl.db.tables import quarantine as table
 from etl.decode import read_record
-from etl.loader.writer import Writing
-from etl.model import Malformed, Reject
+from etl.loader.writer import WriteContext
+from etl.model import InvalidResponse, Reject
 
 
-def put(connection: Connection, writing: Writing, rejects: Sequence[Reject]) -> None:
+def put(connection: Connection, writing: WriteContext, rejects: Sequence[Reject]) -> None:
     """Keep rejects; one that is there already is seen once more."""
     for reject in rejects:
         seen = {"last_seen_at": writing.now, "reason": reject.reason, "resolved_at": None}
@@ -33,7 +33,7 @@ def put(connection: Connection, writing: Writing, rejects: Sequence[Reject]) -> 
         )
 
 
-def resolve(connection: Connection, writing: Writing, call_ids: Collection[str]) -> None:
+def resolve(connection: Connection, writing: WriteContext, call_ids: Collection[str]) -> None:
     """Note that calls whose records waited here are rows now."""
     waiting = connection.scalars(
         select(table.c.provider_call_id).where(*_open(writing.source), table.c.provider_call_id.is_not(None))
@@ -77,7 +77,7 @@ def one(connection: Connection, quarantine_id: int) -> RowMapping | None:
     return connection.execute(select(table).filter_by(quarantine_id=quarantine_id)).mappings().one_or_none()
 
 
-def resolve_payloads(connection: Connection, writing: Writing, payloads: Sequence[bytes]) -> None:
+def resolve_payloads(connection: Connection, writing: WriteContext, payloads: Sequence[bytes]) -> None:
     """Note that these records are rows now."""
     digests = [_digest(payload) for payload in payloads]
     connection.execute(
@@ -89,7 +89,7 @@ def _digest(payload: bytes) -> bytes:
     """The digest of the content: a link that is signed anew with every answer makes no other record of it."""
     try:
         return read_record(payload)[1]
-    except Malformed:
+    except InvalidResponse:
         return hashlib.blake2b(payload, digest_size=16).digest()
 
 

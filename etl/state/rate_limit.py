@@ -12,9 +12,9 @@ from sqlalchemy import text
 from etl.model import Source
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
-from etl.state.adaptive_rate import Learned, in_force, lowered
-from etl.state.lease import TERM, Lane, Lease
-from etl.state.session import Desk
+from etl.state.adaptive_rate import AdaptiveRate, current_rate, decrease
+from etl.state.lease import TERM, Lease, Priority
+from etl.state.session import StateSession
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +25,16 @@ MINUTE = timedelta(minutes=1)
 MOMENT = timedelta(seconds=0.1)
 BLOCK = 50  # turns at most
 # A lower lane leaves the rest of the burst to those above it, who so find room at once.
-SHARE = {Lane.LIVE: 1.0, Lane.SWEEP: 2 / 3, Lane.HISTORY: 1 / 3}
+SHARE = {Priority.HEAD: 1.0, Priority.LOOKBACK: 2 / 3, Priority.BACKFILL: 1 / 3}
 
 # Another configured rate starts anew.
 START = text("""
-    UPDATE ops.pace
+    UPDATE ops.rate_limits
        SET requests_per_minute = :configured,
-           learned_rate = CASE WHEN requests_per_minute = :configured THEN learned_rate END,
-           learned_at = CASE WHEN requests_per_minute = :configured THEN learned_at END
+           adaptive_rate_per_minute = CASE WHEN requests_per_minute = :configured THEN adaptive_rate_per_minute END,
+           adapted_at = CASE WHEN requests_per_minute = :configured THEN adapted_at END
      WHERE source = :source
-    RETURNING learned_rate, learned_at
+    RETURNING adaptive_rate_per_minute, adapted_at
 """)
 # The generic cell rate algorithm (ITU-T I.371): a request that comes early uses up the burst, the rest go evenly.
 # What lies further ahead than it can was written before a clock was set back, and counts no longer. The numbers are
@@ -43,45 +43,45 @@ START = text("""
 # span of time has more requests than if each had asked for itself.
 SEND = text("""
     WITH book AS (
-        SELECT CASE WHEN next_at <= :now + interval '2 minutes' THEN greatest(next_at, :now) ELSE :now END AS turn_at,
-               CASE WHEN not_before <= :now + interval '1 hour' THEN not_before END AS held_until,
-               learned_rate, learned_at
-          FROM ops.pace WHERE source = :source FOR UPDATE
+        SELECT CASE WHEN next_slot_at <= :now + interval '2 minutes' THEN greatest(next_slot_at, :now) ELSE :now END AS turn_at,
+               CASE WHEN blocked_until <= :now + interval '1 hour' THEN blocked_until END AS held_until,
+               adaptive_rate_per_minute, adapted_at
+          FROM ops.rate_limits WHERE source = :source FOR UPDATE
     ), sent AS (
-        UPDATE ops.pace SET next_at = greatest(turn_at, :latest) + :interval, not_before = NULL
+        UPDATE ops.rate_limits SET next_slot_at = greatest(turn_at, :latest) + :interval, blocked_until = NULL
           FROM book
          WHERE source = :source AND greatest(turn_at - :early, held_until) <= :now
-        RETURNING next_at, ARRAY(SELECT nextval('ops.observations') FROM generate_series(1, :turns)) AS seqs
+        RETURNING next_slot_at, ARRAY(SELECT nextval('ops.request_seq') FROM generate_series(1, :turns)) AS seqs
     )
-    SELECT next_at, greatest(turn_at - :early, held_until) AS send_at, book.learned_rate, book.learned_at, seqs
+    SELECT next_slot_at, greatest(turn_at - :early, held_until) AS send_at, book.adaptive_rate_per_minute, book.adapted_at, seqs
       FROM book LEFT JOIN sent ON true
 """)
 # Requests that were under way when the rate was last lowered say nothing new.
 LOWER = text("""
-    UPDATE ops.pace SET learned_rate = :rate, learned_at = :now, learned_seq = nextval('ops.observations')
-     WHERE source = :source AND (learned_seq IS NULL OR learned_seq < :seq)
-    RETURNING learned_rate, learned_at
+    UPDATE ops.rate_limits SET adaptive_rate_per_minute = :rate, adapted_at = :now, adapted_seq = nextval('ops.request_seq')
+     WHERE source = :source AND (adapted_seq IS NULL OR adapted_seq < :seq)
+    RETURNING adaptive_rate_per_minute, adapted_at
 """)
-HOLD = text("UPDATE ops.pace SET not_before = greatest(not_before, :until) WHERE source = :source")
+HOLD = text("UPDATE ops.rate_limits SET blocked_until = greatest(blocked_until, :until) WHERE source = :source")
 PAUSE = text("UPDATE ops.sources SET paused_until = :until, pause_reason = :reason WHERE source = :source")
 
 
-class Pace:
+class RateLimiter:
     """The gate that every request of a source passes: a sixth of a minute's rate at once, the rest evenly.
 
     The rate is the configured one, or the lower one that the provider taught. Several threads may wait at once.
     """
 
-    def __init__(self, desk: Desk, lease: Lease, source: Source, clock: Clock) -> None:
+    def __init__(self, desk: StateSession, lease: Lease, source: Source, clock: Clock) -> None:
         self._desk, self._lease, self._source, self._clock = desk, lease, source, clock
         self._turns = threading.Lock()  # one thread asks for all: the others would only hear when it is not their turn
         self._block: list[int] = []  # numbers of requests that are let through and did not go yet
         self._stale_at = clock.monotonic()  # after that they go no more: others may have larger numbers by then
         self._free_at = clock.monotonic()  # before that nobody without a burst need ask
-        row = desk.one(START, {"source": source.name, "configured": source.requests_per_minute})
+        row = desk.fetch_one(START, {"source": source.name, "configured": source.requests_per_minute})
         self._learned = _learned(row) if row else None
 
-    def wait(self) -> int:
+    def acquire(self) -> int:
         """Wait for this request's turn; the number that orders its answer among all others."""
         with self._turns:
             block = self._block
@@ -101,7 +101,7 @@ class Pace:
             self._stale_at = self._clock.monotonic() + MOMENT.total_seconds()
             row = self._ask(now)
             if row.seqs is not None:
-                self._free_at = self._clock.monotonic() + (row.next_at - now).total_seconds()
+                self._free_at = self._clock.monotonic() + (row.next_slot_at - now).total_seconds()
                 return list(row.seqs)
             rest = (row.send_at - now).total_seconds()
 
@@ -111,7 +111,7 @@ class Pace:
         turns = _turns(rate)
         latest, interval = now + MOMENT if turns > 1 else now, turns * (MINUTE / rate)
         values = {"now": now, "early": self._early(now), "latest": latest, "turns": turns, "interval": interval}
-        row = self._desk.one(SEND, {"source": self._source.name, **values})
+        row = self._desk.fetch_one(SEND, {"source": self._source.name, **values})
         if row is None:
             raise LookupError(f"{self._source.name} is not in the books")
         self._learned = _learned(row)
@@ -127,29 +127,29 @@ class Pace:
             seconds -= piece
 
     def _rate(self, now: datetime) -> float:
-        return in_force(self._source.requests_per_minute, self._learned, now)
+        return current_rate(self._source.requests_per_minute, self._learned, now)
 
     def _early(self, now: datetime) -> timedelta:
-        return _early(self._rate(now), self._lease.lane)
+        return _early(self._rate(now), self._lease.priority)
 
-    def hold(self, until: datetime) -> None:
+    def back_off_until(self, until: datetime) -> None:
         """Remember the provider's Retry-After, for every process and over every restart."""
-        self._desk.one(HOLD, {"source": self._source.name, "until": until})
+        self._desk.fetch_one(HOLD, {"source": self._source.name, "until": until})
         self._block = []  # after it, so that none can be asked for in between
 
-    def refused(self, seq: int) -> None:
+    def on_rate_limited(self, seq: int) -> None:
         """Slow every process down, for the request of this number was too many; a burst of such counts once."""
         now = self._clock.now()
-        rate = lowered(self._rate(now))
-        row = self._desk.one(LOWER, {"source": self._source.name, "rate": rate, "now": now, "seq": seq})
+        rate = decrease(self._rate(now))
+        row = self._desk.fetch_one(LOWER, {"source": self._source.name, "rate": rate, "now": now, "seq": seq})
         self._block = []  # let through at the rate that was too high
         if row is not None:
             self._learned = _learned(row)
             event(log, "going slower", source=self._source.name, requests_per_minute=round(rate, 1))
 
-    def pause(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: str) -> None:
         """Set the source aside until then: its credentials or its account are refused."""
-        self._desk.one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
+        self._desk.fetch_one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
 
 
 def _turns(rate: float) -> int:
@@ -158,11 +158,11 @@ def _turns(rate: float) -> int:
 
 
 @lru_cache(maxsize=1 << 6)
-def _early(rate: float, lane: Lane) -> timedelta:
+def _early(rate: float, lane: Priority) -> timedelta:
     """How long before its even turn a request of a lane may go, or the first of a block, whose last may go then too."""
     burst = max(1, ceil(rate / 6))
     return MINUTE / rate * ((burst - 1) * SHARE[lane] - (_turns(rate) - 1))
 
 
-def _learned(row: Any) -> Learned | None:
-    return None if row.learned_rate is None else Learned(row.learned_rate, row.learned_at)
+def _learned(row: Any) -> AdaptiveRate | None:
+    return None if row.adaptive_rate_per_minute is None else AdaptiveRate(row.adaptive_rate_per_minute, row.adapted_at)

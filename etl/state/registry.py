@@ -12,35 +12,35 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 REGISTER = text("""
     WITH entered AS (
-        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after, schedule)
-        VALUES (:source, :provider, :host, :now, :settled_after, :schedule)
-        ON CONFLICT (source) DO UPDATE SET settled_after = excluded.settled_after, schedule = excluded.schedule
+        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)
+        VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule)
+        ON CONFLICT (source) DO UPDATE SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule
         RETURNING provider, host
     ), leased AS (
         INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
     ), paced AS (
-        INSERT INTO ops.pace (source) VALUES (:source) ON CONFLICT DO NOTHING
+        INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
     )
     SELECT provider, host FROM entered
 """)
 WATERMARKS = text("""
     SELECT EXISTS (SELECT FROM ops.coverage WHERE source = :source)
-           OR EXISTS (SELECT FROM ops.walks WHERE source = :source AND place ->> 'newest' IS NOT NULL)
+           OR EXISTS (SELECT FROM ops.checkpoints WHERE source = :source AND resume_point ->> 'newest' IS NOT NULL)
 """)
 
 
-class ForeignSource(Exception):
+class SourceMismatch(Exception):
     """The books hold another provider or host under a source's name; the text says both and the way out."""
 
 
 def register(connection: Connection, source: Source, now: datetime) -> None:
-    """Enter a source into the books; raises :class:`ForeignSource` where its name stands for another account."""
+    """Enter a source into the books; raises :class:`SourceMismatch` where its name stands for another account."""
     host = urlsplit(source.base_url).hostname or ""
-    settled_after = max((sweep.horizon for sweep in source.sweeps), default=timedelta(0)).total_seconds()
+    settled_after_seconds = max((sweep.window for sweep in source.lookbacks), default=timedelta(0)).total_seconds()
     values = {"source": source.name, "provider": source.provider, "host": host, "schedule": source.schedule}
-    row = connection.execute(REGISTER, {**values, "now": now, "settled_after": settled_after}).one()
+    row = connection.execute(REGISTER, {**values, "now": now, "settled_after_seconds": settled_after_seconds}).one()
     if (row.provider, row.host) != (source.provider, host):
-        raise ForeignSource(
+        raise SourceMismatch(
             f"source {source.name!r} is {source.provider} at {host}, but the books hold {row.provider} at {row.host} "
             "under this name: give the new account a name of its own in etl.toml, or use another database"
         )
@@ -54,10 +54,10 @@ def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime
     return (row.paused_until, row.pause_reason or "") if is_paused else None
 
 
-def held_until(connection: Connection, source: str, now: datetime) -> datetime | None:
+def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:
     """Until when a provider wants to be left alone; a time further ahead than it may be is that of a wrong clock."""
-    t = tables.pace.c
-    query = select(t.not_before).where(t.source == source, t.not_before <= now + LONGEST_PAUSE)
+    t = tables.rate_limits.c
+    query = select(t.blocked_until).where(t.source == source, t.blocked_until <= now + LONGEST_PAUSE)
     found: datetime | None = connection.scalar(query)
     return found
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from etl.loader.batch import Counts
 from etl.runtime.clock import Clock
-from etl.state.session import Desk
+from etl.state.session import StateSession
 
 # A run whose session is gone was cut off: nobody else will say so.
 BEGIN = text("""
@@ -16,10 +16,10 @@ BEGIN = text("""
            SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
          WHERE source = :source AND status = 'running'
            AND NOT EXISTS (SELECT FROM pg_stat_activity a
-                            WHERE a.pid = r.backend
+                            WHERE a.pid = r.backend_pid
                               AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
     )
-    INSERT INTO ops.runs (source, kind, status, started_at, owner, backend, backend_started_at)
+    INSERT INTO ops.runs (source, kind, status, started_at, owner, backend_pid, backend_started_at)
     SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
       FROM pg_stat_activity WHERE pid = pg_backend_pid()
     RETURNING run_id
@@ -43,12 +43,12 @@ END = text("""
 """)
 
 
-class Run:
+class RunRecord:
     """One run of a source in the books, from its beginning to its end."""
 
-    def __init__(self, desk: Desk, source: str, kind: str, owner: str, clock: Clock) -> None:
+    def __init__(self, desk: StateSession, source: str, kind: str, owner: str, clock: Clock) -> None:
         self._desk, self._source, self._clock = desk, source, clock
-        row = desk.one(BEGIN, {"source": source, "kind": kind, "now": clock.now(), "owner": owner})
+        row = desk.fetch_one(BEGIN, {"source": source, "kind": kind, "now": clock.now(), "owner": owner})
         self.run_id = int(row.run_id) if row else 0
 
     def count(self, connection: Connection, counts: Counts, requests: int) -> None:
@@ -57,7 +57,7 @@ class Run:
 
     def end(self, status: str, requests: int, error: str | None = None, notes: Iterable[str] = ()) -> Counts:
         """Say how it ended; a run that succeeded also lifts the source's pause."""
-        row = self._desk.one(
+        row = self._desk.fetch_one(
             END,
             {
                 "run_id": self.run_id,
@@ -77,7 +77,7 @@ UNDER_WAY = text("""
         SELECT FROM ops.runs r
          WHERE source = :source AND kind = :kind AND status = 'running' AND run_id < :before
            AND EXISTS (SELECT FROM pg_stat_activity a
-                        WHERE a.pid = r.backend
+                        WHERE a.pid = r.backend_pid
                           AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at)))
 """)
 # What began later than now began before a clock was set back, and says nothing.
@@ -89,11 +89,11 @@ SUCCEEDED_SINCE = text("""
 FAIL = text("""
     UPDATE ops.runs SET status = 'failed', finished_at = :now, error = :error
      WHERE run_id = :run_id AND status = 'running'
-    RETURNING backend, backend_started_at
+    RETURNING backend_pid, backend_started_at
 """)
 END_SESSION = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-     WHERE pid = :backend AND (backend_start IS NULL OR backend_start = :backend_started_at)
+     WHERE pid = :backend_pid AND (backend_start IS NULL OR backend_start = :backend_started_at)
 """)
 
 

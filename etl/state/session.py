@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Desk:
+class StateSession:
     """Statements of a few threads, one at a time, through one session that lives as long as the work.
 
     Other processes recognise by the session whether its owner still lives, so it is never exchanged. What is lost with
@@ -33,7 +33,7 @@ class Desk:
         driver: psycopg.Connection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
         self._cursor = driver.cursor()
 
-    def __enter__(self) -> "Desk":
+    def __enter__(self) -> "StateSession":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -41,12 +41,12 @@ class Desk:
             self._connection.invalidate()  # its settings are its own: the session goes, not back to the pool
             self._connection.close()
 
-    def one(self, statement: TextClause, values: Mapping[str, Any]) -> Any:
+    def fetch_one(self, statement: TextClause, values: Mapping[str, Any]) -> Any:
         """Run a statement; its first row, whose columns are attributes, ``None`` where it gives none."""
-        rows = self.all(statement, values)
+        rows = self.fetch_all(statement, values)
         return rows[0] if rows else None
 
-    def all(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
+    def fetch_all(self, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
         """Run a statement; all its rows, none of one that gives none."""
         with self._lock:
             try:
@@ -61,7 +61,7 @@ class Desk:
                 )
             return [*map(self._rows[statement]._make, cursor.fetchall())]
 
-    def do(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What some work makes of the session; it may be several statements, and nobody's come between."""
         with self._lock:
             return work(self._connection, *args, **kwargs)

@@ -6,88 +6,92 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from etl.loader.batch import Arrival
-from etl.model import Ask, DateFilter, Provider, Reading, Window
+from etl.loader.batch import ReceivedRecord
+from etl.model import DateFilter, PageRequest, Provider, RecordContext, Window
 from etl.paging import positions
 from etl.state import quarantine, streams
-from etl.state.streams import ListState
-from etl.sync.run import Reader
+from etl.state.streams import StreamState
+from etl.sync.run import SourceRun
 
 OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
 LISTED_AGAIN = "calls are listed again that had been forgotten, or some are not held: `etl verify` tells which"
 
 
-def ask(reader: Reader, books: ListState, whole: Window) -> None:
+def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
     """Where a windowed list's last verdict was not the best, ask for its whole total: one request for one record."""
-    provider = reader.provider
-    if provider.date_filter is DateFilter.NONE or books.completeness in ("agrees", "verified") or books.unfinished:
+    provider = run.provider
+    if (
+        provider.date_filter is DateFilter.NONE
+        or stream.completeness in ("count_match", "verified")
+        or stream.checkpoints
+    ):
         return
-    if books.listed is None and not reader.swept_from:
+    if stream.remote_count is None and not run.lookback_start:
         return  # it gave no total last time: once per sweep is often enough to ask again
-    reader.take_turn()
-    asked = Ask(reader.source, whole, positions.first(provider.paging), 1, books.phone)
-    page = reader.client.get(provider.ask(asked), partial(provider.read, asked)).value
-    reader.lease.give_up()
-    with reader.means.db.begin() as connection:
-        streams.save_list(connection, books, **compared(connection, reader, books, whole.start, page.total))
+    run.acquire_lease()
+    asked = PageRequest(run.source, whole, positions.first(provider.paging), 1, stream.partition)
+    page = run.client.get(provider.ask(asked), partial(provider.read, asked)).value
+    run.lease.release()
+    with run.deps.db.begin() as connection:
+        streams.save_stream(connection, stream, **compare_counts(connection, run, stream, whole.start, page.total))
 
 
-def compared(
+def compare_counts(
     connection: Connection,
-    reader: Reader,
-    books: ListState,
+    run: SourceRun,
+    stream: StreamState,
     start: datetime,
     total: int | None,
     first_total: int | None = None,
     doubts: Sequence[str] = (),
 ) -> dict[str, object]:
-    """The columns of ``ops.lists`` on completeness, by a total that counts a list's calls from ``start`` on."""
-    waiting = quarantine.waiting(connection, reader.source.name)
-    if books.phone in reader.filter_ignored:
+    """The columns of ``ops.streams`` on completeness, by a total that counts a list's calls from ``start`` on."""
+    waiting = quarantine.waiting(connection, run.source.name)
+    if stream.partition in run.filter_ignored:
         doubts, total = [OTHERS, *doubts], None
 
-    def judgement(since: datetime, listed_from: datetime | None) -> dict[str, object]:
-        held = streams.held(connection, books, max(since, listed_from) if listed_from else since)
-        verdict, reason = judged(total, held, waiting, first_total, doubts)
-        return {"held": held, "completeness": verdict, "reason": reason, "listed_from": listed_from}
+    def judgement(since: datetime, remote_oldest_at: datetime | None) -> dict[str, object]:
+        held = streams.count_stored(connection, stream, max(since, remote_oldest_at) if remote_oldest_at else since)
+        verdict, reason = rate_completeness(total, held, waiting, first_total, doubts)
+        return {"local_count": held, "completeness": verdict, "reason": reason, "remote_oldest_at": remote_oldest_at}
 
-    since = _counted_from(reader.provider, start)
-    found = judgement(since, books.listed_from)
-    if found["completeness"] == "gap" and books.listed_from:
-        found = _with_what_was_forgotten(books, found, judgement(since, None))
-    if (found["completeness"], books.completeness) == ("agrees", "verified"):
+    since = _counted_from(run.provider, start)
+    found = judgement(since, stream.remote_oldest_at)
+    if found["completeness"] == "incomplete" and stream.remote_oldest_at:
+        found = _with_what_was_forgotten(stream, found, judgement(since, None))
+    if (found["completeness"], stream.completeness) == ("count_match", "verified"):
         found["completeness"] = "verified"  # day by day, and nothing has come to speak against it
-    return {**found, "listed": total, "checked_at": reader.means.clock.now()}
+    return {**found, "remote_count": total, "checked_at": run.deps.clock.now()}
 
 
 def _with_what_was_forgotten(
-    books: ListState, of_listed: dict[str, object], of_all: dict[str, object]
+    stream: StreamState, of_listed: dict[str, object], of_all: dict[str, object]
 ) -> dict[str, object]:
     """More is listed than is held of what was listed last: it is a gap, unless it may be what had been forgotten."""
-    if of_all["completeness"] == "agrees":
+    if of_all["completeness"] == "count_match":
         return of_all
-    if of_all["completeness"] == "unknown" and books.completeness != "gap":
+    if of_all["completeness"] == "unknown" and stream.completeness != "incomplete":
         return {**of_listed, "completeness": "unknown", "reason": LISTED_AGAIN}
     return of_listed
 
 
-def note_others(reader: Reader, phone: str, arrivals: Sequence[Arrival]) -> None:
+def track_foreign_rows(run: SourceRun, partition: str, arrivals: Sequence[ReceivedRecord]) -> None:
     """Note how many records of the list of one telephone number are of others: its total counts other calls then."""
-    if phone and (others := sum(is_of_others(reader, phone, each) for each in arrivals)):
-        reader.outside += others
-        reader.filter_ignored.add(phone)
+    if partition and (others := sum(is_foreign(run, partition, each) for each in arrivals)):
+        run.out_of_window_count += others
+        run.filter_ignored.add(partition)
 
 
-def is_of_others(reader: Reader, phone: str, each: Arrival) -> bool:
+def is_foreign(run: SourceRun, partition: str, each: ReceivedRecord) -> bool:
     """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
-    if not phone or each.reading is None:
+    if not partition or each.reading is None:
         return False
-    sides = [reader.provider.columns[name] for name in ("from_number", "to_number")]
-    if phone in [each.reading.record.get(path) for side in sides for path in side.paths]:
+    sides = [run.provider.columns[name] for name in ("from_number", "to_number")]
+    if partition in [each.reading.record.get(path) for side in sides for path in side.paths]:
         return False  # as it is written: most are, and need not be read as numbers
-    reading = Reading(reader.source, each.reading.record)
+    reading = RecordContext(run.source, each.reading.record)
     numbers = {side.read(reading) for side in sides} - {None}
-    return bool(numbers) and phone not in numbers
+    return bool(numbers) and partition not in numbers
 
 
 def _counted_from(provider: Provider, start: datetime) -> datetime:
@@ -97,7 +101,7 @@ def _counted_from(provider: Provider, start: datetime) -> datetime:
     return start - (timedelta(days=2) if provider.date_filter is DateFilter.DAYS else timedelta(0))
 
 
-def judged(
+def rate_completeness(
     total: int | None, held: int, waiting: int, first_total: int | None, doubts: Sequence[str]
 ) -> tuple[str, str | None]:
     """The verdict on a whole list, and the reason where it is not the best that a count can give."""
@@ -106,9 +110,9 @@ def judged(
     if first_total is not None and first_total <= held + waiting < total:
         return "unknown", f"the list grew by {total - held} while it was read: the next run reads what came"
     if held + waiting < total:
-        return "gap", f"the provider lists {total}, {held} are held: {total - held} are missing"
+        return "incomplete", f"the provider lists {total}, {held} are held: {total - held} are missing"
     if held > total:
         return "unknown", f"the provider lists {total}, {held} are held: {held - total} are gone there, or hidden"
     if doubts:
         return "unknown", "; ".join(doubts)
-    return "agrees", f"{total - held} of {total} wait in quarantine" if held < total else None
+    return "count_match", f"{total - held} of {total} wait in quarantine" if held < total else None

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from etl.client.api_client import Answer, Client
-from etl.client.errors import AnswerTooLarge, AnswerUnreadable, SourceError, SourceUnavailable
-from etl.model import Ask, Page, Paging, Provider
+from etl.client.api_client import Client, Response
+from etl.client.errors import ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.model import Page, PageRequest, Paging, Provider
 from etl.paging import positions
 
-UNFIT = (AnswerTooLarge, AnswerUnreadable, SourceUnavailable)  # a smaller page may be had all the same
+RETRY_SMALLER = (ResponseTooLarge, ResponseUnreadable, SourceUnavailable)  # a smaller page may be had all the same
 
 
-def fetch(client: Client, provider: Provider, ask: Ask, in_force: int | None = None) -> Answer[Page]:
+def fetch(client: Client, provider: Provider, ask: PageRequest, in_force: int | None = None) -> Response[Page]:
     """One page, with the observation number of its first request.
 
     An answer that is too large, cannot be read or never comes is asked for again as smaller pages of the same rows,
@@ -22,37 +22,37 @@ def fetch(client: Client, provider: Provider, ask: Ask, in_force: int | None = N
     """
     try:
         return client.get(provider.ask(ask), partial(provider.read, ask))
-    except UNFIT as error:
+    except RETRY_SMALLER as error:
         if ask.size == 1 or _is_silence(error):
             raise
-        smaller = pieces(provider.paging, replace(ask, size=min(in_force or ask.size, ask.size)))
-        parts, unshown = _fetch_pieces(client, provider, smaller)
+        smaller = split_request(provider.paging, replace(ask, size=min(in_force or ask.size, ask.size)))
+        parts, unshown = _fetch_parts(client, provider, smaller)
         if not _are_one_page(provider.paging, smaller, parts):
             raise  # a server that gives smaller pages than it is asked for gives other rows than these
     answers = [part for part in parts if part is not None]
     last, records = answers[-1].value, [record for part in answers for record in part.value.records]
     page = Page(records, last.total, len(smaller) * smaller[0].size, last.is_last, unshown)
-    return Answer(page, answers[0].seq, answers[-1].received_at)
+    return Response(page, answers[0].seq, answers[-1].received_at)
 
 
-def _fetch_pieces(
-    client: Client, provider: Provider, asks: Sequence[Ask]
-) -> tuple[list[Answer[Page] | None], Exception | None]:
+def _fetch_parts(
+    client: Client, provider: Provider, asks: Sequence[PageRequest]
+) -> tuple[list[Response[Page] | None], Exception | None]:
     """The pieces of a page, ``None`` for a record that cannot be had, and why; two such are the provider's trouble."""
-    parts: list[Answer[Page] | None] = []
+    parts: list[Response[Page] | None] = []
     unshown: Exception | None = None
     for ask in asks:
         try:
             part = fetch(client, provider, ask)
-        except UNFIT as error:
+        except RETRY_SMALLER as error:
             if ask.size > 1 or unshown or _is_silence(error):
                 raise
             unshown = error
             parts.append(None)
         else:
-            if part.value.unshown and unshown:
-                raise part.value.unshown
-            unshown = unshown or part.value.unshown
+            if part.value.unreadable and unshown:
+                raise part.value.unreadable
+            unshown = unshown or part.value.unreadable
             parts.append(part)
     return parts, unshown
 
@@ -62,7 +62,7 @@ def _is_silence(error: SourceError) -> bool:
     return isinstance(error, SourceUnavailable) and error.status is None
 
 
-def _are_one_page(paging: Paging, asks: Sequence[Ask], parts: Sequence[Answer[Page] | None]) -> bool:
+def _are_one_page(paging: Paging, asks: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:
     """Whether pieces follow on each other: each of its size and in its place, and none after a short one, the end."""
     counts = [part.value.count if part else 1 for part in parts]
     in_place = all(
@@ -80,10 +80,10 @@ def _is_in_place(page: Page, rows_before: int, size: int) -> bool:
     return fits and (page.size is None or page.size >= size or not page.count)
 
 
-def pieces(paging: Paging, ask: Ask) -> list[Ask]:
+def split_request(paging: Paging, ask: PageRequest) -> list[PageRequest]:
     """The same rows as a few smaller pages, in their order."""
     parts = next((n for n in (2, 3, 5) if ask.size % n == 0), ask.size)
     size = ask.size // parts
     first = (ask.position - 1) * parts + 1 if paging is Paging.PAGES else ask.position
     step = 1 if paging is Paging.PAGES else size
-    return [Ask(ask.source, ask.window, first + n * step, size, ask.phone) for n in range(parts)]
+    return [PageRequest(ask.source, ask.window, first + n * step, size, ask.partition) for n in range(parts)]

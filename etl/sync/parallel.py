@@ -9,11 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl.db.engine import DatabaseProblem, describe
 from etl.model import Source
 from etl.runtime.clock import Stopped
-from etl.runtime.crash_report import in_a_line, trace
-from etl.state.registry import ForeignSource
-from etl.sync.run import Means, Report, Say, Work, run
+from etl.runtime.crash_report import one_line, stack
+from etl.state.registry import SourceMismatch
+from etl.sync.run import ProgressCallback, RunDependencies, RunFunction, RunResult, run_source
 
-AT_ONCE = 8
+MAX_PARALLEL_SOURCES = 8
 
 log = logging.getLogger("etl.sync.parallel")
 
@@ -23,31 +23,37 @@ class Interrupted(Exception):
 
 
 def run_all(
-    means: Means, sources: Sequence[Source], kind: str, work: Work, say: Say, *, by_hand: bool = True
-) -> list[Report]:
+    deps: RunDependencies,
+    sources: Sequence[Source],
+    kind: str,
+    work: RunFunction,
+    say: ProgressCallback,
+    *,
+    by_hand: bool = True,
+) -> list[RunResult]:
     """Run the same work on every source; their reports in the order of the sources.
 
     Raises what is wrong with the configuration, or :class:`Interrupted`, once the others are done.
     """
-    with ThreadPoolExecutor(min(AT_ONCE, len(sources)) or 1, thread_name_prefix="source") as threads:
-        futures = [threads.submit(run, means, source, kind, work, say, by_hand=by_hand) for source in sources]
+    with ThreadPoolExecutor(min(MAX_PARALLEL_SOURCES, len(sources)) or 1, thread_name_prefix="source") as threads:
+        futures = [threads.submit(run_source, deps, source, kind, work, say, by_hand=by_hand) for source in sources]
         wait(futures)
     return [_report(source, kind, future) for source, future in zip(sources, futures, strict=True)]
 
 
-def _report(source: Source, kind: str, future: Future[Report]) -> Report:
+def _report(source: Source, kind: str, future: Future[RunResult]) -> RunResult:
     try:
         return future.result()
     except Stopped:
         raise Interrupted("stopped; what was read is kept, and the same command goes on from here") from None
-    except (ForeignSource, DatabaseProblem):
+    except (SourceMismatch, DatabaseProblem):
         raise
     except Exception as error:  # what nobody foresaw of one source does not take the others' reports away
         return failed(source, kind, error)
 
 
-def failed(source: Source, kind: str, error: BaseException) -> Report:
+def failed(source: Source, kind: str, error: BaseException) -> RunResult:
     """The report of a run that ended with an error which it did not know."""
-    log.debug("the way to the error:\n%s", trace(error))
-    said = describe(error) if isinstance(error, SQLAlchemyError) else in_a_line(error)
-    return Report(source.name, kind, status="failed", error=f"{source.name}: {said}")
+    log.debug("the way to the error:\n%s", stack(error))
+    said = describe(error) if isinstance(error, SQLAlchemyError) else one_line(error)
+    return RunResult(source.name, kind, status="failed", error=f"{source.name}: {said}")

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-from etl.client.api_client import Answer
+from etl.client.api_client import Response
 from etl.model import DateFilter, Page, Window
-from etl.paging import Goal, Order, Step, positions
+from etl.paging import NextPage, ScanGoal, SortOrder, positions
 
-Fetch = Callable[[Step], Answer[Page]]
+Fetch = Callable[[NextPage], Response[Page]]
 Wanted = tuple[Window, int]
 
 
-class Ahead:
+class Prefetcher:
     """Up to ``most`` pages of one walk in flight beside the one that it reads.
 
     Only where the way is known: a reading up to the end of a list or window that says how long it is.
@@ -21,24 +21,24 @@ class Ahead:
     only if the list is as long as it was.
     """
 
-    def __init__(self, fetch: Fetch, goal: Goal, most: int) -> None:
+    def __init__(self, fetch: Fetch, goal: ScanGoal, most: int) -> None:
         self._fetch, self._goal = fetch, goal
-        ends_by_its_total = goal.whole or goal.date_filter is not DateFilter.NONE
-        self._most = most if ends_by_its_total and not goal.joins else 0
+        ends_by_its_total = goal.to_end or goal.date_filter is not DateFilter.NONE
+        self._most = most if ends_by_its_total and not goal.stop_at_known_row else 0
         self._threads = ThreadPoolExecutor(most) if self._most else None
-        self._asked: dict[Wanted, Future[Answer[Page]]] = {}
+        self._asked: dict[Wanted, Future[Response[Page]]] = {}
         self._before_a_turn: set[Wanted] = set()
         self._expected: Wanted | None = None
         self._last: Page | None = None
 
-    def __enter__(self) -> "Ahead":
+    def __enter__(self) -> "Prefetcher":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._threads:
             self._threads.shutdown(cancel_futures=True)
 
-    def fetch(self, step: Step) -> Answer[Page]:
+    def fetch(self, step: NextPage) -> Response[Page]:
         """The page of this step, with the observation number of its request; raises what the request raises."""
         here = (step.window, step.position)
         if self._expected != here:
@@ -52,7 +52,7 @@ class Ahead:
         self._last = answer.value
         return answer
 
-    def _ask_ahead(self, step: Step) -> None:
+    def _ask_ahead(self, step: NextPage) -> None:
         """Ask for what follows if the walk goes on as it went; what it has passed by is of no use any more."""
         ahead = [(step.window, position) for position in self._following(step)]
         self._expected = ahead[0] if ahead else None
@@ -60,10 +60,10 @@ class Ahead:
         self._before_a_turn &= self._asked.keys()
         for place in ahead[: self._most]:
             if self._threads and place not in self._asked:
-                following = Step(step.window, place[1], step.place)
+                following = NextPage(step.window, place[1], step.resume_point)
                 self._asked[place] = self._threads.submit(self._fetch, following)
 
-    def _following(self, step: Step) -> list[int]:
+    def _following(self, step: NextPage) -> list[int]:
         """The next positions of a walk, as far as its list goes by its own word."""
         found: list[int] = []
         page, paging, position = self._last, self._goal.paging, step.position
@@ -71,7 +71,7 @@ class Ahead:
             return found
         count = page.count
         for _ in range(self._most + 2):  # a turn goes back two pages at most
-            if step.place.order is Order.OLDEST:
+            if step.resume_point.order is SortOrder.ASC:
                 position = positions.before(paging, position, count)
                 is_there = position < (found[-1] if found else step.position)
             else:

@@ -13,13 +13,13 @@ from etl.db.engine import uuid_array
 from etl.decode import decode
 from etl.extractors import providers
 from etl.loader import raw, writer
-from etl.loader.batch import Counts, arrival
+from etl.loader.batch import Counts, read_received
 from etl.loader.merge import changes
-from etl.loader.raw import Version
-from etl.loader.writer import Entry, Record, Writing
-from etl.model import Call, Malformed, Provider, Source, TranscriptNotReady, Turn
-from etl.sync.run import Reader
-from etl.transformer import to_call
+from etl.loader.raw import PayloadVersion
+from etl.loader.writer import RawRecord, RowChange, WriteContext
+from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
+from etl.sync.run import SourceRun
+from etl.transformer import transform_record
 
 BATCH = 500  # calls
 
@@ -32,7 +32,7 @@ NEXT = text("""
     )
     SELECT seq, c.call_key
       FROM answers CROSS JOIN LATERAL unnest(call_keys) came(call_key)
-      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND coalesce(c.record_seqs[1], c.seen_seq) = seq
+      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND coalesce(c.payload_seqs[1], c.latest_request_seq) = seq
      WHERE before < :batch
      ORDER BY seq
 """)
@@ -43,16 +43,16 @@ TRANSCRIPTS = text("""
 FIRST = -(1 << 63)  # below the number of any answer
 
 
-class Held(NamedTuple):
+class ReplayCall(NamedTuple):
     """What the warehouse holds of a call: its row, its turns, and the versions of its records."""
 
     row: Mapping[str, Any]
     turns: tuple[Turn, ...]
-    versions: Sequence[Version]
+    versions: Sequence[PayloadVersion]
 
 
 @dataclass(slots=True)
-class Difference:
+class ReplayDiff:
     """What a replay changes: how many calls, how often each column, and an example of each."""
 
     calls: int = 0
@@ -60,7 +60,7 @@ class Difference:
     columns: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)  # the key of one call per column
 
-    def note(self, entry: Entry) -> None:
+    def add(self, entry: RowChange) -> None:
         """Take one call's differences in."""
         before = entry.before or {}
         found = changes(before, entry.row)
@@ -73,74 +73,76 @@ class Difference:
             self.examples.setdefault(column, str(entry.row["call_key"]))
 
 
-def replay(reader: Reader, difference: Difference) -> None:
+def replay(run: SourceRun, difference: ReplayDiff) -> None:
     """Write what today's transformer makes of a source's raw payloads, call by call."""
     after: int | None = FIRST
     while after is not None:
-        reader.take_turn()
-        with reader.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
-            calls, after = _next_calls(connection, reader.source, after)
-            _replay(connection, reader, calls, difference)
-        reader.progress("replay", difference.calls, None)
+        run.acquire_lease()
+        with run.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
+            calls, after = _next_calls(connection, run.source, after)
+            _replay(connection, run, calls, difference)
+        run.report_progress("replay", difference.calls, None)
 
 
-def _replay(connection: Connection, reader: Reader, calls: Sequence[Held], difference: Difference) -> None:
-    writing = reader.writing()
-    entries = [rebuilt(writing, reader.provider, reader.source, held) for held in calls]
+def _replay(connection: Connection, run: SourceRun, calls: Sequence[ReplayCall], difference: ReplayDiff) -> None:
+    writing = run.write_context()
+    entries = [rebuilt(writing, run.provider, run.source, held) for held in calls]
     for entry in entries:
-        difference.note(entry)
-    changed = [entry for entry in entries if writer.differs(entry)]
-    reader.write(connection, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
+        difference.add(entry)
+    changed = [entry for entry in entries if writer.has_changes(entry)]
+    run.write(connection, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
 
 
-def compare(db: Engine, source: Source, difference: Difference) -> None:
+def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
     """The same without writing anything."""
     provider = providers()[source.provider]
-    writing = Writing(source.name, source.provider, None, datetime.now(UTC))
+    writing = WriteContext(source.name, source.provider, None, datetime.now(UTC))
     after: int | None = FIRST
     while after is not None:
         with db.connect() as connection:
             calls, after = _next_calls(connection, source, after)
         for held in calls:
-            difference.note(rebuilt(writing, provider, source, held))
+            difference.add(rebuilt(writing, provider, source, held))
 
 
-def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[Held], int | None]:
+def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[ReplayCall], int | None]:
     """The next calls in the order in which they came first, and the last answer of them; none when all were there."""
     found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
-    versions, rows = raw.versions(connection, keys), writer.rows_of(connection, keys)
+    versions, rows = raw.versions(connection, keys), writer.fetch_rows(connection, keys)
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
     for key, *turn in connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))
-    return [Held(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
+    return [ReplayCall(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
 
 
-def rebuilt(writing: Writing, provider: Provider, source: Source, held: Held) -> Entry:
+def rebuilt(writing: WriteContext, provider: Provider, source: Source, held: ReplayCall) -> RowChange:
     """The row that a call's versions make, folded in their order, as an entry over the row that is held."""
-    entry: Entry | None = None
+    entry: RowChange | None = None
     turns: tuple[Turn, ...] | None = None
-    came: dict[bytes, tuple[Call, Record]] = {}
+    came: dict[bytes, tuple[Call, RawRecord]] = {}
     for version in held.versions:
         if version.kind == "transcript":
             turns = _turns(provider, version.payload) or turns
         elif found := _read(provider, source, version):
             call, record = came[found[1].digest] = found
-            entry = writer.enter(writing, held.row["call_key"], entry.row if entry else None, call, record)
+            entry = writer.plan_row(writing, held.row["call_key"], entry.row if entry else None, call, record)
             turns = entry.turns or turns
     if entry is None:  # nothing of it can be read any more: the row stays as it is
-        return Entry(held.row, dict(held.row))
-    newest = held.row["record_digest"]
-    if entry.row["record_digest"] != newest and newest in came:  # a content that it had before, and that came again
+        return RowChange(held.row, dict(held.row))
+    newest = held.row["content_hash"]
+    if entry.row["content_hash"] != newest and newest in came:  # a content that it had before, and that came again
         call, record = came[newest]
-        entry = writer.enter(writing, held.row["call_key"], entry.row, call, record._replace(seq=held.row["seen_seq"]))
+        entry = writer.plan_row(
+            writing, held.row["call_key"], entry.row, call, record._replace(seq=held.row["latest_request_seq"])
+        )
         turns = entry.turns or turns
     return _over(held, entry, turns)
 
 
-def _read(provider: Provider, source: Source, version: Version) -> tuple[Call, Record] | None:
-    came = arrival(provider, source, version.payload, version.seq)
-    call = to_call(provider, came.reading, came.record.payload) if came.reading else None
+def _read(provider: Provider, source: Source, version: PayloadVersion) -> tuple[Call, RawRecord] | None:
+    came = read_received(provider, source, version.payload, version.seq)
+    call = transform_record(provider, came.reading, came.record.payload) if came.reading else None
     return (call, came.record) if isinstance(call, Call) else None
 
 
@@ -149,21 +151,21 @@ def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
         return None
     try:
         return provider.transcript.read(decode(payload))
-    except (Malformed, TranscriptNotReady):
+    except (InvalidResponse, TranscriptNotReady):
         return None
 
 
 KEPT = (
-    "first_seen_at", "changed_at", "missing_since", "seen_seq", "record_seqs", "record_digest", "earlier_digests",
-    "turns_digest",
+    "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes",
+    "transcript_hash",
 )  # fmt: skip
 
 
-def _over(held: Held, last: Entry, turns: tuple[Turn, ...] | None) -> Entry:
+def _over(held: ReplayCall, last: RowChange, turns: tuple[Turn, ...] | None) -> RowChange:
     """The rebuilt row and turns, where they are others than those that are there, whatever the row says of them."""
     said = turns or held.turns
     row = {**last.row, **{name: held.row[name] for name in KEPT}, "turn_count": len(said), "has_transcript": bool(said)}
-    entry = Entry(held.row, row, None, last.records)
+    entry = RowChange(held.row, row, None, last.records)
     if turns and turns != held.turns:
-        entry.turns, row["turns_digest"] = turns, writer.turns_digest(turns)
+        entry.turns, row["transcript_hash"] = turns, writer.hash_transcript(turns)
     return entry

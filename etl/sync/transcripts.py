@@ -14,13 +14,13 @@ from etl.client.errors import RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.loader import writer
 from etl.loader.batch import Counts
-from etl.loader.writer import Entry, Record
-from etl.model import Body, TranscriptNotReady, TranscriptRequest, Turn
-from etl.sync.run import Reader
+from etl.loader.writer import RawRecord, RowChange
+from etl.model import ResponseBody, TranscriptNotReady, TranscriptRequest, Turn
+from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.transcripts")
 
-AT_ONCE = 4
+MAX_PARALLEL_TRANSCRIPTS = 4
 QUICK_SECONDS = 0.005  # one hand whose answers take less asks more often than any pace allows
 BATCH = 50  # so many answers are asked for again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
@@ -37,7 +37,7 @@ DUE = """
 """
 # What a transcript changes of its call, and what says which call it is.
 TOUCHED = (
-    "call_key", "provider_call_id", "seen_seq", "record_seqs", "turn_count", "has_transcript", "turns_digest",
+    "call_key", "provider_call_id", "latest_request_seq", "payload_seqs", "turn_count", "has_transcript", "transcript_hash",
     "changed_at",
 )  # fmt: skip
 PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
@@ -58,60 +58,60 @@ class Fetched(NamedTuple):
     key: uuid.UUID
     state: str  # held, not_ready or failed
     turns: tuple[Turn, ...] = ()
-    record: Record | None = None
+    record: RawRecord | None = None
     reason: str | None = None
 
 
-def waiting(reader: Reader) -> int:
+def waiting(run: SourceRun) -> int:
     """How many transcripts a command by hand would ask for now."""
-    return int(reader.desk.all(WAITING, _due(reader))[0].calls)
+    return int(run.state.fetch_all(WAITING, _due(run))[0].calls)
 
 
-def _due(reader: Reader) -> dict[str, object]:
+def _due(run: SourceRun) -> dict[str, object]:
     """Which transcripts are due: never asked for, or not ready then and young enough for what this run reads."""
-    now = reader.means.clock.now()
-    again_since = now - AGE_CAP if reader.by_hand else reader.swept_from or now
-    batch = min(BATCH, max(AT_ONCE, round(reader.source.requests_per_minute * BATCH_MINUTES)))
-    return {"source": reader.source.name, "run_began": now, "again_since": again_since, "batch": batch}
+    now = run.deps.clock.now()
+    again_since = now - AGE_CAP if run.is_manual else run.lookback_start or now
+    batch = min(BATCH, max(MAX_PARALLEL_TRANSCRIPTS, round(run.source.requests_per_minute * BATCH_MINUTES)))
+    return {"source": run.source.name, "run_began": now, "again_since": again_since, "batch": batch}
 
 
-def fetch_transcripts(reader: Reader, batches: int | None = None) -> bool:
+def fetch_transcripts(run: SourceRun, batches: int | None = None) -> bool:
     """Ask for every transcript that is due, newest call first, and load them fifty at a time; whether any is left.
 
     ``batches`` is how many fifties at most.
     """
-    wanted = reader.provider.transcript
+    wanted = run.provider.transcript
     if wanted is None:
         return False
-    due, done, total = _due(reader), 0, 0
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        while batch := reader.desk.all(PENDING, due):
+    due, done, total = _due(run), 0, 0
+    with ThreadPoolExecutor(MAX_PARALLEL_TRANSCRIPTS) as threads:
+        while batch := run.state.fetch_all(PENDING, due):
             if batches is not None and done >= batches * BATCH:
                 return True
-            total = total or int(reader.desk.all(WAITING, due)[0].calls)
-            reader.take_turn()
-            fetched = _fetch(reader, threads, wanted, batch)
-            with reader.lease.transaction() as connection:
-                _load(connection, reader, fetched)
+            total = total or int(run.state.fetch_all(WAITING, due)[0].calls)
+            run.acquire_lease()
+            fetched = _fetch(run, threads, wanted, batch)
+            with run.lease.transaction() as connection:
+                _load(connection, run, fetched)
             done += len(fetched)
-            reader.progress("transcripts", done, max(done, total))
+            run.report_progress("transcripts", done, max(done, total))
     return False
 
 
-def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
+def _fetch(run: SourceRun, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
     """Ask for a batch's transcripts; one that fails stops none of the others, a refused key all.
 
     One hand asks, and where it waits for an answer more come to it: where none waits, they stand in each other's way.
     """
-    rows, fetched, clock = iter(batch), list[Fetched](), reader.means.clock
+    rows, fetched, clock = iter(batch), list[Fetched](), run.deps.clock
     hands: list[Future[None]] = []
 
     def hand() -> None:
         try:
             for row in rows:  # the next that no other hand took
                 began = clock.monotonic()
-                fetched.append(_ask(reader, wanted, row.call_key, row.provider_call_id))
-                if clock.monotonic() - began > QUICK_SECONDS and len(hands) < AT_ONCE:
+                fetched.append(_ask(run, wanted, row.call_key, row.provider_call_id))
+                if clock.monotonic() - began > QUICK_SECONDS and len(hands) < MAX_PARALLEL_TRANSCRIPTS:
                     hands.append(threads.submit(hand))
         finally:
             list(rows)  # who fails leaves nothing for the others
@@ -119,19 +119,19 @@ def _fetch(reader: Reader, threads: Executor, wanted: TranscriptRequest, batch: 
     hands.append(threads.submit(hand))
     failure = next(filter(None, [each.exception() for each in hands]), None)  # those too that come meanwhile
     if isinstance(failure, SourcePaused):
-        with reader.lease.transaction() as connection:  # what came before the refusal stays
-            _load(connection, reader, fetched)
+        with run.lease.transaction() as connection:  # what came before the refusal stays
+            _load(connection, run, fetched)
     if failure:
         raise failure
     return fetched
 
 
-def _ask(reader: Reader, wanted: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
-    def read(body: Body) -> tuple[tuple[Turn, ...], bytes]:
+def _ask(run: SourceRun, wanted: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
+    def read(body: ResponseBody) -> tuple[tuple[Turn, ...], bytes]:
         return wanted.read(body), body.payload
 
     try:
-        answer = reader.client.get(wanted.ask(call_id), read)
+        answer = run.client.get(wanted.ask(call_id), read)
     except TranscriptNotReady:
         return Fetched(key, "not_ready")
     except SourcePaused:
@@ -142,21 +142,21 @@ def _ask(reader: Reader, wanted: TranscriptRequest, key: uuid.UUID, call_id: str
         return Fetched(key, "failed", reason=error.what)
     turns, payload = answer.value
     digest = hashlib.blake2b(payload, digest_size=16).digest()
-    return Fetched(key, "held", turns, Record("transcript", digest, answer.seq, payload))
+    return Fetched(key, "stored", turns, RawRecord("transcript", digest, answer.seq, payload))
 
 
-def _load(connection: Connection, reader: Reader, fetched: Sequence[Fetched]) -> None:
-    writing = reader.writing()
-    rows = writer.rows_of(connection, [each.key for each in fetched if each.record], TOUCHED)
+def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) -> None:
+    writing = run.write_context()
+    rows = writer.fetch_rows(connection, [each.key for each in fetched if each.record], TOUCHED)
     entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
-    changing = [entry for entry in entries if writer.differs(entry)]
-    reader.write(connection, writing, changing, Counts(received=len(changing)))
+    changing = [entry for entry in entries if writer.has_changes(entry)]
+    run.write(connection, writing, changing, Counts(received=len(changing)))
     states, reasons = [each.state for each in fetched], [each.reason for each in fetched]
     keys = uuid_array(each.key for each in fetched)
     connection.execute(ASKED, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})
 
 
-def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: Record) -> Entry:
-    entry = Entry(before, {**before, "record_seqs": writer.seqs_with(before, record.seq)}, None, [record])
-    writer.take_transcript(entry, turns)
+def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: RawRecord) -> RowChange:
+    entry = RowChange(before, {**before, "payload_seqs": writer.seqs_with(before, record.seq)}, None, [record])
+    writer.set_transcript(entry, turns)
     return entry

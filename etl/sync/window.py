@@ -10,19 +10,31 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from etl.client.api_client import Answer
+from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
-from etl.loader.batch import Arrival, Batch
-from etl.model import Ask, DateFilter, Page, Provider, Window
-from etl.paging import EndlessList, Goal, Order, Outcome, OutOfReach, Place, Seen, Sighting, Step, Walk, walk
+from etl.loader.batch import Batch, ReceivedRecord
+from etl.model import DateFilter, Page, PageRequest, Provider, Window
+from etl.paging import (
+    NextPage,
+    OffsetLimitReached,
+    PageView,
+    PaginationLoop,
+    ResumePoint,
+    RowView,
+    Scan,
+    ScanGoal,
+    ScanResult,
+    SortOrder,
+    scan,
+)
 from etl.runtime.clock import Stopped
 from etl.state import streams
-from etl.state.streams import ListState
+from etl.state.streams import StreamState
 from etl.sync import completeness
-from etl.sync.checkpoint import BEGINNING, OVERLAP, Claims
+from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.fetch import fetch
-from etl.sync.prefetch import Ahead
-from etl.sync.run import Reader
+from etl.sync.prefetch import Prefetcher
+from etl.sync.run import SourceRun
 
 SMALLER_PAGES = (100, 50, 10)
 REFUSED = (400, 422)  # how providers refuse a size or a position
@@ -30,157 +42,157 @@ BATCH_ROWS, BATCH_BYTES, BATCH_SECONDS = 1000, 16 << 20, 10.0
 UNSORTED_AT_LEAST = timedelta(days=1)
 
 
-def books_of(reader: Reader, phone: str) -> ListState:
-    return reader.desk.do(streams.load_list, reader.source.name, phone)
+def load_state(run: SourceRun, partition: str) -> StreamState:
+    return run.state.run(streams.load_stream, run.source.name, partition)
 
 
-def was_read_whole_within(reader: Reader, books: ListState, span: timedelta) -> bool:
+def was_fully_scanned_within(run: SourceRun, stream: StreamState, span: timedelta) -> bool:
     """Whether a list without a filter was read whole so lately that the schedule need not do so; by hand, always."""
-    if reader.by_hand or books.read_whole_at is None or reader.provider.date_filter is not DateFilter.NONE:
+    if run.is_manual or stream.full_scan_at is None or run.provider.date_filter is not DateFilter.NONE:
         return False
-    return timedelta(0) <= reader.means.clock.now() - books.read_whole_at < span
+    return timedelta(0) <= run.deps.clock.now() - stream.full_scan_at < span
 
 
 def read_window(
-    reader: Reader, books: ListState, window: Window, *, joins: bool = False, place: Place | None = None
+    run: SourceRun, stream: StreamState, window: Window, *, joins: bool = False, place: ResumePoint | None = None
 ) -> None:
     """Walk one window of a list, load what comes, and note that it is held."""
-    provider = reader.provider
+    provider = run.provider
     unfiltered = provider.date_filter is DateFilter.NONE
-    first = books.watermark is None
-    reads_head = unfiltered or reader.means.clock.now() - window.end < OVERLAP
-    goal = Goal(
+    first = stream.watermark is None
+    reads_head = unfiltered or run.deps.clock.now() - window.end < OVERLAP
+    goal = ScanGoal(
         window,
         provider.paging,
         provider.date_filter,
-        place.size if place else books.page_size or provider.page_size,
-        order=books.order,
-        joins=joins,
-        whole=reader.source.since is None and window.start <= BEGINNING,
-        listed=books.listed if unfiltered else None,
-        held=books.held if unfiltered else None,
-        settled=reader.desk.do(_settled, reader, books, window) if joins and not reader.swept_from else None,
-        peek=was_read_whole_within(reader, books, UNSORTED_AT_LEAST),
-        place=place,
+        place.size if place else stream.page_size or provider.page_size,
+        order=stream.sort_order,
+        stop_at_known_row=joins,
+        to_end=run.source.since is None and window.start <= BEGINNING,
+        remote_count=stream.remote_count if unfiltered else None,
+        local_count=stream.local_count if unfiltered else None,
+        unchanged_total=run.state.run(_settled, run, stream, window) if joins and not run.lookback_start else None,
+        skip_if_total_unchanged=was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST),
+        resume_from=place,
     )
-    claims, outcome = _walk_at_some_size(reader, books, goal)
-    reader.desk.do(claims.note, outcome)
-    if isinstance(flaw := claims.holes.flaw, SourceError):
+    claims, outcome = _scan_at_accepted_size(run, stream, goal)
+    run.state.run(claims.note, outcome)
+    if isinstance(flaw := claims.unreadable.flaw, SourceError):
         mend = "the others are loaded, and the next run asks for it again"
         raise SourceUnavailable(flaw.source, f"one call of a page cannot be had: {flaw.what}", mend, flaw.status)
-    took_pages = outcome.order is not Order.UNSORTED and (outcome.met or 0) > claims.goal.size
-    if first and reads_head and outcome.newest and (outcome.moved or took_pages):
+    took_pages = outcome.order is not SortOrder.UNSORTED and (outcome.distinct_rows or 0) > claims.goal.size
+    if first and reads_head and outcome.newest and (outcome.changed_during_scan or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
-        head = Window(outcome.newest - OVERLAP, reader.means.clock.now())
-        read_window(reader, books_of(reader, books.phone), head, joins=True)
+        head = Window(outcome.newest - OVERLAP, run.deps.clock.now())
+        read_window(run, load_state(run, stream.partition), head, joins=True)
 
 
-def _settled(connection: Connection, reader: Reader, books: ListState, head: Window) -> int | None:
+def _settled(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
     """The total of a list's head if nothing in it is new or may change; ``None`` where nobody knows of one."""
-    unfiltered = reader.provider.date_filter is DateFilter.NONE  # its total is one of all calls
-    if reader.provider.date_filter is DateFilter.DAYS or (unfiltered and books.listed != books.held):
+    unfiltered = run.provider.date_filter is DateFilter.NONE  # its total is one of all calls
+    if run.provider.date_filter is DateFilter.DAYS or (unfiltered and stream.remote_count != stream.local_count):
         return None  # of days, in a zone that nobody states; or not all that is listed is held
-    held = streams.settled(connection, books, head.start.replace(microsecond=0))  # as it is asked for
-    return books.listed if unfiltered and held is not None else held
+    held = streams.count_if_all_final(connection, stream, head.start.replace(microsecond=0))  # as it is asked for
+    return stream.remote_count if unfiltered and held is not None else held
 
 
-def _walk_at_some_size(reader: Reader, books: ListState, goal: Goal) -> tuple[Claims, Outcome]:
+def _scan_at_accepted_size(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
     """Walk with the pages that the provider accepts: where the largest is refused at once, with smaller ones."""
     for size in (size for size in SMALLER_PAGES if size < goal.size):
-        pages = reader.report.counts.pages
+        pages = run.result.counts.pages
         try:
-            return _walk(reader, books, goal)
+            return _scan(run, stream, goal)
         except RequestRefused as refused:
-            if refused.status not in REFUSED or reader.report.counts.pages > pages or goal.place:
+            if refused.status not in REFUSED or run.result.counts.pages > pages or goal.resume_from:
                 raise
             goal = replace(goal, size=size)
-    return _walk(reader, books, goal)
+    return _scan(run, stream, goal)
 
 
-def _walk(reader: Reader, books: ListState, goal: Goal) -> tuple[Claims, Outcome]:
+def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
     """From the provider to the warehouse, with a few pages in flight where the way ahead is known."""
-    claims, in_force = Claims(reader, books, goal, reader.means.clock.now()), goal.size
+    claims, in_force = CoverageRecorder(run, stream, goal, run.deps.clock.now()), goal.size
 
-    def ask(step: Step) -> Answer[Page]:
+    def ask(step: NextPage) -> Response[Page]:
         nonlocal in_force
-        wanted = Ask(reader.source, step.window, step.position, goal.size, books.phone)
-        answer = fetch(reader.client, reader.provider, wanted, in_force)
+        wanted = PageRequest(run.source, step.window, step.position, goal.size, stream.partition)
+        answer = fetch(run.client, run.provider, wanted, in_force)
         in_force = answer.value.size or in_force
         return answer
 
     # Where a list that becomes shorter is gone on with from an instant, what was asked ahead is of no use.
-    most = min(reader.means.ahead, 1) if goal.date_filter is DateFilter.INSTANTS else reader.means.ahead
-    with Ahead(ask, goal, most) as pages:
+    most = min(run.deps.prefetch_pages, 1) if goal.date_filter is DateFilter.INSTANTS else run.deps.prefetch_pages
+    with Prefetcher(ask, goal, most) as pages:
         return claims, _load(claims, pages)
 
 
-def _load(claims: Claims, pages: Ahead) -> Outcome:
+def _load(claims: CoverageRecorder, pages: Prefetcher) -> ScanResult:
     """Ask for what the walk wants, and commit every thousand rows or ten seconds."""
-    reader, books, goal, clock = claims.reader, claims.books, claims.goal, claims.reader.means.clock
-    steps = walk(goal)
+    run, stream, goal, clock = claims.run, claims.stream, claims.goal, claims.run.deps.clock
+    steps = scan(goal)
     step = next(steps)
-    outcome: Outcome | None = None
-    batch, began, first_seq, rows = Batch(reader.provider, reader.source), clock.monotonic(), None, 0
+    outcome: ScanResult | None = None
+    batch, began, first_seq, rows = Batch(run.provider, run.source), clock.monotonic(), None, 0
     while outcome is None:
         try:
-            reader.take_turn()
+            run.acquire_lease()
             try:
                 answer = pages.fetch(step)
             except RequestRefused as refused:
-                step = _nearer(steps, refused)
+                step = _after_offset_limit(steps, refused)
                 continue
             first_seq = answer.seq if first_seq is None else first_seq
-            arrivals = batch.take(answer.value, answer.seq)
-            batch.held.update(reader.held(arrivals))
+            arrivals = batch.add_page(answer.value, answer.seq)
+            batch.stored.update(run.stored_versions(arrivals))
             rows += len(arrivals)
-            claims.holes.take([each.created_at for each in arrivals if each.created_at], answer.value.unshown)
-            reader.outside += _outside(reader.provider, goal.window, arrivals)
-            completeness.note_others(reader, books.phone, arrivals)
-            step = steps.send(_seen(answer.value, arrivals, batch, first_seq))
+            claims.unreadable.take([each.created_at for each in arrivals if each.created_at], answer.value.unreadable)
+            run.out_of_window_count += _count_out_of_window(run.provider, goal.window, arrivals)
+            completeness.track_foreign_rows(run, stream.partition, arrivals)
+            step = steps.send(_view(answer.value, arrivals, batch, first_seq))
         except StopIteration as end:
             outcome = end.value
-        except (SourceError, EndlessList, Stopped):
+        except (SourceError, PaginationLoop, Stopped):
             if batch.pages:  # what was read stays
-                _commit(claims, batch, step.place)
+                _commit(claims, batch, step.resume_point)
             raise
-        full = len(batch.arrivals) >= BATCH_ROWS or batch.size >= BATCH_BYTES
+        full = len(batch.received) >= BATCH_ROWS or batch.size >= BATCH_BYTES
         if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
-            _commit(claims, batch, step.place)
-            reader.progress(_name(books), rows, answer.value.total)
-            batch, began = Batch(reader.provider, reader.source), clock.monotonic()
-    with reader.lease.transaction() as connection:
-        claims.finish(connection, reader.load(connection, batch), outcome)
-    reader.progress(_name(books), rows, rows)
+            _commit(claims, batch, step.resume_point)
+            run.report_progress(_name(stream), rows, answer.value.total)
+            batch, began = Batch(run.provider, run.source), clock.monotonic()
+    with run.lease.transaction() as connection:
+        claims.finish(connection, run.load(connection, batch), outcome)
+    run.report_progress(_name(stream), rows, rows)
     return outcome
 
 
-def _commit(claims: Claims, batch: Batch, place: Place) -> None:
+def _commit(claims: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
-    with claims.reader.lease.transaction() as connection:
-        writing = claims.reader.load(connection, batch)
-        claims.save_place(connection, place, writing.now)
+    with claims.run.lease.transaction() as connection:
+        writing = claims.run.load(connection, batch)
+        claims.save_checkpoint(connection, place, writing.now)
 
 
-def _nearer(steps: Walk, refused: RequestRefused) -> Step:
+def _after_offset_limit(steps: Scan, refused: RequestRefused) -> NextPage:
     """The step to take instead of one that was refused: some providers cap how deep a list may be paged."""
     if refused.status not in REFUSED:
         raise refused
     try:
-        return steps.throw(OutOfReach())
-    except OutOfReach:
+        return steps.throw(OffsetLimitReached())
+    except OffsetLimitReached:
         raise refused from None
 
 
-def _seen(page: Page, arrivals: Sequence[Arrival], batch: Batch, first_seq: int) -> Seen:
-    def was_held(each: Arrival) -> bool:
-        held = batch.held_of(each)
+def _view(page: Page, arrivals: Sequence[ReceivedRecord], batch: Batch, first_seq: int) -> PageView:
+    def was_held(each: ReceivedRecord) -> bool:
+        held = batch.stored_version(each)
         return held is not None and held.seq < first_seq
 
-    rows = [Sighting(a.call_id or a.record.digest.hex(), a.created_at, was_held(a)) for a in arrivals]
-    return Seen(rows, page.total, page.size, page.is_last, int(bool(page.unshown)))
+    rows = [RowView(a.call_id or a.record.digest.hex(), a.created_at, was_held(a)) for a in arrivals]
+    return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 
-def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) -> int:
+def _count_out_of_window(provider: Provider, window: Window, arrivals: Sequence[ReceivedRecord]) -> int:
     """How many records of a filtered list lie outside the window asked for: a filter that was ignored shows here."""
     slack = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}.get(provider.date_filter)
     if slack is None:
@@ -189,5 +201,5 @@ def _outside(provider: Provider, window: Window, arrivals: Sequence[Arrival]) ->
     return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
 
 
-def _name(books: ListState) -> str:
-    return "calls" if not books.phone else f"calls of …{books.phone[-2:]}"
+def _name(stream: StreamState) -> str:
+    return "calls" if not stream.partition else f"calls of …{stream.partition[-2:]}"

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from etl.runtime.secret import Secret
-from etl.web.page_context import Site
+from etl.web.page_context import WebContext
 from etl.web.security import address
 from etl.web.signed_cookies import DAYS_30, LOGGED_IN, MINUTES_15, SHOWN
 
@@ -19,10 +19,10 @@ SEE_OTHER = 303
 LONGEST_SEARCH = 200
 
 
-class Doors:
+class Actions:
     """What a reader may do; the wall has seen to it that the reader's own page asked for it."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
 
     async def stranger(self, scope: Any, receive: Any, send: Any) -> None:

@@ -14,31 +14,31 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from etl.db.engine import describe, sqlstate
-from etl.runtime.crash_report import in_a_line, trace
+from etl.runtime.crash_report import one_line, stack
 from etl.runtime.logs import event
 from etl.runtime.urls import Listen
-from etl.web.actions import Doors
+from etl.web.actions import Actions
 from etl.web.call_search import TIMEOUT
-from etl.web.page_context import Site
-from etl.web.probes import Signs
-from etl.web.security import Wall
+from etl.web.page_context import WebContext
+from etl.web.probes import Probes
+from etl.web.security import SecurityMiddleware
 from etl.web.templating import HERE
 from etl.web.views import Pages
 
 log = logging.getLogger("etl.web")
 
 
-def application(site: Site, listen: Listen) -> ASGIApp:
+def application(site: WebContext, listen: Listen) -> ASGIApp:
     """The page, for whoever the wall lets in."""
-    doors = Doors(site)
-    return Wall(Starlette(routes=_routes(Pages(site), doors, Signs(site).paths()), exception_handlers={
+    doors = Actions(site)
+    return SecurityMiddleware(Starlette(routes=_routes(Pages(site), doors, Probes(site).paths()), exception_handlers={
         HTTPException: _Explained(site).missing,
         SQLAlchemyError: _Explained(site).database,
         Exception: _Explained(site).unforeseen,
     }), listen, site.token, site.passes, site.guesses, doors.stranger)  # fmt: skip
 
 
-def _routes(pages: Pages, doors: Doors, signs: Mapping[str, Callable[[Request], Response]]) -> list[BaseRoute]:
+def _routes(pages: Pages, doors: Actions, signs: Mapping[str, Callable[[Request], Response]]) -> list[BaseRoute]:
     return [
         Route("/", pages.home),
         Route("/sources/{source}", pages.source),
@@ -58,7 +58,7 @@ def _routes(pages: Pages, doors: Doors, signs: Mapping[str, Callable[[Request], 
 class _Explained:
     """Errors as pages that say what to do, and show nothing of a row or a query."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
 
     def missing(self, request: Request, error: Exception) -> Response:
@@ -77,9 +77,9 @@ class _Explained:
 
     def unforeseen(self, request: Request, error: Exception) -> Response:
         """A defect of ours."""
-        event(log, "page not answered", level=logging.ERROR, error=in_a_line(error))
-        log.debug("the way to the error:\n%s", trace(error))
-        return self._page(request, 500, "Something went wrong here.", in_a_line(error))
+        event(log, "page not answered", level=logging.ERROR, error=one_line(error))
+        log.debug("the way to the error:\n%s", stack(error))
+        return self._page(request, 500, "Something went wrong here.", one_line(error))
 
     def _page(self, request: Request, status: int, said: str, advice: str) -> Response:
         if "text/html" not in request.headers.get("accept", ""):

@@ -12,7 +12,7 @@ SHARE = 10  # an answer is kept for so many times as long as it took: a page tak
 KEPT = 100
 
 
-class Remembered:
+class Cache:
     """Answers by name; one thread works an answer out while the others wait for it."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -38,7 +38,7 @@ class Remembered:
             self._answers[name] = (began + took + max(self._seconds, SHARE * took), answer)
             return answer
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Something was changed: ask anew."""
         with self._all:
             self._answers.clear()

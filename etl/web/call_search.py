@@ -13,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from etl.db.engine import sqlstate
 from etl.db.tables import calls, transcripts
 from etl.model import Source
-from etl.reports.call_history import life
-from etl.reports.call_history_model import Found, Life
+from etl.reports.call_history import call_history
+from etl.reports.call_history_model import CallHistory, CallRef
 from etl.runtime.clock import Clock
-from etl.web.readonly_db import Reading
+from etl.web.readonly_db import ReadonlyDatabase
 
-AT_ONCE = 50
+MAX_PARALLEL_SEARCHES = 50
 SECONDS = 3.0
 TURNS = 2000
 TIMEOUT = "57014"  # SQLSTATE query_canceled: the statement took too long
@@ -53,16 +53,18 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallPage:
     """All that is held of one call."""
 
     row: RowMapping
     turns: Sequence[RowMapping]
     costs: Sequence[RowMapping]
-    life: Life
+    life: CallHistory
 
 
-def one(reading: Reading, key: UUID, sources: Sequence[Source], now: datetime, *, see: bool) -> Call | None:
+def one(
+    reading: ReadonlyDatabase, key: UUID, sources: Sequence[Source], now: datetime, *, see: bool
+) -> CallPage | None:
     """One call with its turns, its costs and its life, in which changed values of a person stand if ``see``."""
     with reading.open() as connection:
         row = connection.execute(CALL, {"key": key}).mappings().one_or_none()
@@ -70,12 +72,12 @@ def one(reading: Reading, key: UUID, sources: Sequence[Source], now: datetime, *
             return None
         said = connection.execute(TURN_ROWS, {"key": key, "limit": TURNS}).mappings().all()
         costs = connection.execute(COSTS, {"key": key}).mappings().all()
-        known = Found(row["source"], row["provider_call_id"], key)
-        return Call(row, said, costs, life(connection, known, sources, now, show_values=see))
+        known = CallRef(row["source"], row["provider_call_id"], key)
+        return CallPage(row, said, costs, call_history(connection, known, sources, now, show_values=see))
 
 
 def search(
-    reading: Reading, clock: Clock, words: str, sources: Sequence[str], before: tuple[datetime, UUID] | None
+    reading: ReadonlyDatabase, clock: Clock, words: str, sources: Sequence[str], before: tuple[datetime, UUID] | None
 ) -> Hits:
     """The newest calls of some sources that fit, or simply the newest; ``before`` is the last call that was shown.
 
@@ -90,12 +92,12 @@ def search(
         start = LONG_AGO if _has_index(words) else max(end - stretch, LONG_AGO)
         piece = query.where(_c.created_at >= start, tuple_(_c.created_at, _c.call_key) < tuple_(end, key))
         left = until - clock.monotonic()
-        found = _within(reading, left, piece.limit(AT_ONCE + 1 - len(hits))) if left > 0 else None
+        found = _within(reading, left, piece.limit(MAX_PARALLEL_SEARCHES + 1 - len(hits))) if left > 0 else None
         if found is None:
             return Hits(hits, end, False)
         hits += found
-        if len(hits) > AT_ONCE:
-            return Hits(hits[:AT_ONCE], None, True)
+        if len(hits) > MAX_PARALLEL_SEARCHES:
+            return Hits(hits[:MAX_PARALLEL_SEARCHES], None, True)
         end, key, stretch = start, LEAST, stretch * 2
     return Hits(hits, None, False)
 
@@ -116,14 +118,14 @@ def _fitting(words: str) -> list[ColumnElement[bool]]:
         return [or_(*(column.contains(digits) for column in _NUMBERS), _c.provider_call_id == words)]
     said = select(true()).where(
         transcripts.c.call_key == _c.call_key,
-        func.warehouse.words(transcripts.c.said).op("@@")(func.websearch_to_tsquery("simple", words)),
+        func.warehouse.transcript_tsv(transcripts.c.texts).op("@@")(func.websearch_to_tsquery("simple", words)),
     )
     in_texts = (column.icontains(words, autoescape=True) for column in (_c.customer_name, _c.summary))
     is_key = cast(_c.call_key, Text) == words
     return [or_(_c.provider_call_id == words, is_key, *in_texts, said.exists())]
 
 
-def _within(reading: Reading, seconds: float, query: Select[Any]) -> Sequence[RowMapping] | None:
+def _within(reading: ReadonlyDatabase, seconds: float, query: Select[Any]) -> Sequence[RowMapping] | None:
     """What a query finds within a time, ``None`` where it takes longer."""
     try:
         with reading.open(seconds) as connection:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from etl.model import Window
-from etl.state.daily_checks import Verdict
+from etl.state.daily_checks import DayStatus
 from etl.web.formatting import day, of_time, short
 
 HEIGHT, TOP = 150.0, 8.0  # of a plot of days, and of the room above it for half of the topmost label
@@ -43,7 +43,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
+class Chart:
     """Bars side by side over marks; ``said`` is the whole of it in a sentence."""
 
     bars: tuple[Bar, ...]
@@ -53,7 +53,7 @@ class Plot:
     said: str
 
 
-def stacked(days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], what: str) -> Plot:
+def stacked(days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], what: str) -> Chart:
     """Days side by side, layers on top of each other; ``layers`` holds one number per day and name."""
     totals = [sum(numbers) for numbers in zip(*layers.values(), strict=True)] if layers else [0.0] * len(days)
     top = nice(max(totals, default=0))
@@ -63,7 +63,7 @@ def stacked(days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: 
         for place, each in enumerate(days)
     )
     lines = tuple(Mark(_down(value, top), short(value)) for value in (top, top / 2, 0))
-    return Plot(bars, lines, _days(days), TOP + HEIGHT, f"{what} per day: {sum(totals):,.0f} in {len(days)} days")
+    return Chart(bars, lines, _days(days), TOP + HEIGHT, f"{what} per day: {sum(totals):,.0f} in {len(days)} days")
 
 
 def nice(most: float) -> float:
@@ -126,7 +126,7 @@ def _run(status: str, size: float, most: float) -> Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class ChartSpan:
     """A piece of a timeline, in percent; ``kind`` is held, gap, or another verdict."""
 
     x: float
@@ -135,30 +135,30 @@ class Stretch:
     said: str
 
 
-def timeline(span: Window, held: Sequence[Window], lacking: Sequence[Window]) -> tuple[Stretch, ...]:
+def timeline(span: Window, held: Sequence[Window], lacking: Sequence[Window]) -> tuple[ChartSpan, ...]:
     """What is held of a span, and on top of it what is not, never too narrow to be seen."""
     whole = span.end - span.start
-    pieces = [(window, "held") for window in held] + [(window, "gap") for window in lacking]
+    pieces = [(window, "held") for window in held] + [(window, "incomplete") for window in lacking]
     return tuple(_stretch(span, window, kind, whole) for window, kind in pieces if window.end > span.start)
 
 
-def _stretch(span: Window, window: Window, kind: str, whole: timedelta) -> Stretch:
+def _stretch(span: Window, window: Window, kind: str, whole: timedelta) -> ChartSpan:
     left = of_time(window.start - span.start, whole)
     right = of_time(window.end - span.start, whole)
     width = max(right - left, NARROWEST)
     said = f"{'held' if kind == 'held' else 'not held'}: {_at(window.start)} to {_at(window.end)}"
-    return Stretch(round(min(left, 100 - width), 3), round(width, 3), kind, said)
+    return ChartSpan(round(min(left, 100 - width), 3), round(width, 3), kind, said)
 
 
-def days(span: Window, verdicts: Iterable[Verdict], zone: tzinfo) -> tuple[Stretch, ...]:
+def days(span: Window, verdicts: Iterable[DayStatus], zone: tzinfo) -> tuple[ChartSpan, ...]:
     """What was found of each day; neighbours with the same verdict and nothing missing are one piece.
 
     The days are those of the source's time zone.
     """
-    runs: list[tuple[date, date, Verdict]] = []
+    runs: list[tuple[date, date, DayStatus]] = []
     for each in sorted(verdicts, key=lambda verdict: verdict.day):
         last = runs[-1] if runs else None
-        is_same = last and (each.verdict, each.reason) == (last[2].verdict, last[2].reason) and not each.missing
+        is_same = last and (each.status, each.reason) == (last[2].status, last[2].reason) and not each.missing_count
         if last and is_same and each.day - last[1] == timedelta(days=1):
             runs[-1] = (last[0], each.day, each)
         else:
@@ -166,11 +166,11 @@ def days(span: Window, verdicts: Iterable[Verdict], zone: tzinfo) -> tuple[Stret
     return tuple(_proved(span, first, last, verdict, zone) for first, last, verdict in runs)
 
 
-def _proved(span: Window, first: date, last: date, verdict: Verdict, zone: tzinfo) -> Stretch:
+def _proved(span: Window, first: date, last: date, verdict: DayStatus, zone: tzinfo) -> ChartSpan:
     start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + timedelta(days=1)))
-    piece = _stretch(span, Window(start, end), verdict.verdict, span.end - span.start)
+    piece = _stretch(span, Window(start, end), verdict.status, span.end - span.start)
     reason = f": {verdict.reason}" if verdict.reason else ""
-    return replace(piece, said=f"{first}{f' to {last}' if last > first else ''}: {verdict.verdict}{reason}")
+    return replace(piece, said=f"{first}{f' to {last}' if last > first else ''}: {verdict.status}{reason}")
 
 
 def months(span: Window) -> tuple[Mark, ...]:

@@ -12,17 +12,17 @@ COLOURS = 8  # sources with a colour of their own; the rest are one layer
 OUTCOMES = ("completed", "voicemail", "in_progress", "no_answer", "busy", "canceled", "failed", "unknown")
 OTHERS = "others"
 BY_DAY = text("""
-    SELECT day, source, cost_unit, grouping(source) AS of_unit, sum(calls) AS calls, sum(seconds) / 60 AS minutes,
+    SELECT day, source, cost_unit, grouping(source) AS of_unit, sum(calls) AS calls, sum(duration_seconds) / 60 AS minutes,
            sum(cost) AS cost
-      FROM warehouse.daily_calls JOIN warehouse.call_groups USING (group_id)
+      FROM warehouse.call_rollup_daily JOIN warehouse.call_dimensions USING (dimension_id)
      WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source)
      GROUP BY GROUPING SETS ((day, source), (day, cost_unit))
      LIMIT 100000
 """)
 BY_OUTCOME = text("""
     SELECT day, outcome, sum(calls) AS calls
-      FROM warehouse.daily_lists
-     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source) AND phone = ''
+      FROM warehouse.stream_rollup_daily
+     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source) AND partition = ''
      GROUP BY day, outcome
      LIMIT 100000
 """)

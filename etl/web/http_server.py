@@ -9,17 +9,17 @@ from contextlib import contextmanager
 import uvicorn
 
 from etl.model import Source
-from etl.ops.metrics import Meters
+from etl.ops.metrics import Metrics
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
-from etl.sync.run import Means
+from etl.sync.run import RunDependencies
 from etl.web.application import application
-from etl.web.cache import Remembered
-from etl.web.login_throttle import Guesses
-from etl.web.page_context import Site
-from etl.web.readonly_db import Reading
-from etl.web.signed_cookies import Passes
+from etl.web.cache import Cache
+from etl.web.login_throttle import LoginThrottle
+from etl.web.page_context import WebContext
+from etl.web.readonly_db import ReadonlyDatabase
+from etl.web.signed_cookies import SignedCookies
 
 log = logging.getLogger("etl.web")
 
@@ -29,7 +29,7 @@ END_SECONDS = 2
 
 @contextmanager
 def serving(
-    means: Means, sources: Sequence[Source], places: Sequence[Listen], token: Secret | None, meters: Meters
+    deps: RunDependencies, sources: Sequence[Source], places: Sequence[Listen], token: Secret | None, metrics: Metrics
 ) -> Iterator[str | None]:
     """Serve the page at the first of these places that is free; gives where it is to be found, or ``None``.
 
@@ -40,9 +40,18 @@ def serving(
         yield None
         return
     port = listener.getsockname()[1]
-    reading = Reading(means.db.url)
-    remembered = Remembered(means.clock, FRESH_SECONDS)
-    site = Site(means, sources, token, reading, Passes(token, means.clock), remembered, meters, Guesses(means.clock))
+    reading = ReadonlyDatabase(deps.db.url)
+    remembered = Cache(deps.clock, FRESH_SECONDS)
+    site = WebContext(
+        deps,
+        sources,
+        token,
+        reading,
+        SignedCookies(token, deps.clock),
+        remembered,
+        metrics,
+        LoginThrottle(deps.clock),
+    )
     server = _server(site, Listen(host, port))
     thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
     thread.start()
@@ -82,7 +91,7 @@ def _listener(place: Listen) -> socket.socket:
     return listener
 
 
-def _server(site: Site, listen: Listen) -> uvicorn.Server:
+def _server(site: WebContext, listen: Listen) -> uvicorn.Server:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     return uvicorn.Server(
         uvicorn.Config(

@@ -9,7 +9,7 @@ ALLOWED, SECONDS = 20, 60.0
 KEPT = 1000  # addresses; whoever has more of them than this still guesses among 16 characters
 
 
-class Guesses:
+class LoginThrottle:
     """The wrong tokens of the last minute; the counts are gone with the process."""
 
     def __init__(self, clock: Clock) -> None:

@@ -9,7 +9,7 @@ from etl.model import Source
 from etl.web import charts, sync_state
 from etl.web.figures import OTHERS, OUTCOMES, Figures
 from etl.web.formatting import ago, amount, counted, moment, span
-from etl.web.source_health import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, Judgement, judge
+from etl.web.source_health import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, SourceHealth, assess
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -19,7 +19,7 @@ class Card:
     """One source at a glance; ``row`` is its row of :func:`etl.reports.status.status`."""
 
     row: Mapping[str, Any]
-    judged: Judgement
+    judged: SourceHealth
     runs: tuple[charts.Bar, ...]
     runs_said: str
     rate: float
@@ -28,7 +28,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Headline:
     """All of it in one sentence, and what follows from it."""
 
     kind: str
@@ -43,7 +43,7 @@ class Drawing:
     name: str
     title: str
     total: str
-    plot: charts.Plot
+    plot: charts.Chart
     legend: Sequence[tuple[str, str]]
     figures: Figures
     layers: Mapping[str, Sequence[float]]
@@ -75,10 +75,10 @@ def card(
     failed = sum(run["status"] in ("failed", "interrupted") for run in lately)
     said = f"The last {counted(len(lately), 'run')}, {failed or 'none'} of them failed or cut off"
     configured = source.requests_per_minute if source else None
-    limit = row["rate_in_force"] or configured
+    limit = row["rate_per_minute"] or configured
     is_lowered = bool(limit and configured and limit < configured)
     rate = sync_state.requests_a_minute(runs, now)
-    return Card(row, judge(row, source, now), bars, said, rate, limit, is_lowered)
+    return Card(row, assess(row, source, now), bars, said, rate, limit, is_lowered)
 
 
 def run_said(run: Mapping[str, Any], now: datetime) -> str:
@@ -89,28 +89,28 @@ def run_said(run: Mapping[str, Any], now: datetime) -> str:
     return f"{run['kind']} {run['status']}, {ago(run['started_at'], now)}, {took}: {did}"
 
 
-def verdict(cards: Sequence[Card], now: datetime) -> Verdict:
+def headline(cards: Sequence[Card], now: datetime) -> Headline:
     """Whether everything is as it should be, for all sources that are configured."""
     counts = [card for card in cards if card.judged.kind != OFF]
     if not counts:
-        return Verdict(UNSURE, "No source is configured yet.")
+        return Headline(UNSURE, "No source is configured yet.")
     kinds = [card.judged.kind for card in counts]
     trouble, unsure = sum(kind in (BAD, WARNING) for kind in kinds), kinds.count(UNSURE)
     if trouble:
-        return Verdict(BAD if BAD in kinds else WARNING, _some(trouble, len(counts)), _beside(counts, now))
+        return Headline(BAD if BAD in kinds else WARNING, _some(trouble, len(counts)), _beside(counts, now))
     if unsure:
         said = f"{_all(len(counts))} being read; {unsure} cannot be proved complete yet."
-        return Verdict(UNSURE, said, _beside(counts, now))
-    return Verdict(GOOD, f"{_all(len(counts))} fresh and complete.", _beside(counts, now))
+        return Headline(UNSURE, said, _beside(counts, now))
+    return Headline(GOOD, f"{_all(len(counts))} fresh and complete.", _beside(counts, now))
 
 
 def _beside(cards: Sequence[Card], now: datetime) -> str:
     """The rest of the news, in a line."""
     newest = max((card.row["newest_call_at"] for card in cards if card.row["newest_call_at"]), default=None)
-    unsettled, waiting = (sum(card.row[name] for card in cards) for name in ("unsettled", "quarantined"))
+    open_calls, waiting = (sum(card.row[name] for card in cards) for name in ("open_calls", "quarantined"))
     parts = [
         f"The newest call is of {ago(moment(newest), now)}" if newest else "No call is held yet",
-        f"{counted(unsettled, 'call')} may still change",
+        f"{counted(open_calls, 'call')} may still change",
         f"{counted(waiting, 'record')} in quarantine" if waiting else "nothing is in quarantine",
     ]
     return ", ".join(parts[:2]) + f", {parts[2]}."

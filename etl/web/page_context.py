@@ -11,51 +11,51 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from etl.model import Source
-from etl.ops.metrics import Meters
+from etl.ops.metrics import Metrics
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
-from etl.state.registry import ForeignSource
+from etl.state.registry import SourceMismatch
 from etl.sync.parallel import failed
 from etl.sync.retry_quarantine import retry
-from etl.sync.run import Means, run
+from etl.sync.run import RunDependencies, run_source
 from etl.web import templating
-from etl.web.cache import Remembered
-from etl.web.login_throttle import Guesses
-from etl.web.readonly_db import Reading
-from etl.web.search_tokens import Searches
+from etl.web.cache import Cache
+from etl.web.login_throttle import LoginThrottle
+from etl.web.readonly_db import ReadonlyDatabase
+from etl.web.search_tokens import SearchTokens
 from etl.web.security import cookie
-from etl.web.signed_cookies import SHOWN, Passes
+from etl.web.signed_cookies import SHOWN, SignedCookies
 
 log = logging.getLogger("etl.web")
 
 
 @dataclass
-class Site:
+class WebContext:
     """The sources, their books, and who may see what."""
 
-    means: Means
+    deps: RunDependencies
     sources: Sequence[Source]
     token: Secret | None
-    reading: Reading
-    passes: Passes
-    remembered: Remembered
-    meters: Meters
-    guesses: Guesses
-    searches: Searches = field(default_factory=Searches)
+    reading: ReadonlyDatabase
+    passes: SignedCookies
+    remembered: Cache
+    metrics: Metrics
+    guesses: LoginThrottle
+    searches: SearchTokens = field(default_factory=SearchTokens)
     retrying: set[str] = field(default_factory=set)
 
     def now(self) -> datetime:
         """The wall clock."""
-        return self.means.clock.now()
+        return self.deps.clock.now()
 
-    def sees(self, request: Request) -> bool:
+    def can_view_pii(self, request: Request) -> bool:
         """Whether this reader asked to see the people in the calls."""
         return self.passes.holds(SHOWN, cookie(request.headers, SHOWN))
 
     def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
         """A page with what every page says."""
-        common = {"see": self.sees(request), "path": request.url.path, "has_token": self.token is not None}
+        common = {"see": self.can_view_pii(request), "path": request.url.path, "has_token": self.token is not None}
         return templating.page(name, self.now(), status, **common, **values)
 
     def retry(self, name: str) -> bool:
@@ -68,15 +68,15 @@ class Site:
 
     def _retry(self, source: Source) -> None:
         try:
-            report = run(self.means, source, "replay", retry, lambda progress: None, by_hand=True)
+            report = run_source(self.deps, source, "replay", retry, lambda progress: None, by_hand=True)
             event(log, "quarantine retried", source=source.name, status=report.status, error=report.error)
         except Stopped:
             event(log, "quarantine retry stopped", source=source.name)
-        except ForeignSource as error:
+        except SourceMismatch as error:
             event(log, "quarantine not retried", level=logging.ERROR, source=source.name, error=str(error))
         except Exception as error:  # a thread of its own has nobody else to tell
             report = failed(source, "replay", error)
             event(log, "quarantine not retried", level=logging.ERROR, source=source.name, error=report.error)
         finally:
             self.retrying.discard(source.name)
-            self.remembered.forget()
+            self.remembered.clear()

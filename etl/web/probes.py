@@ -7,13 +7,13 @@ from starlette.responses import PlainTextResponse, Response
 
 from etl.ops import health, metrics
 from etl.ops.health import Health
-from etl.web.page_context import Site
+from etl.web.page_context import WebContext
 
 
-class Signs:
+class Probes:
     """What programs ask for."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
 
     def paths(self) -> Mapping[str, Callable[[Request], Response]]:
@@ -22,7 +22,7 @@ class Signs:
 
     def alive(self, request: Request) -> Response:
         """Whether the process does anything at all; it asks the database nothing."""
-        return _answer(health.alive(self._site.meters.silent_seconds()))
+        return _answer(health.alive(self._site.metrics.silent_seconds()))
 
     def ready(self, request: Request) -> Response:
         """Whether every source can be read and is; behind a token, why not is for those who have it."""
@@ -36,10 +36,10 @@ class Signs:
         """What Prometheus reads."""
         site = self._site
         said = site.remembered(
-            "metrics", lambda: metrics.exposition(site.meters, site.reading.engine, site.sources, site.now())
+            "metrics", lambda: metrics.exposition(site.metrics, site.reading.engine, site.sources, site.now())
         )
         return Response(said, headers={"content-type": metrics.CONTENT_TYPE})
 
 
 def _answer(found: Health) -> Response:
-    return PlainTextResponse("".join(f"{line}\n" for line in found.said), 200 if found.is_well else 503)
+    return PlainTextResponse("".join(f"{line}\n" for line in found.message), 200 if found.is_well else 503)

@@ -11,7 +11,7 @@ AT_ONCE = 3
 SECONDS = 5
 
 
-class Reading:
+class ReadonlyDatabase:
     """Connections of the page's own, so that no reader takes one from the loading."""
 
     def __init__(self, url: URL) -> None:

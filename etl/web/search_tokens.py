@@ -7,7 +7,7 @@ from collections import OrderedDict
 KEPT = 200
 
 
-class Searches:
+class SearchTokens:
     """The last searches by a name that nobody guesses; they are gone with the process."""
 
     def __init__(self) -> None:

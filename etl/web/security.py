@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen, ip_of, is_loopback
-from etl.web.login_throttle import Guesses
-from etl.web.signed_cookies import LOGGED_IN, Passes
+from etl.web.login_throttle import LoginThrottle
+from etl.web.signed_cookies import LOGGED_IN, SignedCookies
 
 OPEN = ("/healthz", "/readyz", "/login")  # a supervisor and a reader at the door have no token yet
 OPEN_BELOW = "/static/"
@@ -38,14 +38,14 @@ HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
+class SecurityMiddleware:
     """Stands before the pages; ``door`` makes the answer to a reader who presents nothing."""
 
     app: ASGIApp
     listen: Listen
     token: Secret | None
-    passes: Passes
-    guesses: Guesses
+    passes: SignedCookies
+    guesses: LoginThrottle
     door: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ DAYS_30, MINUTES_15 = 30 * 86400, 15 * 60
 _PASS = re.compile(r"([0-9]{1,12})\.([0-9a-f]{64})\Z", re.ASCII)
 
 
-class Passes:
+class SignedCookies:
     """Signed passes for a purpose; without a token they end with the process."""
 
     def __init__(self, token: Secret | None, clock: Clock) -> None:

@@ -23,13 +23,13 @@ LAST_RUNS = text("""
      ORDER BY s.source, r.started_at, r.run_id
 """)
 LISTS = text("""
-    SELECT phone, list_order, listed, held, completeness, reason, checked_at, read_whole_at
-      FROM ops.lists WHERE source = :source ORDER BY phone LIMIT 200
+    SELECT partition, sort_order, remote_count, local_count, completeness, reason, checked_at, full_scan_at
+      FROM ops.streams WHERE source = :source ORDER BY partition LIMIT 200
 """)
 SPAN = text("SELECT min(created_at) AS first, max(created_at) AS last FROM warehouse.calls WHERE source = :source")
 DRIFT = text("""
-    SELECT field, kind, detail, seen, first_seen_at, last_seen_at
-      FROM ops.drift WHERE source = :source ORDER BY last_seen_at DESC, field LIMIT 50
+    SELECT field, kind, detail, record_count, first_seen_at, last_seen_at
+      FROM ops.schema_drift WHERE source = :source ORDER BY last_seen_at DESC, field LIMIT 50
 """)
 REASONS = text("""
     SELECT reason, count(*) AS records, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.reports.call_history_model import Change, Life, Version
+from etl.reports.call_history_model import CallHistory, Change, ReceivedVersion
 from etl.web.formatting import counted
 
 
@@ -17,7 +17,7 @@ class Event:
     fields: tuple[tuple[str, str | None, str | None], ...] = ()
 
 
-def story(life: Life, most: int = 200) -> list[Event]:
+def timeline_events(life: CallHistory, most: int = 200) -> list[Event]:
     """What the books remember: each version as it came, each run that changed fields, and when it was last seen."""
     held = life.held
     if held is None:
@@ -31,7 +31,7 @@ def story(life: Life, most: int = 200) -> list[Event]:
     return sorted(events, key=lambda event: event.at)[-most:]
 
 
-def _received(version: Version, kinds: dict[int, str]) -> str:
+def _received(version: ReceivedVersion, kinds: dict[int, str]) -> str:
     kind = kinds.get(version.run_id or 0)
     by = f" by run {version.run_id}" + (f", a {kind}" if kind else "") if version.run_id else ""
     what = "the transcript" if version.kind == "transcript" else "the record"

@@ -16,8 +16,8 @@ from etl.reports.status import status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
 from etl.web import call_search, charts, figures, overview, sync_state
-from etl.web.page_context import Site
-from etl.web.timeline import story
+from etl.web.page_context import WebContext
+from etl.web.timeline import timeline_events
 
 RUNS = 100
 
@@ -25,7 +25,7 @@ RUNS = 100
 class Pages:
     """The pages that only show; each is a function of a request."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: WebContext) -> None:
         self._site = site
 
     def home(self, request: Request) -> Response:
@@ -35,7 +35,7 @@ class Pages:
         cards = overview.cards(rows, runs, site.sources, site.now())
         values: dict[str, Any] = {
             "cards": cards,
-            "verdict": overview.verdict(cards, site.now()),
+            "verdict": overview.headline(cards, site.now()),
             "length": days,
             "ranges": figures.RANGES,
         }
@@ -91,7 +91,7 @@ class Pages:
                 "runs": runs,
                 "lines": [(phone, charts.timeline(span, *parts), parts[1]) for phone, parts in held.items()],
                 "marks": charts.months(span),
-                "days": charts.days(span, daily_checks.kept(connection, name, first, last).values(), zone),
+                "days": charts.days(span, daily_checks.stored(connection, name, first, last).values(), zone),
                 "lists": connection.execute(sync_state.LISTS, of_source).mappings().all(),
                 "drift": connection.execute(sync_state.DRIFT, of_source).mappings().all(),
                 "reasons": connection.execute(sync_state.REASONS, of_source).mappings().all(),
@@ -109,7 +109,7 @@ class Pages:
         if row is None:
             raise HTTPException(404, "There is no such record in quarantine.")
         shown = None
-        if self._site.sees(request):
+        if self._site.can_view_pii(request):
             keys = [source.api_key for source in self._site.sources]
             shown = Redaction(keys)(bytes(row["payload"]).decode(errors="replace"))
         return self._site.page(request, "record", row=row, payload=shown)
@@ -121,7 +121,7 @@ class Pages:
         words = site.searches.words(name) if name else ""
         names = [each["source"] for each in site.remembered("sources", self._sources)[0]]
         among = [name for name in names if source in ("", name)]
-        found = call_search.search(site.reading, site.means.clock, words or "", among, _before(query.get("before", "")))
+        found = call_search.search(site.reading, site.deps.clock, words or "", among, _before(query.get("before", "")))
         return site.page(
             request,
             "calls",
@@ -136,11 +136,15 @@ class Pages:
     def call(self, request: Request) -> Response:
         """One call: what was said, what is known, what changed."""
         site, key = self._site, _key(request.path_params["key"])
-        found = call_search.one(site.reading, key, site.sources, site.now(), see=site.sees(request)) if key else None
+        found = (
+            call_search.one(site.reading, key, site.sources, site.now(), see=site.can_view_pii(request))
+            if key
+            else None
+        )
         if found is None:
             raise HTTPException(404, "There is no such call.")
         details = {name: _pretty(found.row[name]) for name in ("analysis", "metadata", "extra") if found.row[name]}
-        return site.page(request, "call", call=found, details=details, story=story(found.life))
+        return site.page(request, "call", call=found, details=details, story=timeline_events(found.life))
 
 
 def _days(request: Request) -> int:

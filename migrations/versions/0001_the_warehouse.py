@@ -33,10 +33,10 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                c.summary, c.sentiment, c.error_message, c.latency_ms, c.analysis, c.metadata, c.extra, c.turn_count,
                c.has_transcript, c.quality_flags, c.first_seen_at, c.changed_at,
                CASE WHEN coalesce(c.is_final, c.created_at < now() - interval '1 day')
-                     AND c.created_at + make_interval(secs => s.settled_after::double precision) <= now()
-                    THEN c.created_at + make_interval(secs => s.settled_after::double precision)
+                     AND c.created_at + make_interval(secs => s.settled_after_seconds::double precision) <= now()
+                    THEN c.created_at + make_interval(secs => s.settled_after_seconds::double precision)
                END AS settled_at,
-               c.missing_since
+               c.delisted_at
           FROM warehouse.calls c
           JOIN ops.sources s USING (source)
         """,
@@ -84,7 +84,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
             "first_seen_at": "When the call was first loaded",
             "changed_at": "When a loaded value last changed",
             "settled_at": "When no sweep read it any more; null before",
-            "missing_since": "Since when a certified whole reading no longer lists it",
+            "delisted_at": "Since when a certified whole reading no longer lists it",
         },
     ),
     "transcript_turns": (
@@ -93,7 +93,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         SELECT t.call_key, c.source, turn.turn_index, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
           FROM warehouse.transcripts t
           JOIN warehouse.calls c USING (call_key)
-         CROSS JOIN LATERAL warehouse.turns(t.speakers, t.said, t.times) turn
+         CROSS JOIN LATERAL warehouse.transcript_turns(t.speakers, t.texts, t.times) turn
         """,
         {
             "call_key": "The call",
@@ -110,8 +110,8 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         """
         SELECT t.call_key, c.source, c.created_at, c.turn_count,
                (SELECT string_agg(turn.speaker || ': ' || turn.text, E'\n' ORDER BY turn.turn_index)
-                  FROM warehouse.turns(t.speakers, t.said, t.times) turn) AS transcript,
-               warehouse.words(t.said) AS words
+                  FROM warehouse.transcript_turns(t.speakers, t.texts, t.times) turn) AS transcript,
+               warehouse.transcript_tsv(t.texts) AS search_vector
           FROM warehouse.transcripts t
           JOIN warehouse.calls c USING (call_key)
         """,
@@ -121,7 +121,7 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
             "created_at": "When the provider made the call's record",
             "turn_count": "How many turns it has",
             "transcript": "The conversation, a line per turn: who spoke, and what was said",
-            "words": "The words that were said, by an index",
+            "search_vector": "The words that were said, by an index",
         },
     ),
     "call_costs": (
@@ -157,9 +157,9 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
                    AS agent_name,
                direction, cost_unit, sum(calls)::bigint AS calls, sum(answered)::bigint AS answered,
-               sum(seconds) / 60 AS minutes, CASE WHEN sum(priced) > 0 THEN sum(cost) END AS cost
-          FROM warehouse.daily_calls
-          JOIN warehouse.call_groups USING (group_id)
+               sum(duration_seconds) / 60 AS minutes, CASE WHEN sum(calls_with_cost) > 0 THEN sum(cost) END AS cost
+          FROM warehouse.call_rollup_daily
+          JOIN warehouse.call_dimensions USING (dimension_id)
          GROUP BY day, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
         """,
         {
@@ -183,10 +183,10 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
                    AS agent_name,
                sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
           -- first by group, which leaves few rows to put in order
-          FROM (SELECT group_id, sum(calls) AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
-                  FROM warehouse.daily_calls
-                 GROUP BY group_id) added
-          JOIN warehouse.call_groups USING (group_id)
+          FROM (SELECT dimension_id, sum(calls) AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
+                  FROM warehouse.call_rollup_daily
+                 GROUP BY dimension_id) added
+          JOIN warehouse.call_dimensions USING (dimension_id)
          WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
          GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
         """,
@@ -204,8 +204,8 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
         """
         SELECT source, campaign_name, sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at,
                max(last_call_at) AS last_call_at
-          FROM warehouse.daily_calls
-          JOIN warehouse.call_groups USING (group_id)
+          FROM warehouse.call_rollup_daily
+          JOIN warehouse.call_dimensions USING (dimension_id)
          WHERE campaign_name IS NOT NULL
          GROUP BY source, campaign_name
         """,
@@ -220,50 +220,50 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
     "freshness": (
         "One row per source: how fresh and how complete it is",
         """
-        SELECT s.source, s.provider, latest.newest_call_at, succeeded.last_success_at, held.held_from,
+        SELECT s.source, s.provider, latest.newest_call_at, succeeded.last_success_at, held.complete_since,
                coalesce(judged.completeness, 'unknown') AS completeness,
-               whole_days.calls + swept.calls + unfinished.calls + unknown.calls AS unsettled,
+               whole_days.calls + recent.calls + unfinished.calls + unknown.calls AS open_calls,
                coalesce(waiting.quarantined, 0) AS quarantined
           FROM ops.sources s
           -- what settled_at of bi.calls says: all that is newer than the line, and what is unfinished below; whole days
           -- are counted already, and those of the line's own day are found by an index
-          CROSS JOIN LATERAL (SELECT now() - make_interval(secs => s.settled_after::double precision) AS swept_from) line
-          CROSS JOIN LATERAL (SELECT date_trunc('day', line.swept_from, 'UTC') AS starts_at,
-                                     date_trunc('day', line.swept_from, 'UTC') + interval '24 hours' AS ends_at,
-                                     (line.swept_from AT TIME ZONE 'UTC')::date AS day) today
+          CROSS JOIN LATERAL (SELECT now() - make_interval(secs => s.settled_after_seconds::double precision) AS lookback_start) line
+          CROSS JOIN LATERAL (SELECT date_trunc('day', line.lookback_start, 'UTC') AS starts_at,
+                                     date_trunc('day', line.lookback_start, 'UTC') + interval '24 hours' AS ends_at,
+                                     (line.lookback_start AT TIME ZONE 'UTC')::date AS day) today
           LEFT JOIN LATERAL (SELECT max(c.created_at) AS newest_call_at FROM warehouse.calls c
                               WHERE c.source = s.source) latest ON true
-          LEFT JOIN LATERAL (SELECT coalesce(sum(CASE WHEN d.day > today.day THEN d.calls ELSE d.unfinished END), 0)::bigint
+          LEFT JOIN LATERAL (SELECT coalesce(sum(CASE WHEN d.day > today.day THEN d.calls ELSE d.open_count END), 0)::bigint
                                     AS calls
-                               FROM warehouse.daily_lists d
-                              WHERE d.source = s.source AND d.phone = '' AND d.day <> today.day) whole_days ON true
+                               FROM warehouse.stream_rollup_daily d
+                              WHERE d.source = s.source AND d.partition = '' AND d.day <> today.day) whole_days ON true
           LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
-                              WHERE c.source = s.source AND c.created_at > line.swept_from
-                                AND c.created_at < today.ends_at) swept ON true
+                              WHERE c.source = s.source AND c.created_at > line.lookback_start
+                                AND c.created_at < today.ends_at) recent ON true
           LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
                               WHERE c.source = s.source AND c.created_at >= today.starts_at
-                                AND c.created_at <= line.swept_from AND c.is_final IS NOT TRUE
+                                AND c.created_at <= line.lookback_start AND c.is_final IS NOT TRUE
                                 AND c.is_final IS FALSE) unfinished ON true
           LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
                               WHERE c.source = s.source AND c.created_at >= now() - interval '1 day'
-                                AND c.created_at <= line.swept_from AND c.is_final IS NOT TRUE
+                                AND c.created_at <= line.lookback_start AND c.is_final IS NOT TRUE
                                 AND c.is_final IS NULL) unknown ON true
           LEFT JOIN LATERAL (SELECT max(r.finished_at) AS last_success_at FROM ops.runs r
                               WHERE r.source = s.source AND r.status = 'succeeded'
                                 AND r.kind IN ('sync', 'backfill')) succeeded ON true
           -- a source is held from where the newest gapless stretch of each of its lists begins
-          LEFT JOIN (SELECT source, CASE WHEN bool_and(starts_at IS NOT NULL) THEN max(starts_at) END AS held_from
-                       FROM ops.lists l
+          LEFT JOIN (SELECT source, CASE WHEN bool_and(starts_at IS NOT NULL) THEN max(starts_at) END AS complete_since
+                       FROM ops.streams l
                        LEFT JOIN LATERAL (SELECT starts_at FROM ops.coverage c
-                                           WHERE (c.source, c.phone) = (l.source, l.phone)
+                                           WHERE (c.source, c.partition) = (l.source, l.partition)
                                            ORDER BY ends_at DESC LIMIT 1) newest ON true
                       GROUP BY source) held USING (source)
           -- and as complete as the least complete of its lists, or as a day of it that lacks calls
           LEFT JOIN (SELECT source, (array_agg(completeness ORDER BY
-                            array_position(ARRAY['gap', 'unknown', 'agrees', 'verified'], completeness)))[1] AS completeness
-                       FROM (SELECT source, completeness FROM ops.lists
+                            array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness)))[1] AS completeness
+                       FROM (SELECT source, completeness FROM ops.streams
                               UNION ALL
-                             SELECT source, verdict FROM ops.verdicts WHERE verdict = 'gap') known
+                             SELECT source, status FROM ops.daily_checks WHERE status = 'incomplete') known
                       GROUP BY source) judged USING (source)
           LEFT JOIN (SELECT source, count(*) AS quarantined
                        FROM ops.quarantine WHERE resolved_at IS NULL GROUP BY source) waiting USING (source)
@@ -273,9 +273,9 @@ VIEWS: dict[str, tuple[str, str, dict[str, str]]] = {
             "provider": "The vendor whose API is read",
             "newest_call_at": "created_at of the newest call that is held",
             "last_success_at": "When it was last read without an error",
-            "held_from": "Every call from this time on is held, as far as the provider lists it",
+            "complete_since": "Every call from this time on is held, as far as the provider lists it",
             "completeness": "verified, agrees, gap or unknown, of its least complete list or day",
-            "unsettled": "How many calls a sweep still reads again",
+            "open_calls": "How many calls a sweep still reads again",
             "quarantined": "How many records wait because they could not become rows",
         },
     ),
@@ -311,60 +311,60 @@ COUNT = """
            FROM (SELECT DISTINCT source FROM ({written}) calls ORDER BY source) sources;
 
         -- a statement of its own, so that the next one sees the groups that another writer was first to enter
-        INSERT INTO warehouse.call_groups (source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit)
-        SELECT source, names_digest, agent_id, agent_name, campaign_name, direction, cost_unit
-          FROM (SELECT *, {digest} AS names_digest
+        INSERT INTO warehouse.call_dimensions (source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit)
+        SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit
+          FROM (SELECT *, {digest} AS dimension_hash
                   FROM (SELECT DISTINCT source, agent_id, agent_name, campaign_name, direction, cost_unit
                           FROM ({written}) calls) named) met
-         WHERE NOT EXISTS (SELECT FROM warehouse.call_groups g
-                            WHERE (g.source, g.names_digest) = (met.source, met.names_digest))
-         ORDER BY source, names_digest
-            ON CONFLICT (source, names_digest) DO NOTHING;
+         WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions g
+                            WHERE (g.source, g.dimension_hash) = (met.source, met.dimension_hash))
+         ORDER BY source, dimension_hash
+            ON CONFLICT (source, dimension_hash) DO NOTHING;
 
         FOR left_over IN
             WITH moved AS MATERIALIZED (
-                SELECT day, group_id, calls, answered, seconds, cost, priced, first_come, last_come, first_gone, last_gone
-                  FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, {digest} AS names_digest,
+                SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_come, last_come, first_gone, last_gone
+                  FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, {digest} AS dimension_hash,
                                sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
-                               coalesce(sum(n * duration_seconds), 0) AS seconds, coalesce(sum(n * cost), 0) AS cost,
-                               coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS priced,
+                               coalesce(sum(n * duration_seconds), 0) AS duration_seconds, coalesce(sum(n * cost), 0) AS cost,
+                               coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS calls_with_cost,
                                min(created_at) FILTER (WHERE n > 0) AS first_come,
                                max(created_at) FILTER (WHERE n > 0) AS last_come,
                                min(created_at) FILTER (WHERE n < 0) AS first_gone,
                                max(created_at) FILTER (WHERE n < 0) AS last_gone
                           FROM ({written}) calls
                          GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) added
-                  JOIN warehouse.call_groups USING (source, names_digest)
+                  JOIN warehouse.call_dimensions USING (source, dimension_hash)
             ), counted AS (
-                INSERT INTO warehouse.daily_calls AS held
-                       (day, group_id, calls, answered, seconds, cost, priced, first_call_at, last_call_at)
-                SELECT day, group_id, calls, answered, seconds, cost, priced,
+                INSERT INTO warehouse.call_rollup_daily AS held
+                       (day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_call_at, last_call_at)
+                SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost,
                        coalesce(first_come, 'infinity'), coalesce(last_come, '-infinity')
                   FROM moved
-                 WHERE (calls, answered, seconds, cost, priced) <> (0, 0, 0, 0, 0)
+                 WHERE (calls, answered, duration_seconds, cost, calls_with_cost) <> (0, 0, 0, 0, 0)
                     OR first_come IS DISTINCT FROM first_gone OR last_come IS DISTINCT FROM last_gone
                  -- in order, so that two writers meet the same rows in the same order
-                 ORDER BY day, group_id
-                    ON CONFLICT (day, group_id) DO UPDATE
+                 ORDER BY day, dimension_id
+                    ON CONFLICT (day, dimension_id) DO UPDATE
                    SET calls = held.calls + excluded.calls, answered = held.answered + excluded.answered,
-                       seconds = held.seconds + excluded.seconds, cost = held.cost + excluded.cost,
-                       priced = held.priced + excluded.priced,
+                       duration_seconds = held.duration_seconds + excluded.duration_seconds, cost = held.cost + excluded.cost,
+                       calls_with_cost = held.calls_with_cost + excluded.calls_with_cost,
                        first_call_at = least(held.first_call_at, excluded.first_call_at),
                        last_call_at = greatest(held.last_call_at, excluded.last_call_at)
-                RETURNING day, group_id, calls, first_call_at, last_call_at
+                RETURNING day, dimension_id, calls, first_call_at, last_call_at
             )
             -- rows that count nothing any more, and those whose first or last call may be the one that left
-            SELECT day, counted.calls, call_groups.*
+            SELECT day, counted.calls, call_dimensions.*
               FROM counted
-              JOIN moved USING (day, group_id)
-              JOIN warehouse.call_groups USING (group_id)
+              JOIN moved USING (day, dimension_id)
+              JOIN warehouse.call_dimensions USING (dimension_id)
              WHERE counted.calls = 0
                 OR (first_gone <= first_call_at AND first_gone < coalesce(first_come, 'infinity'))
                 OR (last_gone >= last_call_at AND last_gone > coalesce(last_come, '-infinity'))
         LOOP
-            DELETE FROM warehouse.daily_calls d
-             WHERE d.calls = 0 AND d.day = left_over.day AND d.group_id = left_over.group_id;
-            UPDATE warehouse.daily_calls d
+            DELETE FROM warehouse.call_rollup_daily d
+             WHERE d.calls = 0 AND d.day = left_over.day AND d.dimension_id = left_over.dimension_id;
+            UPDATE warehouse.call_rollup_daily d
                SET (first_call_at, last_call_at) = (
                        SELECT min(c.created_at), max(c.created_at)
                          FROM warehouse.calls c
@@ -374,36 +374,36 @@ COUNT = """
                           AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
                               (left_over.agent_id, left_over.agent_name, left_over.campaign_name, left_over.direction,
                                left_over.cost_unit))
-             WHERE left_over.calls <> 0 AND d.day = left_over.day AND d.group_id = left_over.group_id;
+             WHERE left_over.calls <> 0 AND d.day = left_over.day AND d.dimension_id = left_over.dimension_id;
         END LOOP;
 
         FOR left_over IN
             WITH counted AS (
-                INSERT INTO warehouse.daily_lists AS held (source, phone, day, outcome, calls, missing, unfinished)
-                SELECT source, phone, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, sum(n),
-                       coalesce(sum(n) FILTER (WHERE missing_since IS NOT NULL), 0),
+                INSERT INTO warehouse.stream_rollup_daily AS held (source, partition, day, outcome, calls, delisted_count, open_count)
+                SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, sum(n),
+                       coalesce(sum(n) FILTER (WHERE delisted_at IS NOT NULL), 0),
                        coalesce(sum(n) FILTER (WHERE is_final IS FALSE), 0)
-                  FROM (SELECT n, source, '' AS phone, created_at, outcome, missing_since, is_final
+                  FROM (SELECT n, source, '' AS partition, created_at, outcome, delisted_at, is_final
                           FROM ({written}) calls
                          UNION ALL
-                        SELECT n, source, phone, created_at, outcome, missing_since, is_final
+                        SELECT n, source, partition, created_at, outcome, delisted_at, is_final
                           FROM ({written}) calls
-                          JOIN ops.lists USING (source)
-                         WHERE phone <> '' AND phone IN (from_number, to_number)) listed
-                 GROUP BY source, phone, 3, outcome
-                HAVING sum(n) <> 0 OR sum(n) FILTER (WHERE missing_since IS NOT NULL) <> 0
+                          JOIN ops.streams USING (source)
+                         WHERE partition <> '' AND partition IN (from_number, to_number)) listed
+                 GROUP BY source, partition, 3, outcome
+                HAVING sum(n) <> 0 OR sum(n) FILTER (WHERE delisted_at IS NOT NULL) <> 0
                     OR sum(n) FILTER (WHERE is_final IS FALSE) <> 0
-                 ORDER BY source, phone, 3, outcome
-                    ON CONFLICT (source, phone, day, outcome) DO UPDATE
-                   SET calls = held.calls + excluded.calls, missing = held.missing + excluded.missing,
-                       unfinished = held.unfinished + excluded.unfinished
-                RETURNING source, phone, day, outcome, calls
+                 ORDER BY source, partition, 3, outcome
+                    ON CONFLICT (source, partition, day, outcome) DO UPDATE
+                   SET calls = held.calls + excluded.calls, delisted_count = held.delisted_count + excluded.delisted_count,
+                       open_count = held.open_count + excluded.open_count
+                RETURNING source, partition, day, outcome, calls
             )
-            SELECT source, phone, day, outcome FROM counted WHERE calls = 0
+            SELECT source, partition, day, outcome FROM counted WHERE calls = 0
         LOOP
-            DELETE FROM warehouse.daily_lists d
-             WHERE (d.source, d.phone, d.day, d.outcome) =
-                   (left_over.source, left_over.phone, left_over.day, left_over.outcome);
+            DELETE FROM warehouse.stream_rollup_daily d
+             WHERE (d.source, d.partition, d.day, d.outcome) =
+                   (left_over.source, left_over.partition, left_over.day, left_over.outcome);
         END LOOP;
         RETURN NULL;
     END
@@ -412,7 +412,7 @@ COUNT = """
 COUNT_NONE = """
     CREATE FUNCTION warehouse.count_none() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        TRUNCATE warehouse.call_groups, warehouse.daily_calls, warehouse.daily_lists;
+        TRUNCATE warehouse.call_dimensions, warehouse.call_rollup_daily, warehouse.stream_rollup_daily;
         RETURN NULL;
     END
     $$
@@ -421,19 +421,19 @@ COUNT_NONE = """
 COUNT_LIST = """
     CREATE FUNCTION warehouse.count_list() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF EXISTS (SELECT FROM ops.lists l WHERE (l.source, l.phone) = (NEW.source, NEW.phone)) THEN
+        IF EXISTS (SELECT FROM ops.streams l WHERE (l.source, l.partition) = (NEW.source, NEW.partition)) THEN
             RETURN NEW;
         END IF;
         PERFORM pg_advisory_xact_lock(hashtextextended('callhouse.count.' || NEW.source, 0));
-        IF EXISTS (SELECT FROM ops.lists l WHERE (l.source, l.phone) = (NEW.source, NEW.phone)) THEN
+        IF EXISTS (SELECT FROM ops.streams l WHERE (l.source, l.partition) = (NEW.source, NEW.partition)) THEN
             RETURN NEW;
         END IF;
-        DELETE FROM warehouse.daily_lists d WHERE (d.source, d.phone) = (NEW.source, NEW.phone);
-        INSERT INTO warehouse.daily_lists (source, phone, day, outcome, calls, missing, unfinished)
-        SELECT NEW.source, NEW.phone, (created_at AT TIME ZONE 'UTC')::date, outcome, count(*), count(missing_since),
+        DELETE FROM warehouse.stream_rollup_daily d WHERE (d.source, d.partition) = (NEW.source, NEW.partition);
+        INSERT INTO warehouse.stream_rollup_daily (source, partition, day, outcome, calls, delisted_count, open_count)
+        SELECT NEW.source, NEW.partition, (created_at AT TIME ZONE 'UTC')::date, outcome, count(*), count(delisted_at),
                count(*) FILTER (WHERE is_final IS FALSE)
           FROM warehouse.calls c
-         WHERE c.source = NEW.source AND NEW.phone IN (c.from_number, c.to_number)
+         WHERE c.source = NEW.source AND NEW.partition IN (c.from_number, c.to_number)
          GROUP BY 3, outcome;
         RETURN NEW;
     END
@@ -442,13 +442,13 @@ COUNT_LIST = """
 # PostgreSQL's search takes a document of a megabyte at most: of a longer transcript the first words are found. The cost keeps
 # the planner from finding words anew, call by call, where the index has them.
 WORDS = """
-    CREATE FUNCTION warehouse.words(said jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
-        SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(said) text
+    CREATE FUNCTION warehouse.transcript_tsv(texts jsonb) RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
+        SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(texts) text
     $$
 """
 # A transcript is kept by columns, for a document of documents is half as long again.
 TURNS = """
-    CREATE FUNCTION warehouse.turns(speakers text, said jsonb, times jsonb)
+    CREATE FUNCTION warehouse.transcript_turns(speakers text, texts jsonb, times jsonb)
     RETURNS TABLE (turn_index integer, speaker text, text text, spoken_at timestamptz, offset_seconds numeric)
     LANGUAGE sql STABLE PARALLEL SAFE AS $$
         SELECT (place - 1)::integer,
@@ -463,10 +463,10 @@ TURNS = """
 # words of 30,000 transcripts anew, which took as long as a third of all that a first reading asks of the server.
 UNASKED = {
     "warehouse.ix_transcripts_words": ("1",),
-    "warehouse.transcripts": ("speakers", "said", "times"),
+    "warehouse.transcripts": ("speakers", "texts", "times"),
     "warehouse.calls": (
         "customer_email", "recording_url", "summary", "error_message", "latency_ms", "costs", "analysis", "metadata", "extra",
-        "quality_flags", "first_seen_at", "seen_seq", "record_seqs", "record_digest", "earlier_digests", "turns_digest",
+        "quality_flags", "first_seen_at", "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash",
     ),
 }  # fmt: skip
 
@@ -479,8 +479,8 @@ def create_counters() -> None:
     ddl("CREATE TRIGGER count_none AFTER TRUNCATE ON warehouse.calls EXECUTE FUNCTION warehouse.count_none()")
     ddl(COUNT_LIST)
     ddl(
-        "CREATE TRIGGER count_list BEFORE INSERT OR UPDATE OF source, phone ON ops.lists"
-        " FOR EACH ROW WHEN (NEW.phone <> '') EXECUTE FUNCTION warehouse.count_list()"
+        "CREATE TRIGGER count_list BEFORE INSERT OR UPDATE OF source, partition ON ops.streams"
+        " FOR EACH ROW WHEN (NEW.partition <> '') EXECUTE FUNCTION warehouse.count_list()"
     )
 
 
@@ -519,14 +519,14 @@ def create_tables() -> None:
             nullable=False,
             comment="failing, stale, gap, credentials, quarantine, drift or silence",
         ),
-        sa.Column("said", sa.Text(), nullable=False, comment="What is wrong, without any secret or person's data"),
-        sa.Column("began_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first found"),
+        sa.Column("message", sa.Text(), nullable=False, comment="What is wrong, without any secret or person's data"),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first found"),
         sa.Column(
-            "ended_at", sa.DateTime(timezone=True), nullable=True, comment="When it was found no more; null: it stands"
+            "resolved_at", sa.DateTime(timezone=True), nullable=True, comment="When it was found no more; null: it stands"
         ),
-        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took it"),
+        sa.Column("notified_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took it"),
         sa.Column(
-            "end_told_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took that it is over"
+            "resolution_notified_at", sa.DateTime(timezone=True), nullable=True, comment="When the webhook took that it is over"
         ),
         sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_alerts")),
         schema="ops",
@@ -538,18 +538,18 @@ def create_tables() -> None:
         ["source", "kind"],
         unique=True,
         schema="ops",
-        postgresql_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("resolved_at IS NULL"),
     )
     op.create_table(
-        "drift",
+        "schema_drift",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column("field", sa.Text(), nullable=False, comment="The path in the record"),
         sa.Column("kind", sa.Text(), nullable=False, comment="new_field, unknown_word or type"),
         sa.Column("detail", sa.Text(), nullable=False, comment="The unknown word, or the type that came"),
-        sa.Column("seen", sa.BigInteger(), nullable=False, comment="In how many loaded records"),
+        sa.Column("record_count", sa.BigInteger(), nullable=False, comment="In how many loaded records"),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first seen"),
         sa.Column("last_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last seen"),
-        sa.PrimaryKeyConstraint("source", "field", "kind", "detail", name=op.f("pk_drift")),
+        sa.PrimaryKeyConstraint("source", "field", "kind", "detail", name=op.f("pk_schema_drift")),
         schema="ops",
         comment="What providers send and nobody expected",
     )
@@ -631,7 +631,7 @@ def create_tables() -> None:
         ),
         sa.Column("owner", sa.Text(), nullable=False, comment="The process that runs it"),
         sa.Column(
-            "backend", sa.Integer(), nullable=True, comment="Its database session, by which a dead run is recognised"
+            "backend_pid", sa.Integer(), nullable=True, comment="Its database session, by which a dead run is recognised"
         ),
         sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True, comment="When that session began"),
         sa.Column("error", sa.Text(), nullable=True, comment="What went wrong, without any secret or person's data"),
@@ -663,7 +663,7 @@ def create_tables() -> None:
         sa.Column("host", sa.Text(), nullable=False, comment="The host that the source was first read from"),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it was first configured"),
         sa.Column(
-            "settled_after", sa.Numeric(), nullable=False, comment="Seconds after which the last sweep has left a call"
+            "settled_after_seconds", sa.Numeric(), nullable=False, comment="Seconds after which the last sweep has left a call"
         ),
         sa.Column("schedule", sa.Text(), nullable=False, comment="When the daemon reads it"),
         sa.Column("next_run_at", sa.DateTime(timezone=True), nullable=True, comment="When the daemon reads it next"),
@@ -783,28 +783,28 @@ def create_tables() -> None:
         ),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False, comment="When a loaded value last changed"),
         sa.Column(
-            "missing_since",
+            "delisted_at",
             sa.DateTime(timezone=True),
             nullable=True,
             comment="Since when a certified whole reading no longer lists it",
         ),
         sa.Column(
-            "seen_seq", sa.BigInteger(), nullable=False, comment="The request that the row's newest record came with"
+            "latest_request_seq", sa.BigInteger(), nullable=False, comment="The request that the row's newest record came with"
         ),
         sa.Column(
-            "record_seqs",
+            "payload_seqs",
             sa.ARRAY(sa.BigInteger()),
             nullable=True,
-            comment="The rows of raw.payloads with versions of it; null: seen_seq",
+            comment="The rows of raw.payloads with versions of it; null: latest_request_seq",
         ),
-        sa.Column("record_digest", sa.LargeBinary(), nullable=False, comment="Digest of the newest record's content"),
+        sa.Column("content_hash", sa.LargeBinary(), nullable=False, comment="Digest of the newest record's content"),
         sa.Column(
-            "earlier_digests",
+            "previous_content_hashes",
             sa.ARRAY(sa.LargeBinary()),
             nullable=True,
             comment="Digests of the other contents that its record had",
         ),
-        sa.Column("turns_digest", sa.LargeBinary(), nullable=True, comment="Digest of the transcript that is held"),
+        sa.Column("transcript_hash", sa.LargeBinary(), nullable=True, comment="Digest of the transcript that is held"),
         sa.CheckConstraint(
             "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
             " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",
@@ -848,11 +848,11 @@ def create_tables() -> None:
         postgresql_where=sa.text("is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript"),
     )
     op.create_table(
-        "call_groups",
-        sa.Column("group_id", sa.Integer(), sa.Identity(always=False), nullable=False, comment="The group"),
+        "call_dimensions",
+        sa.Column("dimension_id", sa.Integer(), sa.Identity(always=False), nullable=False, comment="The group"),
         sa.Column("source", sa.Text(), nullable=False, comment="The account that the calls were read from"),
         sa.Column(
-            "names_digest",
+            "dimension_hash",
             sa.LargeBinary(),
             nullable=False,
             comment="Digest of the five words that follow: a key of any length, null or not",
@@ -862,16 +862,16 @@ def create_tables() -> None:
         sa.Column("campaign_name", sa.Text(), nullable=True, comment="The campaign that the calls belong to"),
         sa.Column("direction", sa.Text(), nullable=False, comment="inbound, outbound, web or unknown"),
         sa.Column("cost_unit", sa.Text(), nullable=True, comment="The unit of cost"),
-        sa.PrimaryKeyConstraint("group_id", name=op.f("pk_call_groups")),
-        sa.UniqueConstraint("source", "names_digest", name=op.f("uq_call_groups_source_names_digest")),
+        sa.PrimaryKeyConstraint("dimension_id", name=op.f("pk_call_dimensions")),
+        sa.UniqueConstraint("source", "dimension_hash", name=op.f("uq_call_dimensions_source_dimension_hash")),
         schema="warehouse",
         comment="What calls are added up by: agent, campaign, direction and unit",
     )
     op.create_table(
-        "daily_calls",
+        "call_rollup_daily",
         sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
         sa.Column(
-            "group_id",
+            "dimension_id",
             sa.Integer(),
             autoincrement=False,
             nullable=False,
@@ -879,21 +879,21 @@ def create_tables() -> None:
         ),
         sa.Column("calls", sa.Integer(), nullable=False, comment="How many calls"),
         sa.Column("answered", sa.Integer(), nullable=False, comment="How many of them somebody or something took"),
-        sa.Column("priced", sa.Integer(), nullable=False, comment="How many of them have a cost"),
-        sa.Column("seconds", sa.Numeric(), nullable=False, comment="The sum of duration_seconds"),
+        sa.Column("calls_with_cost", sa.Integer(), nullable=False, comment="How many of them have a cost"),
+        sa.Column("duration_seconds", sa.Numeric(), nullable=False, comment="The sum of duration_seconds"),
         sa.Column("cost", sa.Numeric(), nullable=False, comment="The sum of cost, in cost_unit"),
         sa.Column("first_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the oldest"),
         sa.Column("last_call_at", sa.DateTime(timezone=True), nullable=False, comment="created_at of the newest"),
-        sa.PrimaryKeyConstraint("day", "group_id", name=op.f("pk_daily_calls")),
+        sa.PrimaryKeyConstraint("day", "dimension_id", name=op.f("pk_call_rollup_daily")),
         schema="warehouse",
         comment="The calls of each day and group, added up; kept by triggers",
         postgresql_with={"fillfactor": 70},
     )
     op.create_table(
-        "daily_lists",
+        "stream_rollup_daily",
         sa.Column("source", sa.Text(), nullable=False, comment="The account that the calls were read from"),
         sa.Column(
-            "phone",
+            "partition",
             sa.Text(),
             nullable=False,
             comment="The number that the list is of; empty: all calls of the source",
@@ -901,9 +901,9 @@ def create_tables() -> None:
         sa.Column("day", sa.Date(), nullable=False, comment="The day of created_at, UTC"),
         sa.Column("outcome", sa.Text(), nullable=False, comment="The outcome of the calls"),
         sa.Column("calls", sa.BigInteger(), nullable=False, comment="How many calls"),
-        sa.Column("missing", sa.BigInteger(), nullable=False, comment="How many of them are listed no more"),
-        sa.Column("unfinished", sa.BigInteger(), nullable=False, comment="How many of them are not final"),
-        sa.PrimaryKeyConstraint("source", "phone", "day", "outcome", name=op.f("pk_daily_lists")),
+        sa.Column("delisted_count", sa.BigInteger(), nullable=False, comment="How many of them are listed no more"),
+        sa.Column("open_count", sa.BigInteger(), nullable=False, comment="How many of them are not final"),
+        sa.PrimaryKeyConstraint("source", "partition", "day", "outcome", name=op.f("pk_stream_rollup_daily")),
         schema="warehouse",
         comment="How many calls each list has of each day, by outcome; kept by triggers",
         postgresql_with={"fillfactor": 70},
@@ -912,12 +912,12 @@ def create_tables() -> None:
         "coverage",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+            "partition", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
         ),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False, comment="From this source time on"),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False, comment="Up to this source time"),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_coverage_source")),
-        sa.PrimaryKeyConstraint("source", "phone", "starts_at", name=op.f("pk_coverage")),
+        sa.PrimaryKeyConstraint("source", "partition", "starts_at", name=op.f("pk_coverage")),
         schema="ops",
         comment="The intervals of source time that are held for certain",
     )
@@ -925,14 +925,14 @@ def create_tables() -> None:
         "leases",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "epoch",
+            "fencing_token",
             sa.BigInteger(),
             server_default=sa.text("0"),
             nullable=False,
             comment="Counts holders; fences old ones",
         ),
         sa.Column("owner", sa.Text(), nullable=True, comment="Who holds it"),
-        sa.Column("backend", sa.Integer(), nullable=True, comment="The holder's database session"),
+        sa.Column("backend_pid", sa.Integer(), nullable=True, comment="The holder's database session"),
         sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True, comment="When that session began"),
         sa.Column(
             "expires_at", sa.DateTime(timezone=True), nullable=True, comment="When it may be taken over in any case"
@@ -943,13 +943,13 @@ def create_tables() -> None:
         comment="Who may write a source's data",
     )
     op.create_table(
-        "lists",
+        "streams",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+            "partition", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
         ),
         sa.Column(
-            "list_order",
+            "sort_order",
             sa.Text(),
             nullable=False,
             comment="newest, oldest, unsorted or unknown, found out from its pages",
@@ -960,38 +960,38 @@ def create_tables() -> None:
             nullable=True,
             comment="The page size that the provider accepts, where it refused a larger one",
         ),
-        sa.Column("listed", sa.BigInteger(), nullable=True, comment="How many calls the provider said it lists"),
+        sa.Column("remote_count", sa.BigInteger(), nullable=True, comment="How many calls the provider said it lists"),
         sa.Column(
-            "held", sa.BigInteger(), nullable=True, comment="How many calls the warehouse held of it at that time"
+            "local_count", sa.BigInteger(), nullable=True, comment="How many calls the warehouse held of it at that time"
         ),
         sa.Column("completeness", sa.Text(), nullable=False, comment="verified, agrees, gap or unknown"),
         sa.Column("reason", sa.Text(), nullable=True, comment="Why the completeness is not better"),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True, comment="When the counts were compared"),
         sa.Column(
-            "read_whole_at", sa.DateTime(timezone=True), nullable=True, comment="When the whole list was last read"
+            "full_scan_at", sa.DateTime(timezone=True), nullable=True, comment="When the whole list was last read"
         ),
         sa.Column(
-            "listed_from",
+            "remote_oldest_at",
             sa.DateTime(timezone=True),
             nullable=True,
             comment="The oldest call still listed: older ones left by retention",
         ),
-        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_lists_source")),
-        sa.PrimaryKeyConstraint("source", "phone", name=op.f("pk_lists")),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_streams_source")),
+        sa.PrimaryKeyConstraint("source", "partition", name=op.f("pk_streams")),
         schema="ops",
         comment="One row per list of a source",
     )
     op.create_table(
-        "pace",
+        "rate_limits",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "next_at",
+            "next_slot_at",
             sa.DateTime(timezone=True),
             nullable=True,
             comment="When a request would be sent if all were sent evenly",
         ),
         sa.Column(
-            "not_before",
+            "blocked_until",
             sa.DateTime(timezone=True),
             nullable=True,
             comment="The provider's Retry-After: no request earlier",
@@ -1000,45 +1000,45 @@ def create_tables() -> None:
             "requests_per_minute", sa.Integer(), nullable=True, comment="The configured rate, as of the last run"
         ),
         sa.Column(
-            "learned_rate",
+            "adaptive_rate_per_minute",
             sa.Double(),
             nullable=True,
             comment="The lower rate that the provider's last refusal taught, before it recovers",
         ),
-        sa.Column("learned_at", sa.DateTime(timezone=True), nullable=True, comment="When it was learned"),
+        sa.Column("adapted_at", sa.DateTime(timezone=True), nullable=True, comment="When it was learned"),
         sa.Column(
-            "learned_seq",
+            "adapted_seq",
             sa.BigInteger(),
             nullable=True,
             comment="Its number among all requests: those sent before it teach nothing more",
         ),
-        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_pace_source")),
-        sa.PrimaryKeyConstraint("source", name=op.f("pk_pace")),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_rate_limits_source")),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_rate_limits")),
         schema="ops",
         comment="The budget of requests of each source, shared by every process",
     )
     op.create_table(
-        "sweeps",
+        "lookbacks",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+            "partition", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
         ),
-        sa.Column("horizon_seconds", sa.Numeric(), nullable=False, comment="How far back the sweep reads"),
-        sa.Column("swept_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last done"),
-        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_sweeps_source")),
-        sa.PrimaryKeyConstraint("source", "phone", "horizon_seconds", name=op.f("pk_sweeps")),
+        sa.Column("window_seconds", sa.Numeric(), nullable=False, comment="How far back the sweep reads"),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last done"),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_lookbacks_source")),
+        sa.PrimaryKeyConstraint("source", "partition", "window_seconds", name=op.f("pk_lookbacks")),
         schema="ops",
         comment="When each sweep of a list was last done",
     )
     op.create_table(
-        "sightings",
+        "call_last_seen",
         sa.Column("call_key", sa.Uuid(), nullable=False, comment="The call"),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False, comment="When it last came again"),
         sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that it came with"),
         sa.ForeignKeyConstraint(
-            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_sightings_call_key"), ondelete="CASCADE"
+            ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_call_last_seen_call_key"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_sightings")),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_call_last_seen")),
         schema="ops",
         comment="When calls that were held already came again",
     )
@@ -1049,7 +1049,7 @@ def create_tables() -> None:
             "asked_at", sa.DateTime(timezone=True), nullable=False, comment="When its transcript was last asked for"
         ),
         sa.Column("attempts", sa.Integer(), nullable=False, comment="How often it was asked for"),
-        sa.Column("state", sa.Text(), nullable=False, comment="held, not_ready or failed"),
+        sa.Column("state", sa.Text(), nullable=False, comment="stored, not_ready or failed"),
         sa.Column("reason", sa.Text(), nullable=True, comment="Why it is not held"),
         sa.ForeignKeyConstraint(
             ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcript_requests_call_key"), ondelete="CASCADE"
@@ -1059,41 +1059,41 @@ def create_tables() -> None:
         comment="Transcripts that take a request of their own",
     )
     op.create_table(
-        "verdicts",
+        "daily_checks",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column("day", sa.Date(), nullable=False, comment="The day, of the source's time zone"),
-        sa.Column("verdict", sa.Text(), nullable=False, comment="verified, agrees, gap or unknown"),
-        sa.Column("missing", sa.BigInteger(), nullable=False, comment="How many calls are listed and not held"),
+        sa.Column("status", sa.Text(), nullable=False, comment="verified, agrees, gap or unknown"),
+        sa.Column("missing_count", sa.BigInteger(), nullable=False, comment="How many calls are listed and not held"),
         sa.Column("reason", sa.Text(), nullable=True, comment="Why the verdict is not better, or what was found"),
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False, comment="When it was last compared"),
         sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that compared it"),
-        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_verdicts_source")),
-        sa.PrimaryKeyConstraint("source", "day", name=op.f("pk_verdicts")),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_daily_checks_source")),
+        sa.PrimaryKeyConstraint("source", "day", name=op.f("pk_daily_checks")),
         schema="ops",
         comment="One row per day of a source that was compared with what the provider lists",
     )
     op.create_index(
-        "ix_verdicts_gaps",
-        "verdicts",
+        "ix_daily_checks_gaps",
+        "daily_checks",
         ["source", "day"],
         unique=False,
         schema="ops",
-        postgresql_where=sa.text("verdict = 'gap'"),
+        postgresql_where=sa.text("status = 'incomplete'"),
     )
     op.create_table(
-        "walks",
+        "checkpoints",
         sa.Column("source", sa.Text(), nullable=False, comment="The source"),
         sa.Column(
-            "phone", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
+            "partition", sa.Text(), nullable=False, comment="The number that the list is of, empty where it is of none"
         ),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False, comment="The window's start"),
         sa.Column(
             "ends_at", sa.DateTime(timezone=True), nullable=False, comment="The window's end, fixed when the walk began"
         ),
-        sa.Column("place", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Where the walk goes on"),
+        sa.Column("resume_point", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="Where the walk goes on"),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, comment="When the walk last came on"),
-        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_walks_source")),
-        sa.PrimaryKeyConstraint("source", "phone", "starts_at", "ends_at", name=op.f("pk_walks")),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_checkpoints_source")),
+        sa.PrimaryKeyConstraint("source", "partition", "starts_at", "ends_at", name=op.f("pk_checkpoints")),
         schema="ops",
         comment="Walks through history that are not finished",
     )
@@ -1124,7 +1124,7 @@ def create_tables() -> None:
             comment="Who spoke, a letter for each turn: agent, customer, system or unknown",
         ),
         sa.Column(
-            "said", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="What was said, a text for each turn"
+            "texts", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="What was said, a text for each turn"
         ),
         sa.Column(
             "times",
@@ -1142,7 +1142,7 @@ def create_tables() -> None:
     op.create_index(
         "ix_transcripts_words",
         "transcripts",
-        [sa.text("warehouse.words(said)")],
+        [sa.text("warehouse.transcript_tsv(texts)")],
         unique=False,
         schema="warehouse",
         postgresql_using="gin",
@@ -1168,7 +1168,7 @@ def create_tables() -> None:
         sa.Column("run_id", sa.BigInteger(), nullable=True, comment="The run that received them"),
         sa.Column("call_keys", sa.ARRAY(sa.Uuid()), nullable=False, comment="The call that each record is of"),
         sa.Column(
-            "records",
+            "records_zlib_msgpack",
             sa.LargeBinary(),
             nullable=False,
             comment="The bytes of each record: a MessagePack list, deflated",
@@ -1183,17 +1183,17 @@ def upgrade() -> None:
     for schema, said in SCHEMAS.items():
         op.execute(sa.DDL(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
         comment("SCHEMA", schema, said)
-    op.execute(sa.schema.CreateSequence(sa.Sequence("observations", schema="ops")))
+    op.execute(sa.schema.CreateSequence(sa.Sequence("request_seq", schema="ops")))
     ddl(WORDS)
     ddl(TURNS)
     create_tables()
-    ddl("ALTER TABLE raw.payloads ALTER COLUMN records SET STORAGE EXTERNAL")  # deflated already
+    ddl("ALTER TABLE raw.payloads ALTER COLUMN records_zlib_msgpack SET STORAGE EXTERNAL")  # deflated already
     for relation, columns in UNASKED.items():
         ddl(f"ALTER TABLE {relation} " + ", ".join(f"ALTER COLUMN {column} SET STATISTICS 0" for column in columns))
     create_counters()
     create_views()
-    comment("FUNCTION", "warehouse.words(jsonb)", "The words of a transcript, for search")
-    comment("FUNCTION", "warehouse.turns(text, jsonb, jsonb)", "A transcript, a row for each turn")
+    comment("FUNCTION", "warehouse.transcript_tsv(jsonb)", "The words of a transcript, for search")
+    comment("FUNCTION", "warehouse.transcript_turns(text, jsonb, jsonb)", "A transcript, a row for each turn")
     comment("TABLE", "ops.alembic_version", "The revision that this database is of")
     comment("COLUMN", "ops.alembic_version.version_num", "The newest migration that ran")
 

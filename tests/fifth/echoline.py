@@ -4,15 +4,15 @@ from etl import fields
 from etl.extractors._envelope import check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS
-from etl.model import Ask, Body, DateFilter, Field, Page, Paging, Provider, Request
+from etl.model import DateFilter, Field, HttpRequest, Page, PageRequest, Paging, Provider, ResponseBody
 
 
-def ask(a: Ask) -> Request:
+def ask(a: PageRequest) -> HttpRequest:
     """A page of the whole list."""
-    return Request("/v1/calls", {"page": str(a.position), "per_page": str(a.size)})
+    return HttpRequest("/v1/calls", {"page": str(a.position), "per_page": str(a.size)})
 
 
-def read(a: Ask, body: Body) -> Page:
+def read(a: PageRequest, body: ResponseBody) -> Page:
     """The items, and how many there are in all."""
     check_position(body.get("page"), a.position)
     return page(body, "items", body.get("count"), body.get("per_page"))

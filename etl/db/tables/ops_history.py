@@ -17,7 +17,7 @@ from sqlalchemy import (
 
 from etl.db.tables.schema import call_key, metadata, timestamptz
 
-observations = Sequence("observations", schema="ops", metadata=metadata)
+request_seq = Sequence("request_seq", schema="ops", metadata=metadata)
 
 runs = Table(
     "runs",
@@ -36,7 +36,7 @@ runs = Table(
     Column("unchanged", BigInteger, nullable=False, server_default=text("0"), comment="Records that changed nothing"),
     Column("quarantined", BigInteger, nullable=False, server_default=text("0"), comment="Records that became no row"),
     Column("owner", Text, nullable=False, comment="The process that runs it"),
-    Column("backend", Integer, comment="Its database session, by which a dead run is recognised"),
+    Column("backend_pid", Integer, comment="Its database session, by which a dead run is recognised"),
     Column("backend_started_at", timestamptz(), comment="When that session began"),
     Column("error", Text, comment="What went wrong, without any secret or person's data"),
     Column("notes", ARRAY(Text), nullable=False, server_default=text("'{}'"), comment="What was noticed on the way"),
@@ -52,8 +52,8 @@ runs = Table(
     comment="One row per run of a source",
 )
 
-sightings = Table(
-    "sightings",
+call_last_seen = Table(
+    "call_last_seen",
     metadata,
     call_key(),
     Column("seen_at", timestamptz(), nullable=False, comment="When it last came again"),
@@ -68,7 +68,7 @@ transcript_requests = Table(
     call_key(),
     Column("asked_at", timestamptz(), nullable=False, comment="When its transcript was last asked for"),
     Column("attempts", Integer, nullable=False, comment="How often it was asked for"),
-    Column("state", Text, nullable=False, comment="held, not_ready or failed"),
+    Column("state", Text, nullable=False, comment="stored, not_ready or failed"),
     Column("reason", Text, comment="Why it is not held"),
     schema="ops",
     comment="Transcripts that take a request of their own",
@@ -93,14 +93,14 @@ quarantine = Table(
     comment="One row per record that could not become a row",
 )
 
-drift = Table(
-    "drift",
+schema_drift = Table(
+    "schema_drift",
     metadata,
     Column("source", Text, primary_key=True, comment="The source"),
     Column("field", Text, primary_key=True, comment="The path in the record"),
     Column("kind", Text, primary_key=True, comment="new_field, unknown_word or type"),
     Column("detail", Text, primary_key=True, comment="The unknown word, or the type that came"),
-    Column("seen", BigInteger, nullable=False, comment="In how many loaded records"),
+    Column("record_count", BigInteger, nullable=False, comment="In how many loaded records"),
     Column("first_seen_at", timestamptz(), nullable=False, comment="When it was first seen"),
     Column("last_seen_at", timestamptz(), nullable=False, comment="When it was last seen"),
     schema="ops",
@@ -113,12 +113,12 @@ alerts = Table(
     Column("alert_id", BigInteger, Identity(), primary_key=True, comment="The alert, from its beginning to its end"),
     Column("source", Text, nullable=False, comment="The source"),
     Column("kind", Text, nullable=False, comment="failing, stale, gap, credentials, quarantine, drift or silence"),
-    Column("said", Text, nullable=False, comment="What is wrong, without any secret or person's data"),
-    Column("began_at", timestamptz(), nullable=False, comment="When it was first found"),
-    Column("ended_at", timestamptz(), comment="When it was found no more; null: it stands"),
-    Column("told_at", timestamptz(), comment="When the webhook took it"),
-    Column("end_told_at", timestamptz(), comment="When the webhook took that it is over"),
-    Index("ix_alerts_standing", "source", "kind", unique=True, postgresql_where=text("ended_at IS NULL")),
+    Column("message", Text, nullable=False, comment="What is wrong, without any secret or person's data"),
+    Column("opened_at", timestamptz(), nullable=False, comment="When it was first found"),
+    Column("resolved_at", timestamptz(), comment="When it was found no more; null: it stands"),
+    Column("notified_at", timestamptz(), comment="When the webhook took it"),
+    Column("resolution_notified_at", timestamptz(), comment="When the webhook took that it is over"),
+    Index("ix_alerts_standing", "source", "kind", unique=True, postgresql_where=text("resolved_at IS NULL")),
     schema="ops",
     comment="What somebody should know of a source",
 )

@@ -27,10 +27,10 @@ def source_key() -> Column[Any]:
     return Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source")
 
 
-def list_key() -> tuple[Column[Any], Column[Any]]:
+def stream_key() -> tuple[Column[Any], Column[Any]]:
     """The list of a source that a row of the books is of."""
     said = "The number that the list is of, empty where it is of none"
-    return source_key(), Column("phone", Text, primary_key=True, comment=said)
+    return source_key(), Column("partition", Text, primary_key=True, comment=said)
 
 
 def call_key() -> Column[Any]:

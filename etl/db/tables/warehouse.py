@@ -74,12 +74,18 @@ calls = Table(
     Column("quality_flags", ARRAY(Text), nullable=False, comment="What is odd in the record"),
     Column("first_seen_at", timestamptz(), nullable=False, comment="When the call was first loaded"),
     Column("changed_at", timestamptz(), nullable=False, comment="When a loaded value last changed"),
-    Column("missing_since", timestamptz(), comment="Since when a certified whole reading no longer lists it"),
-    Column("seen_seq", BigInteger, nullable=False, comment="The request that the row's newest record came with"),
-    Column("record_seqs", ARRAY(BigInteger), comment="The rows of raw.payloads with versions of it; null: seen_seq"),
-    Column("record_digest", LargeBinary, nullable=False, comment="Digest of the newest record's content"),
-    Column("earlier_digests", ARRAY(LargeBinary), comment="Digests of the other contents that its record had"),
-    Column("turns_digest", LargeBinary, comment="Digest of the transcript that is held"),
+    Column("delisted_at", timestamptz(), comment="Since when a certified whole reading no longer lists it"),
+    Column(
+        "latest_request_seq", BigInteger, nullable=False, comment="The request that the row's newest record came with"
+    ),
+    Column(
+        "payload_seqs",
+        ARRAY(BigInteger),
+        comment="The rows of raw.payloads with versions of it; null: latest_request_seq",
+    ),
+    Column("content_hash", LargeBinary, nullable=False, comment="Digest of the newest record's content"),
+    Column("previous_content_hashes", ARRAY(LargeBinary), comment="Digests of the other contents that its record had"),
+    Column("transcript_hash", LargeBinary, comment="Digest of the transcript that is held"),
     CheckConstraint(
         "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
         " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",
@@ -118,7 +124,7 @@ transcripts = Table(
         nullable=False,
         comment="Who spoke, a letter for each turn: agent, customer, system or unknown",
     ),
-    Column("said", JSONB, nullable=False, comment="What was said, a text for each turn"),
+    Column("texts", JSONB, nullable=False, comment="What was said, a text for each turn"),
     Column(
         "times",
         JSONB(none_as_null=True),
@@ -126,7 +132,7 @@ transcripts = Table(
     ),
     Index(
         "ix_transcripts_words",
-        text("warehouse.words(said)"),
+        text("warehouse.transcript_tsv(texts)"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 1024},  # kB: every search goes through this list
     ),
@@ -169,7 +175,12 @@ payloads = Table(
     Column("received_at", timestamptz(), nullable=False, comment="When they were loaded"),
     Column("run_id", BigInteger, comment="The run that received them"),
     Column("call_keys", ARRAY(Uuid), nullable=False, comment="The call that each record is of"),
-    Column("records", LargeBinary, nullable=False, comment="The bytes of each record: a MessagePack list, deflated"),
+    Column(
+        "records_zlib_msgpack",
+        LargeBinary,
+        nullable=False,
+        comment="The bytes of each record: a MessagePack list, deflated",
+    ),
     schema="raw",
     comment="One row per answer that brought content not held before: those records of it, as received",
 )

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 from etl.client.status_policy import REFUSALS
 from etl.model import Source
 from etl.ops import health
-from etl.ops.alerts.rules import FAILED_RUNS, WEEKS, Books, Filled, Span
+from etl.ops.alerts.rules import FAILED_RUNS, WEEKS, AlertInputs, Filled, Period
 
 A_DAY = timedelta(days=1)
 LATE = timedelta(minutes=15)  # how late a call may be listed
@@ -21,7 +21,7 @@ BEFORE = timedelta(days=7)
 
 STATE = text("""
     SELECT s.pause_reason,
-           (SELECT reason FROM ops.lists l WHERE l.source = s.source AND completeness = 'gap' LIMIT 1) AS missing,
+           (SELECT reason FROM ops.streams l WHERE l.source = s.source AND completeness = 'incomplete' LIMIT 1) AS missing,
            (SELECT count(*) FROM ops.quarantine q
              WHERE q.source = s.source AND resolved_at IS NULL AND first_seen_at > :yesterday) AS new_rejects
       FROM ops.sources s
@@ -34,7 +34,7 @@ ENDINGS = text("""
 """)
 # All is new in a first reading, and no news.
 NEW_DRIFT = text("""
-    SELECT DISTINCT field, kind FROM ops.drift d JOIN ops.sources s USING (source)
+    SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
      WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
      ORDER BY 1, 2
 """)
@@ -63,14 +63,14 @@ FILLED = text("""
 """)
 
 
-def books_of(connection: Connection, source: Source, now: datetime) -> Books | None:
+def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertInputs | None:
     """What is known of a source; ``None`` where it was never registered."""
     of = {"source": source.name, "now": now, "yesterday": now - A_DAY, "runs": FAILED_RUNS}
     state = connection.execute(STATE, of).one_or_none()
     read_at = health.progress(connection).get(source.name)
     if state is None or read_at is None:
         return None
-    return Books(
+    return AlertInputs(
         source,
         now,
         read_at,
@@ -84,7 +84,7 @@ def books_of(connection: Connection, source: Source, now: datetime) -> Books | N
     )
 
 
-def _spans(connection: Connection, source: Source, end: datetime) -> list[Span]:
+def _spans(connection: Connection, source: Source, end: datetime) -> list[Period]:
     """Calls of the last hours and of the same hours of the weeks before, by the clock of the source."""
     local = end.astimezone(source.timezone)
     ends = [local - timedelta(weeks=week) for week in range(WEEKS + 1)]
@@ -92,7 +92,7 @@ def _spans(connection: Connection, source: Source, end: datetime) -> list[Span]:
     counts = _counts(connection, source, wanted)
     size = len(ends)
     rows = [counts[start : start + size] for start in range(0, len(counts), size)]
-    return [Span(hours, row[0], tuple(row[1:])) for hours, row in zip(HOURS, rows, strict=True)]
+    return [Period(hours, row[0], tuple(row[1:])) for hours, row in zip(HOURS, rows, strict=True)]
 
 
 def _counts(connection: Connection, source: Source, wanted: Sequence[tuple[datetime, datetime]]) -> list[int]:

@@ -3,13 +3,13 @@
 import json
 from urllib.parse import urlsplit
 
-from etl.ops.alerts.alert_store import Episode
+from etl.ops.alerts.alert_store import AlertRecord
 from etl.runtime.secret import Secret
 
 SLACK = "hooks.slack.com"
 
 
-def message(episode: Episode, url: Secret) -> bytes:
+def message(episode: AlertRecord, url: Secret) -> bytes:
     """What is posted: a JSON object whose ``text`` says it all."""
     text = _text(episode)
     parts = urlsplit(url.reveal())
@@ -18,20 +18,20 @@ def message(episode: Episode, url: Secret) -> bytes:
     return json.dumps(
         {
             "text": text,
-            "status": "standing" if episode.ended_at is None else "over",
+            "status": "standing" if episode.resolved_at is None else "over",
             "alert": episode.alert.kind,
             "source": episode.alert.source,
-            "said": episode.alert.said,
-            "do": episode.alert.do,
-            "began_at": episode.began_at.isoformat(),
-            "ended_at": episode.ended_at.isoformat() if episode.ended_at else None,
+            "said": episode.alert.message,
+            "do": episode.alert.hint,
+            "began_at": episode.opened_at.isoformat(),
+            "ended_at": episode.resolved_at.isoformat() if episode.resolved_at else None,
         }
     ).encode()
 
 
-def _text(episode: Episode) -> str:
+def _text(episode: AlertRecord) -> str:
     alert = episode.alert
-    if episode.ended_at is None:
-        return f"Callhouse, {alert.source}: {alert.kind}. {alert.said}. To do: {alert.do}."
-    since = f"{episode.began_at:%Y-%m-%d %H:%M} UTC"
-    return f"Callhouse, {alert.source}: {alert.kind} is over. It stood since {since}: {alert.said}."
+    if episode.resolved_at is None:
+        return f"Callhouse, {alert.source}: {alert.kind}. {alert.message}. To do: {alert.hint}."
+    since = f"{episode.opened_at:%Y-%m-%d %H:%M} UTC"
+    return f"Callhouse, {alert.source}: {alert.kind} is over. It stood since {since}: {alert.message}."

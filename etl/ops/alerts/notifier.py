@@ -11,7 +11,7 @@ from etl.client.webhook import post
 from etl.db.engine import describe
 from etl.model import Source
 from etl.ops.alerts import alert_store, inputs, messages
-from etl.ops.alerts.rules import standing
+from etl.ops.alerts.rules import evaluate
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
@@ -22,7 +22,7 @@ EVERY_SECONDS = 300.0
 FIRST_BACKOFF, LONGEST_BACKOFF = 120.0, 3600.0
 
 
-class Herald:
+class AlertNotifier:
     """Judges and tells in a thread of its own: a webhook that is down is told later, and keeps nobody waiting."""
 
     def __init__(self, db: Engine, clock: Clock, sources: Sequence[Source], url: Secret | None) -> None:
@@ -46,23 +46,23 @@ class Herald:
         for source in self._sources:
             now = self._clock.now()
             with self._db.begin() as connection:
-                books = inputs.books_of(connection, source, now)
+                books = inputs.load_inputs(connection, source, now)
                 if books is not None:
-                    alert_store.keep(connection, source.name, standing(books), now)
+                    alert_store.sync_alerts(connection, source.name, evaluate(books), now)
         with self._db.begin() as connection:
-            alert_store.end_unread(connection, [source.name for source in self._sources], self._clock.now())
+            alert_store.resolve_removed(connection, [source.name for source in self._sources], self._clock.now())
         while self._url and self._clock.monotonic() >= self._again_at and self._tell(self._url):
             pass
 
     def _tell(self, url: Secret) -> bool:
         """Tell one thing; whether there may be more to tell, and somebody listens."""
         with self._db.begin() as connection:
-            episode = alert_store.untold(connection, self._clock.now())
+            episode = alert_store.next_unnotified(connection, self._clock.now())
             if episode is None:
                 return False
             problem = post(url, messages.message(episode, url))
             if problem is None:
-                alert_store.told(connection, episode, self._clock.now())
+                alert_store.mark_notified(connection, episode, self._clock.now())
         self._failures = self._failures + 1 if problem else 0
         if problem:
             seconds = min(FIRST_BACKOFF * 2 ** (self._failures - 1), LONGEST_BACKOFF)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from etl.model import Source
-from etl.ops.health import due_by
+from etl.ops.health import freshness_deadline
 
 FAILED_RUNS = 3
 NEW_REJECTS = 10  # records a day
@@ -18,7 +18,7 @@ USUAL_CALLS, LEAST_CALLS = 10, 3  # in the mean of the weeks, and in each of the
 PATIENCE: Mapping[str, timedelta] = {
     "failing": timedelta(0),
     "stale": timedelta(minutes=5),
-    "gap": timedelta(hours=6),
+    "incomplete": timedelta(hours=6),
     "credentials": timedelta(0),
     "quarantine": timedelta(0),
     "drift": timedelta(0),
@@ -27,16 +27,16 @@ PATIENCE: Mapping[str, timedelta] = {
 DO: Mapping[str, str] = {
     "failing": "`etl check` says what to mend; the next run goes on from where the last came",
     "stale": "is the daemon up, and the provider? `etl status` shows the last run and the next",
-    "gap": "`etl verify {source} --heal`; if it stays, `etl backfill {source} --from DAY --again`",
+    "incomplete": "`etl verify {source} --heal`; if it stays, `etl backfill {source} --from DAY --again`",
     "credentials": "put a new key in place, or pay; then `etl sync {source}` tries at once. The other sources go on",
     "quarantine": "`etl quarantine list {source}` says why; nothing is lost: upgrade, then `etl quarantine retry`",
-    "drift": "`SELECT * FROM ops.drift` shows what came. Nothing is lost: upgrade, then `etl replay` fills the columns",
+    "drift": "`SELECT * FROM ops.schema_drift` shows what came. Nothing is lost: upgrade, then `etl replay` fills the columns",
     "silence": "look at the provider's own page. Calls there: is this that account's key? None: ask who runs them",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class Period:
     """How many calls one stretch of hours held, and the same hours of the weeks before, the latest first."""
 
     hours: int
@@ -56,7 +56,7 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class Books:
+class AlertInputs:
     """What is known of one source. ``endings`` are its last runs' ``(status, error)``, the newest first."""
 
     source: Source
@@ -67,7 +67,7 @@ class Books:
     missing: str | None = None
     new_rejects: int = 0
     new_drift: Sequence[tuple[str, str]] = ()  # field and kind
-    spans: Sequence[Span] = ()
+    spans: Sequence[Period] = ()
     columns: Sequence[Filled] = ()
 
 
@@ -77,51 +77,51 @@ class Alert:
 
     source: str
     kind: str
-    said: str
+    message: str
 
     @property
-    def do(self) -> str:
+    def hint(self) -> str:
         """What to do."""
         return DO[self.kind].format(source=self.source)
 
 
-def standing(books: Books) -> list[Alert]:
+def evaluate(inputs: AlertInputs) -> list[Alert]:
     """The alerts that stand now. Of a cause and what follows from it only the cause is said."""
     causes = {
-        "credentials": f"set aside: {books.refused}" if books.refused else None,
-        "failing": _failing(books),
-        "stale": _stale(books),
-        "silence": _silence(books.spans),
+        "credentials": f"set aside: {inputs.refused}" if inputs.refused else None,
+        "failing": _failing(inputs),
+        "stale": _stale(inputs),
+        "silence": _silence(inputs.spans),
     }
     first = next((kind for kind, said in causes.items() if said), None)
-    found = {"gap": books.missing, "quarantine": _quarantine(books), "drift": _drift(books)}
+    found = {"incomplete": inputs.missing, "quarantine": _quarantine(inputs), "drift": _drift(inputs)}
     if first is not None:
         found[first] = causes[first]
-    return [Alert(books.source.name, kind, said) for kind, said in found.items() if said]
+    return [Alert(inputs.source.name, kind, said) for kind, said in found.items() if said]
 
 
-def _failing(books: Books) -> str | None:
-    last = [ending for ending in books.endings if ending[0] != "interrupted"][:FAILED_RUNS]
+def _failing(inputs: AlertInputs) -> str | None:
+    last = [ending for ending in inputs.endings if ending[0] != "interrupted"][:FAILED_RUNS]
     if len(last) < FAILED_RUNS or any(status != "failed" for status, _ in last):
         return None
     return f"{FAILED_RUNS} runs failed one after the other, the last so: {last[0][1] or 'no reason is known'}"
 
 
-def _stale(books: Books) -> str | None:
-    if books.now <= due_by(books.source, books.read_at):
+def _stale(inputs: AlertInputs) -> str | None:
+    if inputs.now <= freshness_deadline(inputs.source, inputs.read_at):
         return None
-    return f"not read since {books.read_at:%Y-%m-%d %H:%M} UTC, though its schedule is {books.source.schedule}"
+    return f"not read since {inputs.read_at:%Y-%m-%d %H:%M} UTC, though its schedule is {inputs.source.schedule}"
 
 
-def _quarantine(books: Books) -> str | None:
-    if books.new_rejects < NEW_REJECTS:
+def _quarantine(inputs: AlertInputs) -> str | None:
+    if inputs.new_rejects < NEW_REJECTS:
         return None
-    return f"{books.new_rejects} new records of the last day could not become rows"
+    return f"{inputs.new_rejects} new records of the last day could not become rows"
 
 
-def _drift(books: Books) -> str | None:
-    new = [f"{field} ({kind.replace('_', ' ')})" for field, kind in books.new_drift]
-    empty = [f"{each.column} (empty)" for each in books.columns if went_empty(each)]
+def _drift(inputs: AlertInputs) -> str | None:
+    new = [f"{field} ({kind.replace('_', ' ')})" for field, kind in inputs.new_drift]
+    empty = [f"{each.column} (empty)" for each in inputs.columns if went_empty(each)]
     said = [*new, *empty]
     more = f" and {len(said) - 5} more" if len(said) > 5 else ""
     return f"the provider sends something else than before: {', '.join(said[:5])}{more}" if said else None
@@ -134,7 +134,7 @@ def went_empty(each: Filled) -> bool:
     return each.filled == 0 and each.filled_before >= USUALLY * each.calls_before
 
 
-def _silence(spans: Sequence[Span]) -> str | None:
+def _silence(spans: Sequence[Period]) -> str | None:
     silent = [span for span in spans if is_silent(span)]
     if not silent:
         return None
@@ -143,7 +143,7 @@ def _silence(spans: Sequence[Span]) -> str | None:
     return f"not one call in {longest.hours} h, where the same hours of the last {WEEKS} weeks had {usual} in the mean"
 
 
-def is_silent(span: Span) -> bool:
+def is_silent(span: Period) -> bool:
     """Whether hours without a call had calls in every one of the weeks before, and so many that chance is no reason."""
     if span.now or len(span.before) < WEEKS:
         return False
