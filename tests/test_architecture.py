@@ -21,7 +21,7 @@ ENGINE_LINES, ALL_LINES, READING_WORDS = 3_000, 19_459, 3_000
 WIDE = {"Source", "Provider", "Settings"}
 
 # Words of the project's first months that are nobody else's: the field has a name for each.
-PRIVATE = frozenset(  # one text, split, so that it reads as a list of words
+PRIVATE = frozenset(
     [
         "book",
         "books",
