@@ -33,7 +33,7 @@ def test_elsewhere_each_step_is_a_line_with_a_rate_and_the_time_left(capsys: pyt
     said = capsys.readouterr()
     assert said.out == ""
     lines = [line.removeprefix(f"{SOURCE}: ") for line in said.err.splitlines()]
-    assert re.fullmatch(r"1,000 of 4,000 calls in 7 requests, [\d,]+/s, \d+s left", lines[0])
+    assert re.fullmatch(r"1,000 of 4,000 calls in 7 requests, [\d,]+/s, \d+ s left", lines[0])
     assert re.fullmatch(r"4,000 of 4,000 calls in 7 requests, [\d,]+/s", lines[1])
     assert re.fullmatch(r"50 transcripts in 7 requests, [\d,]+/s", lines[2])
     assert lines[3] == "0 of 3 transcripts in 7 requests"
@@ -62,5 +62,5 @@ def test_how_a_run_ended_is_a_line_with_all_its_counts() -> None:
 
 def test_a_time_that_never_was_is_never() -> None:
     assert ago(None) == "never"
-    assert ago("2020-01-01T00:00:00+00:00").endswith("days ago")
+    assert ago("2020-01-01T00:00:00+00:00").endswith(" d ago")
     assert ago("2999-01-01T00:00:00+00:00").startswith("in ")

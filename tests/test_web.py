@@ -26,6 +26,7 @@ from etl.db.engine import open_engine, sqlstate
 from etl.embedded import Server
 from etl.model import Window
 from etl.ops.metrics import Metrics
+from etl.runtime import humanize
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.sandbox.socket_server import Sandbox
@@ -575,11 +576,11 @@ def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_pa
 
 def test_words_for_times_and_numbers() -> None:
     spans = [0, 59, 60, 61, 185, 3600, 3660, 4 * 3600 + 60, 86400, 90000, 5 * 86400]
-    assert [formatting.span(each) for each in spans] == [
+    assert [humanize.duration(each) for each in spans] == [
         "0 s", "59 s", "1 min", "1 min 1 s", "3 min", "1 h", "1 h 1 min", "4 h", "1 d", "1 d 1 h", "5 d",
     ]  # fmt: skip
     now = datetime(2025, 5, 1, tzinfo=UTC)
-    assert [formatting.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == [
+    assert [humanize.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == [
         "5 s ago",
         "now",
         "in 1 min 5 s",

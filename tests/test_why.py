@@ -154,7 +154,7 @@ def test_the_reading_that_comes_next_follows_from_age_and_the_sweeps(db: Engine)
         "167.99h": (None, None),
         "300h": (None, None),
     }
-    assert "6 hours back, due every 1 hour" in told["3h"].said
+    assert "6 h back, due every 1 h" in told["3h"].said
     assert told["300h"].said.startswith("settled")
     assert all(each.is_scheduled for each in told.values() if each.by)
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from etl.reports.backfill_plan import BackfillPlan
+from etl.runtime import humanize
+from etl.runtime.humanize import duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
 from etl.sync.replay import ReplayDiff
 from etl.sync.run import Progress, ProgressCallback, RunResult
@@ -43,7 +45,7 @@ class _Rates:
         if seconds <= 0 or not at.rows:
             return "", ""
         rate = at.rows / seconds
-        left = f"{_duration((at.total - at.rows) / rate)} left" if at.total and at.total > at.rows else ""
+        left = f"{duration((at.total - at.rows) / rate)} left" if at.total and at.total > at.rows else ""
         return f"{rate:,.0f}/s", left
 
 
@@ -69,10 +71,10 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     columns = (
         TextColumn(f"[bold]{{task.fields[source]:<{width}.{width}}}"),
         TextColumn("{task.fields[what]:<13}"),
-        BarColumn(bar_width=16),
+        BarColumn(bar_width=13),
         TextColumn("{task.completed:>9,.0f}"),
         TextColumn("{task.fields[rate]:>7}"),
-        TextColumn("[dim]{task.fields[left]:<12}"),
+        TextColumn("[dim]{task.fields[left]:<15}"),
     )
     tasks: dict[tuple[str, str], TaskID] = {}
     rates = _Rates()
@@ -86,12 +88,6 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
             bars.update(tasks[key], completed=at.rows, total=at.total, rate=rate, left=left)
 
         yield say
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
 
 
 def result(report: RunResult) -> str:
@@ -125,7 +121,7 @@ def plans_table(plans: Sequence[BackfillPlan]) -> None:
     for each in table.columns[1:]:
         each.justify = "right"
     for plan in plans:
-        time = "unknown" if plan.seconds is None else _duration(plan.seconds)
+        time = "unknown" if plan.seconds is None else duration(plan.seconds)
         table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
         for part in plan.lists if len(plan.lists) > 1 else ():
             table.add_row(f"  …{part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
@@ -236,11 +232,5 @@ def _listed(names: Sequence[str], most: int = 5) -> str:
 
 
 def ago(stamp: str | datetime | None) -> str:
-    """A time as a person says it: how long ago, or how soon."""
-    if stamp is None:
-        return "never"
-    then = datetime.fromisoformat(stamp) if isinstance(stamp, str) else stamp
-    seconds = (datetime.now(UTC) - then).total_seconds()
-    days = abs(seconds) / 86400
-    size = f"{days:,.0f} days" if days >= 2 else _duration(abs(seconds))
-    return f"in {size}" if seconds < 0 else f"{size} ago"
+    """A time relative to the present."""
+    return humanize.ago(stamp, datetime.now(UTC))

@@ -12,6 +12,7 @@ from etl.extractors import providers
 from etl.model import DateFilter, Source
 from etl.paging import SortOrder
 from etl.pipeline import OLDEST_LOOKBACK
+from etl.runtime.humanize import duration
 from etl.state import lookbacks, streams
 from etl.sync.checkpoint import OVERLAP
 from etl.sync.window import UNSORTED_AT_LEAST
@@ -87,7 +88,7 @@ def _readings(
     done = _sweeps_done(connection, source.name, partition)
     for sweep in source.lookbacks:
         at = run if sweep.window not in done else max(run, done[sweep.window] + sweep.interval)
-        name = f"the sweep of {span(sweep.window)} back, due every {span(sweep.interval)}"
+        name = f"the sweep of {duration(sweep.window.total_seconds())} back, due every {duration(sweep.interval.total_seconds())}"
         if created_at >= at - sweep.window:
             yield at, "sweep", name
         elif sweep.window == widest:
@@ -110,13 +111,3 @@ def _why_never(call: Mapping[str, Any], source: Source, now: datetime) -> str:
         return "it is final, and will be older than any sweep reads when the next is due"
     day = f"{call['created_at']:%Y-%m-%d}"
     return f"older than any sweep reads; `etl backfill {source.name} --from {day} --again` reads it once more"
-
-
-def span(length: timedelta) -> str:
-    """A span of time in its largest whole unit: ``6 hours``."""
-    seconds = int(length.total_seconds())
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds % size == 0 and seconds >= size:
-            count = seconds // size
-            return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
-    return f"{seconds} seconds"

@@ -4,40 +4,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 HIDDEN = "••••"
-FEW = 3
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-
-
-def moment(value: datetime | str | None) -> datetime | None:
-    """A time, also of ISO 8601, as a value."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
-
-
-def ago(then: datetime | None, now: datetime) -> str:
-    """A time as a person says it: ``3 min ago``, ``in 2 d``, ``never``."""
-    if then is None:
-        return "never"
-    seconds = (now - then).total_seconds()
-    if abs(seconds) < 1:
-        return "now"
-    return f"in {span(-seconds)}" if seconds < 0 else f"{span(seconds)} ago"
-
-
-def span(seconds: float) -> str:
-    """A length of time in its largest unit, and in the next where there are few of the largest: ``1 h 20 min``."""
-    rest = round(seconds)
-    for place, (size, name) in enumerate(_UNITS):
-        number = rest // size
-        if number and size > 1:
-            smaller, small_name = _UNITS[place + 1]
-            left = rest % size // smaller
-            return f"{number:,} {name} {left} {small_name}" if left and number < FEW else f"{number:,} {name}"
-    return f"{rest} s"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def amount(value: Decimal | float | None, places: int = 0) -> str:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from etl.model import Source
+from etl.runtime.humanize import ago, counted, duration
 from etl.web import charts, sync_state
 from etl.web.figures import OTHERS, OUTCOMES, Figures
-from etl.web.formatting import ago, amount, counted, moment, span
+from etl.web.formatting import amount
 from etl.web.source_health import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, SourceHealth, assess
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -84,7 +85,7 @@ def card(
 def run_said(run: Mapping[str, Any], now: datetime) -> str:
     """A run in one line."""
     end = run["finished_at"] or now
-    took = span((end - run["started_at"]).total_seconds())
+    took = duration((end - run["started_at"]).total_seconds())
     did = f"{run['received']:,} received, {run['inserted']:,} new, {run['updated']:,} changed"
     return f"{run['kind']} {run['status']}, {ago(run['started_at'], now)}, {took}: {did}"
 
@@ -109,7 +110,7 @@ def _beside(cards: Sequence[Card], now: datetime) -> str:
     newest = max((card.row["newest_call_at"] for card in cards if card.row["newest_call_at"]), default=None)
     open_calls, waiting = (sum(card.row[name] for card in cards) for name in ("open_calls", "quarantined"))
     parts = [
-        f"The newest call is of {ago(moment(newest), now)}" if newest else "No call is held yet",
+        f"The newest call is of {ago(newest, now)}" if newest else "No call is held yet",
         f"{counted(open_calls, 'call')} may still change",
         f"{counted(waiting, 'record')} in quarantine" if waiting else "nothing is in quarantine",
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from etl.model import Source
 from etl.ops.health import freshness_deadline
-from etl.web.formatting import ago, counted, moment
+from etl.runtime.humanize import ago, counted, moment
 
 GOOD, UNSURE, WARNING, BAD, OFF = "good", "unsure", "warning", "bad", "off"
 WORST_FIRST = (BAD, WARNING, UNSURE, GOOD, OFF)

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from etl.runtime import humanize
 from etl.web import formatting
 
 HERE = Path(__file__).resolve().parent
@@ -23,8 +24,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     for each in (
-        formatting.ago, formatting.span, formatting.amount, formatting.counted, formatting.clock_time,
-        formatting.minutes, formatting.number, formatting.hidden, formatting.moment,
+        humanize.ago, humanize.duration, humanize.counted, humanize.moment, formatting.amount, formatting.clock_time,
+        formatting.minutes, formatting.number, formatting.hidden,
     ):  # fmt: skip
         made.filters[each.__name__] = each
     return made

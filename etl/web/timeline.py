@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from etl.reports.call_history_model import CallHistory, Change, ReceivedVersion
-from etl.web.formatting import counted
+from etl.runtime.humanize import counted
 
 
 @dataclass(frozen=True, slots=True)
