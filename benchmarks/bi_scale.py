@@ -85,7 +85,7 @@ def main() -> None:
             lines = [
                 asked(connection, question, query.format(key=key, number=number)) for question, query in ASKED.items()
             ]
-    head = ["| asked | ms | tables read whole | indexes |", "|---|--:|---|---|"]
+    head = ["| query | ms | tables read whole | indexes |", "|---|--:|---|---|"]
     said = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
     sys.stdout.write("\n".join([said, *head, *lines, ""]))
     report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.bi_scale", [said, "", *head, *lines, ""])

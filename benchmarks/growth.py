@@ -27,8 +27,8 @@ def grown(measuring: Bench, simulator: Simulator, source: str, size: int) -> lis
     measuring.renew(migrated=True)
     measuring.measure(CALLHOUSE, (source,))
     with psycopg.connect(measuring.url) as connection:
-        held = connection.execute("SELECT count(*) FROM warehouse.calls").fetchone()
-        copies = max(0, round((size - NEW) / held[0]) - 1) if held else 0
+        stored = connection.execute("SELECT count(*) FROM warehouse.calls").fetchone()
+        copies = max(0, round((size - NEW) / stored[0]) - 1) if stored else 0
         multiply(connection, copies, turns=False)
     with psycopg.connect(measuring.url, autocommit=True) as connection:
         # each statement that multiplied calls wrote every sum of theirs anew, as no batch of a run does
@@ -55,7 +55,7 @@ def main() -> None:
     environment(CALLHOUSE.lock)
     with bench(min(BASE, *sizes)) as (measuring, simulator):
         lines = [line for source in SOURCES for size in sizes for line in grown(measuring, simulator, source, size)]
-    head = ["| source | calls held | run | requests | client CPU s | database CPU s |", "|---|--:|---|--:|--:|--:|"]
+    head = ["| source | calls stored | run | requests | client CPU s | database CPU s |", "|---|--:|---|--:|--:|--:|"]
     said = f"By `python -m benchmarks.growth {' '.join(map(str, sizes))}`; nothing new: medians of {TIMES} runs."
     report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.growth", [said, "", *head, *lines, ""])
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-# Another place in the last ten months for each copy; none is newer than the newest but 30 days.
+# Each copy lies elsewhere in the last ten months, at least 30 days before its original.
 SHIFT = "(interval '30 days' + mod(n * 39607::bigint, 25920000) * interval '1 second')"
 KEY = "md5(c.call_key::text || n)::uuid"
 
@@ -14,22 +14,25 @@ COLUMNS = """
 """
 
 
-def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, at_once: int = 10) -> None:
-    """Add so many copies of each call that is held, with its turns if these are wanted."""
-    listed = connection.execute(COLUMNS).fetchall()
-    names = ", ".join(f'"{name}"' for name, _ in listed)
-    values = ", ".join(_value(name, is_time) for name, is_time in listed)
-    connection.execute("CREATE TEMP TABLE held AS TABLE warehouse.calls")
-    connection.execute("CREATE TEMP TABLE said AS TABLE warehouse.transcripts")
-    connection.execute("ANALYZE held, said")
-    for first in range(1, copies + 1, at_once):
-        span = [first, min(first + at_once - 1, copies)]
-        some = f"INSERT INTO warehouse.calls ({names}) SELECT {values} FROM held c, generate_series(%s::int, %s::int) n"  # noqa: S608
-        connection.execute(some, span)
+def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, copies_per_statement: int = 10) -> None:
+    """Add ``copies`` of each stored call, with its turns if ``turns``."""
+    columns = connection.execute(COLUMNS).fetchall()
+    names = ", ".join(f'"{name}"' for name, _ in columns)
+    values = ", ".join(_value(name, is_time) for name, is_time in columns)
+    connection.execute("CREATE TEMP TABLE original_calls AS TABLE warehouse.calls")
+    connection.execute("CREATE TEMP TABLE original_transcripts AS TABLE warehouse.transcripts")
+    connection.execute("ANALYZE original_calls, original_transcripts")
+    for first in range(1, copies + 1, copies_per_statement):
+        span = [first, min(first + copies_per_statement - 1, copies)]
+        connection.execute(
+            f"INSERT INTO warehouse.calls ({names})"  # noqa: S608
+            f" SELECT {values} FROM original_calls c, generate_series(%s::int, %s::int) n",
+            span,
+        )
         if turns:
             connection.execute(
-                f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, said, times"  # noqa: S608
-                " FROM said c, generate_series(%s::int, %s::int) n",
+                f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, texts, times"  # noqa: S608
+                " FROM original_transcripts c, generate_series(%s::int, %s::int) n",
                 span,
             )
         connection.commit()

@@ -109,11 +109,11 @@ def _disk(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
         "turns": "warehouse.transcripts",
         "indexes": "indexes",
     }
-    said = {title: disk.get(part, 0) / received for title, part in parts.items()}
-    said["books and the rest"] = disk["all"] / received - sum(said.values())
-    lines = ["Callhouse's bytes on disk for each 1,000 bytes received:", "", f"| {' | '.join(said)} | all |"]
+    shares = {title: disk.get(part, 0) / received for title, part in parts.items()}
+    shares["sync state and the rest"] = disk["all"] / received - sum(shares.values())
+    lines = ["Callhouse's bytes on disk for each 1,000 bytes received:", "", f"| {' | '.join(shares)} | all |"]
     lines += [
-        f"|{'--:|' * (len(said) + 1)}",
-        f"| {' | '.join(f'{n:,.0f}' for n in said.values())} | {disk['all'] / received:,.0f} |",
+        f"|{'--:|' * (len(shares) + 1)}",
+        f"| {' | '.join(f'{n:,.0f}' for n in shares.values())} | {disk['all'] / received:,.0f} |",
     ]
     return [*lines, ""]

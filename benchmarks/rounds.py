@@ -166,11 +166,11 @@ class Bench:
         for source in sources:
             truth = self._simulator.said["truth"][source]
             name = "vaani" if source == "apart" and contender.name != "callhouse" else source
-            held = self._held(contender, name)
-            found += [f"{source}: {key} {held[key]} instead of {truth[key]}" for key in held if held[key] != truth[key]]
+            stored = self._stored(contender, name)
+            found += [f"{source}: {key} {stored[key]} instead of {truth[key]}" for key in stored if stored[key] != truth[key]]
         return found
 
-    def _held(self, contender: Contender, source: str) -> dict[str, Any]:
+    def _stored(self, contender: Contender, source: str) -> dict[str, Any]:
         line = "id || ':' || row_number() OVER (PARTITION BY id ORDER BY turn_index) - 1 || ':' || text"
         with self._connected() as connection:
             count, ids, cost = connection.execute(
@@ -178,11 +178,11 @@ class Bench:
                 f" trim_scale(coalesce(sum(cost::numeric), 0))::text FROM ({contender.calls}) x WHERE source = %s",
                 [source],
             ).fetchone()  # type: ignore[misc]
-            held = {"calls": count, "ids": ids, "cost": cost}
+            stored = {"calls": count, "ids": ids, "cost": cost}
             if contender.turns:
-                held["turns"], held["words"] = connection.execute(
+                stored["turns"], stored["words"] = connection.execute(
                     f"SELECT count(*), md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"))"  # noqa: S608
                     f" FROM (SELECT {line} AS line FROM ({contender.turns}) x WHERE source = %s) y",
                     [source],
                 ).fetchone()  # type: ignore[misc]
-        return held
+        return stored

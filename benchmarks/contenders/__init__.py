@@ -40,7 +40,7 @@ class Contender:
 
 EVERYTHING = "columns, turns, costs, raw payloads"
 CONTENDERS = (
-    Contender("callhouse", "Callhouse", f"{EVERYTHING}, books, indexes", "callhouse",
+    Contender("callhouse", "Callhouse", f"{EVERYTHING}, sync state, indexes", "callhouse",
               ["{bin}/etl", "sync"], CALLHOUSE, CALLHOUSE_TURNS, ("backfill", "nothing", "apart"), True),
     Contender("script", "bare script", EVERYTHING, "script",
               ["{python}", "{here}/script.py"], BARE, BARE_TURNS, ("backfill", "apart")),
