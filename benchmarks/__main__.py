@@ -1,4 +1,4 @@
-"""Every contender in turn, some rounds, on the same calls and the same PostgreSQL → results, and a page of them."""
+"""Contenders → results and docs/benchmarks.md: alternating rounds on the same calls and the same PostgreSQL."""
 
 import argparse
 import json
@@ -27,33 +27,35 @@ def main() -> int:
     parse.add_argument("--cases", default=",".join(CASES), help="backfill, nothing, apart")
     parse.add_argument("--results", type=Path, default=WORK / "results.json", help="where the results go")
     parse.add_argument("--report", type=Path, help="the page to write the results into")
-    asked = parse.parse_args()
-    chosen = [each for each in CONTENDERS if not asked.only or each.name in asked.only.split(",")]
-    for lock in dict.fromkeys(each.lock for each in chosen):
+    arguments = parse.parse_args()
+    chosen = [
+        contender for contender in CONTENDERS if not arguments.only or contender.name in arguments.only.split(",")
+    ]
+    for lock in dict.fromkeys(contender.lock for contender in chosen):
         environment(lock)
-    with bench(asked.calls) as (measuring, _):
-        results = measure_all(measuring, asked.cases.split(","), chosen, asked.rounds)
+    with bench(arguments.calls) as (measuring, _):
+        results = measure_all(measuring, arguments.cases.split(","), chosen, arguments.rounds)
     results |= {
-        "calls": asked.calls,
-        "rounds": asked.rounds,
+        "calls": arguments.calls,
+        "rounds": arguments.rounds,
         "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
     }
-    results |= {"received": history.received(asked.calls)} if "backfill" in asked.cases else {}
-    asked.results.write_text(json.dumps(results, indent=1, default=str))
-    if asked.report:
-        report.write(results, asked.report)
-    return 1 if any(each["wrong"] for each in results["runs"]) else 0
+    results |= {"received": history.received(arguments.calls)} if "backfill" in arguments.cases else {}
+    arguments.results.write_text(json.dumps(results, indent=1, default=str))
+    if arguments.report:
+        report.write(results, arguments.report)
+    return 1 if any(run["wrong"] for run in results["runs"]) else 0
 
 
 def measure_all(measuring: Bench, cases: Sequence[str], chosen: Sequence[Contender], rounds: int) -> dict[str, Any]:
-    """Round by round, so that what else the machine does falls on all of them."""
+    """Round by round, so that other load on the machine affects all contenders alike."""
     runs: list[dict[str, Any]] = []
     for case in cases:
         for number in range(rounds):
-            turn = number % len(chosen)  # whoever is first has the quietest machine
+            turn = number % len(chosen)  # the first one has the quietest machine
             for contender in (*chosen[turn:], *chosen[:turn]):
                 if case in contender.cases:
-                    runs.append(_said(measuring, case, contender, number))
+                    runs.append(_measured(measuring, case, contender, number))
     return {
         "runs": runs,
         "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -61,13 +63,15 @@ def measure_all(measuring: Bench, cases: Sequence[str], chosen: Sequence[Contend
     }
 
 
-def _said(measuring: Bench, case: str, contender: Contender, number: int) -> dict[str, Any]:
+def _measured(measuring: Bench, case: str, contender: Contender, number: int) -> dict[str, Any]:
     try:
         run = asdict(measuring.run(case, contender))
     except Failed as failed:
         run = {"case": case, "contender": contender.name, "cost": None, "wrong": [str(failed)]}
     cost = run["cost"] and " ".join(f"{name} {value:.2f}" for name, value in run["cost"].items())
-    sys.stderr.write(f"{case} {number + 1} {contender.name}: {cost} {'; '.join(run['wrong'])[:1000] or 'right'}\n")
+    sys.stderr.write(
+        f"{case} {number + 1} {contender.name}: {cost} {'; '.join(run['wrong'])[:1000] or 'as expected'}\n"
+    )
     return run
 
 

@@ -1,4 +1,4 @@
-"""Millions of calls → how long what dashboards ask takes, and whether any of it reads a large table from end to end.
+"""Millions of calls → the time of a dashboard's queries, and whether any scans a large table sequentially.
 
 ``python -m benchmarks.bi_scale [CALLS]``, 5,000,000 where none are named: about 3 GB of disk for each million.
 """
@@ -20,7 +20,7 @@ BASE = 2_000  # calls per provider that are read, and then multiplied
 LARGE = ("calls", "transcripts")
 
 # The newest call is of the simulator's last day: "now" is its end.
-ASKED = {
+QUERIES = {
     "the last 90 days by day, source and agent": """
         SELECT day, source, agent_name, sum(calls), sum(answered), sum(minutes) FROM bi.daily_call_metrics
          WHERE day > date '2025-05-01' - 90 GROUP BY 1, 2, 3
@@ -41,7 +41,7 @@ ASKED = {
     "the newest 50 calls": "SELECT * FROM bi.calls ORDER BY created_at DESC LIMIT 50",
     "text search in transcripts": """
         SELECT source, call_key, transcript FROM bi.transcripts
-         WHERE words @@ websearch_to_tsquery('simple', 'callback tomorrow') LIMIT 50
+         WHERE search_vector @@ websearch_to_tsquery('simple', 'callback tomorrow') LIMIT 50
     """,
     "agents": "SELECT * FROM bi.agents",
     "campaigns": "SELECT * FROM bi.campaigns",
@@ -49,8 +49,8 @@ ASKED = {
 }
 
 
-def asked(connection: psycopg.Connection[Any], question: str, query: str) -> str:
-    """One line: the second time that it is asked, as a dashboard does."""
+def timed(connection: psycopg.Connection[Any], question: str, query: str) -> str:
+    """One line of the table; the second execution counts, as in a dashboard."""
     connection.execute(query)
     began = time.perf_counter()
     connection.execute(query)
@@ -65,7 +65,7 @@ def asked(connection: psycopg.Connection[Any], question: str, query: str) -> str
 
 
 def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    return [plan, *(inner for each in plan.get("Plans", ()) for inner in _nodes(each))]
+    return [plan, *(node for child in plan.get("Plans", ()) for node in _nodes(child))]
 
 
 def main() -> None:
@@ -83,12 +83,12 @@ def main() -> None:
             some = "SELECT call_key, customer_number FROM bi.calls WHERE source = 'ringg' AND turn_count > 1"
             key, number = connection.execute(f"{some} LIMIT 1").fetchone()  # type: ignore[misc]
             lines = [
-                asked(connection, question, query.format(key=key, number=number)) for question, query in ASKED.items()
+                timed(connection, question, query.format(key=key, number=number)) for question, query in QUERIES.items()
             ]
     head = ["| query | ms | tables read whole | indexes |", "|---|--:|---|---|"]
-    said = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
-    sys.stdout.write("\n".join([said, *head, *lines, ""]))
-    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.bi_scale", [said, "", *head, *lines, ""])
+    caption = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
+    sys.stdout.write("\n".join([caption, *head, *lines, ""]))
+    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.bi_scale", [caption, "", *head, *lines, ""])
 
 
 if __name__ == "__main__":

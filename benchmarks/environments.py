@@ -1,4 +1,4 @@
-"""A lock file → a virtual environment of its own under benchmarks/.envs, built once for each state of the file."""
+"""A lock file → a virtual environment under benchmarks/.envs, rebuilt when the file changes."""
 
 import hashlib
 import os
@@ -14,22 +14,22 @@ UV = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
 
 
 def environment(name: str) -> Path:
-    """The environment of a lock file; Callhouse's own is built from its own, and holds the tree as it stands."""
+    """The environment of a lock file; Callhouse's own is built from its own, and contains the current tree."""
     lock = ROOT / "requirements.lock" if name == "callhouse" else HERE / "locks" / f"{name}.lock"
-    place, stamp = ENVS / name, hashlib.sha256(lock.read_bytes()).hexdigest()
-    if not (place / ".built").exists() or (place / ".built").read_text() != stamp:
-        shutil.rmtree(place, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
-        _install(place, "--compile-bytecode", "--require-hashes", "-r", str(lock))
-        (place / ".built").write_text(stamp)
+    target, stamp = ENVS / name, hashlib.sha256(lock.read_bytes()).hexdigest()
+    if not (target / ".built").exists() or (target / ".built").read_text() != stamp:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", target], check=True)
+        _install(target, "--compile-bytecode", "--require-hashes", "-r", str(lock))
+        (target / ".built").write_text(stamp)
     if name == "callhouse":
-        _install(place, "--compile-bytecode", "--no-deps", "--reinstall-package", "callhouse", str(ROOT))
-    return place
+        _install(target, "--compile-bytecode", "--no-deps", "--reinstall-package", "callhouse", str(ROOT))
+    return target
 
 
-def _install(place: Path, *arguments: str) -> None:
+def _install(target: Path, *arguments: str) -> None:
     uv = Path(sys.executable).parent / "uv"
     subprocess.run(
-        [uv, "pip", "install", "--quiet", "--python", place / "bin/python", *arguments],
+        [uv, "pip", "install", "--quiet", "--python", target / "bin/python", *arguments],
         env={**os.environ, **UV}, check=True,
     )  # fmt: skip

@@ -31,15 +31,15 @@ def grown(measuring: Bench, simulator: Simulator, source: str, size: int) -> lis
         copies = max(0, round((size - NEW) / stored[0]) - 1) if stored else 0
         multiply(connection, copies, turns=False)
     with psycopg.connect(measuring.url, autocommit=True) as connection:
-        # each statement that multiplied calls wrote every sum of theirs anew, as no batch of a run does
+        # unlike a batch of a run, each multiplying statement rewrote every rollup row
         connection.execute("VACUUM FULL warehouse.call_rollup_daily, warehouse.stream_rollup_daily")
         connection.execute("VACUUM ANALYZE")
     simulator.ask(f"_times/{copies + 1}")
-    measuring.measure(CALLHOUSE, (source,))  # the total is another one, which is looked into once
-    still = [measuring.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]
+    measuring.measure(CALLHOUSE, (source,))  # the total has changed, which one run examines
+    unchanged = [measuring.measure(CALLHOUSE, (source,)) for _ in range(TIMES)]
     simulator.ask("_hide/0")
     new = measuring.measure(CALLHOUSE, (source,))
-    lines = [_line(source, size, "nothing new", still), _line(source, size, f"{NEW} new", [new])]
+    lines = [_line(source, size, "nothing new", unchanged), _line(source, size, f"{NEW} new", [new])]
     sys.stderr.write("\n".join([*lines, ""]))
     return lines
 
@@ -56,8 +56,8 @@ def main() -> None:
     with bench(min(BASE, *sizes)) as (measuring, simulator):
         lines = [line for source in SOURCES for size in sizes for line in grown(measuring, simulator, source, size)]
     head = ["| source | calls stored | run | requests | client CPU s | database CPU s |", "|---|--:|---|--:|--:|--:|"]
-    said = f"By `python -m benchmarks.growth {' '.join(map(str, sizes))}`; nothing new: medians of {TIMES} runs."
-    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.growth", [said, "", *head, *lines, ""])
+    caption = f"By `python -m benchmarks.growth {' '.join(map(str, sizes))}`; nothing new: medians of {TIMES} runs."
+    report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.growth", [caption, "", *head, *lines, ""])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A command → what it cost: wall time, processor time on both sides, and the most memory of its processes."""
+"""A command → its cost: wall time, processor time of client and database, peak memory of its processes."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ EVERY_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one command cost; times in seconds, memory in MB."""
+    """The cost of one command; times in seconds, memory in MB."""
 
     wall: float
     client: float
@@ -23,7 +23,7 @@ class Cost:
 
 
 class Failed(Exception):
-    """A command that did not end well."""
+    """A command that failed."""
 
 
 def measured(command: Sequence[str], environment: Mapping[str, str], postmaster: int, log: Path) -> Cost:
@@ -39,7 +39,7 @@ def measured(command: Sequence[str], environment: Mapping[str, str], postmaster:
     most = memory.stop()
     if process.returncode:
         raise Failed(f"{command[0]} ended with {process.returncode}: {log.read_text(errors='replace')[-2000:]}")
-    time.sleep(0.3)  # its sessions end after it
+    time.sleep(0.3)  # its database sessions end later
     return Cost(
         wall,
         usage.ru_utime + usage.ru_stime,
@@ -49,11 +49,11 @@ def measured(command: Sequence[str], environment: Mapping[str, str], postmaster:
 
 
 def server_seconds(postmaster: int) -> float:
-    """The processor time of a PostgreSQL so far: the postmaster, its children, and those that are gone."""
+    """The processor time of a PostgreSQL so far: the postmaster, its children, and those that have exited."""
     ticks = 0
     for pid in (postmaster, *_children(postmaster)):
         fields = _stat(pid)
-        ticks += sum(int(each) for each in fields[11 : 15 if pid == postmaster else 13])
+        ticks += sum(int(ticks_spent) for ticks_spent in fields[11 : 15 if pid == postmaster else 13])
     return ticks / TICK
 
 
@@ -73,7 +73,7 @@ def _children(pid: int) -> list[int]:
 
 
 class _Memory:
-    """Watches a tree of processes: the most that they held at once, each shared page counted once (PSS)."""
+    """Peak memory of a process tree, each shared page counted once (PSS)."""
 
     def __init__(self, root: int) -> None:
         self._root, self._most, self._over = root, 0.0, threading.Event()
@@ -85,7 +85,7 @@ class _Memory:
             self._most = max(self._most, sum(_pss(pid) for pid in _tree(self._root)))
 
     def stop(self) -> float:
-        """The most that was seen, in MB."""
+        """The peak, in MB."""
         self._over.set()
         self._thread.join()
         return self._most
@@ -101,7 +101,7 @@ def _tree(root: int) -> list[int]:
 
 def _tasks(pid: int) -> list[list[str]]:
     try:
-        return [each.read_text().split() for each in Path(f"/proc/{pid}/task").glob("*/children")]
+        return [task.read_text().split() for task in Path(f"/proc/{pid}/task").glob("*/children")]
     except OSError:
         return []
 

@@ -56,15 +56,15 @@ def _head(results: Mapping[str, Any]) -> list[str]:
 def _case(results: Mapping[str, Any], case: str, plots: Path) -> list[str]:
     calls = results["calls"]
     about = ABOUT[case].format(calls=calls, all=4 * calls, received=results.get("received", 0) / 1e6)
-    rows = {each.name: _medians(results["runs"], case, each.name) for each in CONTENDERS}
+    rows = {contender.name: _medians(results["runs"], case, contender.name) for contender in CONTENDERS}
     rows = {name: row for name, row in rows.items() if row}
     lines = [f"## {TITLES[case]}", "", about, ""]
-    lines += ["| | stores | wall s | client CPU s | database CPU s | memory MB | requests | disk MB | right |"]
+    lines += ["| | stores | wall s | client CPU s | database CPU s | memory MB | requests | disk MB | correct |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|--:|---|"]
     lines += [_line(name, row) for name, row in rows.items()]
     wall = plots / f"{case}-wall.svg"
     cpu = plots / f"{case}-cpu.svg"
-    titles = {each.name: each.title for each in CONTENDERS}
+    titles = {contender.name: contender.title for contender in CONTENDERS}
     wall.write_text(bars(f"{TITLES[case]}: seconds", "s", {titles[n]: [row["wall"]] for n, row in rows.items()}))
     both = {titles[n]: [row["client"], row["database"]] for n, row in rows.items()}
     cpu.write_text(bars(f"{TITLES[case]}: processor seconds", "s", both, ("client", "database")))
@@ -73,29 +73,29 @@ def _case(results: Mapping[str, Any], case: str, plots: Path) -> list[str]:
 
 
 def _medians(runs: Runs, case: str, name: str) -> dict[str, Any]:
-    mine = [run for run in runs if (run["case"], run["contender"]) == (case, name) and run["cost"]]
-    if not mine:
+    chosen = [run for run in runs if (run["case"], run["contender"]) == (case, name) and run["cost"]]
+    if not chosen:
         return {}
-    costs = {of: median(run["cost"][of] for run in mine) for of in mine[0]["cost"]}
+    costs = {of: median(run["cost"][of] for run in chosen) for of in chosen[0]["cost"]}
     return {
         **costs,
-        "requests": mine[-1]["requests"],
-        "disk": mine[-1]["disk"],
-        "wrong": [w for r in mine for w in r["wrong"]],
+        "requests": chosen[-1]["requests"],
+        "disk": chosen[-1]["disk"],
+        "wrong": [w for r in chosen for w in r["wrong"]],
     }
 
 
 def _line(name: str, row: Mapping[str, Any]) -> str:
-    contender = next(each for each in CONTENDERS if each.name == name)
+    contender = next(contender for contender in CONTENDERS if contender.name == name)
     shown = [f"{row['wall']:.2f}", f"{row['client']:.2f}", f"{row['database']:.2f}", f"{row['memory']:.0f}"]
-    right = "no: " + row["wrong"][0] if row["wrong"] else "yes"
+    correct = "no: " + row["wrong"][0] if row["wrong"] else "yes"
     cells = [
         contender.title,
         contender.stores,
         *shown,
         f"{row['requests']:,}",
         f"{row['disk']['all'] / 1e6:.0f}",
-        right,
+        correct,
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -1,4 +1,4 @@
-"""One contender, one case → a run on a fresh database: what it cost, what it left, and whether that is true."""
+"""Contender and case → a run on a fresh database: its cost, and how its result differs from the expected one."""
 
 import json
 import os
@@ -30,7 +30,7 @@ CASES = {"backfill": SOURCES, "nothing": SOURCES, "apart": ("apart",)}
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One contender's run of one case: what it cost, what it left, and whether that is true."""
+    """One contender's run of one case; ``wrong`` lists differences from the expected result."""
 
     case: str
     contender: str
@@ -47,25 +47,25 @@ class Simulator:
         command = [sys.executable, "-m", "benchmarks.simulator", str(calls)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None  # noqa: S101 - it was asked for
-        self.said: dict[str, Any] = json.loads(self._process.stdout.readline())
+        self.info: dict[str, Any] = json.loads(self._process.stdout.readline())
 
     def requests(self) -> int:
-        """How many requests it had since it was last asked."""
+        """The number of requests since the last call."""
         return self.ask("_requests")
 
     def ask(self, what: str) -> int:
-        """What it answers to one of its own paths."""
-        with urllib.request.urlopen(f"{self.said['origin']}/{what}") as answer:  # noqa: S310 - loopback
+        """The integer that it returns for one of its control paths."""
+        with urllib.request.urlopen(f"{self.info['origin']}/{what}") as answer:  # noqa: S310 - loopback
             return int(answer.read())
 
     def close(self) -> None:
-        """Lets it end."""
+        """End the process."""
         self._process.communicate()
 
 
 @contextmanager
 def bench(calls: int) -> "Iterator[tuple[Bench, Simulator]]":
-    """A server and a simulator of so many calls per provider, until the end."""
+    """A PostgreSQL and a simulator with ``calls`` per provider, stopped at the end."""
     WORK.mkdir(exist_ok=True)
     server, simulator = embedded.start(WORK / "postgres"), Simulator(calls)
     try:
@@ -96,17 +96,17 @@ class Bench:
         return done
 
     def release(self) -> str:
-        """The server's."""
+        """PostgreSQL's version."""
         with self._connected() as connection:
             return str(connection.info.parameter_status("server_version"))
 
     def measure(self, contender: Contender, sources: Sequence[str]) -> tuple[Cost, int]:
-        """One command on the database as it stands: what it cost, and how many requests it sent."""
+        """Run the contender on the current database; its cost and the number of its requests."""
         folder = WORK / contender.name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "target.json").write_text(target_config(self.url))
         (folder / "etl.toml").write_text(
-            etl_toml(self._simulator.said["origin"], sources, self._simulator.said["phones"])
+            etl_toml(self._simulator.info["origin"], sources, self._simulator.info["phones"])
         )
         argv = contender.argv(ENVS / contender.lock, folder)
         with self._connected() as connection:
@@ -116,14 +116,14 @@ class Bench:
         return cost, self._simulator.requests()
 
     def _environment(self, folder: Path, sources: Sequence[str]) -> dict[str, str]:
-        said = self._simulator.said
+        info = self._simulator.info
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
-            **{f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()},
+            **{f"{name.upper()}_API_KEY": key for name, key in info["keys"].items()},
             "DATABASE_URL": self.url,
             "ETL_CONFIG": str(folder / "etl.toml"),
             "ETL_HOME": str(folder),
-            "BENCH_SIMULATOR": json.dumps({name: said[name] for name in ("origin", "keys", "phones")}),
+            "BENCH_SIMULATOR": json.dumps({name: info[name] for name in ("origin", "keys", "phones")}),
             "BENCH_SOURCES": ",".join(sources),
             "BENCH_FOLDER": str(folder),
             "PYTHONDONTWRITEBYTECODE": "",
@@ -131,11 +131,11 @@ class Bench:
 
     @property
     def url(self) -> str:
-        """The database that each run has for itself."""
+        """The URL of the benchmark database."""
         return self._server.url(DATABASE)
 
     def renew(self, migrated: bool) -> None:
-        """A database with nothing in it, or as `etl migrate` leaves it."""
+        """Recreate the database, empty or migrated."""
         embedded.drop_database(self._server, DATABASE)
         embedded.ensure_database(self._server, DATABASE)
         if migrated:
@@ -161,13 +161,17 @@ class Bench:
         return {**tables, "indexes": sum(size for *_, size in rows), "all": sum(a + b for _, a, b in rows)}
 
     def _wrong(self, contender: Contender, sources: Sequence[str]) -> list[str]:
-        """Where the result differs from the truth, one line for each source and measure."""
+        """Where the result differs from the expected, one line for each source and measure."""
         found = []
         for source in sources:
-            truth = self._simulator.said["truth"][source]
+            expected = self._simulator.info["expected"][source]
             name = "vaani" if source == "apart" and contender.name != "callhouse" else source
             stored = self._stored(contender, name)
-            found += [f"{source}: {key} {stored[key]} instead of {truth[key]}" for key in stored if stored[key] != truth[key]]
+            found += [
+                f"{source}: {key} {stored[key]} instead of {expected[key]}"
+                for key in stored
+                if stored[key] != expected[key]
+            ]
         return found
 
     def _stored(self, contender: Contender, source: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Printed calls → the four providers on loopback, in a process of their own that does as little as it can.
+"""Serialised calls → the four providers on loopback, in a separate process that does as little work as possible.
 
-``python -m benchmarks.simulator CALLS`` prints its address and what is true of its calls as one line of JSON, and
-serves until its standard input ends. Besides the providers it knows ``/_requests`` (how many there were since the last
-time), ``/_hide/N`` (the newest N calls of each list are not there yet) and ``/_times/N`` (each list's total is N times
-what it shows as this is asked: all but its newest pages are then never asked for).
+``python -m benchmarks.simulator CALLS`` prints its address and the expected results as one line of JSON, and
+serves until its standard input ends. Its control paths are ``/_requests`` (the number since the last
+call), ``/_hide/N`` (hide the newest N calls of each list) and ``/_times/N`` (multiply each list's
+total by N; requests for other than its newest pages then fail the benchmark).
 """
 
 import asyncio
@@ -24,7 +24,7 @@ SECOND = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-class Shelf:
+class CallList:
     """One list, newest first, and the part of it that a request sees."""
 
     def __init__(self, provider: Vendor, calls: Sequence[Listed]) -> None:
@@ -62,7 +62,7 @@ class Shelf:
             start, end = asked.by
             return start - timedelta(microseconds=1) if isinstance(start, datetime) else None, end  # type: ignore[return-value]
         if self.provider.name == "autocalls":
-            first, last = (each if isinstance(each, date) else None for each in asked.by)
+            first, last = (day if isinstance(day, date) else None for day in asked.by)
             return _midnight(first, -SECOND), _midnight(last, timedelta(days=1) - SECOND)
         return None, None
 
@@ -92,8 +92,8 @@ class Simulator:
         world = history.world(calls)
         self.phones = world.phones
         names = [*PROVIDERS, APART]
-        self._shelves = {
-            name: Shelf(PROVIDERS["vaani" if name == APART else name], list(history.printed(world, name)))
+        self._lists = {
+            name: CallList(PROVIDERS["vaani" if name == APART else name], list(history.printed(world, name)))
             for name in names
         }
         self._transcripts = {
@@ -101,7 +101,7 @@ class Simulator:
             for call_id, body in history.transcripts(world)
             for name in ("vaani", APART)
         }
-        self.truth = {
+        self.expected = {
             name: history.as_values(history.expected(world, name, self.phones if name == "ravan" else ()))
             for name in names
         }
@@ -119,17 +119,17 @@ class Simulator:
         self.requests += 1
         lines = (line.partition(":") for line in head.split("\r\n")[1:])
         headers = {key.lower(): value.strip() for key, _, value in lines}
-        if name not in self._shelves or unquote(rest) != self._shelves[name].provider.path[1:]:
+        if name not in self._lists or unquote(rest) != self._lists[name].provider.path[1:]:
             return HEAD % (404, 2) + b"{}"
-        response = self._shelves[name].page(dict(parse_qsl(query)), headers)
+        response = self._lists[name].page(dict(parse_qsl(query)), headers)
         return HEAD % (response.status, len(response.body)) + response.body
 
     def _own(self, name: str, rest: str) -> bytes:
-        for shelf in self._shelves.values():
+        for call_list in self._lists.values():
             if name == "_hide":
-                shelf.hidden = int(rest)
+                call_list.hidden = int(rest)
             elif name == "_times":
-                shelf.more, shelf.hidden_then = int(rest) - 1, shelf.hidden
+                call_list.more, call_list.hidden_then = int(rest) - 1, call_list.hidden
         body, self.requests = b"%d" % self.requests, 0
         return HEAD % (200, len(body)) + body
 
@@ -141,11 +141,11 @@ class Connection(asyncio.Protocol):
         self._simulator, self._received = simulator, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remembers where to write."""
+        """Keep the transport."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answers each request that is whole."""
+        """Answer each complete request."""
         self._received += data
         while b"\r\n\r\n" in self._received:
             head, _, self._received = self._received.partition(b"\r\n\r\n")
@@ -156,13 +156,13 @@ class Connection(asyncio.Protocol):
 async def _serve(simulator: Simulator) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(simulator), "127.0.0.1", 0)
-    said = {
+    info = {
         "origin": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
         "phones": simulator.phones,
         "keys": {name: provider.key for name, provider in PROVIDERS.items()},
-        "truth": simulator.truth,
+        "expected": simulator.expected,
     }
-    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.write(json.dumps(info) + "\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

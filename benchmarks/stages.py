@@ -144,7 +144,7 @@ def profile(measuring: Bench, simulator: Simulator, calls: int) -> list[str]:
 
 
 def _sources(simulator: Simulator) -> list[Source]:
-    said = simulator.said
+    said = simulator.info
     keys = {f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()}
     hosts = {f"{name.upper()}_BASE_URL": f"{said['origin']}/{name}" for name in said["keys"]}
     found = settings.load({**keys, **hosts, "RAVAN_PHONES": ",".join(said["phones"])}, Path("/nonexistent")).sources

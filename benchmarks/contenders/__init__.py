@@ -1,4 +1,4 @@
-"""Who is measured: what each one runs, in which environment, and where its result lies afterwards."""
+"""The contenders: command, environment, and the queries that check the result."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ BARE_TURNS = "SELECT source, id, text, turn_index FROM bare.turns WHERE speaker 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """One way to load calls. ``calls`` and ``turns`` are queries of what it loaded, by which it is checked."""
+    """One way to load calls. ``calls`` and ``turns`` are the queries that check what it loaded."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ def target_config(url: str) -> str:
 
 
 def etl_toml(origin: str, sources: Sequence[str], phones: Sequence[str]) -> str:
-    """Callhouse's configuration: the sources at the simulator, and no pace to keep."""
+    """Callhouse's configuration: the sources at the simulator, and a rate limit that never binds."""
     tables = [_table(origin, source, phones) for source in sources]
     return "\n".join(tables)
 

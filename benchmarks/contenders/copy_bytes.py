@@ -1,6 +1,6 @@
-"""The limits: the final bytes of Callhouse's tables, copied as they are, with no work before it and none between.
+"""The limits: the final bytes of Callhouse's tables, copied unchanged.
 
-Into tables with primary keys and no more, or into Callhouse's own, whose indexes, search and sums PostgreSQL keeps.
+Into tables with primary keys alone, or into Callhouse's own with their indexes, search and rollups.
 """
 
 import os
@@ -14,7 +14,7 @@ TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 
 
 def keep(url: str, folder: Path) -> None:
-    """Write each table's bytes, and the statement that makes it, into a folder."""
+    """Write each table's bytes into a folder."""
     folder.mkdir(exist_ok=True)
     with psycopg.connect(url) as connection:
         for table in TABLES:
@@ -22,12 +22,12 @@ def keep(url: str, folder: Path) -> None:
                 connection.cursor().copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy,
                 (folder / table).open("wb") as file,
             ):
-                for piece in copy:
-                    file.write(piece)
+                for chunk in copy:
+                    file.write(chunk)
 
 
 def main(folder: Path, into: str) -> None:
-    """Load them again, into ``bare`` tables or into those that they are of."""
+    """Load them again, into ``bare`` tables or into the original ones."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         for table in TABLES:
             target = _bare(connection, table) if into == "bare" else table
@@ -35,8 +35,8 @@ def main(folder: Path, into: str) -> None:
                 connection.cursor().copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy,
                 (folder / table).open("rb") as file,
             ):
-                while piece := file.read(1 << 20):
-                    copy.write(piece)
+                while chunk := file.read(1 << 20):
+                    copy.write(chunk)
             connection.commit()
 
 

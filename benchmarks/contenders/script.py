@@ -1,7 +1,7 @@
-"""The yardstick: as little work as the job allows. Wide rows, turns, costs, raw payloads, and nothing but the loading.
+"""The yardstick: the least work that loads the data. Wide rows, turns, costs, raw payloads, and nothing else.
 
-No books, no merge, no second run, no bad record: every list is read once and copied into new tables. One process; a
-thread writes while the next pages are read, and four fetch where a transcript takes a request of its own.
+No sync state, no merge, no second run, no bad record: every list is read once and copied into new tables. One process:
+a thread writes while the next pages are read, and four threads fetch transcripts that take a request each.
 """
 
 import os
