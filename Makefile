@@ -36,7 +36,7 @@ machine: setup ## Play ten thousand schedules of lists that change while they ar
 	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py
 
 figures: setup ## Count requests and tuples with 20,000 and 200,000 calls a provider
-	$(BIN)/python -m pytest -m long -n auto --dist loadgroup -o log_cli=true -o log_cli_level=WARNING tests/test_figures.py
+	$(BIN)/python -m pytest -m long -n auto --dist loadgroup -o log_cli=true -o log_cli_level=WARNING tests/test_request_costs.py
 
 demo: setup ## Run the main job without a key or a server
 	@$(BIN)/etl demo

@@ -17,7 +17,7 @@ def environment(home: Path, given: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "ETL_HOME": str(home / "etl"), **given}
 
 
-def etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`etl WORDS` at its end, which comes within a minute."""
     return subprocess.run(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given or {}), capture_output=True, text=True, timeout=60,
@@ -25,7 +25,7 @@ def etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> subpr
     )  # fmt: skip
 
 
-def started(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Popen[str]:
+def start_etl(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Popen[str]:
     """`etl WORDS` under way."""
     return subprocess.Popen(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given), text=True, stdin=subprocess.DEVNULL,
@@ -33,7 +33,7 @@ def started(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Pope
     )  # fmt: skip
 
 
-def ended(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
+def stop_etl(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
     """The status, the output and the log of a process that was sent a signal."""
     process.send_signal(number)
     try:

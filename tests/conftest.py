@@ -13,7 +13,7 @@ from etl import embedded
 from etl.db import revisions
 from etl.db.engine import open_engine
 from etl.embedded import Server
-from tests.cluster import cluster, copied
+from tests.postgres import database_copy, shared_server
 
 # The same examples on every run: a build is red for what changed, and not for what was drawn.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One server for all workers of the session."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if base.name.startswith("popen-") else base
-    with cluster(shared / "postgres") as server:
+    with shared_server(shared / "postgres") as server:
         yield server
 
 
@@ -60,7 +60,7 @@ def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def database_url(server: Server, template: str) -> Iterator[str]:
     """The URL of a migrated database of this test's own."""
-    with copied(server, template) as name:
+    with database_copy(server, template) as name:
         yield server.url(name)
 
 

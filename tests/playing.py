@@ -17,9 +17,9 @@ from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.world import World
 from etl.state.lease import TERM
 from etl.sync.run import SourceRun
-from tests.clocks import FakeClock
+from tests.fakes import FakeClock
+from tests.harness import NOW, Harness, Killed, counts_add_up, differences, hours, kill
 from tests.schedules import Act, Motion, Schedule
-from tests.worlds import NOW, House, Killed, adds_up, differences, hours, kill
 
 PHONES = ("+918040000001", "+918040000002")
 WEEK = timedelta(days=7)  # the widest sweep
@@ -57,8 +57,8 @@ class Play(httpx.BaseTransport):
             schedule.seed, calls={self.provider: schedule.calls}, days=schedule.days, order=schedule.order,
             clock=self.clock.now, phones=PHONES,
         )  # fmt: skip
-        self.house = House(db, self.world, self.clock, self, SLOW)
-        self.house.sources = {self.name: replace(self.house.sources[self.provider], name=self.name)}
+        self.harness = Harness(db, self.world, self.clock, self, SLOW)
+        self.harness.sources = {self.name: replace(self.harness.sources[self.provider], name=self.name)}
         self.clamp, self.total, self.once = schedule.clamp, schedule.total, ""
         self.inner = SandboxTransport(self.world)
         self.count, self.due = 0, list[tuple[int, Motion]]()
@@ -96,7 +96,7 @@ class Play(httpx.BaseTransport):
         elif what.startswith("vanish") and calls:
             chosen = calls[-1 - int(str(how)) % len(calls)] if "newest" in what else calls[int(str(how)) % len(calls)]
             world.delete(self.provider, chosen.call_id)
-            self.gone += chosen.call_id in self.house.holds(self.name)
+            self.gone += chosen.call_id in self.harness.stored_ids(self.name)
         elif what == "change" and calls:
             chosen = calls[int(str(how)) % len(calls)]
             world.change(self.provider, chosen.call_id, sentiment="mixed", summary=f"Changed as number {self.count}.")
@@ -115,7 +115,7 @@ class Play(httpx.BaseTransport):
 
     def _disturb(self, what: str, how: str) -> None:
         if what == "kill" and self.running:
-            kill(self.house)
+            kill(self.harness)
         elif what == "second":
             self.waiting = how
         elif what == "sleeper" and self.running:
@@ -142,7 +142,7 @@ class Play(httpx.BaseTransport):
     # The processes
 
     def _second_process(self) -> None:
-        free = self.waiting and self.house.one(FREE, name=self.name) > 0
+        free = self.waiting and self.harness.scalar(FREE, name=self.name) > 0
         if free:
             how, self.waiting = self.waiting, ""
             self._other(how)
@@ -150,7 +150,7 @@ class Play(httpx.BaseTransport):
     def _other(self, how: str) -> None:
         """Another process does its whole work while this one stands between two of its steps."""
         due, self.due = self.due, []
-        self.house.run(self.name, self._backfill if how == "backfill" else pipeline.sync)
+        self.harness.run(self.name, self._backfill if how == "backfill" else pipeline.sync)
         self.due = due
 
     def _backfill(self, reader: SourceRun) -> None:
@@ -164,9 +164,9 @@ class Play(httpx.BaseTransport):
         self.count, self.due, self.running = 0, sorted(act.motions, key=lambda each: each[0]), True
         try:
             work = self._backfill if act.kind == "backfill" else pipeline.sync
-            status = self.house.run(self.name, work, by_hand=act.kind != "scheduled").status
+            status = self.harness.run(self.name, work, by_hand=act.kind != "scheduled").status
         except (Killed, SQLAlchemyError):
-            self.house.db.dispose()
+            self.harness.db.dispose()
             status = "killed"
         self.running, self.waiting = False, ""
         for _, motion in self.due:
@@ -183,7 +183,7 @@ class Play(httpx.BaseTransport):
 
     def _oblige(self) -> None:
         """From here on a call that is listed has to be in whatever coverage is gained by walks that begin now."""
-        taken = self.house.rows(f"{CLAIMS} UNION ALL {WALKS}", name=self.name)
+        taken = self.harness.rows(f"{CLAIMS} UNION ALL {WALKS}", name=self.name)
         for call in self.world.calls(self.provider):
             claimed = any(
                 row["phone"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
@@ -194,9 +194,9 @@ class Play(httpx.BaseTransport):
 
     def lost(self, since: datetime | None = None) -> set[str]:
         """Calls that the books claim, or that a sweep since then must have read, and that are not held."""
-        held = self.house.holds(self.name)
+        held = self.harness.stored_ids(self.name)
         missing = [call for call in self.world.calls(self.provider) if call.call_id not in held and self.lists_of(call)]
-        claims = self.house.rows(CLAIMS, name=self.name) if missing else []
+        claims = self.harness.rows(CLAIMS, name=self.name) if missing else []
 
         def is_claimed(call: SimulatedCall) -> bool:
             return call.call_id in self.obliged and any(
@@ -212,34 +212,34 @@ class Play(httpx.BaseTransport):
         if not self.blind:
             assert lost == set(), f"{len(lost)} calls lie in coverage and are not held"
         if not self.gone and not self.deceived:
-            agreeing = self.house.rows(AGREEING, name=self.name)
+            agreeing = self.harness.rows(AGREEING, name=self.name)
             told = {row["phone"] for row in agreeing}
             unsaid = {
                 call.call_id for call in self.world.calls(self.provider) if told & set(self.lists_of(call))
             } & lost
             assert unsaid == set(), f"{len(unsaid)} calls are not held of a list that is said to agree"
-        assert adds_up(self.house, self.name)
+        assert counts_add_up(self.harness, self.name)
 
     def settle(self) -> None:
         """A day later all is quiet, and one run by hand does every sweep: now everything is held, as it is."""
         self.clock.sleep(25 * 3600)
         began = self.clock.now()
         status = self.play(Act("sync", 0))
-        assert status == "succeeded", self.house.rows(LAST, name=self.name)
+        assert status == "succeeded", self.harness.rows(LAST, name=self.name)
         self.check()
         if self.blind:
             return
         since = self.clock.now() - WEEK + hours(1)
         lost = self.lost(since)
         obliged = {c.call_id for c in self.world.calls(self.provider) if c.call_id in self.obliged and self.lists_of(c)}
-        lost |= obliged - self.house.holds(self.name)
+        lost |= obliged - self.harness.stored_ids(self.name)
         assert lost == set(), f"{len(lost)} calls were listed all the time and are not held"
         fresh = {c.call_id for c in self.world.calls(self.provider) if c.created_at >= since or self._is_still(c)}
-        missing = {row["id"] for row in self.house.rows(MISSING, name=self.name)}
+        missing = {row["id"] for row in self.harness.rows(MISSING, name=self.name)}
         assert {c.call_id for c in self.world.calls(self.provider)} & missing == set()
         # What changed while the run read is true both as it was and as it is.
         before, after = (
-            {each.partition(":")[0]: each for each in differences(self.house, self.name, at, provider=self.provider)}
+            {each.partition(":")[0]: each for each in differences(self.harness, self.name, at, provider=self.provider)}
             for at in (began, self.clock.now())
         )
         stale = [after[each] for each in before.keys() & after.keys() if each.partition(".")[0] in fresh]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.worlds import PROVIDERS
+from tests.harness import PROVIDERS
 
 ORDERS = ("desc", "asc", "unsorted")
 CLAMPS = tuple(f"G12:size={size},variant={how}" for size in (3, 5, 8, 8) for how in ("clamped", "clamped", "silent"))

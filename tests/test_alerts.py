@@ -27,8 +27,8 @@ from etl.runtime import logs
 from etl.runtime.redaction import Redaction
 from etl.runtime.secret import Secret
 from etl.sandbox.world import World
-from tests.clocks import FakeClock
-from tests.worlds import NOW, House, house, moving
+from tests.fakes import FakeClock
+from tests.harness import NOW, Harness, make_harness, make_live_harness
 
 SOURCE = Source("ringg", "ringg", "https://x.test", Secret(""), "USD")
 FINE = AlertInputs(SOURCE, NOW, NOW)
@@ -93,28 +93,28 @@ def test_a_column_went_empty_only_where_it_was_nearly_full(a: int, b: int, c: in
 def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> None:
     """Four weeks of calls on working days, and then none."""
     clock = FakeClock(datetime(2025, 6, 6, 18, tzinfo=UTC))  # a Friday evening
-    place = house(db, World(3, calls=0, now=clock.now()), clock=clock)
-    place.sync("ringg")
+    harness = make_harness(db, World(3, calls=0, now=clock.now()), clock=clock)
+    harness.sync("ringg")
     at = clock.now() - timedelta(days=32)
     while at < clock.now():
         if at.weekday() < 5 and 8 <= at.hour < 18:
-            place.world.add("ringg", at)
+            harness.world.add("ringg", at)
         at += timedelta(minutes=20)
-    source = place.sources["ringg"]
-    place.do("DELETE FROM ops.coverage")
-    place.sync("ringg")
+    source = harness.sources["ringg"]
+    harness.execute("DELETE FROM ops.coverage")
+    harness.sync("ringg")
     for _ in range(30):
-        place.do("UPDATE ops.runs SET finished_at = :now", now=clock.now())  # it is read, and nothing comes
-        assert (clock.now().weekday(), silence(place, source)) != (6, True)
-        if silence(place, source):
+        harness.execute("UPDATE ops.runs SET finished_at = :now", now=clock.now())  # it is read, and nothing comes
+        assert (clock.now().weekday(), silence(harness, source)) != (6, True)
+        if silence(harness, source):
             break
         clock.sleep(3 * 3600)
     assert f"{clock.now():%A %H}" == "Monday 12"
 
 
-def silence(place: House, source: Source) -> bool:
-    with place.db.connect() as connection:
-        books = inputs.load_inputs(connection, source, place.clock.now())
+def silence(harness: Harness, source: Source) -> bool:
+    with harness.db.connect() as connection:
+        books = inputs.load_inputs(connection, source, harness.clock.now())
     assert books is not None
     return "silence" in kinds(books)
 
@@ -147,9 +147,9 @@ def listening() -> Iterator[tuple[Ear, Secret]]:
         server.shutdown()
 
 
-def herald(place: House, url: Secret | None) -> AlertNotifier:
+def herald(harness: Harness, url: Secret | None) -> AlertNotifier:
     """What a daemon of its own would have."""
-    return AlertNotifier(place.db, place.clock, [place.sources["ringg"]], url)
+    return AlertNotifier(harness.db, harness.clock, [harness.sources["ringg"]], url)
 
 
 def told(ear: Ear) -> list[tuple[str, str]]:
@@ -157,44 +157,46 @@ def told(ear: Ear) -> list[tuple[str, str]]:
 
 
 def test_each_is_told_once_and_its_end_once_over_restarts_and_by_two_daemons(db: Engine) -> None:
-    place = moving(db)
-    place.sync("ringg")
+    harness = make_live_harness(db)
+    harness.sync("ringg")
     with listening() as (ear, url):
-        both = [herald(place, url), herald(place, url)]
-        place.do("UPDATE ops.sources SET paused_until = :at, pause_reason = 'the provider refuses the key'", at=NOW)
+        both = [herald(harness, url), herald(harness, url)]
+        harness.execute(
+            "UPDATE ops.sources SET paused_until = :at, pause_reason = 'the provider refuses the key'", at=NOW
+        )
         for _ in range(3):
-            for each in [*both, herald(place, url)]:
+            for each in [*both, herald(harness, url)]:
                 each.look()
-            place.clock.sleep(60)
+            harness.clock.sleep(60)
         assert told(ear) == [("credentials", "standing")]
         assert "etl sync ringg" in ear.heard[0]["text"]
-        place.sync("ringg")
-        for each in [*both, herald(place, url)]:
+        harness.sync("ringg")
+        for each in [*both, herald(harness, url)]:
             each.look()
         assert told(ear) == [("credentials", "standing"), ("credentials", "over")]
-        place.clock.sleep(3600)
+        harness.clock.sleep(3600)
         both[0].look()
-        assert place.one("SELECT count(*) FROM ops.alerts WHERE kind = 'stale' AND resolved_at IS NULL") == 1
+        assert harness.scalar("SELECT count(*) FROM ops.alerts WHERE kind = 'stale' AND resolved_at IS NULL") == 1
         assert len(ear.heard) == 2  # five minutes of patience
-        place.clock.sleep(301)
+        harness.clock.sleep(301)
         both[1].look()
         assert told(ear)[2:] == [("stale", "standing")]
 
 
 def test_of_a_source_that_nobody_configures_any_more_the_alerts_end(db: Engine) -> None:
-    place = moving(db)
-    place.sync("ringg")
+    harness = make_live_harness(db)
+    harness.sync("ringg")
     with listening() as (ear, url):
-        place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
-        herald(place, url).look()
-        other = AlertNotifier(place.db, place.clock, [], url)  # another daemon, with other sources
+        harness.execute("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+        herald(harness, url).look()
+        other = AlertNotifier(harness.db, harness.clock, [], url)  # another daemon, with other sources
         other.look()
         assert told(ear) == [("credentials", "standing")]
-        place.do("UPDATE ops.sources SET next_run_at = :at", at=place.clock.now() + timedelta(days=7))
-        place.clock.sleep(3 * 86400)
+        harness.execute("UPDATE ops.sources SET next_run_at = :at", at=harness.clock.now() + timedelta(days=7))
+        harness.clock.sleep(3 * 86400)
         other.look()
         assert len(ear.heard) == 1  # its daemon reads it once a week
-        place.do("UPDATE ops.sources SET next_run_at = NULL")
+        harness.execute("UPDATE ops.sources SET next_run_at = NULL")
         other.look()
         other.look()
         assert told(ear)[1:] == [("credentials", "over")]
@@ -202,18 +204,18 @@ def test_of_a_source_that_nobody_configures_any_more_the_alerts_end(db: Engine) 
 
 
 def test_what_is_over_before_anybody_was_told_is_not_told(db: Engine) -> None:
-    place = moving(db)
-    place.sync("ringg")
+    harness = make_live_harness(db)
+    harness.sync("ringg")
     with listening() as (ear, url):
-        each = herald(place, url)
-        place.do("UPDATE ops.streams SET completeness = 'incomplete', reason = '3 are missing'")
+        each = herald(harness, url)
+        harness.execute("UPDATE ops.streams SET completeness = 'incomplete', reason = '3 are missing'")
         each.look()
-        place.clock.sleep(3600)
-        place.do("UPDATE ops.streams SET completeness = 'count_match', reason = NULL")
-        place.sync("ringg")
+        harness.clock.sleep(3600)
+        harness.execute("UPDATE ops.streams SET completeness = 'count_match', reason = NULL")
+        harness.sync("ringg")
         each.look()
-        place.clock.sleep(86400)
-        place.sync("ringg")
+        harness.clock.sleep(86400)
+        harness.sync("ringg")
         each.look()
         assert ear.heard == []
 
@@ -221,11 +223,11 @@ def test_what_is_over_before_anybody_was_told_is_not_told(db: Engine) -> None:
 def test_a_webhook_that_is_down_is_told_later_and_its_address_is_nowhere(
     db: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    place = moving(db)
-    place.sync("ringg")
-    place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+    harness = make_live_harness(db)
+    harness.sync("ringg")
+    harness.execute("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
     with listening() as (ear, url), caplog.at_level(logging.DEBUG):
-        each = herald(place, url)
+        each = herald(harness, url)
         ear.status = 503
         each.look()
         each.look()  # not before its time
@@ -233,37 +235,38 @@ def test_a_webhook_that_is_down_is_told_later_and_its_address_is_nowhere(
             "{'why': 'the webhook answers HTTP 503', 'again_in_seconds': 120.0}"
         ]
         ear.status = 200
-        place.clock.sleep(121)
+        harness.clock.sleep(121)
         each.look()
         assert told(ear) == [("credentials", "standing")]
         formatted = [logs.Objects(Redaction()).format(record) for record in caplog.records]
         assert [line for line in formatted if "token-of-the-hook" in line] == []
-    assert "token-of-the-hook" not in str(place.rows("SELECT * FROM ops.alerts"))
+    assert "token-of-the-hook" not in str(harness.rows("SELECT * FROM ops.alerts"))
 
 
 def test_nobody_listens(db: Engine) -> None:
-    place = moving(db)
-    place.sync("ringg")
-    place.do("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
+    harness = make_live_harness(db)
+    harness.sync("ringg")
+    harness.execute("UPDATE ops.sources SET pause_reason = 'the provider refuses the key'")
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        herald(place, Secret(f"http://127.0.0.1:{bound.getsockname()[1]}/hook")).look()
-    herald(place, None).look()
-    assert place.one("SELECT count(*) FROM ops.alerts WHERE notified_at IS NULL") == 1
+        herald(harness, Secret(f"http://127.0.0.1:{bound.getsockname()[1]}/hook")).look()
+    herald(harness, None).look()
+    assert harness.scalar("SELECT count(*) FROM ops.alerts WHERE notified_at IS NULL") == 1
 
 
 def test_the_books_of_a_source_in_trouble(db: Engine) -> None:
-    place = moving(db, calls=400)
-    place.sync("ringg")
-    place.clock.sleep(2 * 86400)
-    place.sync("ringg")
-    place.do("UPDATE warehouse.calls SET agent_name = NULL WHERE created_at > :at", at=NOW - timedelta(days=1))
-    place.do(
-        "INSERT INTO ops.schema_drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)", at=place.clock.now()
+    harness = make_live_harness(db, calls=400)
+    harness.sync("ringg")
+    harness.clock.sleep(2 * 86400)
+    harness.sync("ringg")
+    harness.execute("UPDATE warehouse.calls SET agent_name = NULL WHERE created_at > :at", at=NOW - timedelta(days=1))
+    harness.execute(
+        "INSERT INTO ops.schema_drift VALUES ('ringg', 'mood', 'new_field', 'text', 1, :at, :at)",
+        at=harness.clock.now(),
     )
     with db.connect() as connection:
         books = inputs.load_inputs(connection, SOURCE, NOW + timedelta(hours=2))
-        later = inputs.load_inputs(connection, SOURCE, place.clock.now())
+        later = inputs.load_inputs(connection, SOURCE, harness.clock.now())
     assert books is not None
     assert later is not None
     assert [each.column for each in books.columns if went_empty(each)] == ["agent_name"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from etl.loader.writer import call_key
-from tests.shelf import Shelf, ringg, shelved
-from tests.worlds import FAST, VERSIONS, House, adds_up
+from tests.harness import FAST, VERSIONS, Harness, counts_add_up
+from tests.stub_provider import StubProvider, make_stub_harness, ringg_record
 
 REFUSE = """
     CREATE FUNCTION warehouse.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -25,29 +25,29 @@ REFUSE = """
 COUNTS = ("received", "inserted", "updated", "unchanged", "quarantined")
 
 
-def counts(place: House) -> tuple[int, ...]:
+def counts(harness: Harness) -> tuple[int, ...]:
     """What the newest run counted."""
-    row = place.rows("SELECT * FROM ops.runs ORDER BY run_id DESC LIMIT 1")[0]
+    row = harness.rows("SELECT * FROM ops.runs ORDER BY run_id DESC LIMIT 1")[0]
     return tuple(row[name] for name in COUNTS)
 
 
-def call(place: House, call_id: str = "a") -> dict[str, Any]:
-    return place.rows("SELECT * FROM bi.calls WHERE provider_call_id = :id", id=call_id)[0]
+def call(harness: Harness, call_id: str = "a") -> dict[str, Any]:
+    return harness.rows("SELECT * FROM bi.calls WHERE provider_call_id = :id", id=call_id)[0]
 
 
-def texts(place: House) -> list[str]:
+def texts(harness: Harness) -> list[str]:
     """What was said in the call "a"."""
     query = "SELECT t.text FROM bi.transcript_turns t JOIN bi.calls USING (call_key) WHERE provider_call_id = 'a'"
-    return [row["text"] for row in place.rows(f"{query} ORDER BY turn_index")]
+    return [row["text"] for row in harness.rows(f"{query} ORDER BY turn_index")]
 
 
-def synced(place: House, shelf: Shelf, *records: bytes) -> tuple[int, ...]:
+def synced(harness: Harness, shelf: StubProvider, *records: bytes) -> tuple[int, ...]:
     """A sync an hour later, when the list holds these records; what it counted."""
     shelf.records = list(records)
-    place.clock.sleep(3600)
-    place.sync("ringg")
-    assert adds_up(place)
-    return counts(place)
+    harness.clock.sleep(3600)
+    harness.sync("ringg")
+    assert counts_add_up(harness)
+    return counts(harness)
 
 
 # -- one call, several records
@@ -56,56 +56,56 @@ def synced(place: House, shelf: Shelf, *records: bytes) -> tuple[int, ...]:
 @pytest.mark.parametrize("size", [100, 2], ids=["one page", "two pages"])
 @pytest.mark.parametrize("rate", [FAST, 6], ids=["one batch", "several batches"])
 def test_the_same_record_twice_is_one_call(db: Engine, size: int, rate: int) -> None:
-    page = [ringg("a"), ringg("b"), ringg("c"), ringg("a")]
-    place, _ = shelved(db, *page, size=size, requests_per_minute=rate)
-    place.sync("ringg")
-    assert place.holds("ringg") == {"a", "b", "c"}
-    assert counts(place)[1:] == (3, 0, counts(place)[0] - 3, 0)
-    assert place.one(VERSIONS) == 3
+    page = [ringg_record("a"), ringg_record("b"), ringg_record("c"), ringg_record("a")]
+    harness, _ = make_stub_harness(db, *page, size=size, requests_per_minute=rate)
+    harness.sync("ringg")
+    assert harness.stored_ids("ringg") == {"a", "b", "c"}
+    assert counts(harness)[1:] == (3, 0, counts(harness)[0] - 3, 0)
+    assert harness.scalar(VERSIONS) == 3
 
 
 @pytest.mark.parametrize("size", [100, 2], ids=["one page", "two pages"])
 def test_of_two_contents_the_one_that_came_last_is_held(db: Engine, size: int) -> None:
-    old, new = ringg("a", call_cost=1), ringg("a", call_cost=2)
-    place, _ = shelved(db, old, ringg("b"), ringg("c"), new, size=size)
-    place.sync("ringg")
-    assert call(place)["cost"] == 2
-    assert counts(place)[1:] == (3, 0, counts(place)[0] - 3, 0)
-    assert place.received("a") == [old, new]
+    old, new = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
+    harness, _ = make_stub_harness(db, old, ringg_record("b"), ringg_record("c"), new, size=size)
+    harness.sync("ringg")
+    assert call(harness)["cost"] == 2
+    assert counts(harness)[1:] == (3, 0, counts(harness)[0] - 3, 0)
+    assert harness.versions_of("a") == [old, new]
 
 
 def test_a_call_that_changes_and_changes_back_within_a_batch(db: Engine) -> None:
-    a, b = ringg("a", call_cost=1), ringg("a", call_cost=2)
-    place, shelf = shelved(db, ringg("b"), ringg("c"), a, b, a)
+    a, b = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
+    harness, shelf = make_stub_harness(db, ringg_record("b"), ringg_record("c"), a, b, a)
     shelf.total = 3
-    place.sync("ringg")
-    assert call(place)["cost"] == 1
-    assert counts(place)[1:] == (3, 0, counts(place)[0] - 3, 0)
-    assert place.received("a") == [a, b, a]
+    harness.sync("ringg")
+    assert call(harness)["cost"] == 1
+    assert counts(harness)[1:] == (3, 0, counts(harness)[0] - 3, 0)
+    assert harness.versions_of("a") == [a, b, a]
 
 
 def test_each_version_is_kept_once_in_the_order_of_its_coming(db: Engine) -> None:
-    a, b = ringg("a", call_cost=1), ringg("a", call_cost=2)
-    place, shelf = shelved(db, a)
-    place.sync("ringg")
-    assert synced(place, shelf, b) == (1, 0, 1, 0, 0)
-    assert place.received("a") == [a, b]
-    assert synced(place, shelf, a) == (1, 0, 1, 0, 0)
-    assert place.received("a") == [a, b]
-    assert synced(place, shelf, a) == (1, 0, 0, 1, 0)
-    changed = place.rows("SELECT field, old_value, new_value FROM bi.call_changes ORDER BY changed_at")
+    a, b = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
+    harness, shelf = make_stub_harness(db, a)
+    harness.sync("ringg")
+    assert synced(harness, shelf, b) == (1, 0, 1, 0, 0)
+    assert harness.versions_of("a") == [a, b]
+    assert synced(harness, shelf, a) == (1, 0, 1, 0, 0)
+    assert harness.versions_of("a") == [a, b]
+    assert synced(harness, shelf, a) == (1, 0, 0, 1, 0)
+    changed = harness.rows("SELECT field, old_value, new_value FROM bi.call_changes ORDER BY changed_at")
     assert [tuple(row.values()) for row in changed] == [("cost", "1", "2"), ("cost", "2", "1")]
 
 
 def test_the_order_of_keys_and_the_signature_of_a_link_are_no_content(db: Engine) -> None:
     link = "https://r.example/1.mp3?X-Amz-Date={0}&X-Amz-Signature={0}"
-    place, shelf = shelved(db, ringg("a", audio_recording=link.format(1)), ringg("b"))
-    place.sync("ringg")
-    before = place.written()
-    turned = json.dumps(dict(reversed(json.loads(ringg("b")).items()))).encode()
-    assert synced(place, shelf, ringg("a", audio_recording=link.format(2)), turned) == (2, 0, 0, 2, 0)
-    assert place.one(VERSIONS) == 2
-    assert place.written() == before
+    harness, shelf = make_stub_harness(db, ringg_record("a", audio_recording=link.format(1)), ringg_record("b"))
+    harness.sync("ringg")
+    before = harness.tuple_counts()
+    turned = json.dumps(dict(reversed(json.loads(ringg_record("b")).items()))).encode()
+    assert synced(harness, shelf, ringg_record("a", audio_recording=link.format(2)), turned) == (2, 0, 0, 2, 0)
+    assert harness.scalar(VERSIONS) == 2
+    assert harness.tuple_counts() == before
 
 
 # -- transcripts
@@ -122,25 +122,33 @@ def test_the_order_of_keys_and_the_signature_of_a_link_are_no_content(db: Engine
     ],
 )
 def test_a_transcript_is_replaced_whole_and_never_by_none(db: Engine, now: str | None, held: list[str]) -> None:
-    place, shelf = shelved(db, ringg("a", transcript="user: hello\nbot: hi\nuser: bye"), ringg("b"))
-    place.sync("ringg")
-    assert texts(place) == ["hello", "hi", "bye"]
+    harness, shelf = make_stub_harness(
+        db, ringg_record("a", transcript="user: hello\nbot: hi\nuser: bye"), ringg_record("b")
+    )
+    harness.sync("ringg")
+    assert texts(harness) == ["hello", "hi", "bye"]
     changed = int(bool(now))
-    assert synced(place, shelf, ringg("a", transcript=now), ringg("b")) == (2, 0, changed, 2 - changed, 0)
-    assert texts(place) == held
-    assert (call(place)["turn_count"], call(place)["has_transcript"]) == (len(held), True)
+    assert synced(harness, shelf, ringg_record("a", transcript=now), ringg_record("b")) == (
+        2,
+        0,
+        changed,
+        2 - changed,
+        0,
+    )
+    assert texts(harness) == held
+    assert (call(harness)["turn_count"], call(harness)["has_transcript"]) == (len(held), True)
 
 
 def test_a_record_without_the_key_of_the_transcript_keeps_the_turns(db: Engine) -> None:
     said = [{"role": "user", "content": "hello"}, {"role": "agent", "content": "hi"}]
     record = {"id": "a", "created_at": "2025-04-30T10:00:00Z", "status": "completed", "summary": "short"}
-    place, shelf = shelved(db, json.dumps({**record, "transcripts": said}).encode())
-    place.sync("ravan")
-    assert texts(place) == ["hello", "hi"]
+    harness, shelf = make_stub_harness(db, json.dumps({**record, "transcripts": said}).encode())
+    harness.sync("ravan")
+    assert texts(harness) == ["hello", "hi"]
     shelf.records = [json.dumps({**record, "summary": "longer"}).encode()]
-    place.clock.sleep(3600)
-    place.sync("ravan")
-    assert (texts(place), call(place)["summary"]) == (["hello", "hi"], "longer")
+    harness.clock.sleep(3600)
+    harness.sync("ravan")
+    assert (texts(harness), call(harness)["summary"]) == (["hello", "hi"], "longer")
 
 
 # -- values
@@ -148,20 +156,22 @@ def test_a_record_without_the_key_of_the_transcript_keeps_the_turns(db: Engine) 
 
 def test_odd_and_enormous_values_come_through_exactly(db: Engine) -> None:
     long = "word " * 2_000_000
-    record = ringg("a", transcript=f"user: {long}", call_cost="COST").replace(b'"COST"', b"12.34000000000000000000001")
+    record = ringg_record("a", transcript=f"user: {long}", call_cost="COST").replace(
+        b'"COST"', b"12.34000000000000000000001"
+    )
     literal = b'"b":{"exact":0.1000000000000000055511151231257827,"huge":123456789012345678901234567890}'
-    odd = ringg("b", name="nul \0 inside", error="lone \ud83d surrogate")
-    place, _ = shelved(db, record[:-1] + b"," + literal + b"}", odd)
-    place.sync("ringg")
-    assert counts(place) == (2, 2, 0, 0, 0)
-    assert call(place)["cost"] == Decimal("12.34000000000000000000001")
-    assert texts(place) == [long.strip()]
+    odd = ringg_record("b", name="nul \0 inside", error="lone \ud83d surrogate")
+    harness, _ = make_stub_harness(db, record[:-1] + b"," + literal + b"}", odd)
+    harness.sync("ringg")
+    assert counts(harness) == (2, 2, 0, 0, 0)
+    assert call(harness)["cost"] == Decimal("12.34000000000000000000001")
+    assert texts(harness) == [long.strip()]
     kept = "SELECT extra->'b'->>'exact' AS exact, extra->'b'->>'huge' AS huge FROM bi.calls WHERE extra ? 'b'"
-    exact, huge = place.rows(kept)[0].values()
+    exact, huge = harness.rows(kept)[0].values()
     assert (exact, huge) == ("0.1000000000000000055511151231257827", "123456789012345678901234567890")
-    assert call(place, "b")["customer_name"] == "nul \ufffd inside"
-    assert call(place, "b")["extra"]["error"] == "lone \ufffd surrogate"
-    assert place.received("b") == [odd]
+    assert call(harness, "b")["customer_name"] == "nul \ufffd inside"
+    assert call(harness, "b")["extra"]["error"] == "lone \ufffd surrogate"
+    assert harness.versions_of("b") == [odd]
 
 
 IDS = st.tuples(st.sampled_from(["ringg", "ravan", "ringg-2"]), st.text(min_size=1, max_size=20))
@@ -181,49 +191,51 @@ def test_a_calls_key_is_the_same_for_ever() -> None:
 
 
 def test_a_whole_batch_that_the_database_refuses_waits_one_by_one(db: Engine) -> None:
-    place, shelf = shelved(db, *(ringg(f"call-{n}") for n in range(20)))
-    place.do("ALTER TABLE warehouse.calls ADD CONSTRAINT closed CHECK (false)")
-    place.sync("ringg")
-    assert counts(place) == (20, 0, 0, 0, 20)
-    payloads = {bytes(row["payload"]) for row in place.rows("SELECT payload FROM ops.quarantine")}
+    harness, shelf = make_stub_harness(db, *(ringg_record(f"call-{n}") for n in range(20)))
+    harness.execute("ALTER TABLE warehouse.calls ADD CONSTRAINT closed CHECK (false)")
+    harness.sync("ringg")
+    assert counts(harness) == (20, 0, 0, 0, 20)
+    payloads = {bytes(row["payload"]) for row in harness.rows("SELECT payload FROM ops.quarantine")}
     assert payloads == set(shelf.records)
-    assert "constraint closed" in place.one("SELECT DISTINCT reason FROM ops.quarantine")
+    assert "constraint closed" in harness.scalar("SELECT DISTINCT reason FROM ops.quarantine")
 
 
 def test_a_change_that_the_database_refuses_leaves_the_call_as_it_was(db: Engine) -> None:
-    place, shelf = shelved(db, ringg("bad", call_cost=1, transcript="user: hello"), ringg("b"))
-    place.sync("ringg")
-    before, turns = call(place, "bad"), place.rows("SELECT * FROM warehouse.transcripts")
-    place.do(REFUSE)
-    changed = ringg("bad", call_cost=2, transcript="user: hello\nbot: hi")
-    assert synced(place, shelf, changed, ringg("b", call_cost=5)) == (2, 0, 1, 0, 1)
-    assert (call(place, "bad"), place.rows("SELECT * FROM warehouse.transcripts")) == (before, turns)
-    assert call(place, "b")["cost"] == 5
-    assert place.one(VERSIONS) == 3
+    harness, shelf = make_stub_harness(
+        db, ringg_record("bad", call_cost=1, transcript="user: hello"), ringg_record("b")
+    )
+    harness.sync("ringg")
+    before, turns = call(harness, "bad"), harness.rows("SELECT * FROM warehouse.transcripts")
+    harness.execute(REFUSE)
+    changed = ringg_record("bad", call_cost=2, transcript="user: hello\nbot: hi")
+    assert synced(harness, shelf, changed, ringg_record("b", call_cost=5)) == (2, 0, 1, 0, 1)
+    assert (call(harness, "bad"), harness.rows("SELECT * FROM warehouse.transcripts")) == (before, turns)
+    assert call(harness, "b")["cost"] == 5
+    assert harness.scalar(VERSIONS) == 3
 
 
 def test_at_every_request_the_run_has_counted_what_is_there(db: Engine) -> None:
-    records = [ringg("bad" if n == 17 else f"call-{n}") for n in range(71)]
-    place, shelf = shelved(db, *records, size=5, requests_per_minute=12)
-    place.do(REFUSE)
+    records = [ringg_record("bad" if n == 17 else f"call-{n}") for n in range(71)]
+    harness, shelf = make_stub_harness(db, *records, size=5, requests_per_minute=12)
+    harness.execute(REFUSE)
     seen = set()
 
     def look(number: int) -> None:
-        run = place.rows("SELECT * FROM ops.runs")[0]
-        calls = place.one("SELECT count(*) FROM warehouse.calls")
-        waiting = place.one("SELECT count(*) FROM ops.quarantine")
+        run = harness.rows("SELECT * FROM ops.runs")[0]
+        calls = harness.scalar("SELECT count(*) FROM warehouse.calls")
+        waiting = harness.scalar("SELECT count(*) FROM ops.quarantine")
         assert (run["inserted"], run["quarantined"]) == (calls, waiting)
         assert run["received"] == calls + waiting + run["unchanged"]
         seen.add(calls)
 
     shelf.before = look
-    place.sync("ringg")
-    assert place.holds("ringg") == {f"call-{n}" for n in range(71) if n != 17}
+    harness.sync("ringg")
+    assert harness.stored_ids("ringg") == {f"call-{n}" for n in range(71) if n != 17}
     assert len(seen) >= 4  # so many commits were looked at
 
 
 def test_a_total_that_counts_a_call_twice_is_read_to_its_end(db: Engine) -> None:
-    a, b = ringg("a", call_cost=1), ringg("a", call_cost=2)
-    place, _ = shelved(db, a, b, a, ringg("b"))
-    place.sync("ringg")
-    assert place.holds("ringg") == {"a", "b"}
+    a, b = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
+    harness, _ = make_stub_harness(db, a, b, a, ringg_record("b"))
+    harness.sync("ringg")
+    assert harness.stored_ids("ringg") == {"a", "b"}

@@ -20,7 +20,7 @@ from etl.runtime.crash_report import one_line, stack
 from etl.sandbox.faults import parse_fault
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from tests.commands import ended, environment, etl, started
+from tests.commands import environment, run_etl, start_etl, stop_etl
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 COMMANDS = (
@@ -60,7 +60,7 @@ def lines(said: str) -> list[str]:
 
 
 def test_alone_it_shows_its_help(tmp_path: Path) -> None:
-    said = etl(cwd=tmp_path)
+    said = run_etl(cwd=tmp_path)
     assert all(re.search(rf"^  {name} ", said.stdout + said.stderr, re.M) for name in COMMANDS)
 
 
@@ -74,12 +74,12 @@ def test_help_costs_none_of_the_heavy_imports() -> None:
 
 def test_what_is_still_to_come_is_not_offered(tmp_path: Path) -> None:
     for words in (("erase",), ("worker",)):
-        assert etl(*words, cwd=tmp_path).returncode == 2
+        assert run_etl(*words, cwd=tmp_path).returncode == 2
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: str) -> None:
-    said = etl(name, "--help", cwd=tmp_path)
+    said = run_etl(name, "--help", cwd=tmp_path)
     assert said.returncode == 0
     assert all(len(line) <= 80 for line in said.stdout.splitlines())
     assert "..." not in said.stdout.replace("]...", "").replace("[ARGS]...", "")
@@ -109,7 +109,7 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
 def test_a_wrong_command_line_is_status_2_and_says_what_to_write(
     tmp_path: Path, words: tuple[str, ...], expected: str
 ) -> None:
-    said = etl(*words, cwd=tmp_path)
+    said = run_etl(*words, cwd=tmp_path)
     assert said.returncode == 2, said.stderr
     assert expected in said.stderr
     assert "Traceback" not in said.stderr
@@ -117,20 +117,20 @@ def test_a_wrong_command_line_is_status_2_and_says_what_to_write(
 
 def test_an_unknown_source_is_status_2_with_the_nearest_name(tmp_path: Path, configured: dict[str, str]) -> None:
     for words in (("sync", "rimgg"), ("backfill", "rimgg", "--from", "2026-01-01"), ("replay", "rimgg")):
-        said = etl(*words, cwd=tmp_path, given=configured)
+        said = run_etl(*words, cwd=tmp_path, given=configured)
         assert said.returncode == 2
         assert "there is no source 'rimgg'; did you mean ringg?" in said.stderr
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        said = etl("sandbox", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
+        said = run_etl("sandbox", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert said.returncode == 2
     assert "is taken; leave --port out for a free one" in said.stderr
 
 
 def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
-    said = etl("sandbox", "--fault", "list", cwd=tmp_path)
+    said = run_etl("sandbox", "--fault", "list", cwd=tmp_path)
     assert said.returncode == 0
     assert "G09" in said.stdout
 
@@ -151,7 +151,7 @@ def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
 )
 def test_a_wrong_configuration_is_status_78(tmp_path: Path, given: dict[str, str], expected: str) -> None:
     for words in (("sync",), ("check",)):
-        said = etl(*words, cwd=tmp_path, given={"DATABASE_URL": "postgresql://127.0.0.1:1/x", **given})
+        said = run_etl(*words, cwd=tmp_path, given={"DATABASE_URL": "postgresql://127.0.0.1:1/x", **given})
         assert said.returncode == 78
         assert expected in said.stderr
         assert said.stdout == ""
@@ -159,7 +159,7 @@ def test_a_wrong_configuration_is_status_78(tmp_path: Path, given: dict[str, str
 
 def test_every_problem_is_listed_at_once_and_no_key_is_shown(tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text('[sources.a]\nprovider = "rimgg"\n[sources.b]\napi_key = "sk-SECRET-42"\n')
-    said = etl("sync", cwd=tmp_path, given={"DATABASE_URL": "mysql://u:hunter2@h/d"})
+    said = run_etl("sync", cwd=tmp_path, given={"DATABASE_URL": "mysql://u:hunter2@h/d"})
     assert said.returncode == 78
     assert len(lines(said.stderr)) >= 4
     assert "SECRET" not in said.stderr + said.stdout
@@ -168,15 +168,15 @@ def test_every_problem_is_listed_at_once_and_no_key_is_shown(tmp_path: Path) -> 
 
 def test_malformed_toml_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text("[sources.a\n")
-    said = etl("status", cwd=tmp_path)
+    said = run_etl("status", cwd=tmp_path)
     assert said.returncode == 78
     assert re.search(r"etl: etl.toml is no TOML: .*line 1", said.stderr)
 
 
 def test_variables_of_other_tools_do_not_stop_it(tmp_path: Path, configured: dict[str, str]) -> None:
-    said = etl("status", cwd=tmp_path, given={**configured, "ETL_PIPELINE_OWNER": "somebody", "RINGG_MASTER": "x"})
+    said = run_etl("status", cwd=tmp_path, given={**configured, "ETL_PIPELINE_OWNER": "somebody", "RINGG_MASTER": "x"})
     assert said.returncode == 0
-    assert etl("status", cwd=tmp_path, given={**configured, "RINGG_API_KEYS": "x"}).returncode == 78
+    assert run_etl("status", cwd=tmp_path, given={**configured, "RINGG_API_KEYS": "x"}).returncode == 78
 
 
 # -- the database
@@ -187,7 +187,7 @@ def test_an_unreachable_database_is_status_78(tmp_path: Path, configured: dict[s
         free = listener.getsockname()[1]
     given = {**configured, "DATABASE_URL": f"postgresql://u:hunter2@127.0.0.1:{free}/calls"}
     for words in (("sync",), ("migrate",), ("status",), ("daemon",)):
-        said = etl(*words, cwd=tmp_path, given=given)
+        said = run_etl(*words, cwd=tmp_path, given=given)
         assert said.returncode == 78
         assert lines(said.stderr) == [
             f"etl: the database at 127.0.0.1:{free}, database 'calls' cannot be used: nothing listens there: "
@@ -204,7 +204,7 @@ def test_a_wrong_password_or_database_is_status_78_and_is_not_shown(
         (right.set(database="nowhere"), "does not exist there"),
     ):
         given = {**configured, "DATABASE_URL": wrong.render_as_string(hide_password=False)}
-        said = etl("sync", cwd=tmp_path, given=given)
+        said = run_etl("sync", cwd=tmp_path, given=given)
         assert said.returncode == 78
         assert expected in said.stderr
         assert "hunter2" not in said.stderr
@@ -221,30 +221,30 @@ def test_a_database_that_is_not_migrated_or_of_another_revision_is_status_78(
     ):
         with db.begin() as connection:
             connection.execute(text(change))
-        said = etl("sync", cwd=tmp_path, given=configured)
+        said = run_etl("sync", cwd=tmp_path, given=configured)
         assert said.returncode == 78
         assert expected in said.stderr
         assert "9999" not in expected or head in said.stderr
 
 
 def test_a_source_under_another_ones_name_is_status_78(tmp_path: Path, configured: dict[str, str]) -> None:
-    assert etl("sync", "ringg", cwd=tmp_path, given=configured).returncode == 0
+    assert run_etl("sync", "ringg", cwd=tmp_path, given=configured).returncode == 0
     other_host = {**configured, "RINGG_BASE_URL": "http://localhost:9/ringg"}
     (tmp_path / "other.toml").write_text('[sources.ringg]\nprovider = "vaani"\napi_key = "env:VAANI_API_KEY"\n')
     other_provider = {**configured, "ETL_CONFIG": "other.toml"}
     for given, commands in ((other_host, ("sync", "daemon")), (other_provider, ("sync", "check"))):
         for command in commands:
-            said = etl(command, cwd=tmp_path, given=given)
+            said = run_etl(command, cwd=tmp_path, given=given)
             assert said.returncode == 78, command
             assert "but the books hold ringg at 127.0.0.1" in said.stdout + said.stderr
 
 
 def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[str, str]) -> None:
-    said = etl("check", cwd=tmp_path, given=configured)
+    said = run_etl("check", cwd=tmp_path, given=configured)
     assert said.returncode == 0
     assert said.stdout.count(": right; ") == 6
     broken = {**configured, "RINGG_API_KEY": "wrong-key-000", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
-    said = etl("check", "--json", cwd=tmp_path, given=broken)
+    said = run_etl("check", "--json", cwd=tmp_path, given=broken)
     assert said.returncode == 78
     found = json.loads(said.stdout)
     assert found["database"]["is_right"] is False
@@ -256,30 +256,30 @@ def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[
 
 
 def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: dict[str, str]) -> None:
-    said = etl("status", cwd=tmp_path, given=configured)
+    said = run_etl("status", cwd=tmp_path, given=configured)
     assert said.returncode == 0
     assert "last run     never" in said.stdout
-    said = etl("sync", cwd=tmp_path, given=configured)
+    said = run_etl("sync", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     assert len(re.findall(r"^(\w+): succeeded; .*: 30 new, 0 changed", said.stdout, re.M)) == 3
     assert re.search(r"^vaani: 30 of 30 calls in \d requests", said.stderr, re.M)
-    rows = json.loads(etl("status", "--json", cwd=tmp_path, given=configured).stdout)
+    rows = json.loads(run_etl("status", "--json", cwd=tmp_path, given=configured).stdout)
     assert {row["source"]: row["completeness"] for row in rows} == dict.fromkeys(
         ("autocalls", "ravan", "ringg", "vaani"), "count_match"
     )
     assert all(row["last_run"]["status"] == "succeeded" and row["next_run_at"] is None for row in rows)
     week_ago = f"{NOW - timedelta(days=7):%Y-%m-%d}"
-    assert "0 new, 0 changed" in etl("backfill", "ringg", "--from", week_ago, cwd=tmp_path, given=configured).stdout
-    again = etl("backfill", "ringg", "--from", week_ago, "--again", cwd=tmp_path, given=configured)
+    assert "0 new, 0 changed" in run_etl("backfill", "ringg", "--from", week_ago, cwd=tmp_path, given=configured).stdout
+    again = run_etl("backfill", "ringg", "--from", week_ago, "--again", cwd=tmp_path, given=configured)
     assert "30 unchanged" in again.stdout
-    assert "30 calls replayed, 0 would change" in etl("replay", "--dry-run", cwd=tmp_path, given=configured).stdout
-    assert etl("replay", cwd=tmp_path, given=configured).returncode == 0
-    assert all(len(line) <= 80 for line in etl("status", cwd=tmp_path, given=configured).stdout.splitlines())
+    assert "30 calls replayed, 0 would change" in run_etl("replay", "--dry-run", cwd=tmp_path, given=configured).stdout
+    assert run_etl("replay", cwd=tmp_path, given=configured).returncode == 0
+    assert all(len(line) <= 80 for line in run_etl("status", cwd=tmp_path, given=configured).stdout.splitlines())
 
 
 def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configured: dict[str, str], db: Engine) -> None:
-    assert etl("sync", "vaani", "ringg", cwd=tmp_path, given=configured).returncode == 0
-    said = etl("verify", "vaani", "ringg", "--json", cwd=tmp_path, given=configured)
+    assert run_etl("sync", "vaani", "ringg", cwd=tmp_path, given=configured).returncode == 0
+    said = run_etl("verify", "vaani", "ringg", "--json", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     verdicts = json.loads(said.stdout)
     assert {tuple(each) for each in verdicts} == {("source", "day", "status", "missing_count", "reason")}
@@ -289,21 +289,21 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
     }
     with db.begin() as connection:
         connection.execute(text(LOSE_ONE))
-    said = etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
+    said = run_etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
     assert said.returncode == 1
     assert re.search(
         r"^vaani  incomplete  .*\n  20\d\d-\d\d-\d\d  incomplete  1 listed call is not held$", said.stdout, re.M
     )
-    assert "1 missing on 20" in etl("status", cwd=tmp_path, given=configured).stdout
-    healed = etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)
+    assert "1 missing on 20" in run_etl("status", cwd=tmp_path, given=configured).stdout
+    healed = run_etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)
     assert healed.returncode == 0
     assert "vaani: succeeded; " in healed.stdout
     assert " 1 new, " in healed.stdout
-    failed = etl("verify", "--json", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
+    failed = run_etl("verify", "--json", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
     assert failed.returncode == 1
     assert "etl: ringg: the provider refuses the key" in failed.stderr
     json.loads(failed.stdout)
-    early = etl("verify", "--from", "2026-02-01", "--to", "2026-02-01", cwd=tmp_path, given=configured)
+    early = run_etl("verify", "--from", "2026-02-01", "--to", "2026-02-01", cwd=tmp_path, given=configured)
     assert early.returncode == 2
 
 
@@ -314,7 +314,7 @@ LOSE_ONE = """
 
 
 def test_a_wrong_key_fails_its_source_alone(tmp_path: Path, configured: dict[str, str]) -> None:
-    said = etl("sync", "ringg", "vaani", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
+    said = run_etl("sync", "ringg", "vaani", cwd=tmp_path, given={**configured, "RINGG_API_KEY": "wrong-key-000"})
     assert said.returncode == 1
     assert re.search(r"^ringg: failed; ", said.stdout, re.M)
     assert re.search(r"^vaani: succeeded; ", said.stdout, re.M)
@@ -329,7 +329,7 @@ def test_an_error_that_nobody_foresaw_is_a_line_and_the_others_are_done(
 ) -> None:
     with db.begin() as connection:
         connection.execute(text("ALTER TABLE warehouse.transcripts RENAME TO elsewhere"))
-    said = etl("sync", "ringg", "vaani", cwd=tmp_path, given=configured)
+    said = run_etl("sync", "ringg", "vaani", cwd=tmp_path, given=configured)
     assert said.returncode == 1
     assert "Traceback" not in said.stderr
     assert {line.split(":")[1].strip() for line in lines(said.stderr)} == {"ringg", "vaani"}
@@ -367,27 +367,27 @@ def test_an_unforeseen_error_is_one_line_and_its_way_is_in_the_log_for_those_who
 
 
 def test_the_sandbox_says_how_it_is_reached_and_ends_when_asked(tmp_path: Path) -> None:
-    process = started("sandbox", "--calls", "5", cwd=tmp_path, given={})
+    process = start_etl("sandbox", "--calls", "5", cwd=tmp_path, given={})
     assert process.stdout
     printed = [process.stdout.readline() for _ in range(9)]
     assert all(re.match(r"export [A-Z_]+=\S+\n", line) for line in printed)
-    code, _, err = ended(process)
+    code, _, err = stop_etl(process)
     assert (code, "Traceback" in err) == (0, False)
 
 
 def test_quarantine_lists_shows_and_tries_again(tmp_path: Path, database_url: str) -> None:
     with Sandbox(World(3, calls=10, days=2, now=NOW), [parse_fault("V01")]) as broken:
         given = unhurried(broken, tmp_path, database_url)
-        assert etl("sync", "ringg", cwd=tmp_path, given=given).returncode == 0
-        rows = json.loads(etl("quarantine", "list", "--json", cwd=tmp_path, given=given).stdout)
+        assert run_etl("sync", "ringg", cwd=tmp_path, given=given).returncode == 0
+        rows = json.loads(run_etl("quarantine", "list", "--json", cwd=tmp_path, given=given).stdout)
         assert rows
         number = str(rows[0]["quarantine_id"])
-        assert rows[0]["reason"] in etl("quarantine", "list", "ringg", cwd=tmp_path, given=given).stdout
-        shown = etl("quarantine", "show", number, cwd=tmp_path, given=given)
+        assert rows[0]["reason"] in run_etl("quarantine", "list", "ringg", cwd=tmp_path, given=given).stdout
+        shown = run_etl("quarantine", "show", number, cwd=tmp_path, given=given)
         assert json.loads(shown.stdout)
-        assert etl("quarantine", "retry", cwd=tmp_path, given=given).returncode == 0
-        assert etl("quarantine", "list", "nobody", cwd=tmp_path, given=given).returncode == 2
-        unknown = etl("quarantine", "show", "4711", cwd=tmp_path, given=given)
+        assert run_etl("quarantine", "retry", cwd=tmp_path, given=given).returncode == 0
+        assert run_etl("quarantine", "list", "nobody", cwd=tmp_path, given=given).returncode == 2
+        unknown = run_etl("quarantine", "show", "4711", cwd=tmp_path, given=given)
         assert (unknown.returncode, "there is no record 4711" in unknown.stderr) == (2, True)
 
 
@@ -397,17 +397,17 @@ def test_quarantine_lists_shows_and_tries_again(tmp_path: Path, database_url: st
 def test_the_embedded_server_needs_no_right_configuration(tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text("[broken")
     (tmp_path / ".env").write_text("ETL_NONSENSE=1\n")
-    said = etl("db", "url", cwd=tmp_path)
+    said = run_etl("db", "url", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (78, "")
     assert "run `etl db start`" in said.stderr
-    assert etl("db", "stop", cwd=tmp_path).stdout == "it was not running\n"
+    assert run_etl("db", "stop", cwd=tmp_path).stdout == "it was not running\n"
     (tmp_path / "file").write_text("")
-    assert "is a file" in etl("db", "start", cwd=tmp_path, given={"ETL_HOME": "file"}).stderr
+    assert "is a file" in run_etl("db", "start", cwd=tmp_path, given={"ETL_HOME": "file"}).stderr
 
 
 def test_psql_is_opened_on_the_server_of_etl_home(tmp_path: Path, server: Server) -> None:
     home = next(parent for parent in tmp_path.parents if (parent / "postgres").exists()) / "postgres" / "home"
     assert embedded.running(home) == server
-    assert etl("db", "url", "demo", cwd=tmp_path, given={"ETL_HOME": str(home)}).stdout == f"{server.url('demo')}\n"
-    said = etl("db", "psql", "postgres", cwd=tmp_path, given={"ETL_HOME": str(home)})
+    assert run_etl("db", "url", "demo", cwd=tmp_path, given={"ETL_HOME": str(home)}).stdout == f"{server.url('demo')}\n"
+    said = run_etl("db", "psql", "postgres", cwd=tmp_path, given={"ETL_HOME": str(home)})
     assert said.returncode == 0, said.stderr

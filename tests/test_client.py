@@ -37,9 +37,8 @@ from etl.client.transport import DeadlineTransport
 from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source
 from etl.runtime.clock import Stopped, SystemClock
 from etl.runtime.secret import Secret
-from tests.clocks import FakeClock
-from tests.gates import MemoryGate
-from tests.sockets import answer, says, serving
+from tests.fakes import FakeClock, FakeRateLimiter
+from tests.scripted_server import http_response, sends, serve
 
 KEY = "CANARY/key+7f3a=="
 PHONE = "+919876543210"
@@ -74,7 +73,7 @@ class Scene:
 
     def __init__(self, *steps: Step, source: Source = SOURCE, limits: Limits | None = None) -> None:
         self.clock = FakeClock()
-        self.gate = MemoryGate(self.clock)
+        self.gate = FakeRateLimiter(self.clock)
         self.script = Script(self.clock, *steps)
         self.client = Client(source, api_key_header, self.gate, self.clock, Random(7).random, self.script, limits)
 
@@ -451,7 +450,7 @@ def test_a_stop_ends_a_wait_and_is_not_swallowed() -> None:
     stop = threading.Event()
     stop.set()
     script = Script(FakeClock(), httpx.Response(500))
-    client = Client(SOURCE, api_key_header, MemoryGate(FakeClock()), SystemClock(stop), Random(7).random, script)
+    client = Client(SOURCE, api_key_header, FakeRateLimiter(FakeClock()), SystemClock(stop), Random(7).random, script)
     with pytest.raises(Stopped):
         client.get(REQUEST, data)
     assert not issubclass(Stopped, Exception)
@@ -507,7 +506,7 @@ def test_gzip_that_is_cut_is_refused_without_an_announced_length(body: bytes, mi
 def test_damaged_gzip_is_asked_for_again() -> None:
     clock = FakeClock()
     transport = Raw(b"no gzip", zipped(b'{"data": [1]}')[:-4], zipped(b'{"data": [1]}'))
-    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport)
+    client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, transport)
     assert client.get(REQUEST, data).value == [1]
     assert transport.turn == 3
 
@@ -547,7 +546,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
     clock = FakeClock()
     transport = Raw(zipped(body) if coding else body, coding=coding)
     limits = Limits(body=Bounds(size=50_000))
-    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, transport, limits)
+    client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, transport, limits)
     with pytest.raises(ResponseTooLarge):
         client.get(REQUEST, data)
     assert transport.turn == 1
@@ -556,14 +555,14 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
 @pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, gzip", "compress"])
 def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
     clock = FakeClock()
-    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, Raw(b"xx", coding=coding))
+    client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, Raw(b"xx", coding=coding))
     with pytest.raises(ResponseUnreadable):
         client.get(REQUEST, data)
 
 
 # ------------------------------------------------------------------ real sockets
 
-GOOD = answer(b'{"data": [1]}')
+GOOD = http_response(b'{"data": [1]}')
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -572,7 +571,9 @@ def over_sockets(port: int, scheme: str = "http", seconds: float = 5.0) -> Clien
     source = replace(SOURCE, base_url=f"{scheme}://127.0.0.1:{port}")
     clock = FakeClock()
     transport = DeadlineTransport(source.base_url, SystemClock())
-    return Client(source, api_key_header, MemoryGate(clock), Blend(clock), Random(7).random, transport, Limits(seconds))
+    return Client(
+        source, api_key_header, FakeRateLimiter(clock), Blend(clock), Random(7).random, transport, Limits(seconds)
+    )
 
 
 class Blend(SystemClock):
@@ -594,23 +595,25 @@ def reset(connection: socket.socket) -> None:
 @pytest.mark.parametrize(
     "talk",
     [
-        pytest.param(says(HEAD + b'Content-Length: 100\r\n\r\n{"data": [1]}'), id="short of its length"),
+        pytest.param(sends(HEAD + b'Content-Length: 100\r\n\r\n{"data": [1]}'), id="short of its length"),
         pytest.param(
-            says(HEAD + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + b'{"data": [1]}\r\n'), id="no last chunk"
+            sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\nd\r\n" + b'{"data": [1]}\r\n'), id="no last chunk"
         ),
-        pytest.param(says(HEAD + b'\r\n{"data": [1'), id="cut without a length"),
-        pytest.param(says(HEAD[:7]), id="half a status"),
-        pytest.param(says(), id="nothing"),
-        pytest.param(says(b"SSH-2.0-OpenSSH\r\n\r\n"), id="no HTTP"),
-        pytest.param(says(HEAD + b"X: " + b"a" * (1 << 20) + b"\r\n\r\n{}"), id="a header of a megabyte"),
-        pytest.param(says(HEAD + b"X: a\r\n" * 20_000 + b"\r\n{}"), id="20,000 headers"),
-        pytest.param(says(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"), id="two lengths"),
+        pytest.param(sends(HEAD + b'\r\n{"data": [1'), id="cut without a length"),
+        pytest.param(sends(HEAD[:7]), id="half a status"),
+        pytest.param(sends(), id="nothing"),
+        pytest.param(sends(b"SSH-2.0-OpenSSH\r\n\r\n"), id="no HTTP"),
+        pytest.param(sends(HEAD + b"X: " + b"a" * (1 << 20) + b"\r\n\r\n{}"), id="a header of a megabyte"),
+        pytest.param(sends(HEAD + b"X: a\r\n" * 20_000 + b"\r\n{}"), id="20,000 headers"),
+        pytest.param(sends(HEAD + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}"), id="two lengths"),
         pytest.param(reset, id="reset"),
-        pytest.param(says(answer(gzip.compress(b'{"data": [1]}')[:-4], "Content-Encoding: gzip")), id="cut gzip"),
+        pytest.param(
+            sends(http_response(gzip.compress(b'{"data": [1]}')[:-4], "Content-Encoding: gzip")), id="cut gzip"
+        ),
     ],
 )
 def test_a_broken_answer_is_asked_for_again(talk: Callable[[socket.socket], None]) -> None:
-    with serving(talk, says(GOOD)) as server:
+    with serve(talk, sends(GOOD)) as server:
         client = over_sockets(server.port)
         assert client.get(REQUEST, data).value == [1]
         assert client.requests == 2
@@ -627,7 +630,7 @@ def test_a_broken_answer_is_asked_for_again(talk: Callable[[socket.socket], None
 )
 def test_one_deadline_bounds_the_whole_of_a_request(drops: list[bytes]) -> None:
     gone = threading.Event()
-    with serving(says(*drops, pause=0.05, gone=gone)) as server:
+    with serve(sends(*drops, pause=0.05, gone=gone)) as server:
         client = over_sockets(server.port, seconds=0.3)
         with pytest.raises(SourceUnavailable, match="in time"):
             client.get(REQUEST, data)
@@ -639,7 +642,7 @@ def test_one_deadline_bounds_the_whole_of_a_request(drops: list[bytes]) -> None:
 def test_interim_answers_and_closed_connections_go_unnoticed() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     kept = HEAD + b'Content-Length: 13\r\n\r\n{"data": [1]}'
-    with serving(says(early + kept), says(GOOD)) as server:
+    with serve(sends(early + kept), sends(GOOD)) as server:
         client = over_sockets(server.port)
         assert client.get(REQUEST, data).value == [1]
         assert client.get(REQUEST, data).value == [1]
@@ -648,9 +651,9 @@ def test_interim_answers_and_closed_connections_go_unnoticed() -> None:
 
 
 def test_a_redirect_sends_the_key_nowhere() -> None:
-    with serving(says(GOOD)) as elsewhere:
-        away = answer(b"", f"Location: http://127.0.0.1:{elsewhere.port}/", status="302 Found")
-        with serving(says(away)) as server:
+    with serve(sends(GOOD)) as elsewhere:
+        away = http_response(b"", f"Location: http://127.0.0.1:{elsewhere.port}/", status="302 Found")
+        with serve(sends(away)) as server:
             client = over_sockets(server.port)
             with pytest.raises(RequestRefused):
                 client.get(REQUEST, data)
@@ -660,7 +663,7 @@ def test_a_redirect_sends_the_key_nowhere() -> None:
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(says(GOOD)) as proxy, serving(says(GOOD)) as server:
+    with serve(sends(GOOD)) as proxy, serve(sends(GOOD)) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
         client = over_sockets(server.port)
@@ -672,7 +675,7 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
 def test_a_certificate_that_nobody_vouches_for_is_never_accepted() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
-    with serving(says(GOOD), tls=context) as server:
+    with serve(sends(GOOD), tls=context) as server:
         client = over_sockets(server.port, "https")
         with pytest.raises(SourceUnavailable, match="certificate"):
             client.get(REQUEST, data)
@@ -698,7 +701,7 @@ def test_a_refused_connection_is_tried_again_and_said() -> None:
 def test_a_public_name_that_leads_inside_is_not_connected_to(address: str) -> None:
     clock = FakeClock()
     wire = DeadlineTransport(SOURCE.base_url, SystemClock(), resolve=lambda host, port: ["93.184.216.34", address])
-    client = Client(SOURCE, api_key_header, MemoryGate(clock), clock, Random(7).random, wire)
+    client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, wire)
     with pytest.raises(SourceError, match="private network"):
         client.get(REQUEST, data)
     assert client.requests == 1
@@ -706,7 +709,7 @@ def test_a_public_name_that_leads_inside_is_not_connected_to(address: str) -> No
 
 
 def test_nothing_of_a_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG), serving(says(answer(b"", status="500 X")), says(GOOD)) as server:
+    with caplog.at_level(logging.DEBUG), serve(sends(http_response(b"", status="500 X")), sends(GOOD)) as server:
         client = over_sockets(server.port)
         client.get(REQUEST, data)
         client.close()

@@ -8,8 +8,8 @@ from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
 from etl.sync.completeness import rate_completeness
-from tests.clocks import FakeClock
-from tests.worlds import NOW, House
+from tests.fakes import FakeClock
+from tests.harness import NOW, Harness
 
 
 @pytest.mark.parametrize(
@@ -52,24 +52,24 @@ def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Eng
     clock = FakeClock(NOW)
     world = World(3, calls={"ringg": 120}, now=NOW, clock=clock.now)
     strict = Strict(world)
-    house = House(db, world, clock, strict)
-    house.sync("ringg")
+    harness = Harness(db, world, clock, strict)
+    harness.sync("ringg")
     assert strict.limits == ["100", "50", "50", "50", "50"]  # the last one looks at the head once more
-    assert house.holds("ringg") == {call.call_id for call in world.calls("ringg")}
+    assert harness.stored_ids("ringg") == {call.call_id for call in world.calls("ringg")}
     strict.limits.clear()
     clock.sleep(3600)
-    house.sync("ringg")
+    harness.sync("ringg")
     assert set(strict.limits) == {"50"}
 
 
 def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, manner=Quirks(ringg_total="many"))
-    house = House(db, world, clock, SandboxTransport(world))
-    house.sync("ringg")
-    house.sync("vaani")
+    harness = Harness(db, world, clock, SandboxTransport(world))
+    harness.sync("ringg")
+    harness.sync("vaani")
     verdicts = "SELECT source, completeness, reason FROM ops.streams ORDER BY source"
-    assert house.rows(verdicts) == [
+    assert harness.rows(verdicts) == [
         {"source": "ringg", "completeness": "unknown", "reason": "the provider gives no total"},
         {"source": "vaani", "completeness": "count_match", "reason": None},
     ]
@@ -79,17 +79,17 @@ def test_a_windowed_list_that_did_not_agree_is_asked_for_its_whole_total(db: Eng
     clock = FakeClock(NOW)
     world = World(3, calls={"autocalls": 250}, now=NOW, clock=clock.now)
     transport = SandboxTransport(world)
-    house = House(db, world, clock, transport)
-    house.sync("autocalls")
-    house.do("UPDATE ops.streams SET completeness = 'unknown', reason = 'of a test'")
+    harness = Harness(db, world, clock, transport)
+    harness.sync("autocalls")
+    harness.execute("UPDATE ops.streams SET completeness = 'unknown', reason = 'of a test'")
     before = len(transport.requests)
-    house.sync("autocalls")
+    harness.sync("autocalls")
     assert len(transport.requests) - before == 2
-    assert house.one("SELECT completeness FROM ops.streams") == "count_match"
+    assert harness.scalar("SELECT completeness FROM ops.streams") == "count_match"
     oldest = "SELECT call_key FROM warehouse.calls ORDER BY created_at LIMIT 2"
-    house.do(f"DELETE FROM warehouse.calls WHERE call_key IN ({oldest})")
-    house.do("UPDATE ops.streams SET completeness = 'unknown'")
-    house.sync("autocalls")
-    assert house.rows("SELECT completeness, reason FROM ops.streams") == [
+    harness.execute(f"DELETE FROM warehouse.calls WHERE call_key IN ({oldest})")
+    harness.execute("UPDATE ops.streams SET completeness = 'unknown'")
+    harness.sync("autocalls")
+    assert harness.rows("SELECT completeness, reason FROM ops.streams") == [
         {"completeness": "incomplete", "reason": "the provider lists 250, 248 are held: 2 are missing"}
     ]

@@ -31,10 +31,10 @@ from etl.settings.schedule import Every
 from etl.state import registry
 from etl.sync import window
 from etl.sync.run import RunDependencies, SourceRun
-from tests.clocks import until
-from tests.commands import ended, etl, started
-from tests.sockets import Talk, serving
-from tests.worlds import Through
+from tests.commands import run_etl, start_etl, stop_etl
+from tests.fakes import wait_until
+from tests.harness import InterceptingTransport
+from tests.scripted_server import Responder, serve
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FREE = text("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL")
@@ -51,7 +51,7 @@ AT_ONCE = text("""
 PLANNED = text("SELECT count(*) FROM ops.sources WHERE next_run_at IS NOT NULL")
 
 
-def silence(gone: threading.Event) -> Talk:
+def silence(gone: threading.Event) -> Responder:
     """A peer that takes the request and never answers."""
 
     def talk(connection: socket.socket) -> None:
@@ -107,17 +107,17 @@ def test_it_reads_every_source_plans_the_next_run_and_ends_with_0(
     tmp_path: Path, sandbox: Sandbox, database_url: str, db: Engine
 ) -> None:
     given = {**sandbox.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
-    process = started("daemon", cwd=tmp_path, given=given)
-    until(lambda: all(runs(db, name) for name in ("ringg", "autocalls", "ravan")))
-    until(lambda: count(db, PLANNED) == 4)
-    status = etl("status", cwd=tmp_path, given=given).stdout
+    process = start_etl("daemon", cwd=tmp_path, given=given)
+    wait_until(lambda: all(runs(db, name) for name in ("ringg", "autocalls", "ravan")))
+    wait_until(lambda: count(db, PLANNED) == 4)
+    status = run_etl("status", cwd=tmp_path, given=given).stdout
     assert re.search(r"next run     in [1-5]m|next run     in \d+s", status)
-    code, out, err = ended(process)
+    code, out, err = stop_etl(process)
     assert (code, out) == (0, ""), err
     assert "Traceback" not in err
     assert '"event": "daemon ended"' in err
     assert (count(db, PLANNED), count(db, FREE)) == (0, 0)
-    assert "next run     no daemon is running" in etl("status", cwd=tmp_path, given=given).stdout
+    assert "next run     no daemon is running" in run_etl("status", cwd=tmp_path, given=given).stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -126,9 +126,9 @@ def test_it_ends_with_0_in_the_middle_of_a_retry_after(
 ) -> None:
     with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as told:
         given = {**told.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
-        process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: count(db, text("SELECT count(*) FROM ops.rate_limits WHERE blocked_until IS NOT NULL")) == 4)
-        code, _, err = ended(process, number)
+        process = start_etl("daemon", cwd=tmp_path, given=given)
+        wait_until(lambda: count(db, text("SELECT count(*) FROM ops.rate_limits WHERE blocked_until IS NOT NULL")) == 4)
+        code, _, err = stop_etl(process, number)
     assert code == 0, err
     assert count(db, FREE) == 0
     assert {runs(db, name, "interrupted") for name in ("ringg", "autocalls", "ravan", "vaani")} == {1}
@@ -136,32 +136,32 @@ def test_it_ends_with_0_in_the_middle_of_a_retry_after(
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str) -> None:
     gone = threading.Event()
-    with serving(silence(gone)) as silent:
+    with serve(silence(gone)) as silent:
         given = {
             "RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}",
             "DATABASE_URL": f"{database_url}?sslmode=disable",
         }  # fmt: skip
-        process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: silent.heard)
+        process = start_etl("daemon", cwd=tmp_path, given=given)
+        wait_until(lambda: silent.heard)
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
-        code, *_ = ended(process)
+        code, *_ = stop_etl(process)
         gone.set()
     assert code == -signal.SIGTERM
 
 
 def test_one_signal_ends_it_within_ten_seconds_though_a_run_hangs(tmp_path: Path, database_url: str) -> None:
     gone = threading.Event()
-    with serving(silence(gone)) as silent:
+    with serve(silence(gone)) as silent:
         given = {
             "RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}", "ETL_LISTEN": "off",
             "DATABASE_URL": f"{database_url}?sslmode=disable",
         }  # fmt: skip
-        process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: silent.heard)
+        process = start_etl("daemon", cwd=tmp_path, given=given)
+        wait_until(lambda: silent.heard)
         began = time.monotonic()
-        code, *_ = ended(process)
+        code, *_ = stop_etl(process)
         took = time.monotonic() - began
         gone.set()
     assert code == 0
@@ -174,9 +174,9 @@ def test_a_sync_that_is_ended_says_that_the_same_command_goes_on_and_it_does(
     with Sandbox(World(5, calls=40, days=2, now=NOW)) as served:
         environment = {**served.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
         given = {name: value for name, value in environment.items() if not name.startswith(("RAVAN", "AUTO", "RINGG"))}
-        process = started("sync", cwd=tmp_path, given=given)
-        until(lambda: len(served.requests) >= 10)  # the pace of a minute holds it back from here on
-        code, _, err = ended(process, signal.SIGINT)
+        process = start_etl("sync", cwd=tmp_path, given=given)
+        wait_until(lambda: len(served.requests) >= 10)  # the pace of a minute holds it back from here on
+        code, _, err = stop_etl(process, signal.SIGINT)
         assert code == 1
         assert "etl: stopped; what was read is kept, and the same command goes on from here" in err
         assert "Traceback" not in err
@@ -185,7 +185,7 @@ def test_a_sync_that_is_ended_says_that_the_same_command_goes_on_and_it_does(
         (tmp_path / "etl.toml").write_text(
             '[sources.vaani]\nprovider = "vaani"\napi_key = "env:VAANI_API_KEY"\nrequests_per_minute = 6000\n'
         )
-        assert etl("sync", cwd=tmp_path, given=given).returncode == 0
+        assert run_etl("sync", cwd=tmp_path, given=given).returncode == 0
 
 
 def test_a_failing_source_and_a_lost_database_do_not_end_it(
@@ -199,7 +199,7 @@ def test_a_failing_source_and_a_lost_database_do_not_end_it(
     with serving_daemon(
         RunDependencies(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]
     ) as said:
-        until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
+        wait_until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
         with admin.connect() as connection:
             connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
             connection.execute(
@@ -208,7 +208,7 @@ def test_a_failing_source_and_a_lost_database_do_not_end_it(
             time.sleep(1.5)  # at least one run falls into the gap
             connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
         before = runs(db, "autocalls")
-        until(lambda: runs(db, "autocalls") >= before + 2)
+        wait_until(lambda: runs(db, "autocalls") >= before + 2)
     assert said == [True]
     admin.dispose()
 
@@ -226,11 +226,11 @@ def test_no_run_beside_itself_and_late_ones_are_one(tmp_path: Path, sandbox: San
             super().sleep(seconds)
 
     with serving_daemon(RunDependencies(db, Slow(stop)), stop, [source]) as said:
-        until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) >= 1)
+        wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) >= 1)
         time.sleep(1.5)
         assert count(db, text("SELECT count(*) FROM ops.runs")) == 1
         hold.set()
-        until(lambda: runs(db, "autocalls") >= 2)
+        wait_until(lambda: runs(db, "autocalls") >= 2)
     assert most == [1]
     assert said == [True]
 
@@ -240,14 +240,14 @@ def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(
 ) -> None:
     monkeypatch.setattr(daemon, "GRACE_SECONDS", 0.1)
     gone, stop = threading.Event(), threading.Event()
-    with serving(silence(gone)) as silent:
+    with serve(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
         hanging = list(settings.load(environment, tmp_path).sources)
         with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, hanging) as said:
-            until(lambda: silent.heard)
+            wait_until(lambda: silent.heard)
         assert said == [False]
         gone.set()
-        until(lambda: runs(db, "ringg", "interrupted"))
+        wait_until(lambda: runs(db, "ringg", "interrupted"))
 
 
 def test_a_clock_that_was_set_back_does_not_silence_it(
@@ -262,9 +262,9 @@ def test_a_clock_that_was_set_back_does_not_silence_it(
 
     source = sources(sandbox, tmp_path, "0 3 1 1 *")["autocalls"]
     with serving_daemon(RunDependencies(db, Set(stop)), stop, [source]):
-        until(lambda: runs(db, "autocalls") == 1)
+        wait_until(lambda: runs(db, "autocalls") == 1)
         back[0] = timedelta(hours=1)
-        until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
+        wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
 
 
 def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
@@ -276,14 +276,16 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
     with Sandbox(world, [parse_fault("G12:size=10")]) as served:
         source = sources(served, tmp_path)["ringg"]
         stop = threading.Event()
-        slowly = Through(httpx.HTTPTransport(), lambda count, request: time.sleep(0.2))
+        slowly = InterceptingTransport(httpx.HTTPTransport(), lambda count, request: time.sleep(0.2))
         with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: slowly), stop, [source]):
-            until(lambda: count(db, CALLS) >= 20)
+            wait_until(lambda: count(db, CALLS) >= 20)
             new = world.add("ringg").call_id
-            until(lambda: count(db, CALL, call_id=new))
+            wait_until(lambda: count(db, CALL, call_id=new))
             assert count(db, CALLS) < 120
-            until(lambda: count(db, CALLS) == 121)
-            until(lambda: count(db, text("SELECT count(*) FROM ops.streams WHERE completeness = 'count_match'")) == 1)
+            wait_until(lambda: count(db, CALLS) == 121)
+            wait_until(
+                lambda: count(db, text("SELECT count(*) FROM ops.streams WHERE completeness = 'count_match'")) == 1
+            )
 
 
 def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
@@ -299,14 +301,16 @@ def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
             gone.wait(30)
 
     source = sources(sandbox, tmp_path)["autocalls"]
-    means = RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: Through(httpx.HTTPTransport(), hang))
+    means = RunDependencies(
+        db, SystemClock(stop), lambda: 0.0, lambda source: InterceptingTransport(httpx.HTTPTransport(), hang)
+    )
     monkeypatch.setattr(daemon, "SILENT_LOOKS", 10)
     with serving_daemon(means, stop, [source]) as said:
-        until(lambda: runs(db, "autocalls", "failed") == 1)
-        until(lambda: runs(db, "autocalls") >= 1)
+        wait_until(lambda: runs(db, "autocalls", "failed") == 1)
+        wait_until(lambda: runs(db, "autocalls") >= 1)
         held = count(db, CALLS)
         gone.set()  # what hung comes back, and its lease is another's: it writes nothing
-        until(lambda: runs(db, "autocalls") >= 2)
+        wait_until(lambda: runs(db, "autocalls") >= 2)
         assert (count(db, CALLS), runs(db, "autocalls", "failed")) == (held, 1)
     assert said == [False]
 
@@ -318,7 +322,7 @@ def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
     monkeypatch.setattr(daemon, "BOOKS_SECONDS", 0.2)
     monkeypatch.setattr(daemon.tasks, "give_up", lambda means, stint: time.sleep(2))
     gone, stop = threading.Event(), threading.Event()
-    with serving(silence(gone)) as silent:
+    with serve(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
         with db.begin() as connection:
             for source in settings.load(environment, tmp_path).sources:
@@ -346,7 +350,7 @@ def test_no_error_of_a_run_ends_the_schedule(
 
     monkeypatch.setattr(pipeline, "history", bad)
     with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
-        until(lambda: runs(db, "autocalls") >= 1)
+        wait_until(lambda: runs(db, "autocalls") >= 1)
     assert runs(db, "autocalls", "failed") == 1
 
 
@@ -365,14 +369,14 @@ def test_two_daemons_share_the_sources_and_one_takes_over_from_the_other(
         (tmp_path / "etl.toml").write_text(tables)
         given = {**served.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
         given.pop("RAVAN_PHONES", None)
-        both = [started("daemon", cwd=tmp_path, given=given) for _ in range(2)]
-        until(lambda: len(owners(db)) == 2 and runs(db, "ringg") > 2)
+        both = [start_etl("daemon", cwd=tmp_path, given=given) for _ in range(2)]
+        wait_until(lambda: len(owners(db)) == 2 and runs(db, "ringg") > 2)
         assert count(db, AT_ONCE) == 0
         both[0].kill()
         both[0].communicate()
         killed_at = runs(db, "ringg")
-        until(lambda: runs(db, "ringg") >= killed_at + 1 and runs(db, "autocalls") and runs(db, "ravan"))
-        code, _, err = ended(both[1])
+        wait_until(lambda: runs(db, "ringg") >= killed_at + 1 and runs(db, "autocalls") and runs(db, "ravan"))
+        code, _, err = stop_etl(both[1])
     assert code == 0, err
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE status IN ('running', 'failed')")) == 0
     assert count(db, FREE) == 0
@@ -390,9 +394,11 @@ def test_thirty_sources_are_read_by_a_few_hands(db: Engine, tmp_path: Path) -> N
         return max(hands) > 1
 
     # the first request is not answered before somebody else works too
-    transport = Through(sandbox, lambda number, request: until(look))
+    transport = InterceptingTransport(sandbox, lambda number, request: wait_until(look))
     with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
-        until(lambda: count(db, text("SELECT count(DISTINCT source) = 30 FROM ops.runs WHERE status = 'succeeded'")))
+        wait_until(
+            lambda: count(db, text("SELECT count(DISTINCT source) = 30 FROM ops.runs WHERE status = 'succeeded'"))
+        )
     assert 1 < max(hands) <= sum(daemon.MAX_WORKERS.values())
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE status = 'failed'")) == 0
 
@@ -402,7 +408,7 @@ def test_what_is_missing_is_found_and_read_again_at_night(
 ) -> None:
     source, stop = sources(sandbox, tmp_path)["ringg"], threading.Event()
     with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
-        until(lambda: count(db, CALLS) == 12)
+        wait_until(lambda: count(db, CALLS) == 12)
     with db.begin() as connection:
         connection.execute(
             text("DELETE FROM warehouse.calls WHERE created_at = (SELECT min(created_at) FROM warehouse.calls)")
@@ -410,7 +416,7 @@ def test_what_is_missing_is_found_and_read_again_at_night(
     monkeypatch.setattr(triggers, "quiet", lambda source: Every(timedelta(seconds=2)))
     stop = threading.Event()
     with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
-        until(lambda: count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND inserted = 1")))
+        wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND inserted = 1")))
     assert count(db, CALLS) == 12
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify'")) == 1  # the others found it done
 
@@ -425,7 +431,7 @@ def test_what_it_logs_of_a_run_has_the_same_keys_always(
         caplog.at_level(logging.INFO, "etl.daemon"),
         serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]),
     ):
-        until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
+        wait_until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
     lines = [record.event_fields for record in caplog.records if record.getMessage() == "run ended"]  # type: ignore[attr-defined]
     assert {line["status"] for line in lines} >= {"succeeded", "failed"}
     assert len({tuple(line) for line in lines}) == 1

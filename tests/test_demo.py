@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from etl import embedded
 from etl.cli.demo_summary import QUERIES
 from etl.db.engine import open_engine
-from tests.commands import etl
+from tests.commands import run_etl
 
 BROKEN = {
     "DATABASE_URL": "mysql://nowhere", "ETL_CONFIG": "missing.toml", "RINGG_API_KEY": "a key", "RAVAN_API_KEY": "k",
@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def test_it_runs_whatever_is_configured_and_what_it_says_is_true_and_fits(folder: Path) -> None:
     home = folder / "etl"
     try:
-        said = etl("demo", cwd=folder, given=BROKEN)
+        said = run_etl("demo", cwd=folder, given=BROKEN)
         assert said.returncode == 0, said.stderr
         assert "Traceback" not in said.stderr
         server = embedded.running(home)

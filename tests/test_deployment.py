@@ -22,10 +22,10 @@ from etl.db.engine import open_engine
 from etl.embedded import Server
 from etl.extractors import providers
 from etl.runtime.secret import Secret
-from tests.cluster import UNSAFE
 from tests.commands import environment
+from tests.harness import Harness, counts_add_up, differences, hours, make_live_harness, requests_of
+from tests.postgres import UNSAFE
 from tests.test_packaging import ROOT, instructions, read
-from tests.worlds import House, adds_up, asked, differences, hours, moving
 
 UNIT = ROOT / "deploy" / "callhouse.service"
 FILLED = {"POSTGRES_PASSWORD": "letters123", "ETL_TOKEN": "a-token-of-some-length", "RINGG_API_KEY": "a-ringg-key"}
@@ -250,27 +250,27 @@ def program(server: Server, name: str, *words: str) -> None:
     assert (said.returncode, said.stderr) == (0, "")
 
 
-def sent(place: House, before: Sequence[int] = (0, 0, 0, 0)) -> list[int]:
+def sent(harness: Harness, before: Sequence[int] = (0, 0, 0, 0)) -> list[int]:
     """How many requests for lists and for transcripts Ringg and Vaani have had since."""
-    now = [len(asked(place, name, lists=lists)) for name in ("ringg", "vaani") for lists in (True, False)]
+    now = [len(requests_of(harness, name, lists=lists)) for name in ("ringg", "vaani") for lists in (True, False)]
     return [count - earlier for count, earlier in zip(now, before, strict=True)]
 
 
 def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
     server: Server, db: Engine, database_url: str, tmp_path: Path
 ) -> None:
-    place = moving(db, calls=500, days=20)
+    harness = make_live_harness(db, calls=500, days=20)
     for name in ("ringg", "vaani"):
-        place.sync(name)
-    first = sent(place)
+        harness.sync(name)
+    first = sent(harness)
     dumped(server, database_url, tmp_path / "backup")
 
-    place.clock.sleep(hours(3).total_seconds())
+    harness.clock.sleep(hours(3).total_seconds())
     for name in ("ringg", "vaani"):
         for age in (0.2, 1, 2):
-            place.world.add(name, place.clock.now() - hours(age))
-        place.sync(name)  # the database that the backup was made of goes on, and is lost
-    lost = sent(place, first)
+            harness.world.add(name, harness.clock.now() - hours(age))
+        harness.sync(name)  # the database that the backup was made of goes on, and is lost
+    lost = sent(harness, first)
 
     elsewhere = embedded.start(tmp_path / "elsewhere", UNSAFE)
     try:
@@ -278,15 +278,15 @@ def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
                 str(tmp_path / "backup"))  # fmt: skip
         made = open_engine(f"{elsewhere.url()}?sslmode=disable")
         revisions.migrate(made)  # nothing but the role of the BI tools, which is no part of a backup
-        restored = House(made, place.world, place.clock, place.transport)
-        before = sent(place)
+        restored = Harness(made, harness.world, harness.clock, harness.transport)
+        before = sent(harness)
         for name in ("ringg", "vaani"):
             restored.sync(name)
             assert differences(restored, name) == []
-        assert sent(place, before) == lost
+        assert sent(harness, before) == lost
         assert max(lost) <= 3 < min(count for count in first if count)
-        assert adds_up(restored)
-        assert restored.one("SELECT has_table_privilege('bi_reader', 'bi.calls', 'SELECT')")
+        assert counts_add_up(restored)
+        assert restored.scalar("SELECT has_table_privilege('bi_reader', 'bi.calls', 'SELECT')")
         made.dispose()
     finally:
         embedded.stop(tmp_path / "elsewhere")

@@ -19,7 +19,7 @@ import pytest
 
 from etl import embedded
 from etl.embedded import EmbeddedError, Server
-from tests import cluster as shared
+from tests import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
 HAVEN = Path("/var/lib/callhouse")
@@ -427,7 +427,7 @@ class TestCluster:
             assert polite.stdout is not None
             assert crashing.stdout is not None
             assert polite.stdout.readline() == crashing.stdout.readline()
-            with shared.cluster(root) as server:
+            with postgres.shared_server(root) as server:
                 crashing.kill()
                 crashing.wait()
                 polite.communicate("")
@@ -438,7 +438,7 @@ class TestCluster:
         server = embedded.start(home)
         embedded.ensure_database(server, "template")
         with ThreadPoolExecutor(3) as pool:
-            urls = list(pool.map(lambda n: shared.clone(server, "template", f"copy{n}"), range(3)))
+            urls = list(pool.map(lambda n: postgres.clone(server, "template", f"copy{n}"), range(3)))
         with psycopg.connect(urls[0]):
             embedded.drop_database(server, "copy0")
         assert value(server, "SELECT count(*) FROM pg_database WHERE datname LIKE 'copy%'") == 2

@@ -11,7 +11,7 @@ from etl.sandbox.faults import FAULTS
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
-from tests.worlds import KEYS, NOW, PROVIDERS, House, adds_up, asked, differences, hours, house
+from tests.harness import KEYS, NOW, PROVIDERS, Harness, counts_add_up, differences, hours, make_harness, requests_of
 
 PAGE = "G12:size=10"  # several pages of a small list
 DAY = hours(25).total_seconds()
@@ -34,21 +34,21 @@ INFRASTRUCTURE = [each for each in FAULTS if each[0] == "H" and each != "H08"] +
 VALUES = [each for each in FAULTS if each[0] == "V"]
 
 
-def faulty_house(db: Engine, fault: str) -> House:
+def faulty_house(db: Engine, fault: str) -> Harness:
     world = World(8, calls={"ringg": 43, "autocalls": 43, "vaani": 43, "ravan": 110}, days=5, now=NOW)
     clamped = [] if fault.startswith(("G12", "G20")) else [PAGE]
-    return house(db, world, *clamped, fault)
+    return make_harness(db, world, *clamped, fault)
 
 
-def heal(place: House) -> None:
+def heal(harness: Harness) -> None:
     """The fault is over, and the next day comes."""
-    place.transport = SandboxTransport(place.world)
-    place.clock.sleep(DAY)
+    harness.transport = SandboxTransport(harness.world)
+    harness.clock.sleep(DAY)
 
 
-def shown_keys(place: House) -> list[str]:
+def shown_keys(harness: Harness) -> list[str]:
     """The tables in which any column shows a key of a source, as text or as bytes."""
-    tables = place.rows(
+    tables = harness.rows(
         "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
         " WHERE schemaname IN ('raw', 'warehouse', 'ops')"
     )
@@ -57,7 +57,7 @@ def shown_keys(place: House) -> list[str]:
     for key in KEYS:
         for table in tables:
             found = f"SELECT EXISTS (SELECT FROM {table['name']} t WHERE t::text LIKE :plain OR t::text LIKE :hex)"
-            if place.one(found, plain=f"%{key}%", hex=f"%{key.encode().hex()}%"):
+            if harness.scalar(found, plain=f"%{key}%", hex=f"%{key.encode().hex()}%"):
                 shown.append(table["name"])
     return shown
 
@@ -65,43 +65,43 @@ def shown_keys(place: House) -> list[str]:
 @pytest.mark.parametrize("fault", INFRASTRUCTURE)
 def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    place, fault_id = faulty_house(db, fault), fault[:3]
-    errors = [str(place.run(name).error) for name in FAULTS[fault_id][1]]
+    harness, fault_id = faulty_house(db, fault), fault[:3]
+    errors = [str(harness.run(name).error) for name in FAULTS[fault_id][1]]
     if fault_id in FAILS:
         assert all(re.search(FAILS[fault_id], error) for error in errors), errors
     else:
         assert set(errors) == {"None"}
-    assert place.one("SELECT count(*) FROM ops.quarantine") == 0
-    assert shown_keys(place) == []
+    assert harness.scalar("SELECT count(*) FROM ops.quarantine") == 0
+    assert shown_keys(harness) == []
     assert not any(key in caplog.text or key in str(errors) for key in KEYS)
-    heal(place)
+    heal(harness)
     for name in FAULTS[fault_id][1]:
-        place.sync(name)
+        harness.sync(name)
         # what vanished at the provider stays here
-        found = differences(place, name, besides=LEFT.get((fault_id, name), ()))
+        found = differences(harness, name, besides=LEFT.get((fault_id, name), ()))
         assert [each for each in found if "nobody has it" not in each or fault_id not in ("G03", "G06")] == []
-    assert adds_up(place)
+    assert counts_add_up(harness)
 
 
 @pytest.mark.parametrize("fault", VALUES)
 def test_a_hostile_value_costs_no_neighbour(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    place = faulty_house(db, f"{fault}:size=100000" if fault == "V07" else fault)
+    harness = faulty_house(db, f"{fault}:size=100000" if fault == "V07" else fault)
     for name in PROVIDERS:
-        report = place.sync(name)
-        found = differences(place, name)
-        spoilt = {call.call_id for call in place.world.calls(name) if call.shape("spoilt", 10) == 0}
+        report = harness.sync(name)
+        found = differences(harness, name)
+        spoilt = {call.call_id for call in harness.world.calls(name) if call.shape("spoilt", 10) == 0}
         assert spoilt
         assert [each for each in found if not concerns(each, spoilt) and "nobody has it" not in each] == []
         lost = sum("not held" in each for each in found) - sum("nobody has it" in each for each in found)
         assert lost <= report.counts.quarantined + report.counts.unchanged
-    assert shown_keys(place) == []
+    assert shown_keys(harness) == []
     assert not any(key in caplog.text for key in KEYS)
-    assert adds_up(place)
-    heal(place)
+    assert counts_add_up(harness)
+    heal(harness)
     for name in PROVIDERS:
-        place.sync(name)
-        assert [each for each in differences(place, name) if not is_richer(each, fault)] == []
+        harness.sync(name)
+        assert [each for each in differences(harness, name) if not is_richer(each, fault)] == []
 
 
 def concerns(difference: str, call_ids: set[str]) -> bool:
@@ -122,47 +122,47 @@ def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_load
     db: Engine, name: str, order: str
 ) -> None:
     world = World(8, calls={name: 110 if name == "ravan" else 43}, days=5, order=order, now=NOW)
-    place = house(db, world, PAGE, "H08:at=25")
+    harness = make_harness(db, world, PAGE, "H08:at=25")
     for _ in range(2):
-        report = place.run(name)
+        report = harness.run(name)
         assert report.status == "failed"
         assert report.error is not None
         assert "one call of a page cannot be had" in report.error
         assert "HTTP 500" in report.error
-    hidden = [call for call in world.calls(name) if call.call_id not in place.holds(name)]
+    hidden = [call for call in world.calls(name) if call.call_id not in harness.stored_ids(name)]
     assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)
-    held = place.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
+    held = harness.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
     for call in hidden:
         of_its_lists = [row for row in held if row["phone"] in ("", call.caller, call.callee)]
         assert not any(row["starts_at"] <= call.created_at < row["ends_at"] for row in of_its_lists)
-    heal(place)
-    place.sync(name)
-    assert differences(place, name) == []
+    heal(harness)
+    harness.sync(name)
+    assert differences(harness, name) == []
 
 
 def test_one_list_that_is_refused_keeps_no_other_from_loading(db: Engine) -> None:
-    place = house(db, World(8, calls=43, days=5, now=NOW), "H11")
-    report = place.run("ravan")
+    harness = make_harness(db, World(8, calls=43, days=5, now=NOW), "H11")
+    report = harness.run("ravan")
     assert report.error is not None
     assert "HTTP 400" in report.error
-    *others, _ = place.sources["ravan"].partitions
-    listed = {call.call_id for call in place.world.calls("ravan") if {call.caller, call.callee} & set(others)}
-    assert place.holds("ravan") == listed
-    assert {row["phone"] for row in place.rows("SELECT partition FROM ops.coverage")} == set(others)
+    *others, _ = harness.sources["ravan"].partitions
+    listed = {call.call_id for call in harness.world.calls("ravan") if {call.caller, call.callee} & set(others)}
+    assert harness.stored_ids("ravan") == listed
+    assert {row["phone"] for row in harness.rows("SELECT partition FROM ops.coverage")} == set(others)
 
 
 def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) -> None:
-    place = house(db, World(8, calls=90, days=5, now=NOW), PAGE, "G13:cap=20")
-    place.sync("ringg")
-    assert differences(place, "ringg") == []
-    assert 400 in {each.status for each in asked(place, "ringg")}
+    harness = make_harness(db, World(8, calls=90, days=5, now=NOW), PAGE, "G13:cap=20")
+    harness.sync("ringg")
+    assert differences(harness, "ringg") == []
+    assert 400 in {each.status for each in requests_of(harness, "ringg")}
 
 
 def test_a_total_that_is_no_number_costs_nothing_but_the_proof(db: Engine) -> None:
-    place = house(db, World(8, calls=230, now=NOW, manner=Quirks(ringg_total="many")))
-    place.sync("ringg")
-    assert differences(place, "ringg") == []
-    requests = len(asked(place))
-    place.run("ringg", by_hand=False)
-    assert len(asked(place)) <= requests + 3  # only an empty page is the end
-    assert place.one("SELECT completeness FROM bi.freshness") == "unknown"
+    harness = make_harness(db, World(8, calls=230, now=NOW, manner=Quirks(ringg_total="many")))
+    harness.sync("ringg")
+    assert differences(harness, "ringg") == []
+    requests = len(requests_of(harness))
+    harness.run("ringg", by_hand=False)
+    assert len(requests_of(harness)) <= requests + 3  # only an empty page is the end
+    assert harness.scalar("SELECT completeness FROM bi.freshness") == "unknown"

@@ -14,8 +14,7 @@ from etl.extractors import providers
 from etl.model import Page, PageRequest, Paging, Source, Window
 from etl.runtime.secret import Secret
 from etl.sync.fetch import fetch, split_request
-from tests.clocks import FakeClock
-from tests.gates import MemoryGate
+from tests.fakes import FakeClock, FakeRateLimiter
 
 SOURCE = Source("vaani", "vaani", "http://127.0.0.1:1", Secret("a-key-of-a-test"), "credits")
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -41,7 +40,7 @@ class Pages(httpx.BaseTransport):
 
 def page(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> Page:
     provider, clock = providers()["vaani"], FakeClock()
-    client = Client(SOURCE, provider.credential, MemoryGate(clock), clock, lambda: 0.5, Pages(fails, clamp))
+    client = Client(SOURCE, provider.credential, FakeRateLimiter(clock), clock, lambda: 0.5, Pages(fails, clamp))
     return fetch(client, provider, PageRequest(SOURCE, WINDOW, position, size)).value
 
 

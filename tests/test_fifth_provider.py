@@ -14,7 +14,7 @@ from etl.model import Provider
 from etl.pipeline import sync
 from etl.sync.run import RunDependencies, run_source
 from tests import contract
-from tests.clocks import FakeClock
+from tests.fakes import FakeClock
 
 FIFTH = Path(__file__).parent / "fifth"
 

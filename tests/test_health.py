@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from etl.db.engine import open_engine
 from etl.ops import health
-from tests.worlds import House, house
+from tests.harness import Harness, make_harness
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 
@@ -30,48 +30,48 @@ def test_it_is_alive_as_long_as_it_looks_around() -> None:
 def test_the_goal_is_three_times_of_the_schedule_and_a_weekend_is_no_delay(
     db: Engine, schedule: str, due: datetime
 ) -> None:
-    source = replace(house(db).sources["ringg"], schedule=schedule)
+    source = replace(make_harness(db).sources["ringg"], schedule=schedule)
     assert health.freshness_deadline(source, AT) == due
     assert health.stale([source], {"ringg": AT}, due) == []
     assert health.stale([source], {"ringg": AT}, due + timedelta(seconds=1)) == [("ringg", AT)]
 
 
-def said(place: House, after: timedelta) -> tuple[bool, tuple[str, ...]]:
-    found = health.ready(place.db, list(place.sources.values()), place.clock.now() + after)
+def said(harness: Harness, after: timedelta) -> tuple[bool, tuple[str, ...]]:
+    found = health.ready(harness.db, list(harness.sources.values()), harness.clock.now() + after)
     return found.is_well, found.message
 
 
 def test_it_is_ready_while_every_source_comes_on(db: Engine) -> None:
-    place = house(db)
-    assert said(place, timedelta(0)) == (True, ("ready",))
-    place.sync("ringg")
-    place.sync("vaani")
-    assert said(place, timedelta(minutes=14)) == (True, ("ready",))
-    well, lines = said(place, timedelta(minutes=16))
+    harness = make_harness(db)
+    assert said(harness, timedelta(0)) == (True, ("ready",))
+    harness.sync("ringg")
+    harness.sync("vaani")
+    assert said(harness, timedelta(minutes=14)) == (True, ("ready",))
+    well, lines = said(harness, timedelta(minutes=16))
     assert not well
     assert [line.partition(":")[0] for line in lines] == ["ringg", "vaani"]
 
 
 def test_a_source_that_fails_is_stalled_and_the_others_are_not(db: Engine) -> None:
-    place = house(db, None, "H06:provider=ringg,every=1")
-    place.run("ringg")
-    place.clock.sleep(3600)
-    place.sync("autocalls")
-    well, lines = said(place, timedelta(0))
+    harness = make_harness(db, None, "H06:provider=ringg,every=1")
+    harness.run("ringg")
+    harness.clock.sleep(3600)
+    harness.sync("autocalls")
+    well, lines = said(harness, timedelta(0))
     assert not well
     assert [line.partition(":")[0] for line in lines] == ["ringg"]
 
 
 def test_a_long_reading_that_comes_on_is_not_stalled(db: Engine) -> None:
-    place = house(db)
-    place.sync("ringg")
-    later = place.clock.now() + timedelta(hours=2)
+    harness = make_harness(db)
+    harness.sync("ringg")
+    later = harness.clock.now() + timedelta(hours=2)
     with db.begin() as connection:
         connection.execute(
             text("INSERT INTO ops.checkpoints VALUES ('ringg', '', :at, :at, '{}', :at)"),
             {"at": later - timedelta(minutes=1)},
         )
-    assert health.ready(db, [place.sources["ringg"]], later).is_well
+    assert health.ready(db, [harness.sources["ringg"]], later).is_well
 
 
 def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine) -> None:

@@ -15,7 +15,7 @@ from etl import pipeline
 from etl.db.engine import open_engine
 from etl.ops.metrics import Metrics, exposition
 from etl.sync import run
-from tests.worlds import House, house
+from tests.harness import Harness, make_harness
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "callhouse.json"
@@ -24,18 +24,18 @@ NAMES = re.compile(r"\b(?:callhouse|process)_[a-z_]+")
 LABELS = {"source", "status", "kind", "became", "verdict", "le"}
 
 
-def measured(place: House, meters: Metrics, *names: str) -> None:
+def measured(harness: Harness, meters: Metrics, *names: str) -> None:
     """Runs as the daemon does them."""
     for name in names:
         work = pipeline.sync
         report = run.run_source(
-            meters.watched(place.means()), place.sources[name], "sync", work, lambda p: None, by_hand=True
+            meters.watched(harness.dependencies()), harness.sources[name], "sync", work, lambda p: None, by_hand=True
         )
         meters.run(report, 1.5)
 
 
-def exposed(place: House, meters: Metrics, later: timedelta = timedelta(0)) -> str:
-    return exposition(meters, place.db, list(place.sources.values()), place.clock.now() + later).decode()
+def exposed(harness: Harness, meters: Metrics, later: timedelta = timedelta(0)) -> str:
+    return exposition(meters, harness.db, list(harness.sources.values()), harness.clock.now() + later).decode()
 
 
 def values(text: str, name: str) -> dict[tuple[str, ...], float]:
@@ -49,9 +49,12 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
 
 
 def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
-    place, meters = house(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"), Metrics()
-    measured(place, meters, "vaani", "ringg", "autocalls")
-    text = exposed(place, meters)
+    harness, meters = (
+        make_harness(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"),
+        Metrics(),
+    )
+    measured(harness, meters, "vaani", "ringg", "autocalls")
+    text = exposed(harness, meters)
     requests = values(text, "callhouse_requests_total")
     assert requests["vaani", "429"] == 1
     assert requests["vaani", "200"] > 1
@@ -64,41 +67,43 @@ def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
 
 
 def test_it_tells_what_the_books_hold(db: Engine) -> None:
-    place, meters = house(db), Metrics()
-    measured(place, meters, "ringg", "vaani")
-    place.do("INSERT INTO ops.alerts (source, kind, message, opened_at) VALUES ('ringg', 'drift', 'x', now())")
-    text = exposed(place, meters)
+    harness, meters = make_harness(db), Metrics()
+    measured(harness, meters, "ringg", "vaani")
+    harness.execute("INSERT INTO ops.alerts (source, kind, message, opened_at) VALUES ('ringg', 'drift', 'x', now())")
+    text = exposed(harness, meters)
     assert values(text, "callhouse_alert") == {("drift", "ringg"): 1}
     assert values(text, "callhouse_database_up") == {(): 1}
     assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
-    assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= place.clock.now().timestamp()
-    assert values(text, "callhouse_rate_per_minute")["vaani",] == place.requests_per_minute
+    assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= harness.clock.now().timestamp()
+    assert values(text, "callhouse_rate_per_minute")["vaani",] == harness.requests_per_minute
     assert values(text, "callhouse_completeness")["vaani", "count_match"] == 1
     assert values(text, "callhouse_completeness")["vaani", "incomplete"] == 0
     assert set(values(text, "callhouse_stale").values()) == {0}
-    assert set(values(exposed(place, meters, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
+    assert set(values(exposed(harness, meters, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
     assert values(text, "process_resident_memory_bytes")[()] > 10_000_000
 
 
 def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> None:
-    place, meters = house(db), Metrics()
-    measured(place, meters, "ringg")
+    harness, meters = make_harness(db), Metrics()
+    measured(harness, meters, "ringg")
     gone = open_engine("postgresql://nobody@127.0.0.1:9/nothing")
-    text = exposition(meters, gone, list(place.sources.values()), place.clock.now()).decode()
+    text = exposition(meters, gone, list(harness.sources.values()), harness.clock.now()).decode()
     assert values(text, "callhouse_database_up") == {(): 0}
     assert values(text, "callhouse_runs_total") == {("sync", "ringg", "succeeded"): 1}
     gone.dispose()
 
 
 def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
-    place, meters = house(db), Metrics()
-    measured(place, meters, *place.sources)
-    text = exposed(place, meters)
+    harness, meters = make_harness(db), Metrics()
+    measured(harness, meters, *harness.sources)
+    text = exposed(harness, meters)
     names = {name for family in text_string_to_metric_families(text) for s in family.samples for name in s.labels}
     assert names <= LABELS
     assert re.findall(r"\+\d{7,}", text) == []
-    personal = {row["n"] for row in place.rows("SELECT customer_number AS n FROM bi.calls WHERE customer_number <> ''")}
-    personal |= {row["n"] for row in place.rows("SELECT customer_name AS n FROM bi.calls WHERE customer_name <> ''")}
+    personal = {
+        row["n"] for row in harness.rows("SELECT customer_number AS n FROM bi.calls WHERE customer_number <> ''")
+    }
+    personal |= {row["n"] for row in harness.rows("SELECT customer_name AS n FROM bi.calls WHERE customer_name <> ''")}
     assert personal
     assert [each for each in personal if each in text] == []
 
@@ -106,11 +111,11 @@ def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
 @pytest.fixture
 def names(db: Engine) -> set[str]:
     """Every name that can be asked for."""
-    place, meters = house(db), Metrics()
+    harness, meters = make_harness(db), Metrics()
     meters.abandoned("ringg")
-    measured(place, meters, "ringg")
-    place.do("UPDATE ops.sources SET next_run_at = now()")
-    return {sample.name for f in text_string_to_metric_families(exposed(place, meters)) for sample in f.samples}
+    measured(harness, meters, "ringg")
+    harness.execute("UPDATE ops.sources SET next_run_at = now()")
+    return {sample.name for f in text_string_to_metric_families(exposed(harness, meters)) for sample in f.samples}
 
 
 def expressions(node: Any) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -18,7 +19,7 @@ from etl import embedded
 from etl.db import revisions, tables
 from etl.db.engine import DatabaseProblem, open_engine, sqlstate
 from etl.embedded import Server
-from tests.commands import etl, started
+from tests.commands import run_etl, start_etl
 
 PG15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -96,7 +97,7 @@ def migrated(url: str, **options: bool) -> tuple[str | None, str]:
 
 def at_once(folder: Path, *urls: str) -> list[str]:
     """What as many processes said that migrated at the same moment."""
-    processes = [started("migrate", cwd=folder, given={"DATABASE_URL": url}) for url in urls]
+    processes = [start_etl("migrate", cwd=folder, given={"DATABASE_URL": url}) for url in urls]
     said = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(urls), said
     return [out for out, _ in said]
@@ -202,31 +203,31 @@ def test_without_the_right_to_create_roles_it_says_what_to_grant_and_goes_on(
         query(url, "CREATE ROLE plain LOGIN PASSWORD 'plain'")
         query(url, f'GRANT CREATE ON DATABASE "{make_url(url).database}" TO plain')
         own = make_url(url).set(username="plain", password="plain").render_as_string(hide_password=False)
-        said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
+        said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
         assert said.returncode == 0, said.stderr
         assert said.stderr.count("\n") == 1
         assert "CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader;" in said.stderr
         query(url, "CREATE ROLE bi_reader NOLOGIN")
-        assert etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).stderr == ""
+        assert run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).stderr == ""
         assert readable(url)
         query(url, f'REVOKE CREATE ON DATABASE "{make_url(url).database}" FROM plain')
-        assert etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).returncode == 0
+        assert run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).returncode == 0
 
 
 def test_without_the_right_to_create_schemas_it_says_what_to_grant(other_server: Server, tmp_path: Path) -> None:
     with new_database(other_server) as url:
         query(url, "CREATE ROLE poor LOGIN PASSWORD 'poor'")
         own = make_url(url).set(username="poor", password="poor").render_as_string(hide_password=False)
-        said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
+        said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
         assert said.returncode == 78
         assert f"let an administrator run: GRANT CREATE ON DATABASE {make_url(url).database} TO poor" in said.stderr
 
 
 def test_another_ones_database_is_refused_unless_it_is_asked_for(empty: str, tmp_path: Path) -> None:
     query(empty, "CREATE TABLE shop (id int)")
-    said = etl("migrate", cwd=tmp_path, given={"DATABASE_URL": empty})
+    said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": empty})
     assert (said.returncode, "tables of something else (public.shop)" in said.stderr) == (78, True)
-    assert etl("migrate", "--beside-others", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
+    assert run_etl("migrate", "--beside-others", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
     assert query(empty, "SELECT count(*) FROM shop") == [(0,)]
 
 
@@ -358,3 +359,9 @@ def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
     plant(planted, 2)
     rows = planted.execute(text("SELECT component, amount, unit FROM bi.call_costs ORDER BY 1")).all()
     assert [tuple(row) for row in rows] == [("llm", Decimal("0.10"), "USD"), ("seats", Decimal(3), "credits")]
+
+
+def test_files_are_named_in_the_order_of_their_revisions() -> None:
+    directory = ScriptDirectory(str(revisions.MIGRATIONS))
+    assert revisions.known_revisions() == [script.revision for script in reversed(list(directory.walk_revisions()))]
+    assert revisions.head_revision() == directory.get_current_head()

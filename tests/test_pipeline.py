@@ -4,23 +4,23 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.world import ORDERS, World
-from tests.worlds import NOW, PROVIDERS, House, adds_up, asked, differences, house
+from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, make_harness, requests_of
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_after_a_sync_every_column_of_every_call_is_true(db: Engine, name: str, order: str) -> None:
-    place = house(db, World(3, calls=230, order=order, now=NOW))
-    report = place.sync(name)
-    assert differences(place, name) == []
-    assert adds_up(place)
-    assert report.counts.inserted == len(place.world.calls(name))
+    harness = make_harness(db, World(3, calls=230, order=order, now=NOW))
+    report = harness.sync(name)
+    assert differences(harness, name) == []
+    assert counts_add_up(harness)
+    assert report.counts.inserted == len(harness.world.calls(name))
     assert report.counts.quarantined == 0
-    assert freshness(place, name) == ("count_match", max(call.created_at for call in place.world.calls(name)))
+    assert freshness(harness, name) == ("count_match", max(call.created_at for call in harness.world.calls(name)))
 
 
-def freshness(place: House, name: str) -> tuple[str, object]:
-    row = place.rows("SELECT * FROM bi.freshness WHERE source = :source", source=name)[0]
+def freshness(harness: Harness, name: str) -> tuple[str, object]:
+    row = harness.rows("SELECT * FROM bi.freshness WHERE source = :source", source=name)[0]
     assert row["last_success_at"] is not None
     assert row["complete_since"] is not None
     return row["completeness"], row["newest_call_at"]
@@ -31,21 +31,27 @@ def freshness(place: House, name: str) -> tuple[str, object]:
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_no_boundary_of_a_page_loses_a_call(db: Engine, name: str, order: str, count: int) -> None:
     phones = ("+918040000001",)
-    place = house(db, World(4, calls=count, order=order, now=NOW, phones=phones), "G12:size=10,variant=clamped")
-    place.sync(name)
-    assert differences(place, name) == []
-    assert len(asked(place, name)) <= -(-count // 10) + 3
+    harness = make_harness(
+        db, World(4, calls=count, order=order, now=NOW, phones=phones), "G12:size=10,variant=clamped"
+    )
+    harness.sync(name)
+    assert differences(harness, name) == []
+    assert len(requests_of(harness, name)) <= -(-count // 10) + 3
 
 
 @pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_second_sync_with_nothing_new_writes_nothing(db: Engine, name: str, order: str) -> None:
-    place = house(db, World(3, calls=230, order=order, now=NOW))
-    place.sync(name)
-    before, requests, lists = place.written(), len(asked(place, name)), len(place.sources[name].partitions) or 1
-    report = place.run(name, by_hand=False)
+    harness = make_harness(db, World(3, calls=230, order=order, now=NOW))
+    harness.sync(name)
+    before, requests, lists = (
+        harness.tuple_counts(),
+        len(requests_of(harness, name)),
+        len(harness.sources[name].partitions) or 1,
+    )
+    report = harness.run(name, by_hand=False)
     assert before["warehouse.calls"] > 0
-    assert place.written() == before
+    assert harness.tuple_counts() == before
     assert report.counts.unchanged == report.counts.received
     if order == "desc":
-        assert len(asked(place, name)) - requests == lists
+        assert len(requests_of(harness, name)) - requests == lists

@@ -11,8 +11,8 @@ from etl.model import Window
 from etl.reports.backfill_plan import BackfillPlan, plan
 from etl.sandbox.world import World
 from etl.sync.checkpoint import BEGINNING
-from tests.clocks import FakeClock
-from tests.worlds import NOW, PROVIDERS, House, asked, house
+from tests.fakes import FakeClock
+from tests.harness import NOW, PROVIDERS, Harness, make_harness, requests_of
 
 MOST = {"ringg": 2, "autocalls": 2, "vaani": 10, "ravan": 30}  # requests of a plan: three lists of ten at Ravan
 LISTS = [
@@ -28,24 +28,27 @@ MIDDLE = Window(NOW - timedelta(days=40), NOW - timedelta(days=25))
 LAST = Window(NOW - timedelta(days=20), NOW)
 
 
-def planned(place: House, name: str, window: Window, *, again: bool = False) -> BackfillPlan:
+def planned(harness: Harness, name: str, window: Window, *, again: bool = False) -> BackfillPlan:
     """A plan, which asks for little and writes nothing."""
     found: list[BackfillPlan] = []
-    written, before = place.written(), len(asked(place, name)) + len(asked(place, name, lists=False))
+    written, before = (
+        harness.tuple_counts(),
+        len(requests_of(harness, name)) + len(requests_of(harness, name, lists=False)),
+    )
     work = lambda reader: found.append(plan(reader, window, again=again))  # noqa: E731
-    assert place.run(name, work, "verify").status == "succeeded"
-    assert place.written() == written
-    assert len(asked(place, name)) + len(asked(place, name, lists=False)) - before <= MOST[name]
+    assert harness.run(name, work, "verify").status == "succeeded"
+    assert harness.tuple_counts() == written
+    assert len(requests_of(harness, name)) + len(requests_of(harness, name, lists=False)) - before <= MOST[name]
     return found[0]
 
 
-def taken(place: House, name: str, window: Window, *, again: bool = False) -> tuple[int, int, float]:
+def taken(harness: Harness, name: str, window: Window, *, again: bool = False) -> tuple[int, int, float]:
     """The requests, rows and seconds of the backfill itself."""
-    began, before = place.clock.now(), len(asked(place, name))
-    report = place.run(name, partial(pipeline.backfill, window=window, again=again), "backfill")
+    began, before = harness.clock.now(), len(requests_of(harness, name))
+    report = harness.run(name, partial(pipeline.backfill, window=window, again=again), "backfill")
     assert (report.status, report.error) == ("succeeded", None)
-    rows = sum(len(page.ids) for page in asked(place, name)[before:])
-    return report.requests, rows, (place.clock.now() - began).total_seconds()
+    rows = sum(len(page.ids) for page in requests_of(harness, name)[before:])
+    return report.requests, rows, (harness.clock.now() - began).total_seconds()
 
 
 def near(said: float | None, came: float, slack: float) -> bool:
@@ -59,10 +62,10 @@ def test_a_plan_says_what_a_backfill_then_takes(
 ) -> None:
     clock = FakeClock(NOW)
     world = World(7, calls={name: calls}, days=60, order=order, clock=clock.now)
-    place = house(db, world, clock=clock, requests_per_minute=60)
-    said = planned(place, name, window)
+    harness = make_harness(db, world, clock=clock, requests_per_minute=60)
+    said = planned(harness, name, window)
     clock.sleep(600)  # the budget is whole again
-    requests, rows, seconds = taken(place, name, window)
+    requests, rows, seconds = taken(harness, name, window)
     spare = len(said.lists) * (1 if order == "desc" else 3)  # pages: a list from its other end costs a few more
     assert near(said.requests, requests, spare), (said, requests)
     assert near(said.rows, rows, spare * page), (said, rows)
@@ -70,43 +73,43 @@ def test_a_plan_says_what_a_backfill_then_takes(
 
 
 def test_what_is_held_is_not_planned_again(db: Engine) -> None:
-    place = house(db, World(7, calls=300, days=60, now=NOW))
+    harness = make_harness(db, World(7, calls=300, days=60, now=NOW))
     for name in PROVIDERS:
-        place.sync(name)
-        said = planned(place, name, LAST)
+        harness.sync(name)
+        said = planned(harness, name, LAST)
         assert said.requests in (0, len(said.lists))  # what came since the newest call: nothing, or one look at it
-        _, rows, _ = taken(place, name, LAST, again=True)
-        assert near(planned(place, name, LAST, again=True).rows, rows, 60)
+        _, rows, _ = taken(harness, name, LAST, again=True)
+        assert near(planned(harness, name, LAST, again=True).rows, rows, 60)
 
 
 @pytest.mark.parametrize("name", ["ringg", "autocalls"])
 def test_many_gaps_of_a_list_with_a_filter_cost_one_request(db: Engine, name: str) -> None:
-    place = house(db, World(7, calls={name: 2000}, days=60, now=NOW))
+    harness = make_harness(db, World(7, calls={name: 2000}, days=60, now=NOW))
     for day in (50, 40, 30):
         window = Window(NOW - timedelta(days=day), NOW - timedelta(days=day - 5))
-        assert place.run(name, partial(pipeline.backfill, window=window), "backfill").status == "succeeded"
+        assert harness.run(name, partial(pipeline.backfill, window=window), "backfill").status == "succeeded"
     window = Window(NOW - timedelta(days=55), NOW - timedelta(days=20))
-    said = planned(place, name, window)
-    requests, rows, _ = taken(place, name, window)
+    said = planned(harness, name, window)
+    requests, rows, _ = taken(harness, name, window)
     assert near(said.requests, requests, 4)
     assert near(said.rows, rows, 250)  # a list by days shows the days beside each gap as well
 
 
 def test_a_list_that_does_not_say_how_long_it_is_cannot_be_planned(db: Engine) -> None:
-    place = house(db, World(7, calls=300, now=NOW), "G07:variant=many,provider=ringg")
-    said = planned(place, "ringg", WHOLE)
+    harness = make_harness(db, World(7, calls=300, now=NOW), "G07:variant=many,provider=ringg")
+    said = planned(harness, "ringg", WHOLE)
     assert (said.requests, said.rows, said.seconds) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["vaani", "ravan"])
 def test_an_older_window_of_a_list_without_a_filter_is_entered_beneath_what_is_held(db: Engine, name: str) -> None:
     phones = ("+918047105000",)
-    place = house(db, World(7, calls={name: 1500}, days=60, now=NOW, phones=phones))
-    assert place.run(name, partial(pipeline.backfill, window=LAST), "backfill").status == "succeeded"
-    pages = len(asked(place, name))
+    harness = make_harness(db, World(7, calls={name: 1500}, days=60, now=NOW, phones=phones))
+    assert harness.run(name, partial(pipeline.backfill, window=LAST), "backfill").status == "succeeded"
+    pages = len(requests_of(harness, name))
     older = Window(NOW - timedelta(days=30), NOW - timedelta(days=20))
-    assert place.run(name, partial(pipeline.backfill, window=older), "backfill").status == "succeeded"
+    assert harness.run(name, partial(pipeline.backfill, window=older), "backfill").status == "succeeded"
     size = {"vaani": 200, "ravan": 100}[name]
-    inside = [call for call in place.world.calls(name) if older.start <= call.created_at < older.end]
-    assert {call.call_id for call in inside} <= place.holds(name)
-    assert len(asked(place, name)) - pages <= len(inside) // size + 3
+    inside = [call for call in harness.world.calls(name) if older.start <= call.created_at < older.end]
+    assert {call.call_id for call in inside} <= harness.stored_ids(name)
+    assert len(requests_of(harness, name)) - pages <= len(inside) // size + 3

@@ -8,7 +8,7 @@ from etl.db.engine import uuid_array
 from etl.sandbox.world import World
 from etl.state.session import StateSession
 from etl.sync.run import HELD
-from tests.worlds import house
+from tests.harness import make_harness
 
 
 def test_a_page_of_calls_is_looked_for_by_key_in_a_table_that_was_empty_when_its_plan_was_made(db: Engine) -> None:
@@ -21,7 +21,7 @@ def test_a_page_of_calls_is_looked_for_by_key_in_a_table_that_was_empty_when_its
 
 
 def test_statistics_read_no_transcript(db: Engine) -> None:
-    house(db, World(3, calls=30)).sync("ringg")
+    make_harness(db, World(3, calls=30)).sync("ringg")
     with db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE warehouse.calls, warehouse.transcripts"))
         known = text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'warehouse'")

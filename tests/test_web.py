@@ -39,9 +39,9 @@ from etl.web.login_throttle import ALLOWED, KEPT, LoginThrottle
 from etl.web.readonly_db import ReadonlyDatabase
 from etl.web.signed_cookies import LOGGED_IN, SHOWN, SignedCookies
 from etl.web.source_health import assess
-from tests.clocks import FakeClock, until
-from tests.commands import ETL, ended, environment, started
-from tests.worlds import House, house
+from tests.commands import ETL, environment, start_etl, stop_etl
+from tests.fakes import FakeClock, wait_until
+from tests.harness import Harness, make_harness
 
 TOKEN = Secret("a-token-that-nobody-guesses")
 HERE = [Listen("127.0.0.1", 0)]
@@ -49,21 +49,21 @@ HTML = {"accept": "text/html"}
 
 
 @contextmanager
-def page(place: House, token: Secret | None = None) -> Iterator[httpx.Client]:
+def page(harness: Harness, token: Secret | None = None) -> Iterator[httpx.Client]:
     """A reader of the page, who has not shown a token."""
-    with serving(place.means(), list(place.sources.values()), HERE, token, Metrics()) as where:
+    with serving(harness.dependencies(), list(harness.sources.values()), HERE, token, Metrics()) as where:
         assert where
         with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
             yield reader
 
 
 @pytest.fixture
-def place(db: Engine) -> House:
+def harness(db: Engine) -> Harness:
     """A warehouse with the calls of two sources."""
-    place = house(db)
+    harness = make_harness(db)
     for name in ("ravan", "ringg"):
-        place.sync(name)
-    return place
+        harness.sync(name)
+    return harness
 
 
 def plain(html: str) -> str:
@@ -71,38 +71,40 @@ def plain(html: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", html.partition("<body")[2]).split())
 
 
-def seen(place: House, path: str = "/", **given: Any) -> str:
-    with page(place) as reader:
+def seen(harness: Harness, path: str = "/", **given: Any) -> str:
+    with page(harness) as reader:
         answer = reader.get(path, **given)
         assert answer.status_code == 200
         return answer.text
 
 
-def test_the_first_page_says_of_each_source_how_it_is(place: House) -> None:
-    said = plain(seen(place))
+def test_the_first_page_says_of_each_source_how_it_is(harness: Harness) -> None:
+    said = plain(seen(harness))
     assert "All four sources are being read; 2 cannot be proved complete yet." in said
     assert said.count("up to date the provider lists as many calls as are held") == 2
     assert said.count("never read the first reading has not begun") == 2
-    open_calls = place.one("SELECT sum(open_calls) FROM bi.freshness")
+    open_calls = harness.scalar("SELECT sum(open_calls) FROM bi.freshness")
     assert f"{open_calls} calls may still change, nothing is in quarantine" in said
     for days in (7, 30, 90):
-        held = place.one(
+        held = harness.scalar(
             "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
-            since=place.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
+            since=harness.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
         )
-        with page(place) as reader:
+        with page(harness) as reader:
             assert f"Calls {held} " in plain(reader.get(f"/?days={days}").text)
 
 
-def test_a_rate_that_a_provider_lowered_is_said(place: House) -> None:
-    assert "as the provider allows no more" not in seen(place)
-    at = place.clock.now()
-    place.do("UPDATE ops.rate_limits SET adaptive_rate_per_minute = 12, adapted_at = :at WHERE source = 'ringg'", at=at)
-    assert " of 12 a minute, as the provider allows no more" in plain(seen(place))
+def test_a_rate_that_a_provider_lowered_is_said(harness: Harness) -> None:
+    assert "as the provider allows no more" not in seen(harness)
+    at = harness.clock.now()
+    harness.execute(
+        "UPDATE ops.rate_limits SET adaptive_rate_per_minute = 12, adapted_at = :at WHERE source = 'ringg'", at=at
+    )
+    assert " of 12 a minute, as the provider allows no more" in plain(seen(harness))
 
 
 def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> None:
-    with page(house(db)) as reader:
+    with page(make_harness(db)) as reader:
         assert "No call in these days." in reader.get("/?days=7&x=1").text
         assert "No call is held yet." in reader.get("/calls").text
         for wrong in ("/nothing", "/sources/nobody", "/calls/x", "/quarantine/1", f"/calls/{'0' * 32}"):
@@ -113,12 +115,14 @@ def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> No
         )
 
 
-def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -> None:
-    now = place.clock.now()
-    place.do("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(hours=5))
-    place.do("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(hours=8))
-    place.do("INSERT INTO ops.schema_drift VALUES ('ringg', 'a.field', 'new_field', 'text', 3, :now, :now)", now=now)
-    place.do(
+def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harness) -> None:
+    now = harness.clock.now()
+    harness.execute("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(hours=5))
+    harness.execute("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(hours=8))
+    harness.execute(
+        "INSERT INTO ops.schema_drift VALUES ('ringg', 'a.field', 'new_field', 'text', 3, :now, :now)", now=now
+    )
+    harness.execute(
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
         " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
         now=now + timedelta(seconds=1),
@@ -128,11 +132,11 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
         ("2025-04-29", "verified", 0),
         ("2025-04-30", "incomplete", 2),
     ):
-        place.do(
+        harness.execute(
             "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) VALUES ('ringg', :d, :v, :m, now())",
             d=day, v=verdict, m=missing,
         )  # fmt: skip
-    html = seen(place, "/sources/ringg")
+    html = seen(harness, "/sources/ringg")
     said = plain(html)
     assert "2025-04-30: 2 calls listed and not held; etl verify ringg --heal brings them back" in said
     assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
@@ -141,7 +145,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(place: House) -
     assert len(re.findall(r'<rect class="incomplete" x=[^>]* fill="url', html)) == 1
     assert "a.field new field text 3" in said
     assert "Empty: every record became a row." in said
-    assert "Calls of •••• " in plain(seen(place, "/sources/ravan"))
+    assert "Calls of •••• " in plain(seen(harness, "/sources/ravan"))
 
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>&{{ 7*7 }}</p><style>*{display:none}</style>"
@@ -159,21 +163,21 @@ class Elements(HTMLParser):
         self.found |= {(tag, name) for name, _ in attributes} | {(tag, "")}
 
 
-def test_whatever_a_provider_sends_is_text(place: House) -> None:
-    key = place.one("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
+def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
+    key = harness.scalar("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
     paths = ("/", "/calls", "/sources/ravan", f"/calls/{key}", "/quarantine/1")
-    place.do("INSERT INTO ops.schema_drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
-    place.do(
+    harness.execute("INSERT INTO ops.schema_drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
+    harness.execute(
         "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
         " VALUES ('ravan', 'x', 'because', 'payload', now(), now())"
     )
-    place.do("UPDATE ops.runs SET error = 'an error' WHERE source = 'ravan'")
-    place.do(
+    harness.execute("UPDATE ops.runs SET error = 'an error' WHERE source = 'ravan'")
+    harness.execute(
         "UPDATE warehouse.calls SET error_message = 'x', summary = 'x', provider_status = 'x', campaign_name = 'x',"
         " sentiment = 'x', extra = '{\"x\": 1}', agent_name = 'x', customer_name = 'x', customer_email = 'x',"
         " recording_url = 'x' WHERE call_key = :key", key=key,
     )  # fmt: skip
-    with page(place) as reader:
+    with page(harness) as reader:
         reader.post("/show", data={"see": "yes"})
         tame = {path: Elements(reader.get(path).text).found for path in paths}
     for statement in (
@@ -185,8 +189,8 @@ def test_whatever_a_provider_sends_is_text(place: House) -> None:
         "UPDATE ops.runs SET error = :evil WHERE source = 'ravan'",
         "UPDATE ops.quarantine SET reason = :evil, payload = convert_to(:evil, 'UTF8')",
     ):
-        place.do(statement, evil=EVIL)
-    with page(place) as reader:
+        harness.execute(statement, evil=EVIL)
+    with page(harness) as reader:
         reader.post("/show", data={"see": "yes"})
         for path in paths:
             html = reader.get(path).text
@@ -195,11 +199,11 @@ def test_whatever_a_provider_sends_is_text(place: House) -> None:
         assert "&lt;script&gt;alert(1)" in reader.get(f"/calls/{key}").text
 
 
-def test_people_are_hidden_until_the_reader_asks_for_them(place: House) -> None:
-    row = place.rows("SELECT * FROM bi.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
-    turns = place.rows("SELECT text FROM bi.transcript_turns WHERE call_key = :key", key=row["call_key"])
+def test_people_are_hidden_until_the_reader_asks_for_them(harness: Harness) -> None:
+    row = harness.rows("SELECT * FROM bi.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
+    turns = harness.rows("SELECT text FROM bi.transcript_turns WHERE call_key = :key", key=row["call_key"])
     people = [row["customer_name"], row["customer_number"], turns[0]["text"]]
-    with page(place) as reader:
+    with page(harness) as reader:
         for path in ("/calls", f"/calls/{row['call_key']}"):
             assert not [each for each in people if each in reader.get(path).text]
         answer = reader.post("/show", data={"see": "yes", "next": "/calls"})
@@ -207,7 +211,7 @@ def test_people_are_hidden_until_the_reader_asks_for_them(place: House) -> None:
         assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", answer.headers["set-cookie"])
         shown = reader.get(f"/calls/{row['call_key']}").text
         assert [each in shown for each in people] == [True] * 3
-        place.clock.sleep(901)
+        harness.clock.sleep(901)
         assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
         reader.post("/show", data={"see": "yes"})
         assert people[1] in reader.get("/calls").text + reader.get(f"/calls/{row['call_key']}").text
@@ -215,10 +219,10 @@ def test_people_are_hidden_until_the_reader_asks_for_them(place: House) -> None:
         assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
 
 
-def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: House) -> None:
-    row = place.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
-    turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
-    place.do(
+def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness: Harness) -> None:
+    row = harness.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
+    turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    harness.execute(
         """UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', '"surely a callback, isn''t it"')"""
         " WHERE call_key = :key", key=turn["call_key"],
     )  # fmt: skip
@@ -228,7 +232,7 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
         assert sought not in answer.headers["location"]
         return set(re.findall(r"/calls/([0-9a-f-]{36})", reader.get(answer.headers["location"]).text))
 
-    with page(place) as reader:
+    with page(harness) as reader:
         number = row["customer_number"]
         for sought in (number, number[1:], number[-6:], f"{number[:3]} {number[3:7]} {number[7:]}"):
             assert str(row["call_key"]) in found(reader, sought)
@@ -237,7 +241,7 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
         assert found(reader, str(turn["call_key"])) == {str(turn["call_key"])}
         assert found(reader, "surely", source="vaani") == set()
         assert "That search is forgotten" in reader.get("/calls?search=abc").text
-        place.do("UPDATE warehouse.calls SET created_at = '2025-04-30'")
+        harness.execute("UPDATE warehouse.calls SET created_at = '2025-04-30'")
         older = reader.get("/calls").text
         assert "The newest calls" in older
         following = re.search(r'href="(/calls\?before=[^"]+)"', older)
@@ -248,13 +252,13 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(place: H
         assert not set(pages[0]) & set(pages[1])
 
 
-def test_a_search_that_takes_too_long_says_how_far_it_came(place: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_takes_too_long_says_how_far_it_came(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = text("SELECT pg_sleep(5)")
     monkeypatch.setattr(call_search, "SECONDS", 0.3)
     monkeypatch.setattr(call_search, "_within", partial(_after_two, call_search._within, [0], slow))
-    with page(place) as reader:
+    with page(harness) as reader:
         answer = reader.post("/calls", data={"words": "hello"}, follow_redirects=True)
-    day = place.clock.now() - timedelta(days=2)
+    day = harness.clock.now() - timedelta(days=2)
     assert f"Looked through the calls back to {day:%Y-%m-%d %H:%M:%S} in three seconds" in answer.text
 
 
@@ -264,14 +268,14 @@ def _after_two(within: Any, count: list[int], slow: Any, reading: ReadonlyDataba
     return within(reading, seconds, query if count[0] < 3 else slow)
 
 
-def test_the_quarantine_is_tried_again_from_there(place: House) -> None:
-    call_id = place.world.calls("ringg")[0].call_id
-    place.do(
+def test_the_quarantine_is_tried_again_from_there(harness: Harness) -> None:
+    call_id = harness.world.calls("ringg")[0].call_id
+    harness.execute(
         "INSERT INTO ops.quarantine (source, provider_call_id, digest, reason, payload, first_seen_at, last_seen_at)"
         " VALUES ('ringg', :id, 'x', 'created_at is missing', :payload, now(), now())",
-        id=call_id, payload=place.received(call_id)[0],
+        id=call_id, payload=harness.versions_of(call_id)[0],
     )  # fmt: skip
-    with page(place) as reader:
+    with page(harness) as reader:
         said = plain(reader.get("/sources/ringg").text)
         assert "1 record could not become a row" in said
         assert "created_at is missing" in said
@@ -279,15 +283,15 @@ def test_the_quarantine_is_tried_again_from_there(place: House) -> None:
         assert "Hidden" in reader.get("/quarantine/1").text
         answer = reader.post("/sources/ringg/retry")
         assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
-        until(
-            lambda: place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1,
+        wait_until(
+            lambda: harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1,
             seconds=20,
         )
         assert reader.post("/sources/nobody/retry").status_code == 404
 
 
-def test_a_change_is_only_made_where_the_page_itself_asks_for_it(place: House) -> None:
-    with page(place) as reader:
+def test_a_change_is_only_made_where_the_page_itself_asks_for_it(harness: Harness) -> None:
+    with page(harness) as reader:
         for headers in (
             {"origin": "https://evil.example"},
             {"origin": "null"},
@@ -303,28 +307,28 @@ def test_a_change_is_only_made_where_the_page_itself_asks_for_it(place: House) -
         assert reader.post("/show", content=b"x" * 20_000).status_code == 413
         assert reader.post("/show", data={"next": "//evil.example"}).headers["location"] == "/"
         assert reader.post("/show", data={"next": "/\\evil.example"}).headers["location"] == "/"
-    assert place.one("SELECT count(*) FROM ops.runs WHERE kind = 'replay'") == 0
+    assert harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'replay'") == 0
 
 
-def test_a_name_that_is_pointed_here_is_refused(place: House) -> None:
-    with page(place) as reader:
+def test_a_name_that_is_pointed_here_is_refused(harness: Harness) -> None:
+    with page(harness) as reader:
         for host in ("evil.example", "evil.example:8787", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"):
             assert reader.get("/", headers={"host": host}).status_code == 421
         for host in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", "LOCALHOST"):
             assert reader.get("/", headers={"host": host}).status_code == 200
 
 
-def test_an_address_that_others_reach_takes_names_of_its_own(place: House) -> None:
-    with serving(place.means(), [], [Listen("0.0.0.0", 0)], TOKEN, Metrics()) as where:  # noqa: S104 - what is tested
+def test_an_address_that_others_reach_takes_names_of_its_own(harness: Harness) -> None:
+    with serving(harness.dependencies(), [], [Listen("0.0.0.0", 0)], TOKEN, Metrics()) as where:  # noqa: S104 - what is tested
         assert where
         base = where.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
         for host, status in (("10.1.2.3:80", 401), ("callhouse", 401), ("evil.example", 421), ("localhost", 401)):
             assert httpx.get(base, headers={"host": host}).status_code == status
 
 
-def test_with_a_token_only_who_presents_it_reads(place: House) -> None:
+def test_with_a_token_only_who_presents_it_reads(harness: Harness) -> None:
     bearer = {"authorization": f"Bearer {TOKEN.reveal()}"}
-    with page(place, TOKEN) as reader:
+    with page(harness, TOKEN) as reader:
         for path in ("/", "/calls", "/sources/ringg", "/metrics", "/nothing"):
             answer = reader.get(path)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -338,25 +342,25 @@ def test_with_a_token_only_who_presents_it_reads(place: House) -> None:
         assert reader.get("/", headers=bearer).status_code == 200
 
 
-def test_programs_learn_whether_it_is_well_and_what_it_counts(place: House) -> None:
-    place.do("UPDATE ops.sources SET first_seen_at = '2025-05-01'")
-    with page(place) as reader:
+def test_programs_learn_whether_it_is_well_and_what_it_counts(harness: Harness) -> None:
+    harness.execute("UPDATE ops.sources SET first_seen_at = '2025-05-01'")
+    with page(harness) as reader:
         assert (reader.get("/healthz").text, reader.get("/readyz").text) == ("alive\n", "ready\n")
         said = reader.get("/metrics")
         assert said.headers["content-type"].startswith("text/plain; version=")
-        held = place.one("SELECT count(*) FROM warehouse.calls WHERE source = 'ringg'")
+        held = harness.scalar("SELECT count(*) FROM warehouse.calls WHERE source = 'ringg'")
         assert re.search(rf'^callhouse_calls{{source="ringg"}} {held}\.0$', said.text, re.M)
-        place.clock.sleep(7200)
+        harness.clock.sleep(7200)
         late = reader.get("/readyz")
         assert (late.status_code, "ringg: not read since 2025-05-01 12:00 UTC" in late.text) == (503, True)
-    with page(place, TOKEN) as reader:
+    with page(harness, TOKEN) as reader:
         late = reader.get("/readyz")
         assert (late.status_code, late.text) == (503, "not ready: the page and etl status say why\n")
         assert reader.get("/metrics").status_code == 401
 
 
-def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None:
-    with page(place, TOKEN) as reader:
+def test_the_form_gives_a_browser_a_pass_and_takes_it_back(harness: Harness) -> None:
+    with page(harness, TOKEN) as reader:
         form = reader.get("/sources/ringg").text
         assert '<input type="hidden" name="next" value="/sources/ringg">' in form
         wrong = reader.post("/login", data={"token": "x", "next": "/calls"})
@@ -369,7 +373,7 @@ def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None
         given = reader.cookies[LOGGED_IN]
         reader.post("/logout")
         assert reader.get("/").status_code == 401
-        other = SignedCookies(Secret("another token"), place.clock).issue(LOGGED_IN, 99)
+        other = SignedCookies(Secret("another token"), harness.clock).issue(LOGGED_IN, 99)
         for forged in (f"9{given}", given[:-1] + ("0" if given[-1] != "0" else "1"), "", "x.y", other):
             assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={forged}"}).status_code == 401
         assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={given}"}).status_code == 200
@@ -379,9 +383,9 @@ def test_the_form_gives_a_browser_a_pass_and_takes_it_back(place: House) -> None
         assert "; Secure" in secure.headers["set-cookie"]
 
 
-def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(place: House) -> None:
+def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(harness: Harness) -> None:
     right = {"authorization": f"Bearer {TOKEN.reveal()}"}
-    with page(place, TOKEN) as reader:
+    with page(harness, TOKEN) as reader:
         reader.post("/login", data={"token": TOKEN.reveal()})
         assert all(reader.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
         pass_of_reader = {"cookie": f"{LOGGED_IN}={reader.cookies[LOGGED_IN]}"}
@@ -391,7 +395,7 @@ def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(pla
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
         assert [reader.get(path).status_code for path in ("/healthz", "/login")] == [200, 200]
         assert reader.get("/", headers=pass_of_reader).status_code == 200
-        place.clock.sleep(60)
+        harness.clock.sleep(60)
         assert reader.get("/metrics", headers=right).status_code == 200
 
 
@@ -415,8 +419,8 @@ def test_a_pass_is_for_one_purpose_and_ends() -> None:
     assert not passes.holds(SHOWN, given)
 
 
-def test_every_answer_says_what_a_browser_may_do_with_it(place: House) -> None:
-    with page(place, TOKEN) as reader:
+def test_every_answer_says_what_a_browser_may_do_with_it(harness: Harness) -> None:
+    with page(harness, TOKEN) as reader:
         answers = [reader.get(path) for path in ("/", "/healthz", "/static/page.js", "/static/nothing", "/login")]
         answers.append(reader.get("/", headers={"host": "evil.example"}))
     for answer in answers:
@@ -436,11 +440,11 @@ def test_every_answer_says_what_a_browser_may_do_with_it(place: House) -> None:
 
 
 def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
-    place: House, server: Server, caplog: pytest.LogCaptureFixture
+    harness: Harness, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    name = make_url(place.db.url.render_as_string(hide_password=False)).database
+    name = make_url(harness.db.url.render_as_string(hide_password=False)).database
     admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
-    with page(place) as reader, caplog.at_level(logging.INFO), admin.connect() as connection:
+    with page(harness) as reader, caplog.at_level(logging.INFO), admin.connect() as connection:
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
         connection.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
@@ -457,7 +461,7 @@ def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
 
 
 def test_a_defect_is_answered_and_logged_without_what_it_was_about(
-    place: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     number = "+91" + "9876543210"
 
@@ -465,7 +469,7 @@ def test_a_defect_is_answered_and_logged_without_what_it_was_about(
         raise ValueError(number)
 
     monkeypatch.setattr("etl.web.overview.cards", broken)
-    with page(place) as reader:
+    with page(harness) as reader:
         answer = reader.get("/")
     assert (answer.status_code, "this is a defect of Callhouse" in answer.text) == (500, True)
     assert number[3:] not in answer.text + caplog.text
@@ -484,16 +488,16 @@ def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
     reading.close()
 
 
-def test_a_port_that_is_taken_keeps_nobody_from_loading(place: House, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_that_is_taken_keeps_nobody_from_loading(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
         busy = Listen("127.0.0.1", taken.getsockname()[1])
-        with serving(place.means(), [], [busy], None, Metrics()) as nowhere:
+        with serving(harness.dependencies(), [], [busy], None, Metrics()) as nowhere:
             assert nowhere is None
-        with serving(place.means(), [], [busy, *HERE], None, Metrics()) as where:
+        with serving(harness.dependencies(), [], [busy, *HERE], None, Metrics()) as where:
             assert where
             assert httpx.get(f"{where}healthz").text == "alive\n"
     assert "page not served" in caplog.text
-    with serving(place.means(), [], [], None, Metrics()) as nowhere:
+    with serving(harness.dependencies(), [], [], None, Metrics()) as nowhere:
         assert nowhere is None
 
 
@@ -509,12 +513,12 @@ def test_the_daemon_serves_it_and_ends_within_seconds_while_somebody_reads(tmp_p
             **sandbox.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable",
             "ETL_LISTEN": f"127.0.0.1:{port}",
         }  # fmt: skip
-        process = started("daemon", cwd=tmp_path, given=given)
-        until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=20)
+        process = start_etl("daemon", cwd=tmp_path, given=given)
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=20)
         with httpx.Client() as reader, socket.create_connection(("127.0.0.1", port)):
-            until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text, seconds=20)
+            wait_until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text, seconds=20)
             began = time.monotonic()
-            code, out, err = ended(process)
+            code, out, err = stop_etl(process)
     assert (code, out) == (0, ""), err
     assert time.monotonic() - began < 8
     assert f'"address": "http://127.0.0.1:{port}/"' in err
@@ -540,7 +544,7 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
         while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", said, re.S)):
             said += os.read(ours, 65536)
         where = found[1].decode()
-        until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
+        wait_until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
         process.terminate()
         assert process.wait(20) == 0
     finally:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from etl.ops.metrics import Metrics
 from etl.runtime.urls import Listen
 from etl.web.http_server import serving
-from tests.worlds import House, house
+from tests.harness import Harness, make_harness
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page was not looked at in a browser")
@@ -33,31 +33,31 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def place(db: Engine) -> House:
+def harness(db: Engine) -> Harness:
     """A warehouse with something of everything: a gap, a failure, a quarantine, drift, and two sources never read."""
-    place = house(db, None, "V14")
+    harness = make_harness(db, None, "V14")
     for name in ("ringg", "ravan"):
-        place.sync(name)
-    now = place.clock.now()
-    place.do("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(days=3))
-    place.do("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(days=4))
-    place.do(
+        harness.sync(name)
+    now = harness.clock.now()
+    harness.execute("UPDATE ops.coverage SET starts_at = :at WHERE source = 'ringg'", at=now - timedelta(days=3))
+    harness.execute("INSERT INTO ops.coverage VALUES ('ringg', '', '2015-01-01', :at)", at=now - timedelta(days=4))
+    harness.execute(
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
         " SELECT 'ringg', 'sync', CASE WHEN i < 3 THEN 'failed' ELSE 'succeeded' END, :now - i * interval '5 min',"
         " :now - i * interval '5 min', 'x', 'ringg: ' || repeat('a-long-word-without-a-break-', 9)"
         " FROM generate_series(0, 30) i", now=now + timedelta(seconds=9),
     )  # fmt: skip
-    place.do(
+    harness.execute(
         "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
         " SELECT 'ringg', i::text::bytea, 'the record has no usable id', repeat('x', 500)::bytea, :now, :now"
         " FROM generate_series(1, 12) i", now=now,
     )  # fmt: skip
-    place.do(
+    harness.execute(
         "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) SELECT 'ringg', '2025-04-20'::date + i,"
         " (ARRAY['verified', 'count_match', 'incomplete', 'unknown'])[1 + i % 4], (i % 4 = 2)::int, :now"
         " FROM generate_series(0, 10) i", now=now,
     )  # fmt: skip
-    return place
+    return harness
 
 
 class Watched:
@@ -79,8 +79,10 @@ class Watched:
 
 
 @contextmanager
-def tab(browser: Browser, place: House, **given: Any) -> Iterator[Watched]:
-    with serving(place.means(), list(place.sources.values()), [Listen("127.0.0.1", 0)], None, Metrics()) as where:
+def tab(browser: Browser, harness: Harness, **given: Any) -> Iterator[Watched]:
+    with serving(
+        harness.dependencies(), list(harness.sources.values()), [Listen("127.0.0.1", 0)], None, Metrics()
+    ) as where:
         assert where
         context = browser.new_context(**{"viewport": DESK, **given})
         context.set_default_timeout(10_000)
@@ -90,8 +92,8 @@ def tab(browser: Browser, place: House, **given: Any) -> Iterator[Watched]:
         assert watched.wrong == []
 
 
-def paths(place: House) -> list[str]:
-    key = place.one("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND extra IS NOT NULL LIMIT 1")
+def paths(harness: Harness) -> list[str]:
+    key = harness.scalar("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND extra IS NOT NULL LIMIT 1")
     return ["/", "/sources/ringg", "/sources/ravan", "/calls", f"/calls/{key}", "/quarantine/1"]
 
 
@@ -100,10 +102,10 @@ FLAWS = (Path(__file__).parent / "flaws.js").read_text()
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE), ("dark", PHONE)])
 def test_every_page_is_quiet_readable_and_fits(
-    browser: Browser, place: House, scheme: str, size: dict[str, int]
+    browser: Browser, harness: Harness, scheme: str, size: dict[str, int]
 ) -> None:
-    with tab(browser, place, color_scheme=scheme, viewport=size) as watched:
-        for path in paths(place):
+    with tab(browser, harness, color_scheme=scheme, viewport=size) as watched:
+        for path in paths(harness):
             page = watched.open(path)
             page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
             assert page.evaluate(FLAWS) == [], path
@@ -111,8 +113,8 @@ def test_every_page_is_quiet_readable_and_fits(
         assert (int(paper.removeprefix("rgb(").partition(",")[0]) < 60) == (scheme == "dark")
 
 
-def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browser, place: House) -> None:
-    with tab(browser, place) as watched:
+def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browser, harness: Harness) -> None:
+    with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
         expect(page.get_by_role("heading", level=1)).to_have_text("One of four sources needs a look.")
@@ -120,8 +122,8 @@ def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browse
         link = page.locator("#to-ravan")
         link.focus()
         page.evaluate("scrollTo(0, 300)")
-        place.do("UPDATE ops.streams SET completeness = 'incomplete' WHERE source = 'ravan'")
-        place.clock.sleep(3)  # what was remembered is old by now
+        harness.execute("UPDATE ops.streams SET completeness = 'incomplete' WHERE source = 'ravan'")
+        harness.clock.sleep(3)  # what was remembered is old by now
         page.clock.fast_forward(6_000)
         expect(page.locator(".card", has=link)).to_contain_text("incomplete")
         expect(link).to_be_focused()
@@ -130,8 +132,8 @@ def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browse
         expect(page.get_by_role("status")).to_have_text("Two of four sources need a look.")
 
 
-def test_a_page_that_is_out_of_reach_says_so(browser: Browser, place: House) -> None:
-    with tab(browser, place) as watched:
+def test_a_page_that_is_out_of_reach_says_so(browser: Browser, harness: Harness) -> None:
+    with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
         page.route("**/*", lambda route: route.abort())
@@ -143,8 +145,8 @@ def test_a_page_that_is_out_of_reach_says_so(browser: Browser, place: House) -> 
         watched.wrong[:] = [said for said in watched.wrong if "ERR_FAILED" not in said]
 
 
-def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, place: House) -> None:
-    with tab(browser, place) as watched:
+def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, harness: Harness) -> None:
+    with tab(browser, harness) as watched:
         page = watched.open("/")
         reached = []
         for _ in range(40):
@@ -167,9 +169,9 @@ def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, p
 
 
 @pytest.mark.parametrize("has_script", [True, False])
-def test_from_the_first_page_to_a_conversation(browser: Browser, place: House, has_script: bool) -> None:
-    turn = place.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
-    with tab(browser, place, java_script_enabled=has_script, viewport=PHONE) as watched:
+def test_from_the_first_page_to_a_conversation(browser: Browser, harness: Harness, has_script: bool) -> None:
+    turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    with tab(browser, harness, java_script_enabled=has_script, viewport=PHONE) as watched:
         page = watched.open("/")
         page.get_by_role("link", name="ringg").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("ringg")

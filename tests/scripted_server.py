@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-Talk = Callable[[socket.socket], None]
+Responder = Callable[[socket.socket], None]
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Server:
 
 
 @contextmanager
-def serving(*talks: Talk, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """Each connection gets the next talk, the last one again and again; a talk starts when a request was heard."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
@@ -48,7 +48,7 @@ def serving(*talks: Talk, tls: ssl.SSLContext | None = None) -> Iterator[Server]
             thread.join(10)
 
 
-def _talk(connection: socket.socket, talk: Talk, server: Server, tls: ssl.SSLContext | None) -> None:
+def _talk(connection: socket.socket, talk: Responder, server: Server, tls: ssl.SSLContext | None) -> None:
     with connection, suppress(OSError):
         connection.settimeout(10)
         stream = tls.wrap_socket(connection, server_side=True) if tls else connection
@@ -63,7 +63,7 @@ def _talk(connection: socket.socket, talk: Talk, server: Server, tls: ssl.SSLCon
             talk(stream)
 
 
-def says(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = None) -> Talk:
+def sends(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = None) -> Responder:
     """Sends the pieces one after the other; a pause between them ends early once ``gone`` is set."""
 
     def talk(connection: socket.socket) -> None:
@@ -75,7 +75,7 @@ def says(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = None
     return talk
 
 
-def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+def http_response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
     """A whole answer with its length, after which the connection closes."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

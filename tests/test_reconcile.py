@@ -27,8 +27,17 @@ from etl.state.daily_checks import DayStatus
 from etl.state.lease import Priority
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.run import RunResult, SourceRun
-from tests.cluster import copied, opened
-from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, hours, house
+from tests.harness import (
+    NOW,
+    PROVIDERS,
+    Harness,
+    InterceptingTransport,
+    counts_add_up,
+    hours,
+    make_harness,
+    requests_of,
+)
+from tests.postgres import database_copy, engine_copy
 
 CALLS, DAYS = 400, 30
 LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
@@ -37,15 +46,15 @@ LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
 @pytest.fixture(scope="module")
 def synced(server: Server, template: str) -> Iterator[str]:
     """A database in which four sources of 400 calls, in pages of twenty are held, newest first."""
-    with copied(server, template) as name:
+    with database_copy(server, template) as name:
         made = open_engine(server.url(name))
-        place = house(made, world())
+        harness = make_harness(made, world())
         for provider in PROVIDERS:
             for phone in (
-                place.sources[provider].partitions if provider == "ravan" else ("",)
+                harness.sources[provider].partitions if provider == "ravan" else ("",)
             ):  # their transcripts do not matter
-                place.run(provider, lambda reader, phone=phone: pipeline.sync_stream(reader, phone))  # type: ignore[misc]
-        place.do("UPDATE ops.streams SET page_size = 20")  # many pages of few calls
+                harness.run(provider, lambda reader, phone=phone: pipeline.sync_stream(reader, phone))  # type: ignore[misc]
+        harness.execute("UPDATE ops.streams SET page_size = 20")  # many pages of few calls
         made.dispose()
         yield name
 
@@ -53,7 +62,7 @@ def synced(server: Server, template: str) -> Iterator[str]:
 @pytest.fixture
 def full(server: Server, synced: str) -> Iterator[Engine]:
     """A copy of it, to do harm to."""
-    with opened(server, synced) as made:
+    with engine_copy(server, synced) as made:
         yield made
 
 
@@ -61,11 +70,13 @@ def world(order: str = "desc", **more: Any) -> World:
     return World(7, calls=CALLS, days=DAYS, order=order, now=NOW, **more)
 
 
-def look(place: House, name: str, first: date | None = None, end: date | None = None, *, heal: bool = False) -> "Seen":
+def look(
+    harness: Harness, name: str, first: date | None = None, end: date | None = None, *, heal: bool = False
+) -> "Seen":
     found: list[DayStatus] = []
-    before = len(asked(place))
-    report = place.run(name, lambda reader: verify(reader, VerifyRequest(first, end, heal), found), "verify")
-    return Seen(found, report, len(asked(place)) - before)
+    before = len(requests_of(harness))
+    report = harness.run(name, lambda reader: verify(reader, VerifyRequest(first, end, heal), found), "verify")
+    return Seen(found, report, len(requests_of(harness)) - before)
 
 
 class Seen:
@@ -86,11 +97,11 @@ class Seen:
 LOSE = "DELETE FROM warehouse.calls WHERE source = :source AND provider_call_id = ANY(:ids)"
 
 
-def lose(place: House, name: str, count: int = 3, seed: int = 1) -> list[Any]:
+def lose(harness: Harness, name: str, count: int = 3, seed: int = 1) -> list[Any]:
     """Some calls, lost here: what the provider says of them."""
-    old = [call for call in place.world.calls(name) if call.created_at < NOW - hours(30)]
+    old = [call for call in harness.world.calls(name) if call.created_at < NOW - hours(30)]
     lost = Random(seed).sample(old, count)
-    place.do(LOSE, source=name, ids=[call.call_id for call in lost])
+    harness.execute(LOSE, source=name, ids=[call.call_id for call in lost])
     return lost
 
 
@@ -98,58 +109,58 @@ def days_of(calls: Sequence[Any]) -> dict[date, int]:
     return dict(Counter(call.created_at.date() for call in calls))
 
 
-def completeness(place: House, name: str) -> str:
-    return str(place.one("SELECT completeness FROM bi.freshness WHERE source = :source", source=name))
+def completeness(harness: Harness, name: str) -> str:
+    return str(harness.scalar("SELECT completeness FROM bi.freshness WHERE source = :source", source=name))
 
 
 def test_where_nothing_is_missing_one_request_per_list_says_so(full: Engine) -> None:
-    place = house(full, world())
+    harness = make_harness(full, world())
     for name in PROVIDERS:
-        seen = look(place, name)
+        seen = look(harness, name)
         assert (seen.report.status, seen.report.error) == ("succeeded", None)
         assert seen.requests == LIST_COUNT[name] + (name == "autocalls")  # one more measures the zone of its days
         assert seen.kinds == {"count_match": DAYS + 1}
         assert seen.report.counts.received == seen.report.counts.pages == 0
-        assert completeness(place, name) == "count_match"
-    assert place.one("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND status = 'succeeded'") == 4
+        assert completeness(harness, name) == "count_match"
+    assert harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND status = 'succeeded'") == 4
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_days_of_lost_calls_are_named_and_healing_brings_exactly_them_back(full: Engine, name: str) -> None:
-    place = house(full, world())
-    lost = lose(place, name)
-    seen = look(place, name)
+    harness = make_harness(full, world())
+    lost = lose(harness, name)
+    seen = look(harness, name)
     assert seen.gaps == days_of(lost)
     assert not seen.kinds["unknown"]
     assert seen.requests <= 22
-    assert completeness(place, name) == "incomplete"
-    assert place.one("SELECT sum(missing_count) FROM ops.daily_checks WHERE source = :source", source=name) == 3
-    healed = look(place, name, heal=True)
+    assert completeness(harness, name) == "incomplete"
+    assert harness.scalar("SELECT sum(missing_count) FROM ops.daily_checks WHERE source = :source", source=name) == 3
+    healed = look(harness, name, heal=True)
     assert healed.gaps == {}
     assert (healed.report.counts.inserted, healed.report.counts.updated) == (3, 0)
-    assert place.holds(name) == {call.call_id for call in place.world.calls(name)}
+    assert harness.stored_ids(name) == {call.call_id for call in harness.world.calls(name)}
     assert "held now" in str(healed.on(lost[0].created_at.date()).reason)
-    assert adds_up(place)
-    after = look(place, name)
+    assert counts_add_up(harness)
+    after = look(harness, name)
     assert after.gaps == {}
-    assert completeness(place, name) == "count_match"
+    assert completeness(harness, name) == "count_match"
     assert after.requests <= LIST_COUNT[name] + 1
 
 
 @pytest.mark.parametrize("order", ["asc", "unsorted"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_other_orders_cost_more_and_say_the_same(full: Engine, name: str, order: str) -> None:
-    place = house(full, world(order))
-    place.do("UPDATE ops.streams SET sort_order = :order", order=order)
-    clean = look(place, name)
+    harness = make_harness(full, world(order))
+    harness.execute("UPDATE ops.streams SET sort_order = :order", order=order)
+    clean = look(harness, name)
     assert clean.kinds == {"count_match": DAYS + 1}
     assert clean.requests <= LIST_COUNT[name] + 1
-    lost = lose(place, name)
-    seen = look(place, name)
+    lost = lose(harness, name)
+    seen = look(harness, name)
     assert seen.gaps == days_of(lost)
     pages = -(-CALLS // 20)
     assert seen.requests <= (22 if order == "asc" else 32 if name == "autocalls" else 2 * pages + 10)
-    healed = look(place, name, heal=True)
+    healed = look(harness, name, heal=True)
     assert healed.gaps == {}
     assert healed.report.counts.inserted == 3
 
@@ -158,45 +169,52 @@ def test_other_orders_cost_more_and_say_the_same(full: Engine, name: str, order:
 def test_unsorted_days_are_counted_where_their_zone_is_known_and_else_all_is_read(
     full: Engine, fault: str, is_by_days: bool
 ) -> None:
-    place = house(full, world("unsorted"), *filter(None, [fault]))
-    place.do("UPDATE ops.streams SET sort_order = 'unsorted'")
-    (lost,) = lose(place, "autocalls", 1)
+    harness = make_harness(full, world("unsorted"), *filter(None, [fault]))
+    harness.execute("UPDATE ops.streams SET sort_order = 'unsorted'")
+    (lost,) = lose(harness, "autocalls", 1)
     day = lost.created_at.date()
     for first in (None, day - timedelta(days=1)):
-        seen = look(place, "autocalls", first, day + timedelta(days=2) if first else None)
+        seen = look(harness, "autocalls", first, day + timedelta(days=2) if first else None)
         assert seen.gaps == {day: 1}
         assert not seen.kinds["unknown"]
-        alone = [each for each in asked(place)[-seen.requests :] if each.query["date_from"] == each.query["date_to"]]
+        alone = [
+            each for each in requests_of(harness)[-seen.requests :] if each.query["date_from"] == each.query["date_to"]
+        ]
         assert (str(day) in {each.query["date_from"] for each in alone}) == is_by_days
         assert not is_by_days or seen.requests <= 16
-    assert look(place, "autocalls", heal=True).report.counts.inserted == 1
+    assert look(harness, "autocalls", heal=True).report.counts.inserted == 1
 
 
 @pytest.mark.parametrize("name", ["ringg", "autocalls"])
 def test_retention_is_known_by_windows_too(full: Engine, name: str) -> None:
-    place = house(full, world("unsorted"), "G18:variant=cut,days=7")
-    place.do("UPDATE ops.streams SET sort_order = 'unsorted'")
-    lost = [call for call in lose(place, name, 30) if call.created_at >= NOW - timedelta(days=7)]
-    seen = look(place, name)
+    harness = make_harness(full, world("unsorted"), "G18:variant=cut,days=7")
+    harness.execute("UPDATE ops.streams SET sort_order = 'unsorted'")
+    lost = [call for call in lose(harness, name, 30) if call.created_at >= NOW - timedelta(days=7)]
+    seen = look(harness, name)
     assert seen.gaps == days_of(lost)
     assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
         "no longer listed: the provider's retention"
     }
-    assert place.one("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
-    assert look(house(full, world("unsorted"), "G18:variant=nothing"), name).kinds.keys() <= {"unknown", "incomplete"}
+    assert harness.scalar("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
+    assert look(make_harness(full, world("unsorted"), "G18:variant=nothing"), name).kinds.keys() <= {
+        "unknown",
+        "incomplete",
+    }
 
 
 @pytest.mark.parametrize(("by_hand", "lane"), [(True, Priority.HEAD), (False, Priority.BACKFILL)])
 def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, lane: Priority) -> None:
-    place = house(full, world())
+    harness = make_harness(full, world())
     lanes, readers = set[Priority](), list[SourceRun]()
-    place.transport = Through(place.transport, lambda count, request: lanes.add(readers[0].lease.priority))
+    harness.transport = InterceptingTransport(
+        harness.transport, lambda count, request: lanes.add(readers[0].lease.priority)
+    )
 
     def work(reader: SourceRun) -> None:
         readers.append(reader)
         verify(reader, VerifyRequest())
 
-    place.run("vaani", work, "verify", by_hand=by_hand)
+    harness.run("vaani", work, "verify", by_hand=by_hand)
     assert lanes == {lane}
 
 
@@ -207,71 +225,71 @@ def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_ha
      ("vaani", "desc"), ("vaani", "unsorted"), ("vaani", "reshuffled")],
 )  # fmt: skip
 def test_an_order_that_has_changed_is_survived(full: Engine, name: str, order: str) -> None:
-    place = house(full, world(order))
-    place.do("UPDATE ops.streams SET sort_order = :order", order="asc" if order == "desc" else "desc")
-    lost = lose(place, name)
-    seen = look(place, name)
+    harness = make_harness(full, world(order))
+    harness.execute("UPDATE ops.streams SET sort_order = :order", order="asc" if order == "desc" else "desc")
+    lost = lose(harness, name)
+    seen = look(harness, name)
     assert seen.gaps.items() <= days_of(lost).items()
     if order != "reshuffled":
         assert seen.gaps == days_of(lost)
 
 
-def lists_of(place: House, call: Any) -> set[str]:
+def lists_of(harness: Harness, call: Any) -> set[str]:
     """The telephone numbers whose lists show a call."""
-    return {call.caller, call.callee} & {*place.world.phones} if call.provider == "ravan" else set()
+    return {call.caller, call.callee} & {*harness.world.phones} if call.provider == "ravan" else set()
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from_days(full: Engine, name: str) -> None:
-    place = house(full, world())
-    (lost,) = lose(place, name, 1)
+    harness = make_harness(full, world())
+    (lost,) = lose(harness, name, 1)
     others = [
         call
-        for call in place.world.calls(name)
+        for call in harness.world.calls(name)
         if call.created_at.date() != lost.created_at.date()
-        and lists_of(place, call) == lists_of(place, lost)
+        and lists_of(harness, call) == lists_of(harness, lost)
         and call.created_at < NOW - hours(30)
     ]
     gone = Random(2).choice(others)
-    place.world.delete(name, gone.call_id)
-    assert set(look(place, name).kinds) == {"count_match"}
+    harness.world.delete(name, gone.call_id)
+    assert set(look(harness, name).kinds) == {"count_match"}
     first = NOW.date() - timedelta(days=DAYS)
-    seen = look(place, name, first)
+    seen = look(harness, name, first)
     assert seen.gaps == days_of([lost])
     assert seen.on(gone.created_at.date()).status == "unknown"
     assert "1 held call is no longer listed" in str(seen.on(gone.created_at.date()).reason)
     assert seen.kinds["verified"] == DAYS - 1
     assert seen.requests <= (DAYS + 12) * LIST_COUNT[name]
-    assert completeness(place, name) == "incomplete"
-    again = look(place, name)  # the whole count agrees, and the gap stays a gap
+    assert completeness(harness, name) == "incomplete"
+    again = look(harness, name)  # the whole count agrees, and the gap stays a gap
     assert again.gaps == days_of([lost])
 
 
 def test_what_was_verified_stays_so_while_whole_counts_agree_and_no_longer(full: Engine) -> None:
-    place = house(full, world())
-    look(place, "vaani", NOW.date() - timedelta(days=DAYS + 1))
-    assert set(Counter(row["status"] for row in place.rows("SELECT status FROM ops.daily_checks"))) == {"verified"}
-    assert completeness(place, "vaani") == "verified"
-    assert set(look(place, "vaani").kinds) == {"verified"}
-    place.sync("vaani")
-    assert completeness(place, "vaani") == "verified"
-    lost = lose(place, "vaani", 1)
-    place.sync("vaani")
-    assert completeness(place, "vaani") == "incomplete"
-    assert look(place, "vaani").gaps == days_of(lost)
+    harness = make_harness(full, world())
+    look(harness, "vaani", NOW.date() - timedelta(days=DAYS + 1))
+    assert set(Counter(row["status"] for row in harness.rows("SELECT status FROM ops.daily_checks"))) == {"verified"}
+    assert completeness(harness, "vaani") == "verified"
+    assert set(look(harness, "vaani").kinds) == {"verified"}
+    harness.sync("vaani")
+    assert completeness(harness, "vaani") == "verified"
+    lost = lose(harness, "vaani", 1)
+    harness.sync("vaani")
+    assert completeness(harness, "vaani") == "incomplete"
+    assert look(harness, "vaani").gaps == days_of(lost)
 
 
 def test_days_asked_for_are_all_that_is_asked_of_a_windowed_list(full: Engine) -> None:
-    place = house(full, world())
-    lost = lose(place, "ringg", 5)
+    harness = make_harness(full, world())
+    lost = lose(harness, "ringg", 5)
     day = lost[0].created_at.date()
-    seen = look(place, "ringg", day, day + timedelta(days=1))
+    seen = look(harness, "ringg", day, day + timedelta(days=1))
     assert seen.gaps == {day: days_of(lost)[day]}
     assert len(seen.verdicts) == 1
-    query = asked(place, "ringg")[-1].query
+    query = requests_of(harness, "ringg")[-1].query
     assert query["start_date"].startswith((day - timedelta(days=1)).isoformat())
     assert query["end_date"].startswith((day + timedelta(days=2)).isoformat())
-    healed = look(place, "ringg", day, day + timedelta(days=1), heal=True)
+    healed = look(harness, "ringg", day, day + timedelta(days=1), heal=True)
     assert healed.kinds == {"verified": 1}
 
 
@@ -297,13 +315,13 @@ def test_days_asked_for_are_all_that_is_asked_of_a_windowed_list(full: Engine) -
 def test_what_cannot_be_told_is_unknown_with_its_reason_and_never_a_gap(
     full: Engine, name: str, fault: str, said: str
 ) -> None:
-    place = house(full, world(), fault)
-    place.world.delete(name, place.world.calls(name)[200].call_id)  # so that counts differ, and pages are looked at
-    seen = look(place, name)
+    harness = make_harness(full, world(), fault)
+    harness.world.delete(name, harness.world.calls(name)[200].call_id)  # so that counts differ, and pages are looked at
+    seen = look(harness, name)
     assert set(seen.kinds) == {"unknown"}
     assert re.search(said, str(seen.verdicts[0].reason))
     assert seen.requests <= 45
-    assert completeness(place, name) == "unknown"
+    assert completeness(harness, name) == "unknown"
     assert seen.report.status == "succeeded"
 
 
@@ -315,29 +333,29 @@ def test_what_cannot_be_told_is_unknown_with_its_reason_and_never_a_gap(
      ("autocalls", "G12:size=7,variant=silent"), ("ringg", "G13:cap=100"), ("ringg", "G14:variant=exclusive")],
 )  # fmt: skip
 def test_lists_that_misbehave_are_proved_all_the_same(full: Engine, name: str, fault: str) -> None:
-    place = house(full, world(), fault)
-    lost = lose(place, name)
-    expected = days_of(lost) if fault != "G05" else {middle(place, name): 3}
-    assert look(place, name).gaps == expected
-    healed = look(place, name, heal=True)
+    harness = make_harness(full, world(), fault)
+    lost = lose(harness, name)
+    expected = days_of(lost) if fault != "G05" else {middle(harness, name): 3}
+    assert look(harness, name).gaps == expected
+    healed = look(harness, name, heal=True)
     if fault == "G04":  # it never stands still: what cannot be told now leaves the gap as it was
         assert set(healed.kinds) <= {"incomplete", "unknown"} or healed.gaps == {}
         return
     assert healed.gaps == {}
     assert not healed.kinds["unknown"] or fault == "G05"  # calls are listed at other times than they are held
-    assert place.holds(name) >= {call.call_id for call in lost}
+    assert harness.stored_ids(name) >= {call.call_id for call in lost}
 
 
-def middle(place: House, name: str) -> date:
-    calls = place.world.calls(name)
+def middle(harness: Harness, name: str) -> date:
+    calls = harness.world.calls(name)
     return calls[len(calls) // 2].created_at.date()
 
 
 def test_without_a_total_days_are_compared_call_by_call(full: Engine) -> None:
-    place = house(full, world(), "G07:variant=many")
+    harness = make_harness(full, world(), "G07:variant=many")
     for name in PROVIDERS:
-        lost = [call for call in lose(place, name, 9) if call.created_at >= NOW - timedelta(days=11)]
-        seen = look(place, name, NOW.date() - timedelta(days=10))
+        lost = [call for call in lose(harness, name, 9) if call.created_at >= NOW - timedelta(days=11)]
+        seen = look(harness, name, NOW.date() - timedelta(days=10))
         assert seen.gaps == {day: n for day, n in days_of(lost).items() if day >= NOW.date() - timedelta(days=10)}
         assert set(seen.kinds) <= {"verified", "incomplete"}
 
@@ -350,61 +368,61 @@ def test_without_a_total_days_are_compared_call_by_call(full: Engine) -> None:
 def test_calls_that_come_and_go_between_any_two_requests_make_no_gap(
     full: Engine, name: str, order: str, days: int
 ) -> None:
-    place = house(full, world(order))
-    place.do("UPDATE ops.streams SET sort_order = :order", order=order)
-    lost = lose(place, name)
+    harness = make_harness(full, world(order))
+    harness.execute("UPDATE ops.streams SET sort_order = :order", order=order)
+    lost = lose(harness, name)
     draw = Random(4)
 
     def stir(count: int, request: httpx.Request) -> None:
-        place.world.add(name)
+        harness.world.add(name)
         if count % 6 == 5:
-            place.world.delete(name, draw.choice(place.world.calls(name)).call_id)
+            harness.world.delete(name, draw.choice(harness.world.calls(name)).call_id)
 
-    place.transport = Through(place.transport, stir)
+    harness.transport = InterceptingTransport(harness.transport, stir)
     first = NOW.date() - timedelta(days=days) if days else None
-    seen = look(place, name, first)
+    seen = look(harness, name, first)
     assert seen.gaps.items() <= days_of(lost).items()
     assert seen.requests <= 90
-    healed = look(place, name, first, heal=True)
-    listed = {call.call_id for call in place.world.calls(name)}
+    healed = look(harness, name, first, heal=True)
+    listed = {call.call_id for call in harness.world.calls(name)}
     recent = {call.call_id for call in lost if first is None or call.created_at.date() >= first}
-    assert place.holds(name) >= recent & listed or healed.kinds["unknown"]
+    assert harness.stored_ids(name) >= recent & listed or healed.kinds["unknown"]
 
 
 def test_the_oldest_calls_that_left_together_left_by_retention(full: Engine) -> None:
-    place = house(full, world(), "G18:variant=cut,days=7")
+    harness = make_harness(full, world(), "G18:variant=cut,days=7")
     cut = (NOW - timedelta(days=7)).date()
     for name in ("ravan", "autocalls"):
-        lost = [call for call in lose(place, name, 30) if call.created_at >= NOW - timedelta(days=7)]
-        seen = look(place, name)
+        lost = [call for call in lose(harness, name, 30) if call.created_at >= NOW - timedelta(days=7)]
+        seen = look(harness, name)
         assert seen.gaps == days_of(lost)
         others = {(each.day < cut, each.reason) for each in seen.verdicts if each.status == "unknown"}
         assert others == {(True, "no longer listed: the provider's retention")}
-        assert look(place, name, heal=True).gaps == {}
-        assert completeness(place, name) in ("count_match", "verified")
-    assert place.one("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
+        assert look(harness, name, heal=True).gaps == {}
+        assert completeness(harness, name) in ("count_match", "verified")
+    assert harness.scalar("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
 
 
 @pytest.mark.parametrize("fault", ["V01:in=40", "V10:in=40"])
 def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> None:
-    place = house(db, World(7, calls=300, days=9, now=NOW), fault)
-    place.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
-    assert place.one("SELECT count(*) FROM ops.quarantine") > 2
+    harness = make_harness(db, World(7, calls=300, days=9, now=NOW), fault)
+    harness.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
+    assert harness.scalar("SELECT count(*) FROM ops.quarantine") > 2
     for first in (None, NOW.date() - timedelta(days=9)):
-        seen = look(place, "vaani", first)
+        seen = look(harness, "vaani", first)
         assert not seen.kinds["incomplete"] + seen.kinds["unknown"]
         assert "wait in quarantine" in str([each.reason for each in seen.verdicts])
 
 
 def test_what_is_not_read_yet_is_no_gap(db: Engine) -> None:
-    place = house(db, world())
-    assert look(place, "vaani").kinds == {"unknown": 1}
-    place.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
-    before = place.world.calls("vaani")
+    harness = make_harness(db, world())
+    assert look(harness, "vaani").kinds == {"unknown": 1}
+    harness.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
+    before = harness.world.calls("vaani")
     for _ in range(30):
-        place.world.add("vaani")
-    place.do("UPDATE ops.coverage SET starts_at = :start", start=before[200].created_at)
-    seen = look(place, "vaani")
+        harness.world.add("vaani")
+    harness.execute("UPDATE ops.coverage SET starts_at = :start", start=before[200].created_at)
+    seen = look(harness, "vaani")
     assert not seen.kinds["incomplete"]
     assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
         "not read yet: the next sync reads it"
@@ -412,56 +430,58 @@ def test_what_is_not_read_yet_is_no_gap(db: Engine) -> None:
 
 
 def test_a_provider_that_fails_fails_the_run_and_what_was_found_is_kept(full: Engine) -> None:
-    place = house(full, world())
-    look(place, "vaani")
-    lost = lose(place, "vaani", 12)
+    harness = make_harness(full, world())
+    look(harness, "vaani")
+    lost = lose(harness, "vaani", 12)
 
     def fail(count: int, request: httpx.Request) -> None:
         if count > 5:
             raise httpx.ConnectError("nobody there")
 
-    place.transport = Through(place.transport, fail)
-    seen = look(place, "vaani")
+    harness.transport = InterceptingTransport(harness.transport, fail)
+    seen = look(harness, "vaani")
     assert seen.report.status == "failed"
     assert set(seen.kinds) == {"incomplete"}
     assert seen.gaps.items() <= days_of(lost).items()
-    assert place.one("SELECT count(*) FROM ops.daily_checks WHERE status = 'count_match'") == DAYS + 1 - len(seen.gaps)
-    assert completeness(place, "vaani") == "incomplete"
+    assert harness.scalar("SELECT count(*) FROM ops.daily_checks WHERE status = 'count_match'") == DAYS + 1 - len(
+        seen.gaps
+    )
+    assert completeness(harness, "vaani") == "incomplete"
 
 
 def test_a_filter_that_is_ignored_makes_no_gap_of_a_sync_either(db: Engine) -> None:
-    place = house(db, World(7, calls=90, now=NOW), "G16")
-    report = place.sync("ravan")
-    assert completeness(place, "ravan") == "unknown"
-    assert "calls of other numbers too" in place.one("SELECT min(reason) FROM ops.streams")
+    harness = make_harness(db, World(7, calls=90, now=NOW), "G16")
+    report = harness.sync("ravan")
+    assert completeness(harness, "ravan") == "unknown"
+    assert "calls of other numbers too" in harness.scalar("SELECT min(reason) FROM ops.streams")
     assert "outside what was asked for" in str(report.notes)
 
 
 def test_three_of_each_provider_s_twenty_thousand_calls_are_found_with_a_hundred_requests(db: Engine) -> None:
-    place = house(db, World(7, calls=20_000, days=DAYS, now=NOW))
+    harness = make_harness(db, World(7, calls=20_000, days=DAYS, now=NOW))
     for name in PROVIDERS:
-        fill(place, name)
-    clean = {name: look(place, name) for name in PROVIDERS}
+        fill(harness, name)
+    clean = {name: look(harness, name) for name in PROVIDERS}
     assert all(each.kinds == {"count_match": DAYS + 1} for each in clean.values())
     assert sum(each.requests for each in clean.values()) == 7  # the figures of docs/proof.md; 10 and 100 are allowed
-    lost = {name: lose(place, name, seed=3) for name in PROVIDERS}
-    seen = {name: look(place, name) for name in PROVIDERS}
+    lost = {name: lose(harness, name, seed=3) for name in PROVIDERS}
+    seen = {name: look(harness, name) for name in PROVIDERS}
     assert {name: each.gaps for name, each in seen.items()} == {name: days_of(calls) for name, calls in lost.items()}
     assert sum(each.requests for each in seen.values()) == 76
-    place.do("DELETE FROM ops.daily_checks")  # what is known of the gaps would lead to them at once
-    healed = {name: look(place, name, heal=True) for name in PROVIDERS}
+    harness.execute("DELETE FROM ops.daily_checks")  # what is known of the gaps would lead to them at once
+    healed = {name: look(harness, name, heal=True) for name in PROVIDERS}
     assert [(each.report.counts.inserted, each.gaps) for each in healed.values()] == [(3, {})] * 4
     assert sum(each.requests for each in healed.values()) == 76
-    assert sum(look(place, name).requests for name in PROVIDERS) <= 10
-    assert all(place.one(HOLDS, source=name) == 20_000 for name in PROVIDERS)
+    assert sum(look(harness, name).requests for name in PROVIDERS) <= 10
+    assert all(harness.scalar(HOLDS, source=name) == 20_000 for name in PROVIDERS)
 
 
 def test_three_of_twenty_thousand_calls_in_no_order_are_found_by_the_counts_of_days(db: Engine) -> None:
     calls = {name: 20_000 if name == "autocalls" else 1 for name in PROVIDERS}
-    place = house(db, World(7, calls=calls, days=DAYS, order="unsorted", now=NOW))
-    fill(place, "autocalls", "unsorted")
-    lost = lose(place, "autocalls", seed=3)
-    seen = look(place, "autocalls")
+    harness = make_harness(db, World(7, calls=calls, days=DAYS, order="unsorted", now=NOW))
+    fill(harness, "autocalls", "unsorted")
+    lost = lose(harness, "autocalls", seed=3)
+    seen = look(harness, "autocalls")
     assert (seen.gaps, seen.requests) == (days_of(lost), 48)  # the figure of docs/proof.md; all of it is 200 pages
 
 
@@ -549,9 +569,9 @@ def test_pages_that_contradict_each_other_are_a_list_that_moved() -> None:
 HOLDS = "SELECT count(*) FROM warehouse.calls WHERE source = :source"
 
 
-def fill(place: House, name: str, order: str = "desc") -> None:
+def fill(harness: Harness, name: str, order: str = "desc") -> None:
     """All calls of a provider as held, without what a record says besides: a first reading in a second."""
-    source, calls = place.sources[name], place.world.calls(name)
+    source, calls = harness.sources[name], harness.world.calls(name)
     rows: list[dict[str, Any]] = [
         {
             "call_key": call_key(name, call.call_id),
@@ -574,7 +594,7 @@ def fill(place: House, name: str, order: str = "desc") -> None:
         }
         for call in calls
     ]
-    with place.db.begin() as connection:
+    with harness.db.begin() as connection:
         registry.register(connection, source, NOW)
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor, cursor.copy(f"COPY warehouse.calls ({', '.join(rows[0])}) FROM STDIN") as copy:

@@ -24,7 +24,7 @@ UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"
 
 
 @contextlib.contextmanager
-def cluster(root: Path) -> Iterator[Server]:
+def shared_server(root: Path) -> Iterator[Server]:
     """The server of the session whose workers all name the same `root`; the last to leave stops and removes it.
 
     Users are counted by process id under a file lock, and one that died is no longer counted.
@@ -59,7 +59,7 @@ def clone(server: Server, template: str, name: str) -> str:
 
 
 @contextlib.contextmanager
-def copied(server: Server, template: str) -> Iterator[str]:
+def database_copy(server: Server, template: str) -> Iterator[str]:
     """The name of a copy of `template` that is dropped in the end."""
     name = f"test_{uuid.uuid4().hex}"
     clone(server, template, name)
@@ -68,9 +68,9 @@ def copied(server: Server, template: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def opened(server: Server, template: str) -> Iterator[Engine]:
+def engine_copy(server: Server, template: str) -> Iterator[Engine]:
     """Connections to such a copy."""
-    with copied(server, template) as name:
+    with database_copy(server, template) as name:
         made = open_engine(server.url(name))
         yield made
         made.dispose()

@@ -7,16 +7,16 @@ from sqlalchemy import Engine, event
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.world import World
-from tests.worlds import (
+from tests.harness import (
     NOW,
     PROVIDERS,
-    House,
-    Through,
-    adds_up,
-    asked,
+    Harness,
+    InterceptingTransport,
+    counts_add_up,
     differences,
-    house,
     kill,
+    make_harness,
+    requests_of,
     run_killed_at,
     run_until_killed,
 )
@@ -27,25 +27,25 @@ HEAD = 4  # pages of the newest week, which every run by hand may read again
 TRANSCRIPTS_A_BATCH = 50
 
 
-def slow_house(db: Engine, order: str = "desc") -> House:
+def slow_house(db: Engine, order: str = "desc") -> Harness:
     world = World(6, calls=60, order=order, now=NOW, phones=("+918040000001", "+918040000002"))
-    return house(db, world, f"G12:size={SIZE}", requests_per_minute=12)
+    return make_harness(db, world, f"G12:size={SIZE}", requests_per_minute=12)
 
 
-def of_list(place: House, name: str, phone: str) -> list[SimulatedCall]:
+def of_list(harness: Harness, name: str, phone: str) -> list[SimulatedCall]:
     """What a list shows, oldest first."""
-    calls = place.world.calls(name)
+    calls = harness.world.calls(name)
     return [call for call in calls if not phone or phone in (call.caller, call.callee)]
 
 
-def what_the_books_promise(place: House, name: str) -> set[str]:
+def what_the_books_promise(harness: Harness, name: str) -> set[str]:
     """The calls that coverage, or the place of a walk, says are held."""
     promised = set()
-    for row in place.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
-        calls = of_list(place, name, row["phone"])
+    for row in harness.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
+        calls = of_list(harness, name, row["phone"])
         promised |= {call.call_id for call in calls if row["starts_at"] <= call.created_at < row["ends_at"]}
-    for row in place.rows("SELECT * FROM ops.checkpoints WHERE source = :source", source=name):
-        calls, at = of_list(place, name, row["phone"]), row["place"]
+    for row in harness.rows("SELECT * FROM ops.checkpoints WHERE source = :source", source=name):
+        calls, at = of_list(harness, name, row["phone"]), row["place"]
         behind = at["position"] if name == "ringg" else (at["position"] - 1) * SIZE
         done = calls[behind + SIZE :] if at["order"] == "asc" else calls[::-1][:behind]
         if name == "ringg":  # the window was narrowed on the way, and positions count within it
@@ -54,17 +54,17 @@ def what_the_books_promise(place: House, name: str) -> set[str]:
     return promised
 
 
-def everything_is_there_once(place: House, name: str, requests: int) -> None:
+def everything_is_there_once(harness: Harness, name: str, requests: int) -> None:
     """What has to be true after a crash and one more run; ``requests`` is what one run without a crash takes."""
-    assert what_the_books_promise(place, name) <= place.holds(name)
-    left = place.rows("SELECT status FROM ops.runs WHERE status <> 'succeeded'")
-    place.sync(name)
-    assert differences(place, name) == []
-    assert adds_up(place)
-    assert place.one("SELECT count(*) FROM ops.checkpoints") == 0
-    again = len(asked(place, name)) - requests
-    assert again <= HEAD + (PAGES_A_BATCH + 2) * (len(place.sources[name].partitions) or 1)
-    statuses = [row["status"] for row in place.rows("SELECT status FROM ops.runs ORDER BY run_id")]
+    assert what_the_books_promise(harness, name) <= harness.stored_ids(name)
+    left = harness.rows("SELECT status FROM ops.runs WHERE status <> 'succeeded'")
+    harness.sync(name)
+    assert differences(harness, name) == []
+    assert counts_add_up(harness)
+    assert harness.scalar("SELECT count(*) FROM ops.checkpoints") == 0
+    again = len(requests_of(harness, name)) - requests
+    assert again <= HEAD + (PAGES_A_BATCH + 2) * (len(harness.sources[name].partitions) or 1)
+    statuses = [row["status"] for row in harness.rows("SELECT status FROM ops.runs ORDER BY run_id")]
     assert statuses == ["interrupted"] * len(left) + ["succeeded"] * (len(statuses) - len(left))
 
 
@@ -77,63 +77,63 @@ def clean_run(name: str, order: str) -> int:
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_killed_at_a_request(db: Engine, name: str, order: str, at: int) -> None:
-    place = slow_house(db, order)
-    killed = run_killed_at(place, name, at)
-    assert killed or len(asked(place, name)) < at
-    everything_is_there_once(place, name, clean_run(name, order))
+    harness = slow_house(db, order)
+    killed = run_killed_at(harness, name, at)
+    assert killed or len(requests_of(harness, name)) < at
+    everything_is_there_once(harness, name, clean_run(name, order))
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(2, 14, 2))
 @pytest.mark.parametrize("name", ["ringg", "vaani"])
 def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
-    place = slow_house(db)
+    harness = slow_house(db)
     commits = 0
 
     def committing(connection: object) -> None:
         nonlocal commits
         commits += 1
         if commits == at and not done:
-            kill(place)
+            kill(harness)
 
     def executing(*_: object) -> None:
         nonlocal commits
         if commits == at and done:
             commits += 1
-            kill(place)
+            kill(harness)
 
     event.listen(db, "commit", committing)
     event.listen(db, "before_cursor_execute", executing)
-    run_until_killed(place, name)
+    run_until_killed(harness, name)
     event.remove(db, "commit", committing)
     event.remove(db, "before_cursor_execute", executing)
-    everything_is_there_once(place, name, clean_run(name, "desc"))
+    everything_is_there_once(harness, name, clean_run(name, "desc"))
 
 
 @pytest.mark.parametrize("at", [3, 30, 60, 80])
 def test_killed_among_transcripts(db: Engine, at: int) -> None:
-    place = house(db, World(6, calls=130, now=NOW))
-    assert run_killed_at(place, "vaani", at)
-    before = {path.path for path in asked(place, lists=False)}
-    place.sync("vaani")
-    assert differences(place, "vaani") == []
-    every = [path.path for path in asked(place, lists=False)]
+    harness = make_harness(db, World(6, calls=130, now=NOW))
+    assert run_killed_at(harness, "vaani", at)
+    before = {path.path for path in requests_of(harness, lists=False)}
+    harness.sync("vaani")
+    assert differences(harness, "vaani") == []
+    every = [path.path for path in requests_of(harness, lists=False)]
     assert len(before) > 0
     assert len(every) - len(set(every)) <= TRANSCRIPTS_A_BATCH
 
 
 def test_a_crash_while_calls_arrive_and_vanish_loses_none(db: Engine) -> None:
     world = World(6, calls=60, now=NOW)
-    place = house(db, world, f"G12:size={SIZE}", "G02:every=2", "G03:every=3", requests_per_minute=12)
+    harness = make_harness(db, world, f"G12:size={SIZE}", "G02:every=2", "G03:every=3", requests_per_minute=12)
 
     def perhaps_kill(count: int, request: httpx.Request) -> None:
         if count % 6 == 0 and count < 30:
-            kill(place)
+            kill(harness)
 
-    place.transport = Through(place.transport, perhaps_kill)
+    harness.transport = InterceptingTransport(harness.transport, perhaps_kill)
     for _ in range(4):
-        assert run_until_killed(place, "vaani")
-    place.transport = SandboxTransport(world)
-    place.sync("vaani")
+        assert run_until_killed(harness, "vaani")
+    harness.transport = SandboxTransport(world)
+    harness.sync("vaani")
     listed = {call.call_id for call in world.calls("vaani")}
-    assert listed <= place.holds("vaani")
+    assert listed <= harness.stored_ids("vaani")

@@ -23,7 +23,7 @@ from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.sync import run
 from etl.sync.run import RunDependencies, RunFunction, RunResult
-from tests.clocks import FakeClock
+from tests.fakes import FakeClock
 
 PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
 NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
@@ -34,7 +34,7 @@ logging.getLogger("etl").setLevel(logging.DEBUG)
 
 
 @dataclass
-class House:
+class Harness:
     """One database with sources that read a world; ``transport`` is what stands between them."""
 
     db: Engine
@@ -50,7 +50,7 @@ class House:
         found = settings.load(environment, Path("/nonexistent")).sources
         return {each.name: replace(each, requests_per_minute=self.requests_per_minute) for each in found}
 
-    def means(self, clock: FakeClock | None = None) -> RunDependencies:
+    def dependencies(self, clock: FakeClock | None = None) -> RunDependencies:
         """What a process of its own would work with."""
         return RunDependencies(
             self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.ahead
@@ -60,7 +60,9 @@ class House:
         self, name: str, work: RunFunction = pipeline.sync, kind: str = "sync", *, by_hand: bool = True
     ) -> RunResult:
         """One run of one source, as a new process would do it."""
-        return run.run_source(self.means(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand)
+        return run.run_source(
+            self.dependencies(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand
+        )
 
     def sync(self, name: str) -> RunResult:
         """One run that has to succeed."""
@@ -73,30 +75,30 @@ class House:
         with self.db.connect() as connection:
             return [dict(row) for row in connection.execute(text(query), values).mappings()]
 
-    def one(self, query: str, **values: Any) -> Any:
+    def scalar(self, query: str, **values: Any) -> Any:
         """The only value that the database answers."""
         with self.db.connect() as connection:
             return connection.execute(text(query), values).scalar_one()
 
-    def do(self, statement: str, **values: Any) -> None:
+    def execute(self, statement: str, **values: Any) -> None:
         """Change the database by hand."""
         with self.db.begin() as connection:
             connection.execute(text(statement), values)
 
-    def holds(self, name: str) -> set[str]:
+    def stored_ids(self, name: str) -> set[str]:
         """The provider's ids of the calls that are held."""
         return {row["id"] for row in self.rows(IDS, source=name)}
 
-    def received(self, call_id: str) -> list[bytes]:
+    def versions_of(self, call_id: str) -> list[bytes]:
         """The versions of a call's records as received, in the order in which they came."""
-        key = self.one("SELECT call_key FROM warehouse.calls WHERE provider_call_id = :id", id=call_id)
+        key = self.scalar("SELECT call_key FROM warehouse.calls WHERE provider_call_id = :id", id=call_id)
         with self.db.connect() as connection:
             return [version.payload for version in raw.versions(connection, [key])[key]]
 
-    def written(self) -> dict[str, int]:
+    def tuple_counts(self) -> dict[str, int]:
         """How many tuples of each table of `warehouse` and `raw` were ever inserted, updated or deleted."""
         self.db.dispose()  # a session tells its counts when it ends, and it ends after its client has gone
-        while self.one(OTHERS):
+        while self.scalar(OTHERS):
             time.sleep(0.01)
         return {row["name"]: row["tuples"] for row in self.rows(TUPLES)}
 
@@ -113,23 +115,27 @@ TUPLES = """
 """
 
 
-def house(db: Engine, world: World | None = None, *faults: str, clock: FakeClock | None = None, **rate: int) -> House:
+def make_harness(
+    db: Engine, world: World | None = None, *faults: str, clock: FakeClock | None = None, **rate: int
+) -> Harness:
     """A house over a world that stands still, unless the world's clock is the one that is given."""
     world = world or World(3, calls=40, now=NOW)
     transport = SandboxTransport(world, [parse_fault(fault) for fault in faults])
-    return House(db, world, clock or FakeClock(world.now()), transport, **rate)
+    return Harness(db, world, clock or FakeClock(world.now()), transport, **rate)
 
 
-def moving(db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "desc", days: float = 10) -> House:
+def make_live_harness(
+    db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "desc", days: float = 10
+) -> Harness:
     """A house and a world under one clock."""
     clock = FakeClock(NOW)
     world = World(5, calls=calls, days=days, order=order, clock=clock.now, per_hour=per_hour)
-    return house(db, world, clock=clock)
+    return make_harness(db, world, clock=clock)
 
 
-def asked(place: House, name: str = "", *, lists: bool = True) -> list[Any]:
+def requests_of(harness: Harness, name: str = "", *, lists: bool = True) -> list[Any]:
     """The ledger of the sandbox: the requests for lists, or those for transcripts."""
-    transport = place.transport
+    transport = harness.transport
     while not isinstance(transport, SandboxTransport):
         transport = transport.inner  # type: ignore[attr-defined]
     return [
@@ -147,18 +153,18 @@ TURNS = """
 
 
 def differences(
-    place: House, name: str, at: datetime | None = None, besides: Collection[str] = (), *, provider: str = ""
+    harness: Harness, name: str, at: datetime | None = None, besides: Collection[str] = (), *, provider: str = ""
 ) -> list[str]:
     """Where the warehouse differs from the truth: one line per call and column; ``besides`` are left aside.
 
     ``provider`` is whose world a source reads that has a name of its own.
     """
     turns: dict[str, list[tuple[str, str]]] = {}
-    for row in place.rows(TURNS, source=name):
+    for row in harness.rows(TURNS, source=name):
         turns.setdefault(row["id"], []).append((row["speaker"], row["text"]))
-    held = {row["provider_call_id"]: row for row in place.rows(CALLS, source=name)}
+    held = {row["provider_call_id"]: row for row in harness.rows(CALLS, source=name)}
     wanted: dict[str, dict[str, Any]] = {
-        str(each["provider_call_id"]): each for each in expected_rows(place.world, provider or name, at)
+        str(each["provider_call_id"]): each for each in expected_rows(harness.world, provider or name, at)
     }
     found = [f"{call_id}: not held" for call_id in sorted(wanted.keys() - held.keys())]
     found += [f"{call_id}: nobody has it" for call_id in sorted(held.keys() - wanted.keys())]
@@ -170,15 +176,15 @@ def differences(
     return found
 
 
-def adds_up(place: House, name: str = "%") -> bool:
+def counts_add_up(harness: Harness, name: str = "%") -> bool:
     """Whether every run, or every one of a source, accounts for every record that it received."""
-    runs = place.rows("SELECT * FROM ops.runs WHERE source LIKE :name", name=name)
+    runs = harness.rows("SELECT * FROM ops.runs WHERE source LIKE :name", name=name)
     return bool(runs) and all(
         run["received"] == run["inserted"] + run["updated"] + run["unchanged"] + run["quarantined"] for run in runs
     )
 
 
-class Through(httpx.BaseTransport):
+class InterceptingTransport(httpx.BaseTransport):
     """Passes requests on, after something was done first: given the number of the request, from 1, and itself.
 
     What is done first may answer in the other's place.
@@ -201,9 +207,9 @@ class Killed(BaseException):
     """The end of a process at any moment."""
 
 
-def kill(place: House) -> None:
+def kill(harness: Harness) -> None:
     """Ends the process, as far as its database can tell: its sessions are gone and it never says another word."""
-    with create_engine(place.db.url, poolclass=NullPool).connect() as connection:
+    with create_engine(harness.db.url, poolclass=NullPool).connect() as connection:
         connection.execute(text(TERMINATE))
     raise Killed
 
@@ -214,25 +220,25 @@ TERMINATE = """
 """
 
 
-def run_until_killed(place: House, name: str) -> bool:
+def run_until_killed(harness: Harness, name: str) -> bool:
     """A sync that is killed on its way, or comes to its end before; whether it was killed."""
     try:
-        return place.run(name).status != "succeeded"
+        return harness.run(name).status != "succeeded"
     except (Killed, SQLAlchemyError):
-        place.db.dispose()
+        harness.db.dispose()
         return True
 
 
-def run_killed_at(place: House, name: str, at: int) -> bool:
+def run_killed_at(harness: Harness, name: str, at: int) -> bool:
     """A sync that is killed at the request of this number, or comes to its end before; whether it was killed."""
 
     def perhaps_kill(number: int, request: httpx.Request) -> None:
         if number == at:
-            kill(place)
+            kill(harness)
 
-    sandbox, place.transport = place.transport, Through(place.transport, perhaps_kill)
-    killed = run_until_killed(place, name)
-    place.transport = sandbox
+    sandbox, harness.transport = harness.transport, InterceptingTransport(harness.transport, perhaps_kill)
+    killed = run_until_killed(harness, name)
+    harness.transport = sandbox
     return killed
 
 

@@ -30,8 +30,8 @@ from etl.state.lease import Lease, Priority
 from etl.state.rate_limit import BLOCK, MOMENT, SHARE, RateLimiter
 from etl.state.session import StateSession
 from etl.sync.checkpoint import BEGINNING
-from tests.clocks import FakeClock
-from tests.worlds import NOW, PROVIDERS, Through, asked, differences, house
+from tests.fakes import FakeClock
+from tests.harness import NOW, PROVIDERS, InterceptingTransport, differences, make_harness, requests_of
 
 TEN = timedelta(seconds=10)
 HALF_AN_HOUR = 1800
@@ -51,7 +51,7 @@ def process(db: Engine, clock: FakeClock, rate: int = 60, lane: Priority = Prior
 
 
 def source_of(db: Engine, rate: int) -> Source:
-    return replace(house(db).sources["ringg"], requests_per_minute=rate)
+    return replace(make_harness(db).sources["ringg"], requests_per_minute=rate)
 
 
 def sent(pace: RateLimiter, clock: FakeClock, count: int) -> list[datetime]:
@@ -109,8 +109,8 @@ def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int
     with db.begin() as connection:
         connection.exec_driver_sql("DELETE FROM ops.rate_limits")
     with process(db, clock, rate) as one, process(db, clock, rate) as other:
-        for place, (lane, count, pause, is_refused) in enumerate(steps):
-            pace = (one, other)[place % 2]
+        for harness, (lane, count, pause, is_refused) in enumerate(steps):
+            pace = (one, other)[harness % 2]
             pace._lease.priority = lane
             times += sent(pace, clock, count)
             if is_refused:
@@ -467,12 +467,14 @@ def test_when_a_provider_allows_more_again_that_is_found_out(db: Engine) -> None
 
 
 def test_a_history_is_read_whole_from_a_provider_that_allows_half(db: Engine) -> None:
-    place = house(db, World(3, calls=700, now=NOW), "G12:size=10", clock=FakeClock(NOW), requests_per_minute=60)
-    place.transport = limited = Limited(place.transport, place.clock, 30, says_when=True)
-    place.sync("ringg")
-    place.run("ringg", lambda reader: pipeline.backfill(reader, Window(BEGINNING, NOW), again=True))
-    place.transport = limited.inner
-    assert differences(place, "ringg") == []
+    harness = make_harness(
+        db, World(3, calls=700, now=NOW), "G12:size=10", clock=FakeClock(NOW), requests_per_minute=60
+    )
+    harness.transport = limited = Limited(harness.transport, harness.clock, 30, says_when=True)
+    harness.sync("ringg")
+    harness.run("ringg", lambda reader: pipeline.backfill(reader, Window(BEGINNING, NOW), again=True))
+    harness.transport = limited.inner
+    assert differences(harness, "ringg") == []
     assert 1 <= len(limited.refused) <= 6
 
 
@@ -481,100 +483,109 @@ def test_a_history_is_read_whole_from_a_provider_that_allows_half(db: Engine) ->
 def test_a_clock_that_was_set_back_a_year_and_is_put_right_again_loses_no_call(
     db: Engine, name: str, order: str
 ) -> None:
-    place = house(db, World(3, calls=40, order=order, now=NOW), clock=FakeClock(NOW))
-    place.sync(name)
-    place.clock.step(-366 * DAY)
-    late = place.world.add(name).call_id
-    assert place.run(name, by_hand=False).status == "succeeded"
-    assert place.one("SELECT max(completed_at) FROM ops.lookbacks WHERE source = :name", name=name) <= place.clock.now()
+    harness = make_harness(db, World(3, calls=40, order=order, now=NOW), clock=FakeClock(NOW))
+    harness.sync(name)
+    harness.clock.step(-366 * DAY)
+    late = harness.world.add(name).call_id
+    assert harness.run(name, by_hand=False).status == "succeeded"
+    assert (
+        harness.scalar("SELECT max(completed_at) FROM ops.lookbacks WHERE source = :name", name=name)
+        <= harness.clock.now()
+    )
     if name in ("ravan", "vaani"):  # the others list up to the time that they are asked for
-        assert late in place.holds(name)
-    place.clock.step(366 * DAY + 60)
-    assert place.run(name, by_hand=False).status == "succeeded"
-    assert differences(place, name) == []
+        assert late in harness.stored_ids(name)
+    harness.clock.step(366 * DAY + 60)
+    assert harness.run(name, by_hand=False).status == "succeeded"
+    assert differences(harness, name) == []
 
 
 @pytest.mark.parametrize("fault", ["H01:nth=1,after=600", "H02:nth=1,after=600"])
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_run_waits_as_long_as_the_provider_asks_for(db: Engine, fault: str, by_hand: bool) -> None:
-    place = house(db, World(3, calls=5, now=NOW), f"{fault},provider=ringg", clock=FakeClock(NOW))
+    harness = make_harness(db, World(3, calls=5, now=NOW), f"{fault},provider=ringg", clock=FakeClock(NOW))
     times: list[datetime] = []
-    place.transport = Through(place.transport, lambda count, request: times.append(place.clock.now()))
-    assert place.run("ringg", by_hand=by_hand).status == "succeeded"
+    harness.transport = InterceptingTransport(
+        harness.transport, lambda count, request: times.append(harness.clock.now())
+    )
+    assert harness.run("ringg", by_hand=by_hand).status == "succeeded"
     assert times[1] - times[0] >= timedelta(seconds=599)
 
 
 def test_a_wait_of_more_than_an_hour_ends_the_run_and_binds_the_next_one_by_hand(db: Engine) -> None:
-    place = house(db, World(3, calls=5, now=NOW), "H01:nth=1,after=7200,provider=ringg", clock=FakeClock(NOW))
-    report = place.run("ringg")
+    harness = make_harness(db, World(3, calls=5, now=NOW), "H01:nth=1,after=7200,provider=ringg", clock=FakeClock(NOW))
+    report = harness.run("ringg")
     assert (report.status, report.requests) == ("failed", 1)
     assert "the provider asks to be left alone" in (report.error or "")
     times: list[datetime] = []
-    place.transport = Through(place.transport, lambda count, request: times.append(place.clock.now()))
-    place.sync("ringg")
+    harness.transport = InterceptingTransport(
+        harness.transport, lambda count, request: times.append(harness.clock.now())
+    )
+    harness.sync("ringg")
     assert min(times) >= NOW + timedelta(hours=1)
 
 
 @pytest.mark.parametrize("fault", ["H09:first=1", "H10:first=1"])
 def test_a_source_that_is_refused_is_left_alone_by_the_schedule_and_probed_by_hand(db: Engine, fault: str) -> None:
-    place = house(db, World(3, calls=20, now=NOW), f"{fault},provider=vaani", clock=FakeClock(NOW))
-    assert place.run("vaani", by_hand=False).status == "failed"
-    runs = place.one("SELECT count(*) FROM ops.runs")
-    skipped = place.run("vaani", by_hand=False)
+    harness = make_harness(db, World(3, calls=20, now=NOW), f"{fault},provider=vaani", clock=FakeClock(NOW))
+    assert harness.run("vaani", by_hand=False).status == "failed"
+    runs = harness.scalar("SELECT count(*) FROM ops.runs")
+    skipped = harness.run("vaani", by_hand=False)
     assert (skipped.status, skipped.requests) == ("failed", 0)
     assert "set aside until 12:15 UTC" in (skipped.error or "")
-    assert len(asked(place, "vaani")) == 1
-    assert place.one("SELECT count(*) FROM ops.runs") == runs
-    place.sync("vaani")
-    assert differences(place, "vaani") == []
-    assert place.rows("SELECT paused_until, pause_reason FROM ops.sources") == [
+    assert len(requests_of(harness, "vaani")) == 1
+    assert harness.scalar("SELECT count(*) FROM ops.runs") == runs
+    harness.sync("vaani")
+    assert differences(harness, "vaani") == []
+    assert harness.rows("SELECT paused_until, pause_reason FROM ops.sources") == [
         {"paused_until": None, "pause_reason": None}
     ]
-    assert place.run("vaani", by_hand=False).status == "succeeded"
+    assert harness.run("vaani", by_hand=False).status == "succeeded"
 
 
 def test_the_schedule_probes_once_per_quarter_of_an_hour(db: Engine) -> None:
-    place = house(db, World(3, calls=20, now=NOW), "H09:first=3,provider=ringg", clock=FakeClock(NOW))
+    harness = make_harness(db, World(3, calls=20, now=NOW), "H09:first=3,provider=ringg", clock=FakeClock(NOW))
     statuses = []
     for _ in range(12):
-        statuses.append(place.run("ringg", by_hand=False).status)
-        place.clock.sleep(300)
+        statuses.append(harness.run("ringg", by_hand=False).status)
+        harness.clock.sleep(300)
     assert statuses == ["failed"] * 9 + ["succeeded"] * 3
-    assert len(asked(place, "ringg")) == 6
+    assert len(requests_of(harness, "ringg")) == 6
 
 
 def test_a_pause_of_a_clock_that_was_set_back_since_is_over(db: Engine) -> None:
-    place = house(db, World(3, calls=20, now=NOW), "H09:first=1,provider=ringg", clock=FakeClock(NOW))
-    assert place.run("ringg").status == "failed"
-    place.clock.step(-DAY)
-    assert place.run("ringg", by_hand=False).status == "succeeded"
+    harness = make_harness(db, World(3, calls=20, now=NOW), "H09:first=1,provider=ringg", clock=FakeClock(NOW))
+    assert harness.run("ringg").status == "failed"
+    harness.clock.step(-DAY)
+    assert harness.run("ringg", by_hand=False).status == "succeeded"
 
 
 def test_what_came_before_a_refusal_stays_and_other_sources_go_on(db: Engine) -> None:
     faults = ("G12:size=10", "H09:nth=3,provider=autocalls")
-    place = house(db, World(3, calls=45, now=NOW), *faults, clock=FakeClock(NOW))
-    report = place.run("autocalls")
+    harness = make_harness(db, World(3, calls=45, now=NOW), *faults, clock=FakeClock(NOW))
+    report = harness.run("autocalls")
     assert (report.status, report.counts.inserted) == ("failed", 20)
     assert "refuses the key" in (report.error or "")
-    assert len(place.holds("autocalls")) == 20
-    place.run("ringg", by_hand=False)
-    assert differences(place, "ringg") == []
-    place.sync("autocalls")
-    assert differences(place, "autocalls") == []
+    assert len(harness.stored_ids("autocalls")) == 20
+    harness.run("ringg", by_hand=False)
+    assert differences(harness, "ringg") == []
+    harness.sync("autocalls")
+    assert differences(harness, "autocalls") == []
 
 
 @pytest.mark.parametrize("at", [0, 1, -1])
 def test_a_phone_that_is_refused_keeps_no_other_phone_from_being_read(db: Engine, at: int) -> None:
     world = World(3, calls=60, now=NOW)
     refused = world.phones[at]
-    place = house(db, world, f"H11:phone={refused}", clock=FakeClock(NOW))
-    report = place.run("ravan")
+    harness = make_harness(db, world, f"H11:phone={refused}", clock=FakeClock(NOW))
+    report = harness.run("ravan")
     assert report.status == "failed"
     assert "HTTP 400" in (report.error or "")
     assert refused not in (report.error or "")
     others = {call.call_id for call in world.calls("ravan") if {call.caller, call.callee} & {*world.phones} - {refused}}
-    assert place.holds("ravan") == others
-    assert {row["partition"] for row in place.rows("SELECT partition FROM ops.coverage")} == {*world.phones} - {refused}
-    place.transport = SandboxTransport(world)
-    place.sync("ravan")
-    assert differences(place, "ravan") == []
+    assert harness.stored_ids("ravan") == others
+    assert {row["partition"] for row in harness.rows("SELECT partition FROM ops.coverage")} == {*world.phones} - {
+        refused
+    }
+    harness.transport = SandboxTransport(world)
+    harness.sync("ravan")
+    assert differences(harness, "ravan") == []

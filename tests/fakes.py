@@ -36,7 +36,43 @@ class FakeClock:
         self._start += timedelta(seconds=seconds)
 
 
-def until(happened: Callable[[], object], seconds: int = 30) -> None:
+class FakeRateLimiter:
+    """One source's pace without a pace: requests go out as soon as no hold is left."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._seq = 0
+        self.blocked_until = clock.now()
+        self.pauses: list[tuple[datetime, str]] = []
+        self.refusals: list[int] = []
+
+    @property
+    def sent(self) -> int:
+        """How many requests were let through."""
+        return self._seq
+
+    def acquire(self) -> int:
+        """Sleeps until the hold is over; numbers the request."""
+        left = (self.blocked_until - self._clock.now()).total_seconds()
+        if left > 0:
+            self._clock.sleep(left)
+        self._seq += 1
+        return self._seq
+
+    def back_off_until(self, until: datetime) -> None:
+        """Keeps the latest time that was asked for."""
+        self.blocked_until = max(self.blocked_until, until)
+
+    def on_rate_limited(self, seq: int) -> None:
+        """Keeps the number of every request that was too many."""
+        self.refusals.append(seq)
+
+    def suspend(self, until: datetime, reason: str) -> None:
+        """Keeps every pause."""
+        self.pauses.append((until, reason))
+
+
+def wait_until(happened: Callable[[], object], seconds: int = 30) -> None:
     """Wait by the real clock until something has happened; what never does is a failure."""
     for _ in range(20 * seconds):
         if happened():

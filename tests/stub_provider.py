@@ -9,15 +9,15 @@ import httpx
 from sqlalchemy import Engine
 
 from etl.sandbox.world import World
-from tests.clocks import FakeClock
-from tests.worlds import NOW, House
+from tests.fakes import FakeClock
+from tests.harness import NOW, Harness
 
 PHONE = "+918040000001"
 TIME = "2025-04-30T10:00:00Z"
 
 
 @dataclass
-class Shelf(httpx.BaseTransport):
+class StubProvider(httpx.BaseTransport):
     """Answers Ringg's, Ravan's and Autocalls' list requests with the same records, ``size`` a page at most.
 
     ``total`` is said of them instead of their number; ``before`` is done before each answer, given the number of
@@ -48,14 +48,14 @@ class Shelf(httpx.BaseTransport):
         return httpx.Response(200, headers={"content-type": "application/json"}, content=body)
 
 
-def ringg(call_id: object, **fields: Any) -> bytes:
+def ringg_record(call_id: object, **fields: Any) -> bytes:
     """One of Ringg's records, over and done unless told otherwise."""
     record = {"id": call_id, "created_at": TIME, "status": "completed", "call_type": "outbound", "call_duration": 12}
     return json.dumps({**record, "to_number": "+919876543210", **fields}).encode()
 
 
-def shelved(db: Engine, *records: bytes, size: int = 100, **rate: int) -> tuple[House, Shelf]:
+def make_stub_harness(db: Engine, *records: bytes, size: int = 100, **rate: int) -> tuple[Harness, StubProvider]:
     """A house whose providers list these records."""
-    shelf = Shelf(list(records), size)
+    shelf = StubProvider(list(records), size)
     world = World(1, calls=0, now=NOW, phones=(PHONE,))
-    return House(db, world, FakeClock(NOW), shelf, **rate), shelf
+    return Harness(db, world, FakeClock(NOW), shelf, **rate), shelf

@@ -10,15 +10,15 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sqlalchemy import Engine
 
 from etl.runtime import tracing
-from tests.worlds import house
+from tests.harness import make_harness
 
 WITHOUT = """
 import sys
 sys.modules["opentelemetry"] = None
-from etl import traces
-with traces.span("run", source="s") as nothing:
+from etl.runtime import tracing
+with tracing.span("run", source="s") as nothing:
     assert nothing is None
-traces.setup()
+tracing.setup()
 """
 
 
@@ -26,7 +26,7 @@ def test_a_run_is_a_span_with_its_requests_and_batches_in_it(db: Engine, monkeyp
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
     monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
-    house(db).sync("autocalls")
+    make_harness(db).sync("autocalls")
     spans = kept.get_finished_spans()
     [run] = [span for span in spans if span.name == "run"]
     assert {span.name for span in spans} == {"run", "request", "batch"}

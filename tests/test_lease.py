@@ -22,8 +22,17 @@ from etl.state.lease import TERM, Lease, LeaseLost, Priority
 from etl.state.session import StateSession
 from etl.sync import parallel, retry_quarantine, run, window
 from etl.sync.run import RunDependencies, RunFunction, RunResult
-from tests.clocks import FakeClock
-from tests.worlds import NOW, PROVIDERS, House, Through, adds_up, asked, differences, house
+from tests.fakes import FakeClock
+from tests.harness import (
+    NOW,
+    PROVIDERS,
+    Harness,
+    InterceptingTransport,
+    counts_add_up,
+    differences,
+    make_harness,
+    requests_of,
+)
 
 
 class Ticking:
@@ -54,74 +63,74 @@ class Slow(Ticking):
         return self._looks
 
 
-def paged(db: Engine, calls: int = 60, order: str = "desc") -> House:
-    return house(db, World(6, calls=calls, order=order, now=NOW), "G12:size=10")
+def paged(db: Engine, calls: int = 60, order: str = "desc") -> Harness:
+    return make_harness(db, World(6, calls=calls, order=order, now=NOW), "G12:size=10")
 
 
 def at_once(
-    place: House, name: str, *works: tuple[str, RunFunction], clock: Callable[[], Slow] = Slow
+    harness: Harness, name: str, *works: tuple[str, RunFunction], clock: Callable[[], Slow] = Slow
 ) -> list[RunResult]:
     """Each work as a process of its own, begun in the same moment."""
     together = threading.Barrier(len(works))
 
     def process(kind: str, work: RunFunction) -> RunResult:
-        means = RunDependencies(place.db, clock(), lambda: 0.5, lambda source: place.transport)
+        means = RunDependencies(harness.db, clock(), lambda: 0.5, lambda source: harness.transport)
         together.wait(10)
-        return run.run_source(means, place.sources[name], kind, work, lambda progress: None, by_hand=True)
+        return run.run_source(means, harness.sources[name], kind, work, lambda progress: None, by_hand=True)
 
     with ThreadPoolExecutor(len(works)) as threads:
         return list(threads.map(process, *zip(*works, strict=True)))
 
 
-def everything_is_there_once(place: House, name: str, reports: list[RunResult]) -> None:
+def everything_is_there_once(harness: Harness, name: str, reports: list[RunResult]) -> None:
     assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * len(reports)
-    assert differences(place, name) == []
-    assert adds_up(place)
-    inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
-    assert inserted == len(place.world.calls(name))
-    assert place.one("SELECT count(*) FROM ops.checkpoints") == 0
-    assert place.one("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL") == 0
+    assert differences(harness, name) == []
+    assert counts_add_up(harness)
+    inserted = sum(row["inserted"] for row in harness.rows("SELECT inserted FROM ops.runs"))
+    assert inserted == len(harness.world.calls(name))
+    assert harness.scalar("SELECT count(*) FROM ops.checkpoints") == 0
+    assert harness.scalar("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL") == 0
 
 
 @pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_two_syncs_at_once(db: Engine, name: str, order: str) -> None:
-    place = paged(db, order=order)
-    reports = at_once(place, name, ("sync", pipeline.sync), ("sync", pipeline.sync))
-    everything_is_there_once(place, name, reports)
+    harness = paged(db, order=order)
+    reports = at_once(harness, name, ("sync", pipeline.sync), ("sync", pipeline.sync))
+    everything_is_there_once(harness, name, reports)
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_a_backfill_beside_a_sync(db: Engine, name: str) -> None:
-    place = paged(db)
+    harness = paged(db)
     window = Window(NOW - timedelta(days=20), NOW - timedelta(days=5))
 
     def backfill(reader: run.SourceRun) -> None:
         pipeline.backfill(reader, window, again=True)
 
-    everything_is_there_once(place, name, at_once(place, name, ("sync", pipeline.sync), ("backfill", backfill)))
+    everything_is_there_once(harness, name, at_once(harness, name, ("sync", pipeline.sync), ("backfill", backfill)))
 
 
 @pytest.mark.parametrize("name", ["ringg", "vaani"])
 def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
-    place = house(db, World(6, calls=60, now=NOW), "G12:size=10", "V01:every=1,in=7")
-    place.sync(name)
-    waiting = place.one("SELECT count(*) FROM ops.quarantine")
+    harness = make_harness(db, World(6, calls=60, now=NOW), "G12:size=10", "V01:every=1,in=7")
+    harness.sync(name)
+    waiting = harness.scalar("SELECT count(*) FROM ops.quarantine")
     assert waiting > 0
-    place.transport = SandboxTransport(place.world)
-    place.clock.sleep(3600)
-    reports = at_once(place, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync), clock=Slow)
+    harness.transport = SandboxTransport(harness.world)
+    harness.clock.sleep(3600)
+    reports = at_once(harness, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync), clock=Slow)
     assert [report.status for report in reports] == ["succeeded"] * 2
-    assert adds_up(place)
-    inserted = sum(row["inserted"] for row in place.rows("SELECT inserted FROM ops.runs"))
-    assert inserted == len(place.holds(name)) == place.one("SELECT count(*) FROM warehouse.calls")
+    assert counts_add_up(harness)
+    inserted = sum(row["inserted"] for row in harness.rows("SELECT inserted FROM ops.runs"))
+    assert inserted == len(harness.stored_ids(name)) == harness.scalar("SELECT count(*) FROM warehouse.calls")
 
 
 @contextmanager
 def process(db: Engine, clock: Clock) -> Iterator[Lease]:
     """One process at the lease of a source."""
     with db.begin() as connection:
-        registry.register(connection, house(db).sources["ringg"], NOW)
+        registry.register(connection, make_harness(db).sources["ringg"], NOW)
     with StateSession(db) as desk:
         yield Lease(desk, db, "ringg", clock)
 
@@ -185,35 +194,37 @@ def test_who_waited_for_a_whole_term_goes_before_any_lane(db: Engine) -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: str) -> None:
-    place = paged(db)
-    place.sync(name)
-    arrived = place.world.add(name).call_id
-    sent, sandbox, live = list[str](), place.transport, list[Future[RunResult]]()
+    harness = paged(db)
+    harness.sync(name)
+    arrived = harness.world.add(name).call_id
+    sent, sandbox, live = list[str](), harness.transport, list[Future[RunResult]]()
     window = Window(NOW - timedelta(days=20), NOW)
 
-    def requests_of(who: str) -> Through:
-        return Through(sandbox, lambda count, request: sent.append(who))
+    def requests_of(who: str) -> InterceptingTransport:
+        return InterceptingTransport(sandbox, lambda count, request: sent.append(who))
 
     def live_sync() -> RunResult:
         means = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
-        return run.run_source(means, place.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
+        return run.run_source(means, harness.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
         sent.append("backfill")
         if count == 2:
             live.append(threads.submit(live_sync))
-            while not place.one(WAITING):
+            while not harness.scalar(WAITING):
                 time.sleep(0.01)
 
     with ThreadPoolExecutor(1) as threads:
-        means = RunDependencies(db, Slow(), lambda: 0.5, lambda source: Through(sandbox, one_more), prefetch_pages=0)
+        means = RunDependencies(
+            db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), prefetch_pages=0
+        )
         work = partial(pipeline.backfill, window=window, again=True)
-        done = run.run_source(means, place.sources[name], "backfill", work, lambda progress: None, by_hand=True)
+        done = run.run_source(means, harness.sources[name], "backfill", work, lambda progress: None, by_hand=True)
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
     assert sent[:3] == ["backfill", "backfill", "live"]
     assert "backfill" in sent[3:]
-    assert arrived in place.holds(name)
-    assert differences(place, name) == []
+    assert arrived in harness.stored_ids(name)
+    assert differences(harness, name) == []
 
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 1"
@@ -258,44 +269,44 @@ def test_a_holder_whose_session_is_gone_is_replaced_at_once(db: Engine) -> None:
     with process(db, clock) as second:
         with process(db, clock) as first:
             first.acquire(never)
-        place = house(db)
-        while place.one("SELECT count(*) FROM ops.leases l JOIN pg_stat_activity a ON a.pid = l.backend_pid"):
+        harness = make_harness(db)
+        while harness.scalar("SELECT count(*) FROM ops.leases l JOIN pg_stat_activity a ON a.pid = l.backend_pid"):
             time.sleep(0.01)  # a session ends a moment after its client has gone
         second.acquire(never)
     assert clock.slept == []
 
 
 def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engine) -> None:
-    place = paged(db)
-    sandbox = place.transport
+    harness = paged(db)
+    sandbox = harness.transport
     done: list[RunResult] = []
 
     def sleep_on_the_third(count: int, request: httpx.Request) -> None:
         if count == 3:
-            through, place.transport = place.transport, sandbox
-            place.clock.sleep(TERM.total_seconds() + 1)
-            done.append(place.sync("ringg"))
-            place.transport = through
+            through, harness.transport = harness.transport, sandbox
+            harness.clock.sleep(TERM.total_seconds() + 1)
+            done.append(harness.sync("ringg"))
+            harness.transport = through
 
-    place.transport = Through(sandbox, sleep_on_the_third)
-    overtaken = place.run("ringg")
+    harness.transport = InterceptingTransport(sandbox, sleep_on_the_third)
+    overtaken = harness.run("ringg")
     assert (overtaken.status, overtaken.counts.received) == ("failed", 0)
     assert "another process took the source over" in (overtaken.error or "")
-    assert differences(place, "ringg") == []
-    assert adds_up(place)
+    assert differences(harness, "ringg") == []
+    assert counts_add_up(harness)
 
 
 def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
-    place = house(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
+    harness = make_harness(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
     names = ("vaani", "autocalls", "ringg")
     reports = parallel.run_all(
-        place.means(), [place.sources[name] for name in names], "sync", pipeline.sync, lambda p: None
+        harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync, lambda p: None
     )
     assert [report.source for report in reports] == list(names)
     assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
     assert "refuses the key" in (reports[1].error or "")
-    assert differences(place, "vaani") == differences(place, "ringg") == []
-    assert place.holds("autocalls") == set()
-    assert len(asked(place, "autocalls")) == 1
-    paused = place.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
+    assert differences(harness, "vaani") == differences(harness, "ringg") == []
+    assert harness.stored_ids("autocalls") == set()
+    assert len(requests_of(harness, "autocalls")) == 1
+    paused = harness.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
     assert paused == [{"source": "autocalls"}]

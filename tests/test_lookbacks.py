@@ -1,0 +1,267 @@
+"""Lookbacks: which windows the schedule reads again, no more of them than needed, and that late changes arrive."""
+
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from etl.sandbox.expected import expected_rows
+from etl.sandbox.lifecycle import Stage
+from etl.sandbox.world import World
+from tests.fakes import FakeClock
+from tests.harness import (
+    NOW,
+    PROVIDERS,
+    Harness,
+    counts_add_up,
+    differences,
+    hours,
+    make_harness,
+    make_live_harness,
+    requests_of,
+    run_killed_at,
+)
+
+SETTLED = timedelta(days=3)  # the last change comes a day and a half after the end, and a sweep a day later
+CHANGES = "SELECT call_key, field, old_value, new_value FROM warehouse.changes ORDER BY change_id"
+
+
+def scheduled(harness: Harness, name: str, minutes: float) -> None:
+    """One run by the schedule, so much later."""
+    harness.clock.sleep(minutes * 60)
+    report = harness.run(name, by_hand=False)
+    assert (report.status, report.error) == ("succeeded", None)
+
+
+def calls(harness: Harness, name: str) -> dict[str, dict[str, Any]]:
+    return {
+        row["provider_call_id"]: row for row in harness.rows("SELECT * FROM bi.calls WHERE source = :name", name=name)
+    }
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_nothing_that_is_held_becomes_poorer(db: Engine, name: str) -> None:
+    harness = make_live_harness(db, calls=40, days=2, per_hour=2.0)
+    harness.sync(name)
+    before = calls(harness, name)
+    for _ in range(14):
+        scheduled(harness, name, 30)
+        now = calls(harness, name)
+        for call_id, row in before.items():
+            emptied = {column for column, value in row.items() if value is not None and now[call_id][column] is None}
+            assert emptied == set()
+            assert now[call_id]["turn_count"] >= row["turn_count"]
+            assert now[call_id]["is_final"] or not row["is_final"]
+        before = now
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_change_is_noted_at_the_time_of_the_run_that_saw_it(db: Engine, name: str) -> None:
+    harness = make_live_harness(db, calls=40, days=2)
+    harness.sync(name)
+    for _ in range(12):
+        scheduled(harness, name, 20)
+    costs = {row["call_key"]: row for row in harness.rows("SELECT * FROM bi.call_changes WHERE field = 'cost'")}
+    priced = {call.call_id: harness.world.seen(call, harness.clock.now()).story for call in harness.world.calls(name)}
+    found = [(costs[row["call_key"]], row) for row in calls(harness, name).values() if row["call_key"] in costs]
+    assert found
+    for change, row in found:
+        late = change["changed_at"] - priced[row["provider_call_id"]].reached[Stage.PRICED]
+        assert timedelta(0) <= late <= hours(1.5)
+        assert change["old_value"] is None
+        assert float(change["new_value"]) == float(row["cost"])
+
+
+def test_the_daily_sweep_goes_back_to_a_call_of_ten_days_ago_that_is_not_final(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    world = World(5, calls=200, days=12, clock=clock.now, now=NOW)
+    harness = make_harness(db, world, "G12:size=10", clock=clock)
+    old = next(call for call in world.calls("vaani") if call.created_at > NOW - timedelta(days=10))
+    end = NOW + timedelta(hours=20)
+    story = world.seen(old, NOW).story
+    world.change("vaani", old.call_id, reached=(*story.reached[: Stage.ENDED], *(end,) * 4))
+    harness.sync("vaani")
+    assert calls(harness, "vaani")[old.call_id]["is_final"] is False
+    for _ in range(23):
+        scheduled(harness, "vaani", 60)
+    assert calls(harness, "vaani")[old.call_id]["is_final"] is False
+    for _ in range(2):
+        scheduled(harness, "vaani", 60)
+    assert calls(harness, "vaani")[old.call_id]["is_final"] is True
+    assert [each for each in differences(harness, "vaani") if old.call_id in each] == []
+
+
+def test_a_transcript_is_asked_for_once_and_where_it_is_not_ready_by_sweeps_and_by_hand(db: Engine) -> None:
+    clock = FakeClock(NOW)
+    world = World(5, calls=60, days=3, clock=clock.now, now=NOW)
+    answered = [call for call in world.calls("vaani") if world.seen(call, NOW).story.is_answered]
+    in_the_list = {call.call_id for call in answered if call.shape("chat", 5) == 0}  # its record shows the turns itself
+    late = [
+        call
+        for call in answered
+        if call.call_id not in in_the_list and NOW - timedelta(days=2) < call.created_at < NOW - hours(3)
+    ][-1]
+    turns = world.seen(late, NOW).story.turns
+    world.change("vaani", late.call_id, turns=())
+    harness = make_harness(db, world, clock=clock)
+
+    def times() -> Counter[str]:
+        return Counter(each.path.rpartition("/")[2] for each in requests_of(harness, "vaani", lists=False))
+
+    harness.sync("vaani")
+    rows = calls(harness, "vaani")
+    due = {call_id for call_id, row in rows.items() if row["is_final"] and row["answered_at"] and call_id in times()}
+    assert times() == dict.fromkeys(due, 1)
+    silent = {call_id for call_id, row in rows.items() if row["is_final"] and row["answered_at"]} - due
+    assert silent
+    assert silent <= in_the_list
+    assert all(rows[call_id]["has_transcript"] for call_id in silent)
+    for _ in range(5):
+        scheduled(harness, "vaani", 10)
+    assert times()[late.call_id] == 1
+    scheduled(harness, "vaani", 20)
+    within = times()[late.call_id]
+    assert within == (2 if late.created_at >= harness.clock.now() - hours(6) else 1)
+    world.change("vaani", late.call_id, turns=turns)
+    clock.sleep(1)
+    harness.sync("vaani")
+    assert times()[late.call_id] == within + 1
+    assert calls(harness, "vaani")[late.call_id]["has_transcript"]
+    assert max(count for call_id, count in times().items() if call_id != late.call_id) == 1
+    harness.sync("vaani")
+    assert times()[late.call_id] == within + 1
+
+
+def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine) -> None:
+    """Sixteen pages of it were read when the process was killed, and ten of them are held."""
+    name, clock = "autocalls", FakeClock(NOW)
+    world = World(6, calls={name: 2_500}, days=6, clock=clock.now, now=NOW)
+    harness = make_harness(db, world, clock=clock)
+    harness.sync(name)
+    clock.sleep(25 * 3_600)
+    late = world.calls(name)[10].call_id
+    world.change(name, late, ended_by="agent")
+    before = len(requests_of(harness, name))
+    assert run_killed_at(harness, name, 16)
+    scheduled(harness, name, 5)
+    assert calls(harness, name)[late]["updated_at"] == NOW + timedelta(hours=25)
+    assert len(requests_of(harness, name)) - before <= 25 + 10 + 3
+
+
+@pytest.mark.parametrize("name", ["ringg", "ravan", "vaani"])
+def test_a_head_of_many_pages_is_asked_for_once_while_all_in_it_is_held_and_settled(db: Engine, name: str) -> None:
+    clock = FakeClock(NOW)
+    world = World(6, calls={name: 60}, days=0.01, clock=clock.now, now=NOW)
+    harness = make_harness(db, world, "G12:size=10", clock=clock)
+    harness.sync(name)
+    clock.sleep(3 * 86_400)
+    harness.sync(name)  # what ended meanwhile, and every sweep
+    lists = len(world.phones) if name == "ravan" else 1
+
+    def requests_of_a_run() -> int:
+        before = len(requests_of(harness, name))
+        scheduled(harness, name, 5)
+        return len(requests_of(harness, name)) - before
+
+    assert requests_of_a_run() == lists
+    harness.execute("UPDATE warehouse.calls SET is_final = NULL")
+    assert requests_of_a_run() > lists
+
+
+def follow(harness: Harness, name: str, span: timedelta, step: timedelta) -> None:
+    """Run by the schedule for a while."""
+    end = harness.clock.now() + span
+    while harness.clock.now() < end:
+        harness.clock.sleep(step.total_seconds())
+        report = harness.run(name, by_hand=False)
+        assert (report.status, report.error) == ("succeeded", None)
+
+
+def open_calls(harness: Harness, name: str) -> set[str]:
+    since = harness.clock.now() - SETTLED
+    return {call.call_id for call in harness.world.calls(name) if call.created_at >= since}
+
+
+@pytest.mark.parametrize(("order", "name"), [("desc", name) for name in PROVIDERS] + [("asc", "vaani")])
+def test_days_of_schedule_hold_every_change(db: Engine, name: str, order: str) -> None:
+    harness = make_live_harness(db, calls=40, days=4, per_hour=0.7, order=order)
+    harness.sync(name)
+    follow(harness, name, timedelta(days=5), hours(2))
+    young = open_calls(harness, name)
+    found = differences(harness, name)
+    assert [each for each in found if "not held" in each] == []
+    assert [each for each in found if each.partition(".")[0] not in young] == []
+    assert len(expected_rows(harness.world, name)) - len(young) > 50
+    assert counts_add_up(harness)
+
+
+def test_a_change_is_noted_once_and_leads_from_the_old_to_the_new(db: Engine) -> None:
+    harness = make_live_harness(db, calls=40, days=2, per_hour=2.0)
+    harness.sync("autocalls")
+    follow(harness, "autocalls", timedelta(days=2), hours(0.5))
+    chains: dict[tuple[object, str], list[tuple[str | None, str | None]]] = defaultdict(list)
+    for row in harness.rows(CHANGES):
+        chains[row["call_key"], row["field"]].append((row["old_value"], row["new_value"]))
+    assert len(chains) > 50
+    for chain in chains.values():
+        assert all(old != new for old, new in chain)
+        assert all(earlier[1] == later[0] for earlier, later in pairwise(chain))
+    statuses = {row["call_key"]: row["provider_status"] for row in harness.rows("SELECT * FROM bi.calls")}
+    assert all(chain[-1][1] == statuses[key] for (key, field), chain in chains.items() if field == "provider_status")
+
+
+@pytest.mark.parametrize("name", ["ringg", "vaani"])
+def test_sweeps_happen_when_they_are_due_and_only_then(db: Engine, name: str) -> None:
+    harness = make_live_harness(db, calls=120, days=12)
+    harness.sync(name)
+    follow(harness, name, timedelta(days=1), hours(3))  # until what was live is over
+    swept: dict[float, list[datetime]] = defaultdict(list)
+    requests = []
+    for _ in range(26 * 2):
+        before = len(requests_of(harness, name))
+        follow(harness, name, hours(0.5), hours(0.5))
+        requests.append(len(requests_of(harness, name)) - before)
+        for row in harness.rows("SELECT window_seconds, completed_at FROM ops.lookbacks"):
+            times = swept[float(row["window_seconds"])]
+            times += [row["completed_at"]] if row["completed_at"] not in times else []
+    for sweep in harness.sources[name].lookbacks:
+        times = swept[sweep.window.total_seconds()]
+        waits = [later - earlier for earlier, later in pairwise(times)]
+        assert waits
+        assert max(waits) <= sweep.interval + hours(0.6)
+    daily = swept[timedelta(days=7).total_seconds()]
+    assert min(later - earlier for earlier, later in pairwise(daily)) >= timedelta(days=1)
+    assert requests.count(1) >= len(requests) - len(daily) - 1
+
+
+def test_a_call_is_settled_once_it_is_final_and_no_sweep_reads_it(db: Engine) -> None:
+    harness = make_live_harness(db, calls=40, days=10)
+    harness.sync("ravan")
+    rows = harness.rows("SELECT * FROM bi.calls")
+    week = timedelta(days=7)
+    assert {row["is_final"] for row in rows} == {True, False}
+    for row in rows:
+        assert row["settled_at"] == (row["created_at"] + week if row["is_final"] else None)
+
+
+@pytest.mark.parametrize("name", ["ravan", "vaani"])
+def test_a_call_that_shows_up_late_is_found_by_a_sweep(db: Engine, name: str) -> None:
+    harness = make_live_harness(db, calls=40, days=5)
+    harness.sync(name)
+    follow(harness, name, hours(2), hours(1))
+    for age in (1, 5, 30, 100):
+        harness.world.add(name, harness.clock.now() - hours(age))
+    follow(harness, name, hours(27), hours(1))
+    assert [each for each in differences(harness, name) if "not held" in each] == []
+
+
+def test_a_transcript_that_is_late_is_asked_for_again_until_it_is_there(db: Engine) -> None:
+    harness = make_live_harness(db, calls=60, days=1)
+    harness.sync("vaani")
+    follow(harness, "vaani", hours(30), hours(2))
+    assert [each for each in differences(harness, "vaani") if ".turns" in each] == []
+    every = [each.path for each in requests_of(harness, lists=False)]
+    assert max(every.count(path) for path in every) <= 40
