@@ -1,7 +1,7 @@
 """When requests are sent: one budget for every process, what a provider said is remembered, and who is set aside."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +15,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, TextClause, text
+from sqlalchemy import Engine, text
 
 from etl import pipeline
 from etl.cli.terminal import status_table
@@ -141,19 +141,30 @@ def test_the_head_finds_room_at_once_beside_a_backfill(db: Engine) -> None:
     assert began + timedelta(seconds=106) <= waited[-1] <= began + timedelta(seconds=107)  # it gets what is left
 
 
-def test_a_request_costs_one_statement(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, statements, run = FakeClock(NOW), list[TextClause](), StateSession.fetch_all
+class CountingSession(StateSession):
+    """A state session that keeps the statements it ran."""
 
-    def counted(desk: StateSession, statement: TextClause, values: Mapping[str, Any]) -> Sequence[Any]:
-        statements.append(statement)
-        return run(desk, statement, values)
+    def __init__(self, db: Engine) -> None:
+        super().__init__(db)
+        self.statements: list[Any] = []
 
-    with process(db, clock) as pace:
-        pace._lease.acquire(lambda: None)
+    def fetch_one(self, statement: Any, values: Mapping[str, Any]) -> Any:
+        self.statements.append(statement)
+        return super().fetch_one(statement, values)
+
+
+def test_a_request_costs_one_statement(db: Engine) -> None:
+    clock, source = FakeClock(NOW), source_of(db, 60)
+    with db.begin() as connection:
+        registry.register(connection, source, clock.now())
+    with CountingSession(db) as session:
+        lease = Lease(session, db, source.name, clock)
+        pace = RateLimiter(session, lease, source, clock)
+        lease.acquire(lambda: None)
         pace.acquire()
-        monkeypatch.setattr(StateSession, "fetch_all", counted)
+        session.statements.clear()
         sent(pace, clock, 59)
-    assert 59 <= len(statements) <= 59 + 50 / 30  # and the lease is renewed each half minute
+        assert 59 <= len(session.statements) <= 59 + 50 / 30  # and the lease is renewed each half minute
 
 
 @pytest.mark.parametrize(("rate", "block"), [(60, 1), (1199, 1), (1200, 2), (3000, 5), (600_000, BLOCK)])

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
+from etl.db.statements import Statements, execute
 from etl.runtime.clock import Clock
 from etl.runtime.tracing import span
 from etl.state.session import StateSession
@@ -19,34 +20,7 @@ RENEW_SECONDS = 30.0
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = TERM.total_seconds()
 
-# Free, over, or held by a session that is gone: only then it changes hands, and the epoch tells the holders apart. It
-# goes to nobody while somebody waits in a lane before this one.
-TAKE = text("""
-    UPDATE ops.leases l
-       SET fencing_token = fencing_token + 1, owner = :owner, expires_at = :now + :term,
-           backend_pid = pg_backend_pid(),
-           backend_started_at = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
-     WHERE source = :source
-       AND (owner IS NULL OR expires_at < :now OR owner = :owner
-            OR NOT EXISTS (SELECT FROM pg_stat_activity a
-                            WHERE a.pid = l.backend_pid
-                              AND (a.backend_start IS NULL OR a.backend_start = l.backend_started_at)))
-       AND NOT EXISTS (SELECT FROM pg_locks k JOIN pg_database d ON d.oid = k.database
-                        WHERE d.datname = current_database() AND k.locktype = 'advisory' AND k.objsubid = 2
-                          AND k.classid = CAST(hashtext('callhouse.lease.' || :source) AS oid)
-                          AND CAST(k.objid AS bigint) < :before)
-    RETURNING fencing_token
-""")
-RENEW = text("UPDATE ops.leases SET expires_at = :now + :term WHERE source = :source AND owner = :owner")
-# Who is the next of a lane holds this until it is their turn, so that a holder who gives up between two batches comes
-# after them. It goes with the session.
-QUEUE = text("SELECT true WHERE pg_try_advisory_lock(hashtext('callhouse.lease.' || :source), :lane)")
-LEAVE_QUEUE = text("SELECT pg_advisory_unlock(hashtext('callhouse.lease.' || :source), :lane)")
-GIVE_UP = text("UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner")
-# Given up with the commit: until then the row is locked, and the owner stays who it was for everybody else.
-FENCE = text(
-    "UPDATE ops.leases SET owner = NULL WHERE source = :source AND owner = :owner AND fencing_token = :fencing_token"
-)
+SQL = Statements("leases")
 
 
 class Priority(IntEnum):
@@ -93,14 +67,14 @@ class Lease:
                 self._clock.sleep(POLL_SECONDS)
         finally:
             for lane in queues:
-                self._desk.fetch_one(LEAVE_QUEUE, {"source": self._source, "lane": int(lane)})
+                self._desk.fetch_one(SQL.leave_queue, {"source": self._source, "priority": int(lane)})
 
     def _has_its_turn(self, waited: float, queues: set[Priority]) -> bool:
         """Queue up and try; who waited for a whole term goes before any lane, and past a queue that stands still."""
         patient = waited < PATIENCE_SECONDS
         lane = self.priority if patient else Priority.HEAD
-        values = {"source": self._source, "lane": int(lane)}
-        if lane not in queues and self._desk.fetch_one(QUEUE, values):
+        values = {"source": self._source, "priority": int(lane)}
+        if lane not in queues and self._desk.fetch_one(SQL.enter_queue, values):
             queues.add(lane)
         if patient and lane not in queues:
             return False
@@ -108,7 +82,7 @@ class Lease:
 
     def _takes(self, before: int) -> bool:
         """Take it where it can be had and nobody waits in a lane before this one."""
-        row = self._desk.fetch_one(TAKE, self._values() | {"before": before})
+        row = self._desk.fetch_one(SQL.acquire_lease, self._values() | {"before": before})
         if row is not None:
             self._fencing_token, self._renewed_at = row.fencing_token, self._clock.monotonic()
         return row is not None
@@ -117,12 +91,12 @@ class Lease:
         """Hold it for another term, if it is held and was not just renewed."""
         if self._fencing_token is not None and self._clock.monotonic() - self._renewed_at >= RENEW_SECONDS:
             self._renewed_at = self._clock.monotonic()
-            self._desk.fetch_one(RENEW, self._values())
+            self._desk.fetch_one(SQL.renew_lease, self._values())
 
     def release(self) -> None:
         """Let others have their turn."""
         if self._fencing_token is not None:
-            self._desk.fetch_one(GIVE_UP, {"source": self._source, "owner": self._owner})
+            self._desk.fetch_one(SQL.release_lease, {"source": self._source, "owner": self._owner})
             self._fencing_token = None
 
     @contextmanager
@@ -133,7 +107,7 @@ class Lease:
         """
         with span("batch", source=self._source), self._db.begin() as connection:
             values = {"source": self._source, "owner": self._owner, "fencing_token": self._fencing_token}
-            if not connection.execute(FENCE, values).rowcount:
+            if not execute(connection, SQL.release_lease_fenced, values):
                 self._fencing_token = None
                 raise LeaseLost(f"{self._source}: another process took the source over")
             yield connection
