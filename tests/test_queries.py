@@ -7,14 +7,14 @@ from sqlalchemy import Engine, text
 from etl.db.engine import uuid_array
 from etl.sandbox.world import World
 from etl.state.session import StateSession
-from etl.sync.run import HELD
+from etl.sync.load import STORED
 from tests.harness import make_harness
 
 
 def test_a_page_of_calls_is_looked_for_by_key_in_a_table_that_was_empty_when_its_plan_was_made(db: Engine) -> None:
     page = uuid_array(UUID(int=number) for number in range(200))
     with StateSession(db) as desk:
-        plan = desk.fetch_all(text(f"EXPLAIN {HELD.text}"), {"keys": page})
+        plan = desk.fetch_all(text(f"EXPLAIN {STORED.text}"), {"keys": page})
     said = "\n".join(line[0] for line in plan)
     assert "pk_calls" in said
     assert "Seq Scan" not in said

@@ -27,6 +27,7 @@ from etl.state.daily_checks import DayStatus
 from etl.state.lease import Priority
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.run import RunResult, SourceRun
+from etl.sync.window import load_state
 from tests.harness import (
     NOW,
     PROVIDERS,
@@ -53,7 +54,7 @@ def synced(server: Server, template: str) -> Iterator[str]:
             for phone in (
                 harness.sources[provider].partitions if provider == "ravan" else ("",)
             ):  # their transcripts do not matter
-                harness.run(provider, lambda reader, phone=phone: pipeline.sync_stream(reader, phone))  # type: ignore[misc]
+                harness.run(provider, lambda run, phone=phone: pipeline.sync_stream(run, load_state(run, phone)))  # type: ignore[misc]
         harness.execute("UPDATE ops.streams SET page_size = 20")  # many pages of few calls
         made.dispose()
         yield name
@@ -406,7 +407,7 @@ def test_the_oldest_calls_that_left_together_left_by_retention(full: Engine) -> 
 @pytest.mark.parametrize("fault", ["V01:in=40", "V10:in=40"])
 def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> None:
     harness = make_harness(db, World(7, calls=300, days=9, now=NOW), fault)
-    harness.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
+    harness.run("vaani", lambda run: pipeline.sync_stream(run, load_state(run, "")))
     assert harness.scalar("SELECT count(*) FROM ops.quarantine") > 2
     for first in (None, NOW.date() - timedelta(days=9)):
         seen = look(harness, "vaani", first)
@@ -417,7 +418,7 @@ def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> N
 def test_what_is_not_read_yet_is_no_gap(db: Engine) -> None:
     harness = make_harness(db, world())
     assert look(harness, "vaani").kinds == {"unknown": 1}
-    harness.run("vaani", lambda reader: pipeline.sync_stream(reader, ""))
+    harness.run("vaani", lambda run: pipeline.sync_stream(run, load_state(run, "")))
     before = harness.world.calls("vaani")
     for _ in range(30):
         harness.world.add("vaani")

@@ -46,7 +46,7 @@ def run_task(deps: RunDependencies, stint: TaskRun, crew: WorkerPool, metrics: M
             by_hand=False,
         )
     except Stopped:
-        report = stint.run.result if stint.run else RunResult(source.name, IN_THE_BOOKS[kind], "interrupted")
+        report = stint.run.recorder.result if stint.run else RunResult(source.name, IN_THE_BOOKS[kind], "interrupted")
     except SourceMismatch as error:
         report = RunResult(source.name, IN_THE_BOOKS[kind], status="failed", error=str(error))
     except (Exception, SystemExit) as error:  # the schedule goes on whatever a run does
@@ -62,7 +62,7 @@ def run_task(deps: RunDependencies, stint: TaskRun, crew: WorkerPool, metrics: M
 def _work(deps: RunDependencies, stint: TaskRun, crew: WorkerPool) -> RunFunction:
     def work(run: SourceRun) -> None:
         stint.run = run
-        if not _is_ours(deps, stint.task, run.record.run_id):
+        if not _is_ours(deps, stint.task, run.recorder.run_id):
             raise Stopped  # another process was at it in the same moment, and its run was entered first
         if stint.task.kind is TaskKind.BACKLOG:
             pipeline.sync_backlog(run)
@@ -97,14 +97,14 @@ def abandon(deps: RunDependencies, stint: TaskRun) -> bool:
     """Enter a run that hangs into the books as failed; ``False`` where the database does not take it."""
     source = stint.task.source.name
     error = f"{source}: no sign of life from this run; it was given up, and the next one goes on from here"
-    report = replace(stint.run.result) if stint.run else RunResult(source, IN_THE_BOOKS[stint.task.kind])
+    report = replace(stint.run.recorder.result) if stint.run else RunResult(source, IN_THE_BOOKS[stint.task.kind])
     report.status, report.error = "failed", error
     _log(stint, report, None)
     if stint.run is None:
         return True  # it hangs before it is in the books
     try:
         with deps.db.begin() as connection:
-            runs.fail(connection, stint.run.record.run_id, error, deps.clock.now())
+            runs.fail(connection, stint.run.recorder.run_id, error, deps.clock.now())
     except SQLAlchemyError:
         return False
     return True
@@ -119,7 +119,7 @@ def _log(stint: TaskRun, report: RunResult, seconds: float | None) -> None:
         source=report.source,
         kind=report.kind,
         status=report.status,
-        run_id=stint.run.record.run_id if stint.run else None,
+        run_id=stint.run.recorder.run_id if stint.run else None,
         seconds=None if seconds is None else round(seconds, 3),
         requests=report.requests,
         **report.counts.as_dict(),

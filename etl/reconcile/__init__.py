@@ -53,7 +53,7 @@ def _compared(
         proofs.append(proof)
         findings.append(finding)
         if error is not None:
-            run.result.error = run.result.error or str(error)
+            run.recorder.fail(str(error))
             event(log, "list not compared", level=logging.WARNING, source=run.source.name, error=str(error))
             if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
                 return proofs, findings, error
@@ -79,7 +79,7 @@ def _keep(
         # where nothing can be told now, a gap that was seen still stands, unless its calls can no longer be had
         gaps = {each.day for each in books_of_verdicts.incomplete_days(connection, source.name)}
         new = [each for each in found if each.status != "unknown" or each.day not in gaps or each.reason == RETAINED]
-        books_of_verdicts.save(connection, new, now, run.record.run_id)
+        books_of_verdicts.save(connection, new, now, run.recorder.run_id)
         for proof, finding in zip(proofs, findings, strict=True):
             if not finding.has_failed:
                 streams.save_stream(connection, proof.books, **proof.columns(finding, doubt, now))

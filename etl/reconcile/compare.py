@@ -70,7 +70,7 @@ class Comparison:
             try:
                 wanted = next(steps)
                 while True:
-                    listing.reader.report_progress("pages compared", len(ladder.rows), listing.total)
+                    listing.reader.recorder.report_progress("pages compared", len(ladder.rows), listing.total)
                     page = listing.at(wanted)
                     if not page.total and listing.held.count(self.spans[0].start, self.spans[-1].end):
                         raise CannotVerify(LISTS_NOTHING)

@@ -13,6 +13,7 @@ from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalM
 from etl.state.streams import StreamState
 from etl.sync.completeness import OTHERS, is_foreign
 from etl.sync.fetch import fetch
+from etl.sync.load import load, stored_versions
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
@@ -142,9 +143,9 @@ class RemoteStream:
         lacking = self.held.lacks(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:
-            batch.stored.update(self.reader.stored_versions(arrivals))
+            batch.stored.update(stored_versions(self.reader, arrivals))
             with self.reader.lease.transaction() as connection:
-                self.reader.load(connection, batch)
+                load(connection, self.reader, batch)
             self.held.look_at_quarantine()
 
 

@@ -37,6 +37,7 @@ class StreamState:
     page_size: int | None = None  # the largest that the provider accepts, where it refused a larger one
     coverage: tuple[Window, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()  # newest first
+    is_filter_ignored: bool = False  # this run saw calls of other partitions in it; not stored
 
     @property
     def watermark(self) -> datetime | None:

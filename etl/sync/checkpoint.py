@@ -1,7 +1,7 @@
 """What a walk read and found out → what the books may say of its list: how far it is held, and how complete it is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
@@ -62,7 +62,7 @@ class CoverageRecorder:
             streams.save_stream(connection, stream, remote_oldest_at=outcome.oldest if left else None)
         if gone:
             said = f"{gone} calls are no longer listed by the provider; they are marked missing"
-            self.run.result.notes.append(said)
+            self.run.recorder.note(said)
 
     @property
     def _is_whole(self) -> bool:
@@ -81,12 +81,14 @@ class CoverageRecorder:
         end = window.end if is_past else min(outcome.newest or window.start, now)
         return subtract(Window(window.start, max(end, window.start)), self.unreadable.spans)
 
-    def note(self, connection: Connection, outcome: ScanResult) -> None:
+    def note(self, connection: Connection, outcome: ScanResult, is_filter_ignored: bool) -> None:
         """Note what was found out about the list, and where its total speaks of all of it, how complete that is."""
         run, goal, now = self.run, self.goal, self.run.deps.clock.now()
         whole, unfiltered = outcome.reached_end and self._is_whole, goal.date_filter is DateFilter.NONE
         values: dict[str, object] = {} if outcome.order is SortOrder.UNKNOWN else {"sort_order": outcome.order.value}
-        stream = streams.load_stream(connection, run.source.name, self.stream.partition)
+        stream = replace(
+            streams.load_stream(connection, run.source.name, self.stream.partition), is_filter_ignored=is_filter_ignored
+        )
         if stream.checkpoints:
             values |= {"completeness": "unknown", "reason": "its history is still being read"}
         elif whole or unfiltered:

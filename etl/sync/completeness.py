@@ -26,8 +26,6 @@ def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
         or stream.checkpoints
     ):
         return
-    if stream.remote_count is None and not run.lookback_start:
-        return  # it gave no total last time: once per sweep is often enough to ask again
     run.acquire_lease()
     asked = PageRequest(run.source, whole, positions.first(provider.paging), 1, stream.partition)
     page = run.client.get(provider.ask(asked), partial(provider.read, asked)).value
@@ -47,7 +45,7 @@ def compare_counts(
 ) -> dict[str, object]:
     """The columns of ``ops.streams`` on completeness, by a total that counts a list's calls from ``start`` on."""
     waiting = quarantine.waiting(connection, run.source.name)
-    if stream.partition in run.filter_ignored:
+    if stream.is_filter_ignored:
         doubts, total = [OTHERS, *doubts], None
 
     def judgement(since: datetime, remote_oldest_at: datetime | None) -> dict[str, object]:
@@ -75,11 +73,9 @@ def _with_what_was_forgotten(
     return of_listed
 
 
-def track_foreign_rows(run: SourceRun, partition: str, arrivals: Sequence[ReceivedRecord]) -> None:
-    """Note how many records of the list of one telephone number are of others: its total counts other calls then."""
-    if partition and (others := sum(is_foreign(run, partition, each) for each in arrivals)):
-        run.out_of_window_count += others
-        run.filter_ignored.add(partition)
+def count_foreign_rows(run: SourceRun, partition: str, arrivals: Sequence[ReceivedRecord]) -> int:
+    """How many records of one partition's stream belong to others: then its total counts their calls too."""
+    return sum(is_foreign(run, partition, arrival) for arrival in arrivals) if partition else 0
 
 
 def is_foreign(run: SourceRun, partition: str, each: ReceivedRecord) -> bool:

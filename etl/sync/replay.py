@@ -18,6 +18,7 @@ from etl.loader.merge import changes
 from etl.loader.raw import PayloadVersion
 from etl.loader.writer import RawRecord, RowChange, WriteContext
 from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
+from etl.sync.load import write
 from etl.sync.run import SourceRun
 from etl.transformer import transform_record
 
@@ -81,7 +82,7 @@ def replay(run: SourceRun, difference: ReplayDiff) -> None:
         with run.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
             calls, after = _next_calls(connection, run.source, after)
             _replay(connection, run, calls, difference)
-        run.report_progress("replay", difference.calls, None)
+        run.recorder.report_progress("replay", difference.calls, None)
 
 
 def _replay(connection: Connection, run: SourceRun, calls: Sequence[ReplayCall], difference: ReplayDiff) -> None:
@@ -90,7 +91,7 @@ def _replay(connection: Connection, run: SourceRun, calls: Sequence[ReplayCall],
     for entry in entries:
         difference.add(entry)
     changed = [entry for entry in entries if writer.has_changes(entry)]
-    run.write(connection, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
+    write(connection, run, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
 
 
 def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:

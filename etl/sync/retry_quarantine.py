@@ -8,6 +8,7 @@ from etl.loader import writer
 from etl.loader.batch import Batch
 from etl.model import Page
 from etl.state import quarantine
+from etl.sync.load import stored_versions, write
 from etl.sync.run import SourceRun
 
 BATCH = 500
@@ -29,10 +30,10 @@ def _retry(run: SourceRun, payloads: Sequence[bytes]) -> None:
     batch = Batch(run.provider, run.source)
     [number] = run.state.fetch_all(NUMBER, {"older": OLDER_THAN_ALL})
     batch.add_page(Page(payloads), number.seq)
-    batch.stored.update(run.stored_versions(batch.received))
+    batch.stored.update(stored_versions(run, batch.received))
     with run.lease.transaction() as connection:
         writing = run.write_context()
         rows = writer.fetch_rows(connection, batch.changed_keys())
         entries, rejects, counts = batch.plan_writes(writing, rows, set())
-        refused = {reject.payload for reject in run.write(connection, writing, entries, counts, rejects)}
+        refused = {reject.payload for reject in write(connection, run, writing, entries, counts, rejects)}
         quarantine.resolve_payloads(connection, writing, [each for each in payloads if each not in refused])

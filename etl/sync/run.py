@@ -2,42 +2,33 @@
 
 import logging
 import random
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from uuid import UUID
 
 import psycopg
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
 from etl.client.errors import SourceError
-from etl.db.engine import describe, uuid_array
+from etl.db.engine import describe
 from etl.extractors import providers
-from etl.loader import raw, writer
-from etl.loader.batch import Batch, Counts, ReceivedRecord, StoredVersion
-from etl.loader.writer import RowChange, WriteContext
-from etl.model import Provider, Reject, Source
+from etl.loader.batch import Counts
+from etl.loader.writer import WriteContext
+from etl.model import Provider, Source
 from etl.paging import PaginationLoop
 from etl.runtime.clock import Clock, Stopped
 from etl.runtime.crash_report import one_line, stack
 from etl.runtime.logs import event
 from etl.runtime.tracing import span
-from etl.state import drift, last_seen, quarantine, registry
+from etl.state import registry
 from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
 from etl.state.runs import RunRecord
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
-
-# A call that is marked missing is held with no content: when it comes again, its row has to be written.
-HELD = text("""
-    SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq
-      FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
-""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +67,54 @@ class RunResult:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+class RunRecorder:
+    """What a run has done so far: its counts, notes and first error, kept for its caller and in ``ops.runs``."""
+
+    def __init__(self, record: RunRecord, client: Client, result: RunResult, on_progress: "ProgressCallback") -> None:
+        self._record, self._client, self._on_progress = record, client, on_progress
+        self.result = result
+        self.rejects_seen: set[bytes] = set()  # the digests of all records that the run has rejected
+        self._out_of_window = 0
+
+    @property
+    def run_id(self) -> int:
+        """The run's key in ``ops.runs``."""
+        return self._record.run_id
+
+    def count(self, connection: Connection, counts: Counts) -> None:
+        """Add a batch's counts, in the transaction of the batch."""
+        self._record.count(connection, counts, self._client.requests)
+        self.result.counts.add(counts)
+
+    def count_out_of_window(self, rows: int) -> None:
+        """Add rows that the provider returned although they are outside the window or partition asked for."""
+        self._out_of_window += rows
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence for whoever reads about the run."""
+        self.result.notes.append(sentence)
+
+    def fail(self, error: str) -> None:
+        """Record an error that lets the run go on with other streams; the first one is the run's."""
+        self.result.error = self.result.error or error
+
+    def report_progress(self, step: str, rows: int, total: int | None) -> None:
+        """Tell the caller how far the run has come."""
+        counts = replace(self.result.counts)
+        self._on_progress(Progress(self.result.source, step, rows, total, self._client.requests, counts))
+
+    def end(self) -> None:
+        """Record how the run ended."""
+        result = self.result
+        result.requests = self._client.requests
+        if self._out_of_window:
+            self.note(f"{self._out_of_window} records came from outside what was asked for; they are loaded")
+        result.counts = self._record.end(result.status, result.requests, result.error, result.notes)
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRun:
-    """One run at work on one source: what the functions below pass to each other."""
+    """What a run of one source works with, the same from its first request to its last."""
 
     deps: RunDependencies
     source: Source
@@ -86,94 +122,34 @@ class SourceRun:
     client: Client
     state: StateSession
     lease: Lease
-    record: RunRecord
-    result: RunResult
-    on_progress: "ProgressCallback"
+    recorder: RunRecorder
     is_manual: bool
-    rejects_seen: set[bytes] = field(default_factory=set)
-    out_of_window_count: int = 0  # records from outside what was asked for
-    filter_ignored: set[str] = field(default_factory=set)  # the telephone numbers whose list shows other calls too
-    lookback_start: datetime | None = None  # how far back a sweep of this run reads
 
     @property
     def partitions(self) -> tuple[str, ...]:
-        """The telephone numbers that have a list each; the empty one where the source is one list."""
+        """The keys of the source's streams: ``("",)`` where the source is one stream."""
         return self.source.partitions if self.provider.is_partitioned else ("",)
 
     def write_context(self) -> WriteContext:
         """Who writes, and when."""
-        return WriteContext(self.source.name, self.source.provider, self.record.run_id, self.deps.clock.now())
+        return WriteContext(self.source.name, self.source.provider, self.recorder.run_id, self.deps.clock.now())
 
     def acquire_lease(self) -> None:
-        """Wait for the source's lease; a process that was asked to end does so here."""
+        """Wait for the source's lease; a process that was asked to stop stops here."""
         self.deps.clock.sleep(0)
         self.lease.acquire(lambda: event(log, "waiting for another process", source=self.source.name))
 
     @contextmanager
-    def at_priority(self, lane: Priority) -> Iterator[None]:
-        """A piece of work that others at the source go before, or that goes before them."""
-        before, self.lease.priority = self.lease.priority, lane
+    def at_priority(self, priority: Priority) -> Iterator[None]:
+        """Ask for the lease and for requests at this priority until the end of the block."""
+        before, self.lease.priority = self.lease.priority, priority
         try:
             yield
         finally:
             self.lease.priority = before
 
-    def stored_versions(self, arrivals: Sequence[ReceivedRecord]) -> dict[UUID, StoredVersion]:
-        """What the warehouse holds of some arrivals."""
-        keys = uuid_array(each.key for each in arrivals if each.key)
-        return {
-            row.call_key: StoredVersion(row.digest, row.latest_request_seq)
-            for row in self.state.fetch_all(HELD, {"keys": keys})
-        }
 
-    def report_progress(self, what: str, rows: int, total: int | None) -> None:
-        """Say how far the run has come."""
-        counts = replace(self.result.counts)
-        self.on_progress(Progress(self.source.name, what, rows, total, self.client.requests, counts))
-
-    def load(self, connection: Connection, batch: Batch) -> WriteContext:
-        """Write all that came in a batch, in a transaction of the lease."""
-        writing = self.write_context()
-        rows = writer.fetch_rows(connection, batch.changed_keys())
-        entries, rejects, counts = batch.plan_writes(writing, rows, self.rejects_seen)
-        self.write(connection, writing, entries, counts, rejects, batch.unchanged(rejects))
-        last_seen.touch(connection, writing, batch.stored)
-        return writing
-
-    def write(
-        self,
-        connection: Connection,
-        writing: WriteContext,
-        entries: Sequence[RowChange],
-        counts: Counts,
-        rejects: Sequence[Reject] = (),
-        unchanged: Collection[str] = (),
-    ) -> list[Reject]:
-        """Write a batch's entries and rejects, with the counts and the drift that follow; all that became no row.
-
-        ``unchanged`` are the ids of calls that were seen as they are held: what waited of them is resolved too.
-        """
-        refused = writer.write(connection, writing, entries)
-        bad = {id(entry) for entry, _ in refused}
-        rejects = [*rejects, *(reject for _, reject in refused)]
-        written = [entry for entry in entries if id(entry) not in bad]
-        for entry in written:
-            counts.count(entry)
-        again = {entry.records[-1].digest for entry, _ in refused} & self.rejects_seen
-        counts.quarantined += len(refused) - len(again)
-        counts.unchanged += len(again)
-        self.rejects_seen.update(entry.records[-1].digest for entry, _ in refused)
-        raw.archive(connection, writing, written)
-        quarantine.put(connection, writing, rejects)
-        quarantine.resolve(connection, writing, {*unchanged, *(entry.row["provider_call_id"] for entry in written)})
-        for new in drift.record(connection, writing, (each for entry in written for each in entry.drift)):
-            event(log, "drift", level=logging.WARNING, source=writing.source, **new._asdict())
-        self.record.count(connection, counts, self.client.requests)
-        self.result.counts.add(counts)
-        return rejects
-
-
-RunFunction = Callable[[SourceRun], None]
+RunFunction = Callable[[SourceRun], object]
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -201,17 +177,17 @@ def run_source(
         pace = RateLimiter(state, lease, source, deps.clock)
         client = Client(source, provider.credential, pace, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
-        stream = RunRecord(state, source.name, kind, lease.owner, deps.clock)
-        run = SourceRun(deps, source, provider, client, state, lease, stream, report, say, by_hand)
-        with _ending(run), span("run", source=source.name, kind=kind, run_id=stream.run_id):
-            work(run)
+        record = RunRecord(state, source.name, kind, lease.owner, deps.clock)
+        recorder = RunRecorder(record, client, report, say)
+        with _ending(recorder), span("run", source=source.name, kind=kind, run_id=record.run_id):
+            work(SourceRun(deps, source, provider, client, state, lease, recorder, by_hand))
     return report
 
 
 @contextmanager
-def _ending(run: SourceRun) -> Iterator[None]:
-    """However the work ends, the books say how."""
-    report, source = run.result, run.source.name
+def _ending(recorder: RunRecorder) -> Iterator[None]:
+    """Record how the work ended, however it did."""
+    report, source = recorder.result, recorder.result.source
     report.status = "failed"
     try:
         yield
@@ -226,9 +202,4 @@ def _ending(run: SourceRun) -> Iterator[None]:
         report.error = f"{source}: {describe(error) if is_known else one_line(error)}"
         log.debug("the way to the error:\n%s", stack(error))
     finally:
-        report.requests = run.client.requests
-        if run.out_of_window_count:
-            report.notes.append(
-                f"{run.out_of_window_count} records came from outside what was asked for; they are loaded"
-            )
-        report.counts = run.record.end(report.status, report.requests, report.error, report.notes)
+        recorder.end()

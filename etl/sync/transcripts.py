@@ -5,7 +5,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -16,6 +16,7 @@ from etl.loader import writer
 from etl.loader.batch import Counts
 from etl.loader.writer import RawRecord, RowChange
 from etl.model import ResponseBody, TranscriptNotReady, TranscriptRequest, Turn
+from etl.sync.load import write
 from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.transcripts")
@@ -64,26 +65,26 @@ class Fetched(NamedTuple):
 
 def waiting(run: SourceRun) -> int:
     """How many transcripts a command by hand would ask for now."""
-    return int(run.state.fetch_all(WAITING, _due(run))[0].calls)
+    return int(run.state.fetch_all(WAITING, _due(run, None))[0].calls)
 
 
-def _due(run: SourceRun) -> dict[str, object]:
+def _due(run: SourceRun, lookback_start: datetime | None) -> dict[str, object]:
     """Which transcripts are due: never asked for, or not ready then and young enough for what this run reads."""
     now = run.deps.clock.now()
-    again_since = now - AGE_CAP if run.is_manual else run.lookback_start or now
+    again_since = now - AGE_CAP if run.is_manual else lookback_start or now
     batch = min(BATCH, max(MAX_PARALLEL_TRANSCRIPTS, round(run.source.requests_per_minute * BATCH_MINUTES)))
     return {"source": run.source.name, "run_began": now, "again_since": again_since, "batch": batch}
 
 
-def fetch_transcripts(run: SourceRun, batches: int | None = None) -> bool:
+def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, batches: int | None = None) -> bool:
     """Ask for every transcript that is due, newest call first, and load them fifty at a time; whether any is left.
 
-    ``batches`` is how many fifties at most.
+    One that was not ready is due again for calls since ``lookback_start``. ``batches`` is how many fifties at most.
     """
     wanted = run.provider.transcript
     if wanted is None:
         return False
-    due, done, total = _due(run), 0, 0
+    due, done, total = _due(run, lookback_start), 0, 0
     with ThreadPoolExecutor(MAX_PARALLEL_TRANSCRIPTS) as threads:
         while batch := run.state.fetch_all(PENDING, due):
             if batches is not None and done >= batches * BATCH:
@@ -94,7 +95,7 @@ def fetch_transcripts(run: SourceRun, batches: int | None = None) -> bool:
             with run.lease.transaction() as connection:
                 _load(connection, run, fetched)
             done += len(fetched)
-            run.report_progress("transcripts", done, max(done, total))
+            run.recorder.report_progress("transcripts", done, max(done, total))
     return False
 
 
@@ -150,7 +151,7 @@ def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) ->
     rows = writer.fetch_rows(connection, [each.key for each in fetched if each.record], TOUCHED)
     entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
     changing = [entry for entry in entries if writer.has_changes(entry)]
-    run.write(connection, writing, changing, Counts(received=len(changing)))
+    write(connection, run, writing, changing, Counts(received=len(changing)))
     states, reasons = [each.state for each in fetched], [each.reason for each in fetched]
     keys = uuid_array(each.key for each in fetched)
     connection.execute(ASKED, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})

@@ -7,6 +7,7 @@ asked for, its records become a batch, and a batch one transaction.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from enum import Enum
 
 from sqlalchemy import Connection
 
@@ -33,6 +34,7 @@ from etl.state.streams import StreamState
 from etl.sync import completeness
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.fetch import fetch
+from etl.sync.load import load, stored_versions
 from etl.sync.prefetch import Prefetcher
 from etl.sync.run import SourceRun
 
@@ -40,6 +42,22 @@ SMALLER_PAGES = (100, 50, 10)
 REFUSED = (400, 422)  # how providers refuse a size or a position
 BATCH_ROWS, BATCH_BYTES, BATCH_SECONDS = 1000, 16 << 20, 10.0
 UNSORTED_AT_LEAST = timedelta(days=1)
+
+
+class ScanKind(Enum):
+    """Why a window is read: for what is new, for late changes too, or for what is not stored yet."""
+
+    HEAD = "head"  # not read at all while its total says that nothing is new, and only down to what is stored
+    LOOKBACK = "lookback"  # read again in any case
+    HISTORY = "history"
+
+
+class PageSizeRefused(Exception):
+    """The provider refuses the first request of a scan; a smaller page may be accepted."""
+
+    def __init__(self, refused: RequestRefused) -> None:
+        super().__init__(str(refused))
+        self.refused = refused
 
 
 def load_state(run: SourceRun, partition: str) -> StreamState:
@@ -54,9 +72,13 @@ def was_fully_scanned_within(run: SourceRun, stream: StreamState, span: timedelt
 
 
 def read_window(
-    run: SourceRun, stream: StreamState, window: Window, *, joins: bool = False, place: ResumePoint | None = None
-) -> None:
-    """Walk one window of a list, load what comes, and note that it is held."""
+    run: SourceRun,
+    stream: StreamState,
+    window: Window,
+    kind: ScanKind = ScanKind.HISTORY,
+    place: ResumePoint | None = None,
+) -> StreamState:
+    """Scan one window of a stream, load what it lists, and record what is stored now → the stream's state after it."""
     provider = run.provider
     unfiltered = provider.date_filter is DateFilter.NONE
     first = stream.watermark is None
@@ -67,16 +89,17 @@ def read_window(
         provider.date_filter,
         place.size if place else stream.page_size or provider.page_size,
         order=stream.sort_order,
-        stop_at_known_row=joins,
+        stop_at_known_row=kind is not ScanKind.HISTORY,
         to_end=run.source.since is None and window.start <= BEGINNING,
         remote_count=stream.remote_count if unfiltered else None,
         local_count=stream.local_count if unfiltered else None,
-        unchanged_total=run.state.run(_settled, run, stream, window) if joins and not run.lookback_start else None,
+        unchanged_total=run.state.run(_settled, run, stream, window) if kind is ScanKind.HEAD else None,
         skip_if_total_unchanged=was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST),
         resume_from=place,
     )
-    claims, outcome = _scan_at_accepted_size(run, stream, goal)
-    run.state.run(claims.note, outcome)
+    claims, outcome, has_foreign_rows = _scan_at_accepted_size(run, stream, goal)
+    stream = replace(stream, is_filter_ignored=stream.is_filter_ignored or has_foreign_rows)
+    run.state.run(claims.note, outcome, stream.is_filter_ignored)
     if isinstance(flaw := claims.unreadable.flaw, SourceError):
         mend = "the others are loaded, and the next run asks for it again"
         raise SourceUnavailable(flaw.source, f"one call of a page cannot be had: {flaw.what}", mend, flaw.status)
@@ -84,7 +107,13 @@ def read_window(
     if first and reads_head and outcome.newest and (outcome.changed_during_scan or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
         head = Window(outcome.newest - OVERLAP, run.deps.clock.now())
-        read_window(run, load_state(run, stream.partition), head, joins=True)
+        return read_window(run, _state_after(run, stream), head, ScanKind.HEAD)
+    return _state_after(run, stream)
+
+
+def _state_after(run: SourceRun, stream: StreamState) -> StreamState:
+    """What is stored about a stream by now, and what this run has found out about it."""
+    return replace(load_state(run, stream.partition), is_filter_ignored=stream.is_filter_ignored)
 
 
 def _settled(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
@@ -96,20 +125,22 @@ def _settled(connection: Connection, run: SourceRun, stream: StreamState, head: 
     return stream.remote_count if unfiltered and held is not None else held
 
 
-def _scan_at_accepted_size(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
+def _scan_at_accepted_size(
+    run: SourceRun, stream: StreamState, goal: ScanGoal
+) -> tuple[CoverageRecorder, ScanResult, bool]:
     """Walk with the pages that the provider accepts: where the largest is refused at once, with smaller ones."""
     for size in (size for size in SMALLER_PAGES if size < goal.size):
-        pages = run.result.counts.pages
         try:
             return _scan(run, stream, goal)
-        except RequestRefused as refused:
-            if refused.status not in REFUSED or run.result.counts.pages > pages or goal.resume_from:
-                raise
+        except PageSizeRefused:
             goal = replace(goal, size=size)
-    return _scan(run, stream, goal)
+    try:
+        return _scan(run, stream, goal)
+    except PageSizeRefused as error:
+        raise error.refused from None
 
 
-def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
+def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult, bool]:
     """From the provider to the warehouse, with a few pages in flight where the way ahead is known."""
     claims, in_force = CoverageRecorder(run, stream, goal, run.deps.clock.now()), goal.size
 
@@ -123,31 +154,36 @@ def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[Coverage
     # Where a list that becomes shorter is gone on with from an instant, what was asked ahead is of no use.
     most = min(run.deps.prefetch_pages, 1) if goal.date_filter is DateFilter.INSTANTS else run.deps.prefetch_pages
     with Prefetcher(ask, goal, most) as pages:
-        return claims, _load(claims, pages)
+        return claims, *_load(claims, pages)
 
 
-def _load(claims: CoverageRecorder, pages: Prefetcher) -> ScanResult:
-    """Ask for what the walk wants, and commit every thousand rows or ten seconds."""
+def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool]:
+    """Ask for what the scan wants, commit every thousand rows or ten seconds → its result, and if it saw foreign rows.
+
+    Rows are foreign where the provider ignored the filter by partition.
+    """
     run, stream, goal, clock = claims.run, claims.stream, claims.goal, claims.run.deps.clock
     steps = scan(goal)
     step = next(steps)
     outcome: ScanResult | None = None
     batch, began, first_seq, rows = Batch(run.provider, run.source), clock.monotonic(), None, 0
+    has_foreign_rows = False
     while outcome is None:
         try:
             run.acquire_lease()
             try:
                 answer = pages.fetch(step)
             except RequestRefused as refused:
-                step = _after_offset_limit(steps, refused)
+                step = _after_offset_limit(steps, refused, is_first=first_seq is None and not goal.resume_from)
                 continue
             first_seq = answer.seq if first_seq is None else first_seq
             arrivals = batch.add_page(answer.value, answer.seq)
-            batch.stored.update(run.stored_versions(arrivals))
+            batch.stored.update(stored_versions(run, arrivals))
             rows += len(arrivals)
             claims.unreadable.take([each.created_at for each in arrivals if each.created_at], answer.value.unreadable)
-            run.out_of_window_count += _count_out_of_window(run.provider, goal.window, arrivals)
-            completeness.track_foreign_rows(run, stream.partition, arrivals)
+            foreign_rows = completeness.count_foreign_rows(run, stream.partition, arrivals)
+            has_foreign_rows = has_foreign_rows or foreign_rows > 0
+            run.recorder.count_out_of_window(_count_out_of_window(run.provider, goal.window, arrivals) + foreign_rows)
             step = steps.send(_view(answer.value, arrivals, batch, first_seq))
         except StopIteration as end:
             outcome = end.value
@@ -158,29 +194,29 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> ScanResult:
         full = len(batch.received) >= BATCH_ROWS or batch.size >= BATCH_BYTES
         if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
             _commit(claims, batch, step.resume_point)
-            run.report_progress(_name(stream), rows, answer.value.total)
+            run.recorder.report_progress(_name(stream), rows, answer.value.total)
             batch, began = Batch(run.provider, run.source), clock.monotonic()
     with run.lease.transaction() as connection:
-        claims.finish(connection, run.load(connection, batch), outcome)
-    run.report_progress(_name(stream), rows, rows)
-    return outcome
+        claims.finish(connection, load(connection, run, batch), outcome)
+    run.recorder.report_progress(_name(stream), rows, rows)
+    return outcome, has_foreign_rows
 
 
 def _commit(claims: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
     with claims.run.lease.transaction() as connection:
-        writing = claims.run.load(connection, batch)
+        writing = load(connection, claims.run, batch)
         claims.save_checkpoint(connection, place, writing.now)
 
 
-def _after_offset_limit(steps: Scan, refused: RequestRefused) -> NextPage:
+def _after_offset_limit(steps: Scan, refused: RequestRefused, *, is_first: bool) -> NextPage:
     """The step to take instead of one that was refused: some providers cap how deep a list may be paged."""
     if refused.status not in REFUSED:
         raise refused
     try:
         return steps.throw(OffsetLimitReached())
     except OffsetLimitReached:
-        raise refused from None
+        raise PageSizeRefused(refused) if is_first else refused from None
 
 
 def _view(page: Page, arrivals: Sequence[ReceivedRecord], batch: Batch, first_seq: int) -> PageView:
