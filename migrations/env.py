@@ -6,6 +6,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
+from etl.db import objects
 from etl.db.engine import open_engine
 from etl.db.revisions import MIGRATION_LOCK
 from etl.db.tables import SCHEMAS, metadata
@@ -50,9 +51,13 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-        if connection.scalar(text("SELECT to_regnamespace('ops')")) is None:  # asking again would need the right to
-            connection.execute(text("CREATE SCHEMA ops"))
+        objects.create_schemas(connection)
+        is_behind = set(context.get_context().get_current_heads()) != set(context.script.get_heads())
+        if is_behind:
+            objects.create_functions(connection)
         context.run_migrations()
+        if is_behind:
+            objects.create_views(connection)
         connection.execute(text(READER))
 
 

@@ -330,7 +330,8 @@ def test_what_is_held_begins_where_the_newest_gapless_stretch_of_every_list_does
     planted.execute(
         text(
             "INSERT INTO ops.streams (source, partition, sort_order, completeness)"
-            " VALUES ('one', 'a', 'desc', 'count_match'), ('one', 'b', 'desc', 'incomplete'), ('two', '', 'desc', 'count_match');"
+            " VALUES ('one', 'a', 'desc', 'count_match'), ('one', 'b', 'desc', 'incomplete'),"
+            "        ('two', '', 'desc', 'count_match');"
             "INSERT INTO ops.coverage (source, partition, starts_at, ends_at)"
             " VALUES ('one', 'a', '2026-01-01Z', '2026-02-01Z'), ('one', 'a', '2026-03-01Z', '2026-04-01Z'),"
             "        ('one', 'b', '2026-02-01Z', '2026-04-01Z'), ('two', '', '2015-01-01Z', '2026-04-01Z');"

@@ -27,4 +27,4 @@ def test_statistics_read_no_transcript(db: Engine) -> None:
         known = text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'warehouse'")
         columns = {f"{row.tablename}.{row.attname}" for row in connection.execute(known)}
     assert {"calls.customer_number", "transcripts.call_key"} <= columns
-    assert not columns & {"transcripts.said", "ix_transcripts_words.words", "calls.extra", "calls.content_hash"}
+    assert not columns & {"transcripts.texts", "ix_transcripts_tsv.transcript_tsv", "calls.extra", "calls.content_hash"}

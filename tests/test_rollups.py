@@ -33,7 +33,8 @@ PHONES = ("+1", "+2", "+3")
 SOURCES = ("one", "two")
 
 KEPT = """(
-    SELECT * FROM warehouse.stream_rollup_daily WHERE partition = '' OR (source, partition) IN (SELECT source, partition FROM ops.streams)
+    SELECT * FROM warehouse.stream_rollup_daily
+     WHERE partition = '' OR (source, partition) IN (SELECT source, partition FROM ops.streams)
 )"""
 # The views as they would be asked of the calls themselves: the truth.
 TRUTH = {
@@ -70,7 +71,8 @@ TRUTH = {
     KEPT: """
         SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(delisted_at),
                count(*) FILTER (WHERE is_final IS FALSE)
-          FROM (SELECT source, partition FROM ops.streams WHERE partition <> '' UNION ALL SELECT source, '' FROM ops.sources) l
+          FROM (SELECT source, partition FROM ops.streams WHERE partition <> ''
+                UNION ALL SELECT source, '' FROM ops.sources) s
           JOIN warehouse.calls c USING (source)
          WHERE partition IN ('', from_number, to_number)
          GROUP BY source, partition, 3, outcome
@@ -135,8 +137,8 @@ def said(statement: str, **values: Any) -> Step:
 NEW_KEY = "call_key = gen_random_uuid(), provider_call_id = gen_random_uuid()"
 COPIED = """
     INSERT INTO warehouse.calls
-    SELECT (jsonb_populate_record(c, jsonb_build_object('call_key', gen_random_uuid(),
-                                                        'provider_call_id', gen_random_uuid(), 'latest_request_seq', 99))).*
+    SELECT (jsonb_populate_record(c, jsonb_build_object(
+               'call_key', gen_random_uuid(), 'provider_call_id', gen_random_uuid(), 'latest_request_seq', 99))).*
       FROM warehouse.calls c WHERE {where} LIMIT 3
 """
 MERGED = f"""
@@ -146,7 +148,8 @@ MERGED = f"""
      WHEN MATCHED THEN UPDATE SET cost = 2
 """
 LISTED = """
-    INSERT INTO ops.streams (source, partition, sort_order, completeness) VALUES (:source, :partition, 'desc', 'incomplete')
+    INSERT INTO ops.streams (source, partition, sort_order, completeness)
+    VALUES (:source, :partition, 'desc', 'incomplete')
         ON CONFLICT (source, partition) DO UPDATE SET completeness = 'count_match'
 """
 RENAMED = """

@@ -118,7 +118,7 @@ alerts = Table(
     Column("resolved_at", timestamptz(), comment="When it was found no more; null: it stands"),
     Column("notified_at", timestamptz(), comment="When the webhook took it"),
     Column("resolution_notified_at", timestamptz(), comment="When the webhook took that it is over"),
-    Index("ix_alerts_standing", "source", "kind", unique=True, postgresql_where=text("resolved_at IS NULL")),
+    Index("ix_alerts_open", "source", "kind", unique=True, postgresql_where=text("resolved_at IS NULL")),
     schema="ops",
     comment="What somebody should know of a source",
 )

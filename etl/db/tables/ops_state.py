@@ -126,7 +126,7 @@ daily_checks = Table(
     Column("reason", Text, comment="Why the verdict is not better, or what was found"),
     Column("checked_at", timestamptz(), nullable=False, comment="When it was last compared"),
     Column("run_id", BigInteger, comment="The run that compared it"),
-    Index("ix_daily_checks_gaps", "source", "day", postgresql_where=text("status = 'incomplete'")),
+    Index("ix_daily_checks_incomplete", "source", "day", postgresql_where=text("status = 'incomplete'")),
     schema="ops",
     comment="One row per day of a source that was compared with what the provider lists",
 )

@@ -4,7 +4,12 @@ from typing import Any
 
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Text
 
-SCHEMAS = ("raw", "warehouse", "ops", "bi")
+SCHEMAS = {
+    "raw": "Records as the providers sent them",
+    "warehouse": "Tables behind the views of bi",
+    "ops": "State and history of the pipeline: sources, runs, coverage, quarantine, alerts",
+    "bi": "Views for reporting: their names and columns stay as they are",
+}
 
 metadata = MetaData(
     naming_convention={

@@ -98,7 +98,7 @@ calls = Table(
     Index(None, "customer_number", "created_at"),
     Index(None, "agent_number"),  # a line has so many calls that its newest are found from the newest of all
     Index(
-        "ix_calls_unfinished",
+        "ix_calls_open",
         "source",
         "created_at",
         postgresql_where=text("is_final IS NOT TRUE"),
@@ -131,7 +131,7 @@ transcripts = Table(
         comment="When, [spoken_at, offset_seconds] for each turn; null where nobody says",
     ),
     Index(
-        "ix_transcripts_words",
+        "ix_transcripts_tsv",
         text("warehouse.transcript_tsv(texts)"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 1024},  # kB: every search goes through this list

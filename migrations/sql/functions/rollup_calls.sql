@@ -1,0 +1,128 @@
+-- Keeps the rollups in step with warehouse.calls, in the same transaction, whoever writes: once per statement, for INSERT,
+-- UPDATE and DELETE alike. Every new version of a row counts +1 and every old version -1, so a change to columns that no
+-- rollup has adds up to zero and writes nothing.
+--
+-- new_calls and old_calls are the transition tables of the trigger that fired. An INSERT has no old rows and a DELETE no new
+-- ones; there, search_path resolves the name to an empty view of warehouse.
+CREATE OR REPLACE FUNCTION warehouse.rollup_calls() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, warehouse, pg_temp AS $$
+DECLARE
+    stale record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM new_calls UNION ALL SELECT FROM old_calls) THEN
+        RETURN NULL;
+    END IF;
+    -- rollup_stream() takes this lock exclusively: its first count of a partition would not see the calls of this transaction
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('callhouse.rollup.' || source, 0))
+       FROM (SELECT source FROM new_calls UNION SELECT source FROM old_calls ORDER BY source) sources;
+
+    -- a statement of its own, so that the next one sees dimensions that a concurrent writer inserted first
+    INSERT INTO warehouse.call_dimensions
+           (source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit)
+    SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit
+      FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
+              FROM (SELECT source, agent_id, agent_name, campaign_name, direction, cost_unit FROM new_calls
+                     UNION
+                    SELECT source, agent_id, agent_name, campaign_name, direction, cost_unit FROM old_calls) names) used
+     WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions d
+                        WHERE (d.source, d.dimension_hash) = (used.source, used.dimension_hash))
+     ORDER BY source, dimension_hash
+        ON CONFLICT (source, dimension_hash) DO NOTHING;
+
+    FOR stale IN
+        WITH delta AS MATERIALIZED (
+            SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_new, last_new,
+                   first_old, last_old
+              FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source,
+                           warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
+                               AS dimension_hash,
+                           sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
+                           coalesce(sum(n * duration_seconds), 0) AS duration_seconds, coalesce(sum(n * cost), 0) AS cost,
+                           coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS calls_with_cost,
+                           min(created_at) FILTER (WHERE n > 0) AS first_new,
+                           max(created_at) FILTER (WHERE n > 0) AS last_new,
+                           min(created_at) FILTER (WHERE n < 0) AS first_old,
+                           max(created_at) FILTER (WHERE n < 0) AS last_old
+                      FROM (SELECT 1 AS n, * FROM new_calls UNION ALL SELECT -1, * FROM old_calls) versions
+                     GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) grouped
+              JOIN warehouse.call_dimensions USING (source, dimension_hash)
+        ), written AS (
+            INSERT INTO warehouse.call_rollup_daily AS stored
+                   (day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_call_at,
+                    last_call_at)
+            SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost,
+                   coalesce(first_new, 'infinity'), coalesce(last_new, '-infinity')
+              FROM delta
+             WHERE (calls, answered, duration_seconds, cost, calls_with_cost) <> (0, 0, 0, 0, 0)
+                OR first_new IS DISTINCT FROM first_old OR last_new IS DISTINCT FROM last_old
+             ORDER BY day, dimension_id  -- concurrent writers lock rows in the same order
+                ON CONFLICT (day, dimension_id) DO UPDATE
+               SET calls = stored.calls + excluded.calls, answered = stored.answered + excluded.answered,
+                   duration_seconds = stored.duration_seconds + excluded.duration_seconds,
+                   cost = stored.cost + excluded.cost,
+                   calls_with_cost = stored.calls_with_cost + excluded.calls_with_cost,
+                   first_call_at = least(stored.first_call_at, excluded.first_call_at),
+                   last_call_at = greatest(stored.last_call_at, excluded.last_call_at)
+            RETURNING day, dimension_id, calls, first_call_at, last_call_at
+        )
+        -- rows that have no call left, and those whose first or last call may be one that left
+        SELECT day, written.calls, call_dimensions.*
+          FROM written
+          JOIN delta USING (day, dimension_id)
+          JOIN warehouse.call_dimensions USING (dimension_id)
+         WHERE written.calls = 0
+            OR (first_old <= first_call_at AND first_old < coalesce(first_new, 'infinity'))
+            OR (last_old >= last_call_at AND last_old > coalesce(last_new, '-infinity'))
+    LOOP
+        DELETE FROM warehouse.call_rollup_daily d
+         WHERE d.calls = 0 AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
+        UPDATE warehouse.call_rollup_daily d
+           SET (first_call_at, last_call_at) = (
+                   SELECT min(c.created_at), max(c.created_at)
+                     FROM warehouse.calls c
+                    WHERE c.source = stale.source
+                      AND c.created_at >= stale.day::timestamp AT TIME ZONE 'UTC'
+                      AND c.created_at < (stale.day + 1)::timestamp AT TIME ZONE 'UTC'
+                      AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
+                          (stale.agent_id, stale.agent_name, stale.campaign_name, stale.direction, stale.cost_unit))
+         WHERE stale.calls <> 0 AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
+    END LOOP;
+
+    FOR stale IN
+        WITH versions AS (
+            SELECT 1 AS n, source, created_at, outcome, delisted_at, is_final, from_number, to_number FROM new_calls
+             UNION ALL
+            SELECT -1, source, created_at, outcome, delisted_at, is_final, from_number, to_number FROM old_calls
+        ), written AS (
+            INSERT INTO warehouse.stream_rollup_daily AS stored
+                   (source, partition, day, outcome, calls, delisted_count, open_count)
+            SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, sum(n),
+                   coalesce(sum(n) FILTER (WHERE delisted_at IS NOT NULL), 0),
+                   coalesce(sum(n) FILTER (WHERE is_final IS FALSE), 0)
+              FROM (SELECT n, source, '' AS partition, created_at, outcome, delisted_at, is_final FROM versions
+                     UNION ALL
+                    SELECT n, source, partition, created_at, outcome, delisted_at, is_final
+                      FROM versions
+                      JOIN ops.streams USING (source)
+                     WHERE partition <> '' AND warehouse.in_partition(partition, from_number, to_number)) members
+             GROUP BY source, partition, 3, outcome
+            HAVING sum(n) <> 0 OR sum(n) FILTER (WHERE delisted_at IS NOT NULL) <> 0
+                OR sum(n) FILTER (WHERE is_final IS FALSE) <> 0
+             ORDER BY source, partition, 3, outcome
+                ON CONFLICT (source, partition, day, outcome) DO UPDATE
+               SET calls = stored.calls + excluded.calls,
+                   delisted_count = stored.delisted_count + excluded.delisted_count,
+                   open_count = stored.open_count + excluded.open_count
+            RETURNING source, partition, day, outcome, calls
+        )
+        SELECT source, partition, day, outcome FROM written WHERE calls = 0
+    LOOP
+        DELETE FROM warehouse.stream_rollup_daily d
+         WHERE (d.source, d.partition, d.day, d.outcome) = (stale.source, stale.partition, stale.day, stale.outcome);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION warehouse.rollup_calls() IS
+    'Adds what a statement changed in warehouse.calls to call_dimensions, call_rollup_daily and stream_rollup_daily';

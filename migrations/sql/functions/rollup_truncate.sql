@@ -1,0 +1,8 @@
+CREATE OR REPLACE FUNCTION warehouse.rollup_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    TRUNCATE warehouse.call_dimensions, warehouse.call_rollup_daily, warehouse.stream_rollup_daily;
+    RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION warehouse.rollup_truncate() IS 'Empties the rollups together with warehouse.calls';

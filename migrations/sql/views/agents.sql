@@ -1,0 +1,16 @@
+-- Summing per dimension first leaves few rows to sort.
+CREATE OR REPLACE VIEW bi.agents AS
+SELECT source, agent_id,
+       (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
+           AS agent_name,
+       sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
+  FROM (SELECT dimension_id, sum(calls) AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
+          FROM warehouse.call_rollup_daily
+         GROUP BY dimension_id) summed
+  JOIN warehouse.call_dimensions USING (dimension_id)
+ WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
+ GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END;
+
+COMMENT ON VIEW bi.agents IS
+    'One row per source and voice agent that has calls. Where agent_id is null (Autocalls) there is one row per agent_name';
+COMMENT ON COLUMN bi.agents.agent_name IS 'Name of the agent in its newest call that has one. Null where no call names it';

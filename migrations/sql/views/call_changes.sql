@@ -1,0 +1,7 @@
+CREATE OR REPLACE VIEW bi.call_changes AS
+SELECT call_key, changed_at, field, old_value, new_value FROM warehouse.changes;
+
+COMMENT ON VIEW bi.call_changes IS
+    'One row per field of a call that changed after the call was first loaded, for instance a status, cost or summary that '
+    'the provider filled in later';
+COMMENT ON COLUMN bi.call_changes.changed_at IS 'When the change was loaded. Never null';

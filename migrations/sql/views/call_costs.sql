@@ -1,0 +1,13 @@
+CREATE OR REPLACE VIEW bi.call_costs AS
+SELECT c.call_key, c.source, part.key AS component, (part.value ->> 0)::numeric AS amount, part.value ->> 1 AS unit
+  FROM warehouse.calls c
+ CROSS JOIN LATERAL jsonb_each(c.costs) part;
+
+COMMENT ON VIEW bi.call_costs IS
+    'One row per component of a call''s cost, where the provider lists components: Ravan (twilio_cost, model_cost and those '
+    'of credit_breakdown) and Autocalls (carrier_cost). The total is bi.calls.cost; components need not add up to it';
+COMMENT ON COLUMN bi.call_costs.component IS 'The provider''s name of the component. Never null';
+COMMENT ON COLUMN bi.call_costs.amount IS 'Amount of the component, in unit. Never null';
+COMMENT ON COLUMN bi.call_costs.unit IS
+    'Unit of amount: a currency (ISO 4217), credits, or unknown where the provider does not say. Never add up different '
+    'units';
