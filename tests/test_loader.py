@@ -154,7 +154,9 @@ def test_what_was_said_is_found_by_an_index(db: Engine) -> None:
     harness = make_harness(db)
     harness.sync("ringg")
     [turn] = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")
-    query = "SELECT call_key, transcript FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', :words)"
+    query = (
+        "SELECT call_key, transcript FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', :words)"
+    )
     found = harness.rows(query, words=turn["text"])
     assert turn["call_key"] in {row["call_key"] for row in found}
     assert all(turn["text"] in row["transcript"] for row in found if row["call_key"] == turn["call_key"])
@@ -168,5 +170,7 @@ def test_an_enormous_transcript_is_held_whole_and_found_by_its_beginning(db: Eng
     )
     harness.sync("ringg")
     assert harness.scalar("SELECT length(text) FROM bi.transcript_turns") > 1_500_000
-    query = "SELECT count(*) FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', 'aardvark word9')"
+    query = (
+        "SELECT count(*) FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', 'aardvark word9')"
+    )
     assert harness.scalar(query) == 1
