@@ -266,3 +266,21 @@ def test_there_is_less_of_it() -> None:
 def test_the_glossary_is_short(name: str) -> None:
     rows = re.findall(r"^\| (?!-|word)", (ROOT / "docs" / name).read_text(), re.MULTILINE)
     assert len(rows) <= 25
+
+
+# Test files that are named after no module and no room: what lies outside of etl/, and what spans all of it.
+OUTSIDE = {"architecture", "deployment", "documentation", "migrations", "packaging", "request_costs", "simulation"}
+
+
+def test_each_test_file_is_named_after_the_source_it_tests() -> None:
+    """tests/test_<module>.py, else tests/test_<room>.py: whoever asks where a module is tested has one answer."""
+    modules: dict[str, set[str]] = defaultdict(set)
+    for path in ETL.rglob("*.py"):
+        if path.stem not in ("__init__", "__main__"):
+            modules[path.relative_to(ETL).parts[0].removesuffix(".py")] |= {
+                path.stem,
+                *path.relative_to(ETL).parts[:-1],
+            }
+    tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    assert tested - set().union(*modules.values()) - OUTSIDE - {"web_browser"} == set()
+    assert {room for room, names in modules.items() if not names & tested} == {"model"}  # values that do nothing

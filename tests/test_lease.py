@@ -200,11 +200,11 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
     sent, sandbox, live = list[str](), harness.transport, list[Future[RunResult]]()
     window = Window(NOW - timedelta(days=20), NOW)
 
-    def requests_of(who: str) -> InterceptingTransport:
+    def transport_of(who: str) -> InterceptingTransport:
         return InterceptingTransport(sandbox, lambda count, request: sent.append(who))
 
     def live_sync() -> RunResult:
-        means = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: requests_of("live"))
+        means = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: transport_of("live"))
         return run.run_source(means, harness.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
@@ -227,7 +227,10 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
     assert differences(harness, name) == []
 
 
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = 1"
+WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+     WHERE datname = current_database() AND locktype = 'advisory' AND objsubid = 2 AND objid = 1
+"""
 
 
 def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:
@@ -310,3 +313,19 @@ def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
     assert len(requests_of(harness, "autocalls")) == 1
     paused = harness.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
     assert paused == [{"source": "autocalls"}]
+
+
+def test_a_run_that_lost_its_lease_writes_nothing(db: Engine) -> None:
+    harness = make_harness(db)
+    with process(db, harness.clock) as other:
+
+        def sleep_too_long(count: int, request: httpx.Request) -> None:
+            harness.clock.sleep(TERM.total_seconds() + 1)
+            other.acquire(never)
+
+        harness.transport = InterceptingTransport(harness.transport, sleep_too_long)
+        report = harness.run("ringg")
+        assert (report.status, report.counts.received) == ("failed", 0)
+        assert "took the source over" in str(report.error)
+        assert harness.scalar("SELECT count(*) FROM warehouse.calls") == 0
+        assert harness.scalar("SELECT count(*) FROM ops.coverage") == 0

@@ -1,8 +1,13 @@
 """From the provider to the warehouse: what a sync leaves there is true, in every order, at every boundary of a page."""
 
+from datetime import timedelta
+from functools import partial
+
 import pytest
 from sqlalchemy import Engine
 
+from etl import pipeline
+from etl.model import Window
 from etl.sandbox.world import ORDERS, World
 from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, make_harness, requests_of
 
@@ -55,3 +60,17 @@ def test_a_second_sync_with_nothing_new_writes_nothing(db: Engine, name: str, or
     assert report.counts.unchanged == report.counts.received
     if order == "desc":
         assert len(requests_of(harness, name)) - requests == lists
+
+
+def test_a_backfill_requests_only_what_is_not_stored_and_claims_no_coverage_above_it(db: Engine) -> None:
+    harness = make_harness(db, World(3, calls=60, days=20, now=NOW))
+    week = Window(NOW - timedelta(days=14), NOW - timedelta(days=7))
+    assert harness.run("ringg", partial(pipeline.backfill, window=week), "backfill").status == "succeeded"
+    inside = {call.call_id for call in harness.world.calls("ringg") if week.start <= call.created_at < week.end}
+    assert inside <= harness.stored_ids("ringg")
+    requests = len(requests_of(harness))
+    harness.run("ringg", partial(pipeline.backfill, window=week), "backfill")
+    assert len(requests_of(harness)) == requests
+    harness.sync("ringg")
+    assert differences(harness, "ringg") == []
+    assert harness.scalar("SELECT count(*) FROM ops.coverage") == 1

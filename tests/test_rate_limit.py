@@ -39,26 +39,26 @@ DAY = 86_400
 
 
 @contextmanager
-def process(db: Engine, clock: FakeClock, rate: int = 60, lane: Priority = Priority.HEAD) -> Iterator[RateLimiter]:
-    """One process at one source's gate, with a session of its own."""
+def process(db: Engine, clock: FakeClock, rate: int = 60, priority: Priority = Priority.HEAD) -> Iterator[RateLimiter]:
+    """The rate limiter of one process, over a session of its own."""
     source = source_of(db, rate)
     with db.begin() as connection:
         registry.register(connection, source, clock.now())
-    with StateSession(db) as desk:
-        lease = Lease(desk, db, source.name, clock)
-        lease.priority = lane
-        yield RateLimiter(desk, lease, source, clock)
+    with StateSession(db) as session:
+        lease = Lease(session, db, source.name, clock)
+        lease.priority = priority
+        yield RateLimiter(session, lease, source, clock)
 
 
 def source_of(db: Engine, rate: int) -> Source:
     return replace(make_harness(db).sources["ringg"], requests_per_minute=rate)
 
 
-def sent(pace: RateLimiter, clock: FakeClock, count: int) -> list[datetime]:
+def sent(limiter: RateLimiter, clock: FakeClock, count: int) -> list[datetime]:
     """When so many requests in a row are let through."""
     out = []
     for _ in range(count):
-        pace.acquire()
+        limiter.acquire()
         out.append(clock.now())
     return out
 
@@ -73,8 +73,8 @@ def at_most(times: list[datetime], span: timedelta) -> int:
 )
 def test_a_sixth_of_the_minute_goes_at_once_and_the_rest_evenly(db: Engine, rate: int, burst: int, in_ten: int) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, rate) as pace:
-        times = sent(pace, clock, burst + 20)
+    with process(db, clock, rate) as limiter:
+        times = sent(limiter, clock, burst + 20)
     assert times[:burst] == [NOW] * burst
     apart = timedelta(minutes=1) / rate
     assert all(abs(b - a - apart) <= timedelta(microseconds=2) for a, b in pairwise(times[burst - 1 :]))
@@ -84,17 +84,16 @@ def test_a_sixth_of_the_minute_goes_at_once_and_the_rest_evenly(db: Engine, rate
 def test_no_pause_between_requests_earns_more_than_the_burst(db: Engine) -> None:
     clock, draw = FakeClock(NOW), Random(4)
     times = []
-    with process(db, clock) as pace:
+    with process(db, clock) as limiter:
         for _ in range(60):
-            times += sent(pace, clock, draw.randint(1, 14))
+            times += sent(limiter, clock, draw.randint(1, 14))
             clock.sleep(draw.choice([0, 0.3, 2, 9, 30, 3600]))
     assert at_most(times, TEN) <= 20
     assert at_most(times, timedelta(minutes=1)) <= 70
 
 
-Step = tuple[
-    Priority, int, float, bool
-]  # how many requests of a lane, the pause after them, whether the last is refused
+# How many requests of a priority, the pause after them, and whether the last is refused.
+Step = tuple[Priority, int, float, bool]
 steps = st.lists(
     st.tuples(st.sampled_from(Priority), st.integers(1, 25), st.sampled_from([0.0, 0.3, 4, 31, 3600]), st.booleans()),
     min_size=1,
@@ -109,12 +108,12 @@ def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int
     with db.begin() as connection:
         connection.exec_driver_sql("DELETE FROM ops.rate_limits")
     with process(db, clock, rate) as one, process(db, clock, rate) as other:
-        for harness, (lane, count, pause, is_refused) in enumerate(steps):
-            pace = (one, other)[harness % 2]
-            pace._lease.priority = lane
-            times += sent(pace, clock, count)
+        for number, (priority, count, pause, is_refused) in enumerate(steps):
+            limiter = (one, other)[number % 2]
+            limiter._lease.priority = priority
+            times += sent(limiter, clock, count)
             if is_refused:
-                pace.on_rate_limited(pace.acquire())
+                limiter.on_rate_limited(limiter.acquire())
                 times.append(clock.now())
             clock.sleep(pause)
     burst = max(1, ceil(rate / 6))
@@ -122,18 +121,18 @@ def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int
     assert at_most(times, timedelta(minutes=1)) <= rate + burst
 
 
-@pytest.mark.parametrize("lane", Priority)
-def test_a_lower_lane_uses_a_part_of_the_burst_and_the_whole_rate(db: Engine, lane: Priority) -> None:
+@pytest.mark.parametrize("priority", Priority)
+def test_a_lower_lane_uses_a_part_of_the_burst_and_the_whole_rate(db: Engine, priority: Priority) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, lane=lane) as pace:
-        times = sent(pace, clock, 310)
-    assert times.count(NOW) == 1 + 9 * SHARE[lane]
+    with process(db, clock, priority=priority) as limiter:
+        times = sent(limiter, clock, 310)
+    assert times.count(NOW) == 1 + 9 * SHARE[priority]
     assert (times[-1] - times[9]).total_seconds() == pytest.approx(300, abs=0.1)
 
 
 def test_the_head_finds_room_at_once_beside_a_backfill(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, lane=Priority.BACKFILL) as backfill, process(db, clock) as head:
+    with process(db, clock, priority=Priority.BACKFILL) as backfill, process(db, clock) as head:
         sent(backfill, clock, 100)
         began = clock.now()
         assert sent(head, clock, 6) == [began] * 6
@@ -159,22 +158,22 @@ def test_a_request_costs_one_statement(db: Engine) -> None:
         registry.register(connection, source, clock.now())
     with CountingSession(db) as session:
         lease = Lease(session, db, source.name, clock)
-        pace = RateLimiter(session, lease, source, clock)
+        limiter = RateLimiter(session, lease, source, clock)
         lease.acquire(lambda: None)
-        pace.acquire()
+        limiter.acquire()
         session.statements.clear()
-        sent(pace, clock, 59)
+        sent(limiter, clock, 59)
         assert 59 <= len(session.statements) <= 59 + 50 / 30  # and the lease is renewed each half minute
 
 
 @pytest.mark.parametrize(("rate", "block"), [(60, 1), (1199, 1), (1200, 2), (3000, 5), (600_000, BLOCK)])
 def test_as_many_turns_as_fall_within_a_moment_are_taken_at_once(db: Engine, rate: int, block: int) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, rate) as pace:
-        numbers = [pace.acquire() for _ in range(block)]
+    with process(db, clock, rate) as limiter:
+        numbers = [limiter.acquire() for _ in range(block)]
         assert numbers == [*range(numbers[0], numbers[0] + block)]
         assert last_number(db) == numbers[-1]
-        pace.acquire()
+        limiter.acquire()
         assert last_number(db) == numbers[-1] + block
 
 
@@ -188,8 +187,8 @@ def test_however_the_turns_of_a_block_are_used_no_span_of_time_has_more_than_its
     clock, draw, rate, times = FakeClock(NOW), Random(seed), 1800, list[datetime]()
     with process(db, clock, rate) as one, process(db, clock, rate) as other:
         for _ in range(8):
-            for pace in (one, other):  # one of a block goes now, the others late
-                times += sent(pace, clock, 1)
+            for limiter in (one, other):  # one of a block goes now, the others late
+                times += sent(limiter, clock, 1)
             clock.sleep(draw.choice([0.09, 0.099, 0.1]))
             for _ in range(10):
                 times += sent(draw.choice([one, other]), clock, draw.randint(1, 40))
@@ -210,39 +209,41 @@ def test_a_block_that_goes_at_the_end_of_its_moment_leaves_the_less_for_a_burst_
 
 def test_once_the_burst_is_used_blocks_go_at_the_rate_and_no_slower(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, 1800) as pace:
-        sent(pace, clock, 300)
-        times = sent(pace, clock, 600)
+    with process(db, clock, 1800) as limiter:
+        sent(limiter, clock, 300)
+        times = sent(limiter, clock, 600)
     assert (times[-1] - NOW).total_seconds() == pytest.approx(20, abs=0.2)
     assert at_most(times, 0.9 * MOMENT) == 3
 
 
-@pytest.mark.parametrize("lane", Priority)
-def test_blocks_keep_to_their_lanes_part_of_the_burst(db: Engine, lane: Priority) -> None:
+@pytest.mark.parametrize("priority", Priority)
+def test_blocks_keep_to_their_lanes_part_of_the_burst(db: Engine, priority: Priority) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, 6000, lane) as pace, process(db, clock, 6000) as head:
-        times = sent(pace, clock, 1000)
-        part = 1 + 999 * SHARE[lane] - MOMENT.total_seconds() * 100  # a block counts as sent at the end of its moment
-        assert part - BLOCK < times.count(NOW) <= 1 + 999 * SHARE[lane]
-        if lane is Priority.BACKFILL:
+    with process(db, clock, 6000, priority) as limiter, process(db, clock, 6000) as head:
+        times = sent(limiter, clock, 1000)
+        part = (
+            1 + 999 * SHARE[priority] - MOMENT.total_seconds() * 100
+        )  # a block counts as sent at the end of its moment
+        assert part - BLOCK < times.count(NOW) <= 1 + 999 * SHARE[priority]
+        if priority is Priority.BACKFILL:
             began = clock.now()
             assert sent(head, clock, 600) == [began] * 600
 
 
 def test_what_is_left_of_a_block_does_not_go_after_a_hold(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, 6000) as pace:
-        pace.acquire()
-        pace.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
-        pace.acquire()
+    with process(db, clock, 6000) as limiter:
+        limiter.acquire()
+        limiter.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
+        limiter.acquire()
     assert clock.now() >= NOW + timedelta(seconds=HALF_AN_HOUR)
 
 
 def test_what_is_left_of_a_block_does_not_go_at_a_rate_that_was_refused(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, 6000) as pace:
-        pace.on_rate_limited(pace.acquire())
-        pace.on_rate_limited(pace.acquire())
+    with process(db, clock, 6000) as limiter:
+        limiter.on_rate_limited(limiter.acquire())
+        limiter.on_rate_limited(limiter.acquire())
         assert rate_per_minute(db, clock) == pytest.approx(6000 * 0.75**2)
 
 
@@ -256,8 +257,8 @@ def test_numbers_that_are_older_than_a_moment_are_thrown_away(db: Engine) -> Non
 
 
 def test_several_threads_have_a_number_each(db: Engine) -> None:
-    with process(db, FakeClock(NOW), 600_000) as pace, ThreadPoolExecutor(8) as threads:
-        numbers = [*threads.map(lambda _: pace.acquire(), range(400))]
+    with process(db, FakeClock(NOW), 600_000) as limiter, ThreadPoolExecutor(8) as threads:
+        numbers = [*threads.map(lambda _: limiter.acquire(), range(400))]
         assert len(set(numbers)) == 400
         assert last_number(db) == max(numbers)
 
@@ -276,9 +277,9 @@ def test_two_processes_share_one_budget_and_one_numbering(db: Engine) -> None:
 
 def test_what_one_process_is_told_holds_for_the_others_and_for_those_to_come(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock) as told, process(db, clock) as other:
-        told.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
-        told.back_off_until(NOW + timedelta(seconds=5))  # never shortened
+    with process(db, clock) as waiting, process(db, clock) as other:
+        waiting.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
+        waiting.back_off_until(NOW + timedelta(seconds=5))  # never shortened
         first = other.acquire()
     assert clock.now() == NOW + timedelta(seconds=HALF_AN_HOUR)
     with process(db, clock) as later:
@@ -288,10 +289,10 @@ def test_what_one_process_is_told_holds_for_the_others_and_for_those_to_come(db:
 
 def test_a_process_that_waits_already_is_held_as_well(db: Engine) -> None:
     clock = Interrupting(NOW)
-    with process(db, clock, 1) as pace, process(db, clock, 1) as told:
-        pace.acquire()
-        clock.meanwhile = lambda: told.back_off_until(NOW + timedelta(minutes=10))
-        pace.acquire()
+    with process(db, clock, 1) as limiter, process(db, clock, 1) as other:
+        limiter.acquire()
+        clock.meanwhile = lambda: other.back_off_until(NOW + timedelta(minutes=10))
+        limiter.acquire()
     assert clock.now() == NOW + timedelta(minutes=10)
 
 
@@ -310,14 +311,14 @@ class Interrupting(FakeClock):
 @pytest.mark.parametrize("back", [DAY, 366 * DAY])
 def test_a_clock_that_is_set_back_holds_nothing_up(db: Engine, back: int) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock) as pace:
-        first = pace.acquire()
-        pace.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
+    with process(db, clock) as limiter:
+        first = limiter.acquire()
+        limiter.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
         clock.step(-back)
         before = clock.monotonic()
-        second = pace.acquire()
+        second = limiter.acquire()
         assert clock.monotonic() - before <= 60
-        sent(pace, clock, 20)
+        sent(limiter, clock, 20)
         assert clock.monotonic() - before <= 80
     assert second > first
 
@@ -325,10 +326,10 @@ def test_a_clock_that_is_set_back_holds_nothing_up(db: Engine, back: int) -> Non
 @pytest.mark.parametrize("back", [DAY, 366 * DAY])
 def test_a_clock_that_is_set_back_while_it_is_waited_for_lengthens_no_wait(db: Engine, back: int) -> None:
     clock = Interrupting(NOW)
-    with process(db, clock) as pace:
-        pace.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
+    with process(db, clock) as limiter:
+        limiter.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
         clock.meanwhile = lambda: clock.step(-back)
-        pace.acquire()
+        limiter.acquire()
     assert clock.monotonic() == pytest.approx(HALF_AN_HOUR, abs=0.001)
 
 
@@ -349,7 +350,7 @@ def test_a_refusal_slows_every_process_down_and_peace_mends_it_step_by_step(db: 
 def test_refusals_of_one_burst_count_once_and_those_after_it_again(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as one, process(db, clock) as other:
-        burst = [pace.acquire() for pace in (one, other) * 4]
+        burst = [limiter.acquire() for limiter in (one, other) * 4]
         for number in burst:
             one.on_rate_limited(number)
             other.on_rate_limited(number)
@@ -361,20 +362,20 @@ def test_refusals_of_one_burst_count_once_and_those_after_it_again(db: Engine) -
 @pytest.mark.parametrize("configured", [1, 60, 600])
 def test_a_rate_never_falls_so_low_that_nothing_is_read(db: Engine, configured: int) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock, configured) as pace:
+    with process(db, clock, configured) as limiter:
         for _ in range(40):
-            pace.on_rate_limited(pace.acquire())
+            limiter.on_rate_limited(limiter.acquire())
         assert rate_per_minute(db, clock) == pytest.approx(1, abs=0.1)
         before = clock.now()
-        assert sent(pace, clock, 3)[-1] - before <= timedelta(minutes=3)
+        assert sent(limiter, clock, 3)[-1] - before <= timedelta(minutes=3)
 
 
 def test_another_configured_rate_starts_anew(db: Engine) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock) as pace:
-        pace.on_rate_limited(pace.acquire())
-    with process(db, clock, 120) as pace:
-        assert evenly(pace, clock) == pytest.approx(120)
+    with process(db, clock) as limiter:
+        limiter.on_rate_limited(limiter.acquire())
+    with process(db, clock, 120) as limiter:
+        assert evenly(limiter, clock) == pytest.approx(120)
 
 
 def test_a_clock_that_is_set_back_keeps_no_rate_low() -> None:
@@ -390,10 +391,10 @@ def test_a_clock_that_is_set_back_keeps_no_rate_low() -> None:
 
 def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock(NOW)
-    with process(db, clock) as pace:
+    with process(db, clock) as limiter:
         status_table(status(db, ["ringg"], NOW))
         assert "requests a minute" not in capsys.readouterr().out
-        pace.on_rate_limited(pace.acquire())
+        limiter.on_rate_limited(limiter.acquire())
     read, never_read = status(db, ["ringg", "vaani"], NOW)
     assert (read["requests_per_minute"], read["rate_per_minute"]) == (60, 45.0)
     assert tuple(read) == tuple(never_read) == KEYS
@@ -402,9 +403,9 @@ def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pyt
     assert capsys.readouterr().out.count("45 requests a minute instead of 60: the provider refused more") == 1
 
 
-def evenly(pace: RateLimiter, clock: FakeClock) -> float:
+def evenly(limiter: RateLimiter, clock: FakeClock) -> float:
     """Requests a minute once the burst is used up."""
-    times = sent(pace, clock, 40)
+    times = sent(limiter, clock, 40)
     return 60 / ((times[-1] - times[20]).total_seconds() / 19)
 
 
@@ -441,9 +442,9 @@ def reading(db: Engine, allowed: int, *, says_when: bool) -> Iterator[tuple[Clie
     clock = FakeClock(NOW)
     fine = httpx.MockTransport(lambda request: httpx.Response(200, json={}))
     limited = Limited(fine, clock, allowed, says_when=says_when)
-    with process(db, clock, lane=Priority.BACKFILL) as pace:
+    with process(db, clock, priority=Priority.BACKFILL) as limiter:
         source = source_of(db, 60)
-        yield Client(source, lambda key: ("X-API-KEY", key), pace, clock, Random(1).random, limited), limited, clock
+        yield Client(source, lambda key: ("X-API-KEY", key), limiter, clock, Random(1).random, limited), limited, clock
 
 
 def ask_until(client: Client, clock: FakeClock, end: datetime) -> None:

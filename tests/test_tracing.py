@@ -3,13 +3,12 @@
 import subprocess
 import sys
 
-import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import Engine
 
-from etl.runtime import tracing
 from tests.harness import make_harness
 
 WITHOUT = """
@@ -22,11 +21,12 @@ tracing.setup()
 """
 
 
-def test_a_run_is_a_span_with_its_requests_and_batches_in_it(db: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_a_span_with_its_requests_and_batches_in_it(db: Engine) -> None:
     kept, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(kept))
-    monkeypatch.setattr(tracing, "_tracer", provider.get_tracer("test"))
+    trace.set_tracer_provider(provider)  # once in a process, as etl.runtime.tracing.setup does
     make_harness(db).sync("autocalls")
+    provider.shutdown()  # no later test of this process is recorded
     spans = kept.get_finished_spans()
     [run] = [span for span in spans if span.name == "run"]
     assert {span.name for span in spans} == {"run", "request", "batch"}

@@ -107,7 +107,11 @@ def _why_not_migrated(db: Engine, error: DBAPIError) -> str:
 
 def _require_server(connection: Connection) -> None:
     version = int(connection.scalar(text("SELECT current_setting('server_version_num')::int / 10000")) or 0)
-    encoding = connection.scalar(text("SELECT current_setting('server_encoding')"))
+    require_server(version, str(connection.scalar(text("SELECT current_setting('server_encoding')"))))
+
+
+def require_server(version: int, encoding: str) -> None:
+    """Raise :class:`DatabaseProblem` where a server of this major version and encoding cannot hold the warehouse."""
     if version < OLDEST_SERVER:
         raise DatabaseProblem(f"the server is PostgreSQL {version}: {OLDEST_SERVER} or newer is needed")
     if encoding != "UTF8":
