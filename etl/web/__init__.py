@@ -1,1 +1,1 @@
-"""The daemon's page: what the books and the warehouse hold, for a person who looks once."""
+"""The daemon's web page: the state of every source and the stored calls, as HTML for a person."""

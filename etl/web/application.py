@@ -1,7 +1,6 @@
-"""Settings and a database → the page as an application: routes, the wall before them, and an answer to every error."""
+"""The ASGI application: routes behind the security middleware, and an error page for every exception."""
 
 import logging
-from collections.abc import Callable, Mapping
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,9 +17,9 @@ from etl.runtime.crash_report import one_line, stack
 from etl.runtime.logs import event
 from etl.runtime.urls import Listen
 from etl.web.actions import Actions
-from etl.web.call_search import TIMEOUT
 from etl.web.page_context import WebContext
 from etl.web.probes import Probes
+from etl.web.readonly_db import QUERY_CANCELED
 from etl.web.security import SecurityMiddleware
 from etl.web.templating import HERE
 from etl.web.views import Pages
@@ -28,60 +27,68 @@ from etl.web.views import Pages
 log = logging.getLogger("etl.web")
 
 
-def application(site: WebContext, listen: Listen) -> ASGIApp:
-    """The page, for whoever the wall lets in."""
-    doors = Actions(site)
-    return SecurityMiddleware(Starlette(routes=_routes(Pages(site), doors, Probes(site).paths()), exception_handlers={
-        HTTPException: _Explained(site).missing,
-        SQLAlchemyError: _Explained(site).database,
-        Exception: _Explained(site).unforeseen,
-    }), listen, site.token, site.passes, site.guesses, doors.stranger)  # fmt: skip
+def application(context: WebContext, listen: Listen) -> ASGIApp:
+    """The page as an ASGI application that is served at ``listen``."""
+    actions, errors = Actions(context), _ErrorPages(context)
+    app = Starlette(
+        routes=_routes(Pages(context), actions, Probes(context)),
+        exception_handlers={
+            HTTPException: errors.client_error,
+            SQLAlchemyError: errors.database_error,
+            Exception: errors.internal_error,
+        },
+    )
+    return SecurityMiddleware(app, listen, context.token, context.cookies, context.login_throttle, actions.unauthorized)
 
 
-def _routes(pages: Pages, doors: Actions, signs: Mapping[str, Callable[[Request], Response]]) -> list[BaseRoute]:
+def _routes(pages: Pages, actions: Actions, probes: Probes) -> list[BaseRoute]:
     return [
         Route("/", pages.home),
         Route("/sources/{source}", pages.source),
-        Route("/sources/{source}/retry", doors.retry, methods=["POST"]),
+        Route("/sources/{source}/retry", actions.retry, methods=["POST"]),
         Route("/quarantine/{number:int}", pages.record),
         Route("/calls", pages.calls, methods=["GET"]),
-        Route("/calls", doors.search, methods=["POST"]),
+        Route("/calls", actions.search, methods=["POST"]),
         Route("/calls/{key}", pages.call),
-        Route("/show", doors.show, methods=["POST"]),
-        Route("/login", doors.login, methods=["GET", "POST"]),
-        Route("/logout", doors.logout, methods=["POST"]),
-        *(Route(path, sign) for path, sign in signs.items()),
+        Route("/personal-data", actions.show_pii, methods=["POST"]),
+        Route("/login", actions.login, methods=["GET", "POST"]),
+        Route("/logout", actions.logout, methods=["POST"]),
+        Route("/healthz", probes.alive),
+        Route("/readyz", probes.ready),
+        Route("/metrics", probes.metrics),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ]
 
 
-class _Explained:
-    """Errors as pages that say what to do, and show nothing of a row or a query."""
+class _ErrorPages:
+    """Exception → a page that says what to do; it never shows a row or a query."""
 
-    def __init__(self, site: WebContext) -> None:
-        self._site = site
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
-    def missing(self, request: Request, error: Exception) -> Response:
-        """What is not there, or not to be had so."""
+    def client_error(self, request: Request, error: Exception) -> Response:
+        """A page that does not exist, or a method that it does not accept."""
         status = getattr(error, "status_code", 404)
-        said = str(getattr(error, "detail", "")) if status == 404 else "That cannot be asked for in this way."
-        said = "There is no such page." if said in ("", "Not Found") else said
-        return self._page(request, status, said, "The overview leads everywhere.")
+        problem = str(getattr(error, "detail", "")) if status == 404 else "This address does not accept that method."
+        problem = "There is no such page." if problem in ("", "Not Found") else problem
+        return self._page(request, status, problem, "Start from the overview.")
 
-    def database(self, request: Request, error: Exception) -> Response:
-        """A database that is away, or busy."""
-        event(log, "page not answered", level=logging.WARNING, error=describe(error))
-        if sqlstate(error) == TIMEOUT or isinstance(error, PoolTimeout):
+    def database_error(self, request: Request, error: Exception) -> Response:
+        """A database that is down or busy."""
+        event(log, "page_failed", level=logging.WARNING, error=describe(error))
+        if sqlstate(error) == QUERY_CANCELED or isinstance(error, PoolTimeout):
             return self._page(request, 503, "The database took too long.", "It is busy; try again in a moment.")
-        return self._page(request, 503, "The database does not answer.", "The daemon goes on trying, and so may you.")
+        return self._page(
+            request, 503, "The database does not answer.", "The daemon keeps trying; reload to try again."
+        )
 
-    def unforeseen(self, request: Request, error: Exception) -> Response:
-        """A defect of ours."""
-        event(log, "page not answered", level=logging.ERROR, error=one_line(error))
-        log.debug("the way to the error:\n%s", stack(error))
-        return self._page(request, 500, "Something went wrong here.", one_line(error))
+    def internal_error(self, request: Request, error: Exception) -> Response:
+        """A defect of this program."""
+        event(log, "page_failed", level=logging.ERROR, error=one_line(error))
+        log.debug("stack trace:\n%s", stack(error))
+        return self._page(request, 500, "Something went wrong.", one_line(error))
 
-    def _page(self, request: Request, status: int, said: str, advice: str) -> Response:
+    def _page(self, request: Request, status: int, problem: str, hint: str) -> Response:
         if "text/html" not in request.headers.get("accept", ""):
-            return PlainTextResponse(f"{said} {advice}\n", status)
-        return self._site.page(request, "problem", status, said=said, advice=advice)
+            return PlainTextResponse(f"{problem} {hint}\n", status)
+        return self._context.render(request, "problem", status, problem=problem, hint=hint)

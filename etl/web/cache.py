@@ -1,4 +1,4 @@
-"""A query's answer, kept for a while: however many readers look, the database is asked once, and seldom."""
+"""Query results, kept for a short time: however many people look at the page, each query runs once, and rarely."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -8,37 +8,37 @@ from etl.runtime.clock import Clock
 
 T = TypeVar("T")
 
-SHARE = 10  # an answer is kept for so many times as long as it took: a page takes a tenth of one connection at most
-KEPT = 100
+COST_FACTOR = 10  # a result lives ten times as long as it took: a page keeps one connection busy a tenth of the time
+MAX_ENTRIES = 100
 
 
 class Cache:
-    """Answers by name; one thread works an answer out while the others wait for it."""
+    """Results by key; one thread computes a result while the others wait for it."""
 
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        self._clock, self._seconds = clock, seconds
-        self._answers: dict[Hashable, tuple[float, Any]] = {}
+    def __init__(self, clock: Clock, ttl_seconds: float) -> None:
+        self._clock, self._ttl_seconds = clock, ttl_seconds
+        self._results: dict[Hashable, tuple[float, Any]] = {}
         self._locks: dict[Hashable, threading.Lock] = {}
         self._all = threading.Lock()
 
-    def __call__(self, name: Hashable, work: Callable[[], T]) -> T:
-        """The answer under this name, worked out anew where it is too old."""
+    def get(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """The result under this key, computed again once it has expired."""
         with self._all:
-            if len(self._locks) > KEPT:
+            if len(self._locks) > MAX_ENTRIES:
                 self._locks.clear()
-                self._answers.clear()
-            lock = self._locks.setdefault(name, threading.Lock())
+                self._results.clear()
+            lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            began = self._clock.monotonic()
-            until, answer = self._answers.get(name, (began, None))
-            if began < until:
-                return answer  # type: ignore[no-any-return]
-            answer = work()
-            took = self._clock.monotonic() - began
-            self._answers[name] = (began + took + max(self._seconds, SHARE * took), answer)
-            return answer
+            started = self._clock.monotonic()
+            expires, result = self._results.get(key, (started, None))
+            if started < expires:
+                return result  # type: ignore[no-any-return]
+            result = compute()
+            took = self._clock.monotonic() - started
+            self._results[key] = (started + took + max(self._ttl_seconds, COST_FACTOR * took), result)
+            return result
 
     def clear(self) -> None:
-        """Something was changed: ask anew."""
+        """Forget every result, after a change."""
         with self._all:
-            self._answers.clear()
+            self._results.clear()

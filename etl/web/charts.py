@@ -1,22 +1,22 @@
-"""Numbers → the shapes of a plot: across in percent, so that it fits any screen, and down in pixels (pure)."""
+"""Numbers → the shapes of a chart: horizontally in percent, so that it fits any screen, vertically in pixels (pure)."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from etl.model import Window
 from etl.state.daily_checks import DayStatus
-from etl.web.formatting import day, of_time, short
+from etl.web.formatting import amount, label, short, short_date
 
-HEIGHT, TOP = 150.0, 8.0  # of a plot of days, and of the room above it for half of the topmost label
-RUNS_HEIGHT, BASE = 40.0, 30.0  # of the plot of runs, and of its base line: what failed hangs below it
-NARROWEST = 0.6  # percent: a gap of an hour in a year is still to be seen
+HEIGHT, TOP = 150.0, 8.0  # of a chart of days, and of the space above it for half of the topmost axis label
+RUNS_HEIGHT, BASELINE = 40.0, 30.0  # of the chart of runs, and of its base line: failed runs hang below it
+MIN_WIDTH_PERCENT = 0.6  # a gap of an hour in a year stays visible
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One rectangle of a bar; ``kind`` is the class that colours it."""
+    """One rectangle of a bar; ``kind`` is the CSS class that colours it."""
 
     y: float
     height: float
@@ -25,17 +25,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: where it stands, what it is made of, and what it says to those who cannot see it."""
+    """One bar; ``label`` is its tooltip, and its text for a screen reader."""
 
     x: float
     width: float
     parts: tuple[Part, ...]
-    said: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A line across with its label, or a label below."""
+    """A grid line or an axis label."""
 
     at: float
     label: str
@@ -44,57 +44,62 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Bars side by side over marks; ``said`` is the whole of it in a sentence."""
+    """Bars over grid lines; ``label`` describes the whole chart in one sentence."""
 
     bars: tuple[Bar, ...]
     lines: tuple[Mark, ...]
     labels: tuple[Mark, ...]
     height: float
-    said: str
+    label: str
 
 
-def stacked(days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], what: str) -> Chart:
-    """Days side by side, layers on top of each other; ``layers`` holds one number per day and name."""
+def stacked(
+    days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], unit: str, decimals: int = 0
+) -> Chart:
+    """One bar per day, its layers on top of each other; ``layers`` has one number per day for each name."""
     totals = [sum(numbers) for numbers in zip(*layers.values(), strict=True)] if layers else [0.0] * len(days)
     top = nice(max(totals, default=0))
-    slot = 100 / max(len(days), 1)
-    bars = tuple(
-        Bar(place * slot, slot, _stack(place, layers, kinds, top), _said(each, place, layers, totals[place], what))
-        for place, each in enumerate(days)
-    )
-    lines = tuple(Mark(_down(value, top), short(value)) for value in (top, top / 2, 0))
-    return Chart(bars, lines, _days(days), TOP + HEIGHT, f"{what} per day: {sum(totals):,.0f} in {len(days)} days")
+    width = 100 / max(len(days), 1)
+    bars = []
+    for index, day in enumerate(days):
+        values = {name: numbers[index] for name, numbers in layers.items() if numbers[index] > 0}
+        text = _day_label(day, values, unit, decimals)
+        bars.append(Bar(index * width, width, _stack(values, kinds, top), text))
+    lines = tuple(Mark(_y(value, top), short(value)) for value in (top, top / 2, 0))
+    description = f"{unit} per day: {amount(sum(totals), decimals)} in {len(days)} days"
+    return Chart(tuple(bars), lines, _day_marks(days), TOP + HEIGHT, description)
 
 
 def nice(most: float) -> float:
-    """The least round number that is not below, and whose half is as round."""
+    """The smallest round number that is not below ``most`` and whose half is round too."""
     if most <= 0:
         return 1
     size = 10.0 ** math.floor(math.log10(most))
     return next(size * step for step in (1, 2, 3, 4, 6, 8, 10) if size * step >= most * 0.999999)
 
 
-def _stack(place: int, layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], top: float) -> tuple[Part, ...]:
-    parts, below = [], 0.0
-    for name, numbers in layers.items():
-        if numbers[place] > 0:
-            above = below + numbers[place]
-            parts.append(Part(_down(above, top), _down(below, top) - _down(above, top), kinds[name]))
-            below = above
+def _stack(values: Mapping[str, float], kinds: Mapping[str, str], top: float) -> tuple[Part, ...]:
+    parts, lower = [], 0.0
+    for name, value in values.items():
+        upper = lower + value
+        parts.append(Part(_y(upper, top), _y(lower, top) - _y(upper, top), kinds[name]))
+        lower = upper
     return tuple(parts)
 
 
-def _down(value: float, top: float) -> float:
+def _y(value: float, top: float) -> float:
     return round(TOP + HEIGHT - value / top * HEIGHT, 2)
 
 
-def _said(each: date, place: int, layers: Mapping[str, Sequence[float]], total: float, what: str) -> str:
-    parts = [f"{name} {numbers[place]:,.4g}" for name, numbers in layers.items() if numbers[place]]
-    split = f" ({', '.join(parts)})" if len(parts) > 1 else f" ({parts[0].rpartition(' ')[0]})" if parts else ""
-    return f"{each:%a} {each.day} {each:%b}: {total:,.10g} {what}{split}"
+def _day_label(day: date, values: Mapping[str, float], unit: str, decimals: int) -> str:
+    total = f"{day:%a} {day.day} {day:%b}: {amount(sum(values.values()), decimals)} {unit}"
+    if len(values) == 1 and unit in values:
+        return total
+    parts = [f"{label(name)} {amount(value, decimals)}" for name, value in values.items()]
+    return f"{total} ({', '.join(parts)})" if parts else total
 
 
-def _days(days: Sequence[date]) -> tuple[Mark, ...]:
+def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
     if not days:
         return ()
     middle = len(days) // 2
@@ -104,82 +109,89 @@ def _days(days: Sequence[date]) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def runs(statuses: Sequence[tuple[str, float, str]], room: int) -> tuple[Bar, ...]:
-    """One bar per run, the newest at the right: its status, how much it did (0 or more), and what it says.
+def runs(statuses: Sequence[tuple[str, float, str]], slots: int) -> tuple[Bar, ...]:
+    """One bar per run, the newest at the right, from its status, its size (0 or more) and its label.
 
-    A run that did its work stands on the base line, one that failed hangs below it.
+    A run that succeeded stands on the base line, one that failed hangs below it.
     """
-    slot = 100 / room
-    most = max((size for _, size, _ in statuses), default=0)
-    first = room - len(statuses)
+    width = 100 / slots
+    largest = max((size for _, size, _ in statuses), default=0)
+    first = slots - len(statuses)
     return tuple(
-        Bar((first + place) * slot, slot * 0.72, (_run(status, size, most),), said)
-        for place, (status, size, said) in enumerate(statuses)
+        Bar((first + index) * width, width * 0.72, (_run(status, size, largest),), text)
+        for index, (status, size, text) in enumerate(statuses)
     )
 
 
-def _run(status: str, size: float, most: float) -> Part:
+def _run(status: str, size: float, largest: float) -> Part:
     if status in ("failed", "interrupted"):
-        return Part(BASE + 1, RUNS_HEIGHT - BASE - 1, status)
-    high = 4 + (BASE - 6) * (math.log1p(size) / math.log1p(most) if most else 0)
-    return Part(round(BASE - high, 2), round(high, 2), status)
+        return Part(BASELINE + 1, RUNS_HEIGHT - BASELINE - 1, status)
+    height = 4 + (BASELINE - 6) * (math.log1p(size) / math.log1p(largest) if largest else 0)
+    return Part(round(BASELINE - height, 2), round(height, 2), status)
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSpan:
-    """A piece of a timeline, in percent; ``kind`` is held, gap, or another verdict."""
+    """A piece of a timeline, in percent; ``kind`` is stored, incomplete or another status of a day."""
 
     x: float
     width: float
     kind: str
-    said: str
+    label: str
 
 
-def timeline(span: Window, held: Sequence[Window], lacking: Sequence[Window]) -> tuple[ChartSpan, ...]:
-    """What is held of a span, and on top of it what is not, never too narrow to be seen."""
-    whole = span.end - span.start
-    pieces = [(window, "held") for window in held] + [(window, "incomplete") for window in lacking]
-    return tuple(_stretch(span, window, kind, whole) for window, kind in pieces if window.end > span.start)
+def timeline(span: Window, covered: Sequence[Window], gaps: Sequence[Window]) -> tuple[ChartSpan, ...]:
+    """What of a span is stored, and on top of it the gaps, never too narrow to be seen."""
+    pieces = [(window, "stored", "stored") for window in covered]
+    pieces += [(window, "incomplete", "gap") for window in gaps]
+    return tuple(
+        _piece(span, window, kind, f"{name}: {_short_time(window.start)} to {_short_time(window.end)}")
+        for window, kind, name in pieces
+        if window.end > span.start
+    )
 
 
-def _stretch(span: Window, window: Window, kind: str, whole: timedelta) -> ChartSpan:
-    left = of_time(window.start - span.start, whole)
-    right = of_time(window.end - span.start, whole)
-    width = max(right - left, NARROWEST)
-    said = f"{'held' if kind == 'held' else 'not held'}: {_at(window.start)} to {_at(window.end)}"
-    return ChartSpan(round(min(left, 100 - width), 3), round(width, 3), kind, said)
+def _piece(span: Window, window: Window, kind: str, text: str) -> ChartSpan:
+    length = span.end - span.start
+    left, right = (_percent(at - span.start, length) for at in (window.start, window.end))
+    width = max(right - left, MIN_WIDTH_PERCENT)
+    return ChartSpan(round(min(left, 100 - width), 3), round(width, 3), kind, text)
 
 
-def days(span: Window, verdicts: Iterable[DayStatus], zone: tzinfo) -> tuple[ChartSpan, ...]:
-    """What was found of each day; neighbours with the same verdict and nothing missing are one piece.
+def _percent(part: timedelta, whole: timedelta) -> float:
+    return min(max(part / whole * 100, 0.0), 100.0) if whole else 0.0
+
+
+def days(span: Window, checks: Iterable[DayStatus], zone: tzinfo) -> tuple[ChartSpan, ...]:
+    """The result of `etl verify` for each day; consecutive days with the same result and no missing call are one piece.
 
     The days are those of the source's time zone.
     """
-    runs: list[tuple[date, date, DayStatus]] = []
-    for each in sorted(verdicts, key=lambda verdict: verdict.day):
-        last = runs[-1] if runs else None
-        is_same = last and (each.status, each.reason) == (last[2].status, last[2].reason) and not each.missing_count
-        if last and is_same and each.day - last[1] == timedelta(days=1):
-            runs[-1] = (last[0], each.day, each)
+    pieces: list[tuple[date, date, DayStatus]] = []
+    for check in sorted(checks, key=lambda check: check.day):
+        last = pieces[-1] if pieces else None
+        is_same = last and (check.status, check.reason) == (last[2].status, last[2].reason) and not check.missing_count
+        if last and is_same and check.day - last[1] == timedelta(days=1):
+            pieces[-1] = (last[0], check.day, check)
         else:
-            runs.append((each.day, each.day, each))
-    return tuple(_proved(span, first, last, verdict, zone) for first, last, verdict in runs)
+            pieces.append((check.day, check.day, check))
+    return tuple(_checked_days(span, first, last, check, zone) for first, last, check in pieces)
 
 
-def _proved(span: Window, first: date, last: date, verdict: DayStatus, zone: tzinfo) -> ChartSpan:
+def _checked_days(span: Window, first: date, last: date, check: DayStatus, zone: tzinfo) -> ChartSpan:
     start, end = (datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, last + timedelta(days=1)))
-    piece = _stretch(span, Window(start, end), verdict.status, span.end - span.start)
-    reason = f": {verdict.reason}" if verdict.reason else ""
-    return replace(piece, said=f"{first}{f' to {last}' if last > first else ''}: {verdict.status}{reason}")
+    when = f"{first} to {last}" if last > first else f"{first}"
+    reason = f": {check.reason.replace('`', '')}" if check.reason else ""
+    return _piece(span, Window(start, end), check.status, f"{when}: {label(check.status)}{reason}")
 
 
-def months(span: Window) -> tuple[Mark, ...]:
-    """The ends of a timeline and, between them, as many days as there is room for."""
-    whole = span.end - span.start
-    marks = [Mark(0, day(span.start))]
-    marks += [Mark(part * 100, day(span.start + whole * part), "middle") for part in (1 / 3, 2 / 3)]
+def axis_marks(span: Window) -> tuple[Mark, ...]:
+    """The axis labels of a timeline: its ends, and two dates between them."""
+    length = span.end - span.start
+    marks = [Mark(0, short_date(span.start))]
+    marks += [Mark(part * 100, short_date(span.start + length * part), "middle") for part in (1 / 3, 2 / 3)]
     return (*marks, Mark(100, "now", "end"))
 
 
-def _at(value: datetime) -> str:
-    return f"{value.day} {value:%b %Y %H:%M}"
+def _short_time(value: datetime) -> str:
+    return f"{short_date(value)} {value:%H:%M}"

@@ -1,56 +1,57 @@
-"""Values → the words of the page: how long ago, how much, and what stands in place of a person."""
+"""Values → text for the page: numbers, times, and placeholders for personal data (pure)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 HIDDEN = "••••"
+LABELS = {"count_match": "counts match", "desc": "newest first", "asc": "oldest first", "unsorted": "no fixed order"}
 
 
-def amount(value: Decimal | float | None, places: int = 0) -> str:
-    """A number with its thousands apart; a dash for none."""
-    return "–" if value is None else f"{value:,.{places}f}"
+def amount(value: Decimal | float | None, decimals: int = 0) -> str:
+    """A number with thousands separators; a dash for none."""
+    return "–" if value is None else f"{value:,.{decimals}f}"
 
 
 def short(value: float) -> str:
-    """A number for the axis of a plot: ``1.5k``, ``20``."""
-    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    """A number for the axis of a chart: ``1.5k``, ``20``."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= size:
-            return f"{value / size:g}{sign}"
+            return f"{value / size:g}{suffix}"
     return f"{value:g}"
 
 
-def day(value: datetime) -> str:
+def label(name: str) -> str:
+    """A value of the database as people read it: ``count_match`` → ``counts match``."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def short_date(value: datetime) -> str:
     """``12 Nov 2026``."""
     return f"{value.day} {value:%b %Y}"
 
 
 def clock_time(value: datetime | None) -> str:
-    """``2026-11-12 14:05:09``, of UTC; a dash for none."""
+    """``2026-11-12 14:05:09``, in UTC; a dash for none."""
     return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
 
 
 def minutes(seconds: Decimal | float | None) -> str:
-    """A call's length as ``m:ss``."""
+    """A call's duration as ``m:ss``."""
     if seconds is None:
         return "–"
     whole, rest = divmod(int(seconds), 60)
     return f"{whole}:{rest:02}"
 
 
-def number(value: str | None, see: bool) -> str:
-    """A telephone number, or as much of it as tells two apart."""
+def phone_number(value: str | None, reveal_pii: bool) -> str:
+    """A phone number, or only its last two digits."""
     if not value:
         return "–"
-    return value if see else f"{HIDDEN} {value[-2:]}"
+    return value if reveal_pii else f"{HIDDEN} {value[-2:]}"
 
 
-def hidden(value: object, see: bool) -> object:
-    """A person's value, or dots in its place."""
+def hidden(value: object, reveal_pii: bool) -> object:
+    """A value that identifies a person, or dots in its place."""
     if value in (None, ""):
         return "–"
-    return value if see else HIDDEN
-
-
-def of_time(part: timedelta, whole: timedelta) -> float:
-    """A part of a stretch of time, in percent, within it."""
-    return min(max(part / whole * 100, 0.0), 100.0) if whole else 0.0
+    return value if reveal_pii else HIDDEN

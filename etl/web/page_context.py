@@ -1,4 +1,4 @@
-"""What the pages work with, handed to all of them."""
+"""What all handlers of the page share."""
 
 import logging
 import threading
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,45 +23,58 @@ from etl.sync.run import RunDependencies, run_source
 from etl.web import templating
 from etl.web.cache import Cache
 from etl.web.login_throttle import LoginThrottle
-from etl.web.readonly_db import ReadonlyDatabase
+from etl.web.readonly_db import readonly_engine
 from etl.web.search_tokens import SearchTokens
-from etl.web.security import cookie
-from etl.web.signed_cookies import SHOWN, SignedCookies
+from etl.web.security import cookie_value
+from etl.web.signed_cookies import SHOW_PII, SignedCookies
 
 log = logging.getLogger("etl.web")
+
+CACHE_TTL_SECONDS = 2.0
 
 
 @dataclass
 class WebContext:
-    """The sources, their books, and who may see what."""
+    """The sources, the page's database connections, and what it keeps in memory; ``token`` is ``None`` on loopback."""
 
     deps: RunDependencies
     sources: Sequence[Source]
     token: Secret | None
-    reading: ReadonlyDatabase
-    passes: SignedCookies
-    remembered: Cache
     metrics: Metrics
-    guesses: LoginThrottle
-    searches: SearchTokens = field(default_factory=SearchTokens)
-    retrying: set[str] = field(default_factory=set)
+    db: Engine = field(init=False)
+    cookies: SignedCookies = field(init=False)
+    cache: Cache = field(init=False)
+    login_throttle: LoginThrottle = field(init=False)
+    search_tokens: SearchTokens = field(init=False, default_factory=SearchTokens)
+    retrying: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        clock = self.deps.clock
+        self.db = readonly_engine(self.deps.db.url)
+        self.cookies = SignedCookies(self.token, clock)
+        self.cache = Cache(clock, CACHE_TTL_SECONDS)
+        self.login_throttle = LoginThrottle(clock)
 
     def now(self) -> datetime:
-        """The wall clock."""
+        """The present, aware and in UTC."""
         return self.deps.clock.now()
 
     def can_view_pii(self, request: Request) -> bool:
-        """Whether this reader asked to see the people in the calls."""
-        return self.passes.holds(SHOWN, cookie(request.headers, SHOWN))
+        """Whether this browser has asked to see personal data within the last 15 minutes."""
+        return self.cookies.is_valid(SHOW_PII, cookie_value(request.headers, SHOW_PII))
 
-    def page(self, request: Request, name: str, status: int = 200, **values: Any) -> Response:
-        """A page with what every page says."""
-        common = {"see": self.can_view_pii(request), "path": request.url.path, "has_token": self.token is not None}
-        return templating.page(name, self.now(), status, **common, **values)
+    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """A template as a response, with the values that every page needs."""
+        common = {
+            "reveal_pii": self.can_view_pii(request),
+            "path": request.url.path,
+            "has_token": self.token is not None,
+        }
+        return templating.render(template, self.now(), status, **common, **values)
 
-    def retry(self, name: str) -> bool:
-        """Try a source's quarantine again, in a thread of its own; whether there is such a source."""
-        source = next((each for each in self.sources if each.name == name), None)
+    def start_retry(self, name: str) -> bool:
+        """Retry a source's quarantined records in a thread of its own; returns whether there is such a source."""
+        source = next((source for source in self.sources if source.name == name), None)
         if source is not None and name not in self.retrying:
             self.retrying.add(name)
             threading.Thread(target=self._retry, args=(source,), name=f"retry {name}", daemon=True).start()
@@ -68,15 +82,15 @@ class WebContext:
 
     def _retry(self, source: Source) -> None:
         try:
-            report = run_source(self.deps, source, "replay", retry, lambda progress: None, by_hand=True)
-            event(log, "quarantine retried", source=source.name, status=report.status, error=report.error)
+            result = run_source(self.deps, source, "replay", retry, lambda progress: None, by_hand=True)
+            event(log, "quarantine_retried", source=source.name, status=result.status, error=result.error)
         except Stopped:
-            event(log, "quarantine retry stopped", source=source.name)
+            event(log, "quarantine_retry_stopped", source=source.name)
         except SourceMismatch as error:
-            event(log, "quarantine not retried", level=logging.ERROR, source=source.name, error=str(error))
-        except Exception as error:  # a thread of its own has nobody else to tell
-            report = failed(source, "replay", error)
-            event(log, "quarantine not retried", level=logging.ERROR, source=source.name, error=report.error)
+            event(log, "quarantine_retry_failed", level=logging.ERROR, source=source.name, error=str(error))
+        except Exception as error:  # nothing above this thread would report it
+            result = failed(source, "replay", error)
+            event(log, "quarantine_retry_failed", level=logging.ERROR, source=source.name, error=result.error)
         finally:
             self.retrying.discard(source.name)
-            self.remembered.clear()
+            self.cache.clear()

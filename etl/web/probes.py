@@ -1,6 +1,4 @@
-"""A supervisor or Prometheus asks → whether the daemon is well, and what it counts."""
-
-from collections.abc import Callable, Mapping
+"""What a supervisor and Prometheus ask for: liveness, readiness and metrics."""
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -11,35 +9,31 @@ from etl.web.page_context import WebContext
 
 
 class Probes:
-    """What programs ask for."""
+    """The handlers of ``/healthz``, ``/readyz`` and ``/metrics``."""
 
-    def __init__(self, site: WebContext) -> None:
-        self._site = site
-
-    def paths(self) -> Mapping[str, Callable[[Request], Response]]:
-        """Where each is to be found."""
-        return {"/healthz": self.alive, "/readyz": self.ready, "/metrics": self.metrics}
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     def alive(self, request: Request) -> Response:
-        """Whether the process does anything at all; it asks the database nothing."""
-        return _answer(health.alive(self._site.metrics.silent_seconds()))
+        """Whether the daemon's main loop runs; it does not query the database."""
+        return _text(health.alive(self._context.metrics.silent_seconds()))
 
     def ready(self, request: Request) -> Response:
-        """Whether every source can be read and is; behind a token, why not is for those who have it."""
-        site = self._site
-        found = site.remembered("ready", lambda: health.ready(site.reading.engine, site.sources, site.now()))
-        if found.is_well or site.token is None:
-            return _answer(found)
-        return _answer(Health(False, ("not ready: the page and etl status say why",)))
+        """Whether every source is being read; the reasons are shown only where no token is required."""
+        context = self._context
+        found = context.cache.get("ready", lambda: health.ready(context.db, context.sources, context.now()))
+        if found.is_well or context.token is None:
+            return _text(found)
+        return _text(Health(False, ("not ready: the page and etl status say why",)))
 
     def metrics(self, request: Request) -> Response:
-        """What Prometheus reads."""
-        site = self._site
-        said = site.remembered(
-            "metrics", lambda: metrics.exposition(site.metrics, site.reading.engine, site.sources, site.now())
+        """The metrics in Prometheus' text format."""
+        context = self._context
+        body = context.cache.get(
+            "metrics", lambda: metrics.exposition(context.metrics, context.db, context.sources, context.now())
         )
-        return Response(said, headers={"content-type": metrics.CONTENT_TYPE})
+        return Response(body, headers={"content-type": metrics.CONTENT_TYPE})
 
 
-def _answer(found: Health) -> Response:
+def _text(found: Health) -> Response:
     return PlainTextResponse("".join(f"{line}\n" for line in found.message), 200 if found.is_well else 503)

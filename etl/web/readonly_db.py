@@ -1,4 +1,4 @@
-"""A database's URL → a few connections for the page: they only read, and none for long."""
+"""The page's own database connections: few, read-only, and every statement limited in time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,50 +7,39 @@ from sqlalchemy import URL, Connection, Engine, create_engine, text
 
 from etl.db.engine import as_json
 
-AT_ONCE = 3
-SECONDS = 5
+POOL_SIZE = 3
+STATEMENT_TIMEOUT_SECONDS = 5
+QUERY_CANCELED = "57014"  # SQLSTATE of a statement that took too long
 
 
-class ReadonlyDatabase:
-    """Connections of the page's own, so that no reader takes one from the loading."""
-
-    def __init__(self, url: URL) -> None:
-        self._db = readers(url)
-
-    @contextmanager
-    def open(self, seconds: float = SECONDS) -> Iterator[Connection]:
-        """A transaction that can only read; a statement of it ends after so many seconds (SQLSTATE 57014)."""
-        with self._db.connect() as connection:
-            limit = {"limit": f"{max(int(seconds * 1000), 1)}ms"}
-            connection.execute(text("SELECT set_config('statement_timeout', :limit, true)"), limit)
-            yield connection
-
-    @property
-    def engine(self) -> Engine:
-        """The connections themselves, for what opens its own; the same bounds hold."""
-        return self._db
-
-    def close(self) -> None:
-        """End the sessions."""
-        self._db.dispose()
-
-
-def readers(url: URL) -> Engine:
-    """A small pool of sessions that are read-only and bounded whatever is asked of them."""
-    settings = f"-c timezone=UTC -c default_transaction_read_only=on -c statement_timeout={SECONDS}s -c jit=off"
-    bounds = "-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
+def readonly_engine(url: URL) -> Engine:
+    """A small pool of read-only sessions, so that the page never takes a connection from the sync."""
+    settings = "-c timezone=UTC -c default_transaction_read_only=on -c jit=off"
+    limits = (
+        f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=2s"
+        " -c idle_in_transaction_session_timeout=30s"
+    )
     return create_engine(
         url,
         hide_parameters=True,
         json_serializer=as_json,
         pool_pre_ping=True,
-        pool_size=AT_ONCE,
+        pool_size=POOL_SIZE,
         max_overflow=0,
-        pool_timeout=SECONDS,
+        pool_timeout=STATEMENT_TIMEOUT_SECONDS,
         connect_args={
             "connect_timeout": 5,
             "application_name": "callhouse page",
-            "options": f"{settings} {bounds}",
+            "options": f"{settings} {limits}",
             "keepalives_idle": 30,
         },
     )
+
+
+@contextmanager
+def limited(db: Engine, seconds: float) -> Iterator[Connection]:
+    """A transaction whose statements are canceled after ``seconds``, with SQLSTATE :data:`QUERY_CANCELED`."""
+    with db.connect() as connection:
+        timeout = {"timeout": f"{max(int(seconds * 1000), 1)}ms"}
+        connection.execute(text("SELECT set_config('statement_timeout', :timeout, true)"), timeout)
+        yield connection

@@ -1,28 +1,28 @@
-"""What a person searches for → a name that may stand in an address: no number or word gets into a history or a log."""
+"""Search text → a random token for the URL, so that no phone number or word ends up in a history or a log."""
 
 import secrets
 import threading
 from collections import OrderedDict
 
-KEPT = 200
+MAX_SEARCHES = 200
 
 
 class SearchTokens:
-    """The last searches by a name that nobody guesses; they are gone with the process."""
+    """The last searches by their tokens, in memory."""
 
     def __init__(self) -> None:
         self._words: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def keep(self, words: str) -> str:
-        """The name of a search."""
-        name = secrets.token_urlsafe(9)
+    def add(self, words: str) -> str:
+        """Store a search text under a new token."""
+        token = secrets.token_urlsafe(9)
         with self._lock:
-            self._words[name] = words
-            while len(self._words) > KEPT:
+            self._words[token] = words
+            while len(self._words) > MAX_SEARCHES:
                 self._words.popitem(last=False)
-        return name
+        return token
 
-    def words(self, name: str) -> str | None:
-        """What was searched for under this name, ``None`` where that is forgotten."""
-        return self._words.get(name)
+    def words(self, token: str) -> str | None:
+        """The search text of a token, ``None`` once it has expired."""
+        return self._words.get(token)

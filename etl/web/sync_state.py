@@ -1,4 +1,4 @@
-"""The pipeline's books → what the page says of each source."""
+"""The stored sync state of a source, as its page shows it: runs, coverage, streams, schema drift, quarantine."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -10,23 +10,23 @@ from etl.intervals import gaps
 from etl.model import Window
 from etl.state import streams
 
-SHOWN_RUNS = 40
-LATELY = timedelta(minutes=10)
+RUNS_ON_CARD = 40
+RATE_PERIOD = timedelta(minutes=10)
 LAST_RUNS = text("""
     SELECT s.source, r.*
       FROM ops.sources s
      CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, received, inserted, updated,
                                 unchanged, quarantined, error, notes
                            FROM ops.runs WHERE source = s.source
-                          ORDER BY started_at DESC, run_id DESC LIMIT :shown) r
+                          ORDER BY started_at DESC, run_id DESC LIMIT :limit) r
      WHERE s.source = ANY(:sources)
      ORDER BY s.source, r.started_at, r.run_id
 """)
-LISTS = text("""
+STREAMS = text("""
     SELECT partition, sort_order, remote_count, local_count, completeness, reason, checked_at, full_scan_at
       FROM ops.streams WHERE source = :source ORDER BY partition LIMIT 200
 """)
-SPAN = text("SELECT min(created_at) AS first, max(created_at) AS last FROM warehouse.calls WHERE source = :source")
+FIRST_CALL = text("SELECT min(created_at) AS first FROM warehouse.calls WHERE source = :source")
 DRIFT = text("""
     SELECT field, kind, detail, record_count, first_seen_at, last_seen_at
       FROM ops.schema_drift WHERE source = :source ORDER BY last_seen_at DESC, field LIMIT 50
@@ -36,7 +36,7 @@ REASONS = text("""
       FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
      GROUP BY reason ORDER BY records DESC, reason LIMIT 20
 """)
-WAITING = text("""
+QUARANTINED = text("""
     SELECT quarantine_id, reason, provider_call_id, first_seen_at, last_seen_at
       FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
      ORDER BY last_seen_at DESC, quarantine_id DESC LIMIT 20
@@ -48,36 +48,36 @@ RECORD = text("""
 """)
 
 
-def last_runs(
-    connection: Connection, sources: Sequence[str], shown: int = SHOWN_RUNS
-) -> dict[str, list[dict[str, Any]]]:
+def last_runs(connection: Connection, sources: Sequence[str], limit: int) -> dict[str, list[dict[str, Any]]]:
     """The last runs of each source, oldest first."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in connection.execute(LAST_RUNS, {"sources": list(sources), "shown": shown}).mappings():
+    for row in connection.execute(LAST_RUNS, {"sources": list(sources), "limit": limit}).mappings():
         found.setdefault(row["source"], []).append(dict(row))
     return found
 
 
-def requests_a_minute(runs: Sequence[Mapping[str, Any]], now: datetime) -> float:
-    """How many requests a minute these runs sent lately, each run's spread evenly over its time."""
-    since = now - LATELY
+def requests_per_minute(runs: Sequence[Mapping[str, Any]], now: datetime) -> float:
+    """The request rate of the last ten minutes; each run's requests are spread evenly over its duration."""
+    since = now - RATE_PERIOD
     total = 0.0
     for run in runs:
         start, end = run["started_at"], run["finished_at"] or now
         if end > since:
             total += run["requests"] * (1 if start >= since else (end - since) / (end - start))
-    return total / (LATELY.total_seconds() / 60)
+    return total / (RATE_PERIOD.total_seconds() / 60)
 
 
-def coverage(connection: Connection, source: str, now: datetime) -> tuple[Window, dict[str, Any]]:
-    """The span that a source's timeline shows, and by phone what of it is held and what lies between.
+def coverage(
+    connection: Connection, source: str, now: datetime
+) -> tuple[Window, dict[str, tuple[Sequence[Window], Sequence[Window]]]]:
+    """The span of a source's timeline, and its covered windows and gaps by partition.
 
-    What is held reaches back to before any provider: the span begins with the first call or the oldest gap.
+    Coverage reaches back to before any provider, so the span begins with the first call or the oldest gap.
     """
-    held = streams.coverage_of(connection, source)
-    between = {phone: gaps(windows) for phone, windows in held.items()}
-    first = connection.execute(SPAN, {"source": source}).one().first
-    starts = [gap.start for each in between.values() for gap in each] + ([first] if first else [])
+    covered = streams.coverage_of(connection, source)
+    uncovered = {partition: gaps(windows) for partition, windows in covered.items()}
+    first = connection.execute(FIRST_CALL, {"source": source}).scalar_one()
+    starts = [gap.start for windows in uncovered.values() for gap in windows] + ([first] if first else [])
     start = min(starts, default=now - timedelta(days=30))
     span = Window(start - max((now - start) * 0.02, timedelta(hours=1)), now)
-    return span, {phone: (held[phone], between[phone]) for phone in sorted(held)}
+    return span, {partition: (covered[partition], uncovered[partition]) for partition in sorted(covered)}

@@ -1,36 +1,44 @@
-"""A template and its values → an answer; every value is escaped, and one that is missing is an error."""
+"""A template and its values → an HTML response; every value is escaped, and a missing one is an error."""
 
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from etl.runtime import humanize
 from etl.web import formatting
 
 HERE = Path(__file__).resolve().parent
+_CODE = re.compile(r"`([^`]+)`")
+
+
+def render(template: str, now: datetime, status: int = 200, **values: Any) -> HTMLResponse:
+    """Render a template with these values."""
+    return HTMLResponse(_environment().get_template(f"{template}.html").render(now=now, **values), status)
 
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for each in (
-        humanize.ago, humanize.duration, humanize.counted, humanize.moment, formatting.amount, formatting.clock_time,
-        formatting.minutes, formatting.number, formatting.hidden,
-    ):  # fmt: skip
-        made.filters[each.__name__] = each
-    return made
+    filters = (
+        humanize.ago, humanize.counted, humanize.duration, humanize.moment, formatting.amount, formatting.clock_time,
+        formatting.hidden, formatting.label, formatting.minutes, formatting.phone_number, code_spans,
+    )  # fmt: skip
+    environment.filters.update({function.__name__: function for function in filters})
+    return environment
 
 
-def page(name: str, now: datetime, status: int = 200, **values: Any) -> HTMLResponse:
-    """The answer that a template makes of these values."""
-    return HTMLResponse(_environment().get_template(f"{name}.html").render(now=now, **values), status)
+def code_spans(text: str) -> Markup:
+    """A message in which `` `etl sync` `` is set as code; all else is escaped."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped one step earlier

@@ -1,4 +1,4 @@
-"""One call's life → what happened to it, oldest first, as a person tells it (pure)."""
+"""A call's history → the events that the page lists, oldest first (pure)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ from etl.runtime.humanize import counted
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened; ``fields`` are a changed field's name, its old value and its new one."""
+    """Something that happened to a call; ``fields`` are changed fields with their old and new values."""
 
     at: datetime
-    said: str
+    text: str
     fields: tuple[tuple[str, str | None, str | None], ...] = ()
 
 
-def timeline_events(life: CallHistory, most: int = 200) -> list[Event]:
-    """What the books remember: each version as it came, each run that changed fields, and when it was last seen."""
-    held = life.held
-    if held is None:
+def timeline_events(history: CallHistory, limit: int = 200) -> list[Event]:
+    """The last events: each version received, each set of changed fields, and when the call was last seen."""
+    details = history.held
+    if details is None:
         return []
-    kinds = {run.run_id: run.kind for run in life.runs if run.kind}
-    events = [Event(version.received_at, _received(version, kinds)) for version in held.versions]
-    for at in dict.fromkeys(change.changed_at for change in held.changes):
-        events.append(_changed(at, [change for change in held.changes if change.changed_at == at]))
-    if all(event.at < held.last_seen_at for event in events):
-        events.append(Event(held.last_seen_at, "seen again, as it is held"))
-    return sorted(events, key=lambda event: event.at)[-most:]
+    kinds = {run.run_id: run.kind for run in history.runs if run.kind}
+    events = [Event(version.received_at, _received(version, kinds)) for version in details.versions]
+    for at in dict.fromkeys(change.changed_at for change in details.changes):
+        events.append(_changed(at, [change for change in details.changes if change.changed_at == at]))
+    if all(event.at < details.last_seen_at for event in events):
+        events.append(Event(details.last_seen_at, "seen again, unchanged"))
+    return sorted(events, key=lambda event: event.at)[-limit:]
 
 
 def _received(version: ReceivedVersion, kinds: dict[int, str]) -> str:
     kind = kinds.get(version.run_id or 0)
-    by = f" by run {version.run_id}" + (f", a {kind}" if kind else "") if version.run_id else ""
-    what = "the transcript" if version.kind == "transcript" else "the record"
-    return f"{what} came{by}: {version.size:,} bytes{', the version in force' if version.is_newest else ''}"
+    by = f" by run {version.run_id}" + (f" ({kind})" if kind else "") if version.run_id else ""
+    current = ", current version" if version.is_newest else ""
+    return f"{version.kind} received{by}: {version.size:,} bytes{current}"
 
 
 def _changed(at: datetime, changes: Sequence[Change]) -> Event:

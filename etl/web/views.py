@@ -1,7 +1,6 @@
-"""A request for a page → what the books say, as that page."""
+"""A GET request → the page that answers it."""
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 from uuid import UUID
@@ -15,159 +14,158 @@ from etl.db.engine import sqlstate
 from etl.reports.status import status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
-from etl.web import call_search, charts, figures, overview, sync_state
+from etl.web import call_search, charts, overview, sync_state
+from etl.web.daily_totals import RANGES, DailyTotals, daily_totals
 from etl.web.page_context import WebContext
+from etl.web.readonly_db import QUERY_CANCELED
 from etl.web.timeline import timeline_events
 
 RUNS = 100
+MAX_JSON_LENGTH = 20_000
 
 
 class Pages:
-    """The pages that only show; each is a function of a request."""
+    """The pages, each a function of a request; none changes anything."""
 
-    def __init__(self, site: WebContext) -> None:
-        self._site = site
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
 
     def home(self, request: Request) -> Response:
         """All sources at a glance, and the calls of the last days."""
-        site, days = self._site, _days(request)
-        rows, runs = site.remembered("sources", self._sources)
-        cards = overview.cards(rows, runs, site.sources, site.now())
-        values: dict[str, Any] = {
-            "cards": cards,
-            "verdict": overview.headline(cards, site.now()),
-            "length": days,
-            "ranges": figures.RANGES,
-        }
-        return self._site.page(request, "home", drawings=self._drawings(days, ""), **values)
+        context, days = self._context, _days(request)
+        rows = self._status_rows()
+        runs = context.cache.get("runs", lambda: self._last_runs([row["source"] for row in rows]))
+        cards = overview.cards(rows, runs, context.sources, context.now())
+        headline = overview.headline(cards, context.now())
+        return context.render(request, "home", cards=cards, headline=headline, **self._totals(days, ""))
 
-    def _sources(self) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
-        rows = status(self._site.reading.engine, [source.name for source in self._site.sources], self._site.now())
-        with self._site.reading.open() as connection:
-            return rows, sync_state.last_runs(connection, [row["source"] for row in rows])
+    def _status_rows(self) -> list[dict[str, Any]]:
+        context = self._context
+        names = [source.name for source in context.sources]
+        return context.cache.get("status", lambda: status(context.db, names, context.now()))
 
-    def _drawings(self, days: int, source: str) -> list[overview.Drawing] | None:
-        """The plots, ``None`` where the database takes too long: the rest of the page is worth having without them."""
-        site = self._site
+    def _last_runs(self, sources: list[str]) -> dict[str, list[dict[str, Any]]]:
+        with self._context.db.connect() as connection:
+            return sync_state.last_runs(connection, sources, sync_state.RUNS_ON_CARD)
 
-        def ask() -> figures.Figures | None:
-            try:
-                with site.reading.open() as connection:
-                    return figures.figures(connection, site.now(), days, source)
-            except DBAPIError as error:
-                if sqlstate(error) == call_search.TIMEOUT:
-                    return None
-                raise
+    def _totals(self, days: int, source: str) -> dict[str, Any]:
+        """The charts; ``plots`` is ``None`` if the database takes too long, and the rest of the page still works."""
+        found = self._context.cache.get(("totals", days, source), lambda: self._daily_totals(days, source))
+        plots = None if found is None else overview.plots(found) if found.calls else []
+        return {"plots": plots, "day_count": days, "ranges": RANGES}
 
-        found = site.remembered(("figures", days, source), ask)
-        return None if found is None else overview.drawings(found) if found.calls else []
+    def _daily_totals(self, days: int, source: str) -> DailyTotals | None:
+        try:
+            with self._context.db.connect() as connection:
+                return daily_totals(connection, self._context.now(), days, source)
+        except DBAPIError as error:
+            if sqlstate(error) == QUERY_CANCELED:
+                return None
+            raise
 
     def source(self, request: Request) -> Response:
-        """One source: what is held of its time, its runs, its drift, its quarantine."""
-        site, name, days = self._site, request.path_params["source"], _days(request)
-        rows, _ = site.remembered("sources", self._sources)
-        row = next((each for each in rows if each["source"] == name), None)
+        """One source: its coverage, runs, schema drift and quarantine."""
+        context, name = self._context, request.path_params["source"]
+        row = next((row for row in self._status_rows() if row["source"] == name), None)
         if row is None:
             raise HTTPException(404, f"There is no source “{name}”.")
-        source = next((each for each in site.sources if each.name == name), None)
+        source = next((source for source in context.sources if source.name == name), None)
         zone = source.timezone if source else UTC
-        found = site.remembered(("source", name), lambda: self._of_source(name, zone))
-        values: dict[str, Any] = {
-            "card": overview.card(row, found["runs"], source, site.now(), RUNS),
-            "is_retrying": name in site.retrying,
-            "length": days,
-            "ranges": figures.RANGES,
-            "zone": zone,
-        }
-        return site.page(request, "source", drawings=self._drawings(days, name), **found, **values)
+        state = context.cache.get(("source", name), lambda: self._source_state(name, zone))
+        return context.render(
+            request,
+            "source",
+            card=overview.card(row, state["runs"], source, context.now(), RUNS),
+            is_retrying=name in context.retrying,
+            zone=zone,
+            **state,
+            **self._totals(_days(request), name),
+        )
 
-    def _of_source(self, name: str, zone: tzinfo) -> dict[str, Any]:
-        now, of_source = self._site.now(), {"source": name}
-        with self._site.reading.open() as connection:
-            runs = sync_state.last_runs(connection, [name], RUNS).get(name, [])
-            span, held = sync_state.coverage(connection, name, now)
+    def _source_state(self, name: str, zone: tzinfo) -> dict[str, Any]:
+        now, source = self._context.now(), {"source": name}
+        with self._context.db.connect() as connection:
+            span, coverage = sync_state.coverage(connection, name, now)
             first, last = (at.astimezone(zone).date() for at in (span.start, span.end))
+            checks = daily_checks.stored(connection, name, first, last).values()
             return {
-                "runs": runs,
-                "lines": [(phone, charts.timeline(span, *parts), parts[1]) for phone, parts in held.items()],
-                "marks": charts.months(span),
-                "days": charts.days(span, daily_checks.stored(connection, name, first, last).values(), zone),
-                "lists": connection.execute(sync_state.LISTS, of_source).mappings().all(),
-                "drift": connection.execute(sync_state.DRIFT, of_source).mappings().all(),
-                "reasons": connection.execute(sync_state.REASONS, of_source).mappings().all(),
-                "waiting": connection.execute(sync_state.WAITING, of_source).mappings().all(),
+                "runs": sync_state.last_runs(connection, [name], RUNS).get(name, []),
+                "timelines": [
+                    (partition, charts.timeline(span, covered, gaps), gaps)
+                    for partition, (covered, gaps) in coverage.items()
+                ],
+                "marks": charts.axis_marks(span),
+                "days": charts.days(span, checks, zone),
+                "streams": connection.execute(sync_state.STREAMS, source).mappings().all(),
+                "drift": connection.execute(sync_state.DRIFT, source).mappings().all(),
+                "reasons": connection.execute(sync_state.REASONS, source).mappings().all(),
+                "quarantined": connection.execute(sync_state.QUARANTINED, source).mappings().all(),
             }
 
     def record(self, request: Request) -> Response:
-        """One record in quarantine; its text only for a reader who asked to see people, and without keys even then."""
-        with self._site.reading.open() as connection:
-            row = (
-                connection.execute(sync_state.RECORD, {"number": request.path_params["number"]})
-                .mappings()
-                .one_or_none()
-            )
+        """One quarantined record; its content only where personal data is shown, and even then without keys."""
+        number = {"number": request.path_params["number"]}
+        with self._context.db.connect() as connection:
+            row = connection.execute(sync_state.RECORD, number).mappings().one_or_none()
         if row is None:
             raise HTTPException(404, "There is no such record in quarantine.")
-        shown = None
-        if self._site.can_view_pii(request):
-            keys = [source.api_key for source in self._site.sources]
-            shown = Redaction(keys)(bytes(row["payload"]).decode(errors="replace"))
-        return self._site.page(request, "record", row=row, payload=shown)
+        payload = None
+        if self._context.can_view_pii(request):
+            redact = Redaction([source.api_key for source in self._context.sources])
+            payload = redact(bytes(row["payload"]).decode(errors="replace"))
+        return self._context.render(request, "record", row=row, payload=payload)
 
     def calls(self, request: Request) -> Response:
-        """The newest calls, or those that a search finds."""
-        site, query = self._site, request.query_params
-        name, source = query.get("search", ""), query.get("source", "")
-        words = site.searches.words(name) if name else ""
-        names = [each["source"] for each in site.remembered("sources", self._sources)[0]]
-        among = [name for name in names if source in ("", name)]
-        found = call_search.search(site.reading, site.deps.clock, words or "", among, _before(query.get("before", "")))
-        return site.page(
+        """The newest calls, or those that match a search."""
+        context, query = self._context, request.query_params
+        token, source = query.get("search", ""), query.get("source", "")
+        words = context.search_tokens.words(token) if token else ""
+        names = [row["source"] for row in self._status_rows()]
+        chosen = [name for name in names if source in ("", name)]
+        before = _position(query.get("before", ""))
+        return context.render(
             request,
             "calls",
-            found=found,
+            found=call_search.search_calls(context.db, context.deps.clock, words or "", chosen, before),
             words=words or "",
-            is_forgotten=words is None,
-            search=name,
+            has_expired=words is None,
+            search=token,
             source=source,
             sources=names,
         )
 
     def call(self, request: Request) -> Response:
-        """One call: what was said, what is known, what changed."""
-        site, key = self._site, _key(request.path_params["key"])
-        found = (
-            call_search.one(site.reading, key, site.sources, site.now(), see=site.can_view_pii(request))
-            if key
-            else None
-        )
+        """One call: its transcript, its details and its history."""
+        context, key = self._context, _key(request.path_params["key"])
+        reveal_pii = context.can_view_pii(request)
+        found = key and call_search.get_call(context.db, key, context.sources, context.now(), reveal_pii=reveal_pii)
         if found is None:
             raise HTTPException(404, "There is no such call.")
         details = {name: _pretty(found.row[name]) for name in ("analysis", "metadata", "extra") if found.row[name]}
-        return site.page(request, "call", call=found, details=details, story=timeline_events(found.life))
+        return context.render(request, "call", call=found, details=details, events=timeline_events(found.history))
 
 
 def _days(request: Request) -> int:
-    given = request.query_params.get("days", "")
-    return int(given) if given in map(str, figures.RANGES) else 30
+    days = request.query_params.get("days", "")
+    return int(days) if days in map(str, RANGES) else 30
 
 
-def _before(given: str) -> tuple[datetime, UUID] | None:
-    """The call that a page of calls begins after, as the link to it says."""
-    at, _, key = given.partition(" ")
+def _position(text: str) -> tuple[datetime, UUID] | None:
+    """The call after which a page of calls begins, from its link."""
+    time, _, key = text.partition(" ")
     try:
-        moment, found = datetime.fromisoformat(at), UUID(key)
+        at, call_key = datetime.fromisoformat(time), UUID(key)
     except ValueError:
         return None
-    return (moment, found) if moment.tzinfo and 1970 <= moment.year < 9000 else None
+    return (at, call_key) if at.tzinfo and 1970 <= at.year < 9000 else None
 
 
-def _key(given: str) -> UUID | None:
+def _key(text: str) -> UUID | None:
     try:
-        return UUID(given)
+        return UUID(text)
     except ValueError:
         return None
 
 
 def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:20_000]
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)[:MAX_JSON_LENGTH]

@@ -1,57 +1,57 @@
-// The page as it is → the page as it would be now, every few seconds; focus, scroll and what was opened stay.
+// Reloads the parts of the page marked data-live every few seconds; focus, scroll position and open details are kept.
 "use strict";
 
-const seconds = Number(document.body.dataset.every);
-const beat = document.getElementById("beat");
+const seconds = Number(document.body.dataset.refreshSeconds);
+const indicator = document.getElementById("indicator");
 
 function keepOpen(old, fresh) {
-  for (const each of old.querySelectorAll("details[id]")) {
-    const same = fresh.querySelector("#" + CSS.escape(each.id));
-    if (same) same.open = each.open;
+  for (const details of old.querySelectorAll("details[id]")) {
+    const same = fresh.querySelector("#" + CSS.escape(details.id));
+    if (same) same.open = details.open;
   }
 }
 
-function scrolled(part) {
-  return [...part.querySelectorAll(".wide")].map((each) => each.scrollLeft);
+function scrollPositions(part) {
+  return [...part.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
 }
 
-function exchange(old, fresh) {
+function replace(old, fresh) {
   if (old.innerHTML === fresh.innerHTML) return;
   keepOpen(old, fresh);
-  const places = scrolled(old);
-  const inside = old.contains(document.activeElement) ? document.activeElement : null;
-  const again = inside && inside.id ? fresh.querySelector("#" + CSS.escape(inside.id)) : null;
-  if (inside && !again) return; // whoever reads there is not to lose the place
+  const positions = scrollPositions(old);
+  const focused = old.contains(document.activeElement) ? document.activeElement : null;
+  const same = focused && focused.id ? fresh.querySelector("#" + CSS.escape(focused.id)) : null;
+  if (focused && !same) return; // the focus would be lost
   old.replaceWith(fresh);
-  fresh.querySelectorAll(".wide").forEach((each, place) => { each.scrollLeft = places[place] || 0; });
-  if (again) again.focus({ preventScroll: true });
+  fresh.querySelectorAll(".scroll").forEach((box, index) => { box.scrollLeft = positions[index] || 0; });
+  if (same) same.focus({ preventScroll: true });
 }
 
 async function update() {
-  const answer = await fetch(location.href, { credentials: "same-origin" });
-  if (!answer.ok) throw new Error(String(answer.status));
-  const now = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const response = await fetch(location.href, { credentials: "same-origin" });
+  if (!response.ok) throw new Error(String(response.status));
+  const fetched = new DOMParser().parseFromString(await response.text(), "text/html");
   for (const old of document.querySelectorAll("[data-live]")) {
-    const fresh = now.getElementById(old.id);
-    if (fresh) exchange(old, document.adoptNode(fresh));
+    const fresh = fetched.getElementById(old.id);
+    if (fresh) replace(old, document.adoptNode(fresh));
   }
-  const spoken = document.getElementById("spoken");
-  const said = now.getElementById("spoken");
-  if (spoken && said && spoken.dataset.said !== said.dataset.said) {
-    spoken.dataset.said = said.dataset.said; // only what is news is read aloud
-    spoken.textContent = said.dataset.said;
+  const announcement = document.getElementById("announcement");
+  const news = fetched.getElementById("announcement");
+  if (announcement && news && announcement.dataset.text !== news.dataset.text) {
+    announcement.dataset.text = news.dataset.text; // a screen reader reads only what has changed
+    announcement.textContent = news.dataset.text;
   }
-  document.title = now.title;
-  document.getElementById("as-of").replaceWith(document.adoptNode(now.getElementById("as-of")));
+  document.title = fetched.title;
+  document.getElementById("as-of").replaceWith(document.adoptNode(fetched.getElementById("as-of")));
 }
 
 async function tick() {
   if (document.visibilityState === "visible") {
     try {
       await update();
-      beat.className = "beat live";
+      indicator.className = "indicator live";
     } catch {
-      beat.className = "beat lost";
+      indicator.className = "indicator lost";
       document.getElementById("as-of").dataset.lost = "yes";
     }
   }
@@ -59,9 +59,9 @@ async function tick() {
 }
 
 if (seconds) {
-  beat.className = "beat live";
+  indicator.className = "indicator live";
   setTimeout(tick, seconds * 1000);
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") update().catch(() => { beat.className = "beat lost"; });
+    if (document.visibilityState === "visible") update().catch(() => { indicator.className = "indicator lost"; });
   });
 }

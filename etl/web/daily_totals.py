@@ -1,0 +1,86 @@
+"""The calls of the last days → one number per day for each source, outcome and unit of cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+RANGES = (7, 30, 90)
+COLOURS = 8  # sources with a colour of their own; the others are one layer
+OUTCOMES = ("completed", "voicemail", "in_progress", "no_answer", "busy", "canceled", "failed", "unknown")
+OTHERS = "others"
+BY_DAY = text("""
+    SELECT day, source, cost_unit, grouping(source) AS is_by_unit, sum(calls) AS calls,
+           sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
+      FROM warehouse.call_rollup_daily JOIN warehouse.call_dimensions USING (dimension_id)
+     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source)
+     GROUP BY GROUPING SETS ((day, source), (day, cost_unit))
+     LIMIT 100000
+""")
+BY_OUTCOME = text("""
+    SELECT day, outcome, sum(calls) AS calls
+      FROM warehouse.stream_rollup_daily
+     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source) AND partition = ''
+     GROUP BY day, outcome
+     LIMIT 100000
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class DailyTotals:
+    """Numbers by name, one for each day: calls and minutes by source, calls by outcome, and costs by their unit."""
+
+    days: tuple[date, ...]
+    calls: Mapping[str, Sequence[float]]
+    outcomes: Mapping[str, Sequence[float]]
+    minutes: Mapping[str, Sequence[float]]
+    costs: Mapping[str, Sequence[float]]
+
+
+def daily_totals(connection: Connection, now: datetime, day_count: int, source: str = "") -> DailyTotals:
+    """The totals of the last ``day_count`` days in UTC, today included, of all sources or of one."""
+    last = now.astimezone(UTC).date()
+    days = tuple(last - timedelta(days=back) for back in reversed(range(day_count)))
+    values = {"first": days[0], "last": last, "source": source}
+    rows = connection.execute(BY_DAY, values).mappings().all()
+    by_source = [row for row in rows if not row["is_by_unit"]]
+    by_unit = [row for row in rows if row["is_by_unit"] and row["cost"]]
+    by_outcome = connection.execute(BY_OUTCOME, values).mappings().all()
+    names = _largest(by_source)
+    return DailyTotals(
+        days,
+        _layers(days, by_source, "source", "calls", names),
+        _layers(days, by_outcome, "outcome", "calls", OUTCOMES),
+        _layers(days, by_source, "source", "minutes", names),
+        _layers(days, by_unit, "cost_unit", "cost", None),
+    )
+
+
+def _largest(rows: Sequence[RowMapping]) -> tuple[str, ...]:
+    """The sources with the most calls, in alphabetical order."""
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row["source"]] = totals.get(row["source"], 0) + row["calls"]
+    count = COLOURS if len(totals) <= COLOURS else COLOURS - 1
+    return tuple(sorted(sorted(totals, key=lambda name: (-totals[name], name))[:count]))
+
+
+def _layers(
+    days: Sequence[date], rows: Sequence[RowMapping], name: str, value: str, names: Sequence[str] | None
+) -> dict[str, list[float]]:
+    """One list of numbers for each name that occurs, in the order of ``names``; all other names are one layer."""
+    positions = {day: position for position, day in enumerate(days)}
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        key = _layer_name(row[name], names)
+        found.setdefault(key, [0.0] * len(days))[positions[row["day"]]] += float(row[value] or 0)
+    order = [*names, OTHERS] if names is not None else sorted(found)
+    return {key: found[key] for key in order if key in found}
+
+
+def _layer_name(value: Any, names: Sequence[str] | None) -> str:
+    if names is None:
+        return str(value or "unknown")
+    return str(value) if value in names else OTHERS
