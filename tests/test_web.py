@@ -1,4 +1,4 @@
-"""The daemon's page over real HTTP: what it says is what is held, who may read it, and what it never shows."""
+"""The daemon's page over real HTTP: it shows what is stored, only to those who may see it."""
 
 import logging
 import os
@@ -8,8 +8,8 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import Popen
@@ -34,10 +34,11 @@ from etl.sandbox.world import World
 from etl.state.daily_checks import DayStatus
 from etl.web import call_search, charts, formatting
 from etl.web.cache import Cache
+from etl.web.call_search import SearchResult
 from etl.web.http_server import serving
-from etl.web.login_throttle import ALLOWED, KEPT, LoginThrottle
-from etl.web.readonly_db import ReadonlyDatabase
-from etl.web.signed_cookies import LOGGED_IN, SHOWN, SignedCookies
+from etl.web.login_throttle import MAX_ADDRESSES, MAX_FAILURES, LoginThrottle
+from etl.web.readonly_db import QUERY_CANCELED, limited, readonly_engine
+from etl.web.signed_cookies import LOGIN, SHOW_PII, SignedCookies
 from etl.web.source_health import assess
 from tests.commands import ETL, environment, start_etl, stop_etl
 from tests.fakes import FakeClock, wait_until
@@ -49,9 +50,9 @@ HTML = {"accept": "text/html"}
 
 
 @contextmanager
-def page(harness: Harness, token: Secret | None = None) -> Iterator[httpx.Client]:
-    """A reader of the page, who has not shown a token."""
-    with serving(harness.dependencies(), list(harness.sources.values()), HERE, token, Metrics()) as where:
+def page(harness: Harness, token: Secret | None = None, clock: FakeClock | None = None) -> Iterator[httpx.Client]:
+    """A client of the page that has not presented a token."""
+    with serving(harness.dependencies(clock), list(harness.sources.values()), HERE, token, Metrics()) as where:
         assert where
         with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
             yield reader
@@ -80,11 +81,11 @@ def seen(harness: Harness, path: str = "/", **given: Any) -> str:
 
 def test_the_first_page_says_of_each_source_how_it_is(harness: Harness) -> None:
     said = plain(seen(harness))
-    assert "All four sources are being read; 2 cannot be proved complete yet." in said
-    assert said.count("up to date the provider lists as many calls as are held") == 2
-    assert said.count("never read the first reading has not begun") == 2
+    assert "All four sources are being read; 2 not yet known to be complete." in said
+    assert said.count("up to date the provider lists as many calls as are stored") == 2
+    assert said.count("never synced the first sync has not started") == 2
     open_calls = harness.scalar("SELECT sum(open_calls) FROM bi.freshness")
-    assert f"{open_calls} calls may still change, nothing is in quarantine" in said
+    assert f"{open_calls} calls still open, nothing in quarantine." in said
     for days in (7, 30, 90):
         held = harness.scalar(
             "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
@@ -95,23 +96,23 @@ def test_the_first_page_says_of_each_source_how_it_is(harness: Harness) -> None:
 
 
 def test_a_rate_that_a_provider_lowered_is_said(harness: Harness) -> None:
-    assert "as the provider allows no more" not in seen(harness)
+    assert "lowered as the provider limits the rate" not in seen(harness)
     at = harness.clock.now()
     harness.execute(
         "UPDATE ops.rate_limits SET adaptive_rate_per_minute = 12, adapted_at = :at WHERE source = 'ringg'", at=at
     )
-    assert " of 12 a minute, as the provider allows no more" in plain(seen(harness))
+    assert " of 12, lowered as the provider limits the rate" in plain(seen(harness))
 
 
 def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> None:
     with page(make_harness(db)) as reader:
-        assert "No call in these days." in reader.get("/?days=7&x=1").text
-        assert "No call is held yet." in reader.get("/calls").text
+        assert "No calls in these days." in reader.get("/?days=7&x=1").text
+        assert "No calls are stored yet." in reader.get("/calls").text
         for wrong in ("/nothing", "/sources/nobody", "/calls/x", "/quarantine/1", f"/calls/{'0' * 32}"):
             answer = reader.get(wrong)
             assert (answer.status_code, "There is no such" in answer.text or "no source" in answer.text) == (404, True)
         assert reader.get("/nothing", headers={"accept": "*/*"}).text == (
-            "There is no such page. The overview leads everywhere.\n"
+            "There is no such page. Start from the overview.\n"
         )
 
 
@@ -133,19 +134,20 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
         ("2025-04-30", "incomplete", 2),
     ):
         harness.execute(
-            "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) VALUES ('ringg', :d, :v, :m, now())",
+            "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at)"
+            " VALUES ('ringg', :d, :v, :m, now())",
             d=day, v=verdict, m=missing,
         )  # fmt: skip
     html = seen(harness, "/sources/ringg")
     said = plain(html)
-    assert "2025-04-30: 2 calls listed and not held; etl verify ringg --heal brings them back" in said
+    assert "2025-04-30: 2 calls listed but not stored; etl verify ringg --heal loads them" in said
     assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
     assert "failing ringg: the key is refused" in said
-    assert "not held: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
+    assert "gap: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
     assert len(re.findall(r'<rect class="incomplete" x=[^>]* fill="url', html)) == 1
     assert "a.field new field text 3" in said
-    assert "Empty: every record became a row." in said
-    assert "Calls of •••• " in plain(seen(harness, "/sources/ravan"))
+    assert "No record is in quarantine." in said
+    assert "Calls of number •••• " in plain(seen(harness, "/sources/ravan"))
 
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'>&{{ 7*7 }}</p><style>*{display:none}</style>"
@@ -178,7 +180,7 @@ def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
         " recording_url = 'x' WHERE call_key = :key", key=key,
     )  # fmt: skip
     with page(harness) as reader:
-        reader.post("/show", data={"see": "yes"})
+        reader.post("/personal-data", data={"show": "yes"})
         tame = {path: Elements(reader.get(path).text).found for path in paths}
     for statement in (
         "UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', to_jsonb(CAST(:evil AS text)))",
@@ -191,7 +193,7 @@ def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
     ):
         harness.execute(statement, evil=EVIL)
     with page(harness) as reader:
-        reader.post("/show", data={"see": "yes"})
+        reader.post("/personal-data", data={"show": "yes"})
         for path in paths:
             html = reader.get(path).text
             assert Elements(html).found == tame[path]
@@ -206,16 +208,16 @@ def test_people_are_hidden_until_the_reader_asks_for_them(harness: Harness) -> N
     with page(harness) as reader:
         for path in ("/calls", f"/calls/{row['call_key']}"):
             assert not [each for each in people if each in reader.get(path).text]
-        answer = reader.post("/show", data={"see": "yes", "next": "/calls"})
+        answer = reader.post("/personal-data", data={"show": "yes", "next": "/calls"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/calls")
         assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", answer.headers["set-cookie"])
         shown = reader.get(f"/calls/{row['call_key']}").text
         assert [each in shown for each in people] == [True] * 3
         harness.clock.sleep(901)
         assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
-        reader.post("/show", data={"see": "yes"})
+        reader.post("/personal-data", data={"show": "yes"})
         assert people[1] in reader.get("/calls").text + reader.get(f"/calls/{row['call_key']}").text
-        reader.post("/show", data={"see": "no"})
+        reader.post("/personal-data", data={"show": "no"})
         assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
 
 
@@ -240,10 +242,10 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness:
         assert found(reader, '"callback surely"') == set()
         assert found(reader, str(turn["call_key"])) == {str(turn["call_key"])}
         assert found(reader, "surely", source="vaani") == set()
-        assert "That search is forgotten" in reader.get("/calls?search=abc").text
+        assert "That search has expired" in reader.get("/calls?search=abc").text
         harness.execute("UPDATE warehouse.calls SET created_at = '2025-04-30'")
         older = reader.get("/calls").text
-        assert "The newest calls" in older
+        assert "Newest calls" in older
         following = re.search(r'href="(/calls\?before=[^"]+)"', older)
         assert following
         second = reader.get(following[1].replace("&amp;", "&")).text
@@ -252,20 +254,34 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness:
         assert not set(pages[0]) & set(pages[1])
 
 
-def test_a_search_that_takes_too_long_says_how_far_it_came(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = text("SELECT pg_sleep(5)")
-    monkeypatch.setattr(call_search, "SECONDS", 0.3)
-    monkeypatch.setattr(call_search, "_within", partial(_after_two, call_search._within, [0], slow))
-    with page(harness) as reader:
-        answer = reader.post("/calls", data={"words": "hello"}, follow_redirects=True)
-    day = harness.clock.now() - timedelta(days=2)
-    assert f"Looked through the calls back to {day:%Y-%m-%d %H:%M:%S} in three seconds" in answer.text
+class SlowClock(FakeClock):
+    """A clock by which everything takes 1.2 seconds."""
+
+    def monotonic(self) -> float:
+        self.sleep(1.2)
+        return super().monotonic()
 
 
-def _after_two(within: Any, count: list[int], slow: Any, reading: ReadonlyDatabase, seconds: float, query: Any) -> Any:
-    """From the third stretch on it takes longer than anybody waits."""
-    count[0] += 1
-    return within(reading, seconds, query if count[0] < 3 else slow)
+def test_a_search_that_takes_too_long_says_how_far_it_came(harness: Harness) -> None:
+    clock = SlowClock(harness.clock.now())
+    found = call_search.search_calls(harness.db, clock, "hello", ["ringg", "ravan"])
+    assert (found.stopped_at, found.has_more) == (harness.clock.now() - timedelta(days=2), False)
+    with page(harness, clock=clock) as client:
+        html = client.post("/calls", data={"words": "hello"}, follow_redirects=True).text
+    assert re.search(
+        r"The search stopped after three seconds; it covers the calls since 2025-04-\d\d 12:0\d:\d\d", html
+    )
+
+
+def test_a_search_ends_a_statement_that_takes_longer_than_its_time(harness: Harness) -> None:
+    db = readonly_engine(harness.db.url)
+    tomorrow = harness.clock.now() + timedelta(days=1)
+    with harness.db.begin() as connection:
+        connection.execute(text("LOCK TABLE warehouse.transcripts"))
+        found = call_search.search_calls(db, harness.clock, "hello", ["ringg"], seconds=0.3)
+    assert found == SearchResult([], tomorrow, has_more=False)
+    assert call_search.search_calls(db, harness.clock, "hello", ["ringg"]).stopped_at is None
+    db.dispose()
 
 
 def test_the_quarantine_is_tried_again_from_there(harness: Harness) -> None:
@@ -277,9 +293,9 @@ def test_the_quarantine_is_tried_again_from_there(harness: Harness) -> None:
     )  # fmt: skip
     with page(harness) as reader:
         said = plain(reader.get("/sources/ringg").text)
-        assert "1 record could not become a row" in said
+        assert "1 record could not be loaded" in said
         assert "created_at is missing" in said
-        assert call_id not in plain(reader.get("/quarantine/1").text).partition("As it was received")[2]
+        assert call_id not in plain(reader.get("/quarantine/1").text).partition("Record as received")[2]
         assert "Hidden" in reader.get("/quarantine/1").text
         answer = reader.post("/sources/ringg/retry")
         assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
@@ -300,13 +316,13 @@ def test_a_change_is_only_made_where_the_page_itself_asks_for_it(harness: Harnes
             {"sec-fetch-site": "same-site"},
             {"sec-fetch-site": "none"},
         ):
-            for path in ("/sources/ringg/retry", "/show", "/login", "/calls"):
+            for path in ("/sources/ringg/retry", "/personal-data", "/login", "/calls"):
                 assert reader.post(path, headers=headers).status_code == 403
         assert reader.get("/sources/ringg/retry").status_code == 405
-        assert reader.put("/show").status_code == 405
-        assert reader.post("/show", content=b"x" * 20_000).status_code == 413
-        assert reader.post("/show", data={"next": "//evil.example"}).headers["location"] == "/"
-        assert reader.post("/show", data={"next": "/\\evil.example"}).headers["location"] == "/"
+        assert reader.put("/personal-data").status_code == 405
+        assert reader.post("/personal-data", content=b"x" * 20_000).status_code == 413
+        assert reader.post("/personal-data", data={"next": "//evil.example"}).headers["location"] == "/"
+        assert reader.post("/personal-data", data={"next": "/\\evil.example"}).headers["location"] == "/"
     assert harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'replay'") == 0
 
 
@@ -334,7 +350,9 @@ def test_with_a_token_only_who_presents_it_reads(harness: Harness) -> None:
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
             assert "ringg" not in answer.text.replace('value="/sources/ringg"', "")
         assert reader.post("/sources/ringg/retry").status_code == 401
-        assert reader.get("/", headers={"accept": "*/*"}).text == "Present ETL_TOKEN: Authorization: Bearer …\n"
+        assert reader.get("/", headers={"accept": "*/*"}).text == (
+            "Unauthorized: send the token in ETL_TOKEN as Authorization: Bearer …\n"
+        )
         assert reader.get("/healthz").text == "alive\n"
         assert reader.get("/static/page.css").status_code == 200
         for wrong in ("Bearer", "Bearer x", f"Basic {TOKEN.reveal()}", f"Bearer {TOKEN.reveal()}x"):
@@ -364,19 +382,19 @@ def test_the_form_gives_a_browser_a_pass_and_takes_it_back(harness: Harness) -> 
         form = reader.get("/sources/ringg").text
         assert '<input type="hidden" name="next" value="/sources/ringg">' in form
         wrong = reader.post("/login", data={"token": "x", "next": "/calls"})
-        assert (wrong.status_code, "That is not the token." in wrong.text) == (401, True)
+        assert (wrong.status_code, "Wrong token." in wrong.text) == (401, True)
         right = reader.post("/login", data={"token": TOKEN.reveal(), "next": "/sources/ringg"})
         assert (right.status_code, right.headers["location"]) == (303, "/sources/ringg")
         assert re.search(r"; HttpOnly; .*SameSite=strict", right.headers["set-cookie"])
         assert TOKEN.reveal() not in right.headers["set-cookie"]
         assert reader.get("/sources/ringg").status_code == 200
-        given = reader.cookies[LOGGED_IN]
+        given = reader.cookies[LOGIN]
         reader.post("/logout")
         assert reader.get("/").status_code == 401
-        other = SignedCookies(Secret("another token"), harness.clock).issue(LOGGED_IN, 99)
+        other = SignedCookies(Secret("another token"), harness.clock).issue(LOGIN, 99)
         for forged in (f"9{given}", given[:-1] + ("0" if given[-1] != "0" else "1"), "", "x.y", other):
-            assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={forged}"}).status_code == 401
-        assert reader.get("/", headers={"cookie": f"{LOGGED_IN}={given}"}).status_code == 200
+            assert reader.get("/", headers={"cookie": f"{LOGIN}={forged}"}).status_code == 401
+        assert reader.get("/", headers={"cookie": f"{LOGIN}={given}"}).status_code == 200
         secure = reader.post(
             "/login", data={"token": TOKEN.reveal()}, headers={"origin": "https://x", "sec-fetch-site": "same-origin"}
         )
@@ -388,7 +406,7 @@ def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(har
     with page(harness, TOKEN) as reader:
         reader.post("/login", data={"token": TOKEN.reveal()})
         assert all(reader.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
-        pass_of_reader = {"cookie": f"{LOGGED_IN}={reader.cookies[LOGGED_IN]}"}
+        pass_of_reader = {"cookie": f"{LOGIN}={reader.cookies[LOGIN]}"}
         reader.cookies.clear()
         assert all(reader.get("/", headers={"authorization": f"Bearer {n}"}).status_code == 401 for n in range(10))
         for answer in (reader.get("/metrics", headers=right), reader.post("/login", data={"token": TOKEN.reveal()})):
@@ -400,23 +418,23 @@ def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(har
 
 
 def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
-    guesses = LoginThrottle(FakeClock())
-    for number in range(3 * KEPT):
-        for _ in range(ALLOWED):
-            guesses.wrong(str(number))
-    assert sum(guesses.wait_seconds(str(number)) > 0 for number in range(3 * KEPT)) == KEPT
+    throttle = LoginThrottle(FakeClock())
+    for number in range(3 * MAX_ADDRESSES):
+        for _ in range(MAX_FAILURES):
+            throttle.record_failure(str(number))
+    assert sum(throttle.wait_seconds(str(number)) > 0 for number in range(3 * MAX_ADDRESSES)) == MAX_ADDRESSES
 
 
 def test_a_pass_is_for_one_purpose_and_ends() -> None:
     clock = FakeClock()
-    passes = SignedCookies(TOKEN, clock)
-    given = passes.issue(SHOWN, 60)
-    assert passes.holds(SHOWN, given)
-    assert not passes.holds(LOGGED_IN, given)
-    assert SignedCookies(TOKEN, clock).holds(SHOWN, given)
-    assert not SignedCookies(None, clock).holds(SHOWN, given)
+    cookies = SignedCookies(TOKEN, clock)
+    value = cookies.issue(SHOW_PII, 60)
+    assert cookies.is_valid(SHOW_PII, value)
+    assert not cookies.is_valid(LOGIN, value)
+    assert SignedCookies(TOKEN, clock).is_valid(SHOW_PII, value)
+    assert not SignedCookies(None, clock).is_valid(SHOW_PII, value)
     clock.sleep(60)
-    assert not passes.holds(SHOWN, given)
+    assert not cookies.is_valid(SHOW_PII, value)
 
 
 def test_every_answer_says_what_a_browser_may_do_with_it(harness: Harness) -> None:
@@ -455,37 +473,34 @@ def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
         assert reader.get("/").status_code == 200
     admin.dispose()
-    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
-        "page not answered"
-    ]
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == ["page_failed"]
 
 
 def test_a_defect_is_answered_and_logged_without_what_it_was_about(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     number = "+91" + "9876543210"
-
-    def broken(*_: object) -> None:
-        raise ValueError(number)
-
-    monkeypatch.setattr("etl.web.overview.cards", broken)
-    with page(harness) as reader:
-        answer = reader.get("/")
+    broken = replace(harness.sources["ringg"], schedule=f"* * * * {number[3:]}")  # which no configuration lets in
+    with (
+        serving(harness.dependencies(), [broken], HERE, None, Metrics()) as where,
+        httpx.Client(headers=HTML) as client,
+    ):
+        answer = client.get(str(where))
     assert (answer.status_code, "this is a defect of Callhouse" in answer.text) == (500, True)
     assert number[3:] not in answer.text + caplog.text
 
 
 def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
-    reading = ReadonlyDatabase(db.url)
-    with pytest.raises(SQLAlchemyError) as refused, reading.open() as connection:
+    readonly = readonly_engine(db.url)
+    with pytest.raises(SQLAlchemyError) as refused, readonly.connect() as connection:
         connection.execute(text("CREATE TABLE warehouse.x ()"))
     assert sqlstate(refused.value) == "25006"
-    with pytest.raises(SQLAlchemyError) as late, reading.open(0.05) as connection:
+    with pytest.raises(SQLAlchemyError) as late, limited(readonly, 0.05) as connection:
         connection.execute(text("SELECT pg_sleep(5)"))
-    assert sqlstate(late.value) == call_search.TIMEOUT
-    with reading.open() as connection:
+    assert sqlstate(late.value) == QUERY_CANCELED
+    with readonly.connect() as connection:
         assert connection.scalar(text("SHOW statement_timeout")) == "5s"
-    reading.close()
+    readonly.dispose()
 
 
 def test_a_port_that_is_taken_keeps_nobody_from_loading(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
@@ -496,7 +511,7 @@ def test_a_port_that_is_taken_keeps_nobody_from_loading(harness: Harness, caplog
         with serving(harness.dependencies(), [], [busy, *HERE], None, Metrics()) as where:
             assert where
             assert httpx.get(f"{where}healthz").text == "alive\n"
-    assert "page not served" in caplog.text
+    assert "page_not_served" in caplog.text
     with serving(harness.dependencies(), [], [], None, Metrics()) as nowhere:
         assert nowhere is None
 
@@ -557,12 +572,12 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
     ("change", "word"),
     [
         ({}, "up to date"),
-        ({"last_run": None}, "never read"),
-        ({"pause_reason": "the key is refused"}, "set aside"),
+        ({"last_run": None}, "never synced"),
+        ({"pause_reason": "the key is refused"}, "paused"),
         ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
         ({"completeness": "incomplete"}, "incomplete"),
-        ({"completeness": "unknown"}, "unproven"),
-        ({"last_success_at": None}, "first reading"),
+        ({"completeness": "unknown"}, "not compared"),
+        ({"last_success_at": None}, "initial sync"),
         ({"last_success_at": "2025-05-01T11:44:00+00:00"}, "stale"),
         ({"gaps": [{}]}, "catching up"),
     ],
@@ -574,8 +589,22 @@ def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_pa
         "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
         "reason": None, "gaps": [], "incomplete_days": [], "last_success_at": "2025-05-01T11:50:00+00:00",
     }  # fmt: skip
-    assert assess({**row, **change}, source, now).word == word
-    assert assess({**row, **change}, None, now).word == "left alone"
+    assert assess({**row, **change}, source, now).badge == word
+    assert assess({**row, **change}, None, now).badge == "not configured"
+
+
+def test_an_incomplete_source_says_how_many_calls_are_missing_and_when(tmp_path: Path) -> None:
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    row = {"last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "incomplete", "reason": None}
+    days = [{"day": "2025-04-29", "missing_count": 1}, {"day": "2025-04-30", "missing_count": 2}]
+    assert [
+        assess({**row, "incomplete_days": days[:count]}, source, datetime(2025, 5, 1, tzinfo=UTC)).message
+        for count in range(3)
+    ] == [
+        "the provider lists calls that are not stored",
+        "1 call listed but not stored, on 2025-04-29",
+        "3 calls listed but not stored, on 2 days",
+    ]
 
 
 def test_words_for_times_and_numbers() -> None:
@@ -589,7 +618,7 @@ def test_words_for_times_and_numbers() -> None:
         "now",
         "in 1 min 5 s",
     ]
-    assert (formatting.number("+919876543210", False), formatting.number(None, True)) == ("•••• 10", "–")
+    assert (formatting.phone_number("+919876543210", False), formatting.phone_number(None, True)) == ("•••• 10", "–")
     assert [formatting.short(each) for each in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
 
 
@@ -597,9 +626,9 @@ def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
     start = datetime(2025, 1, 1, tzinfo=UTC)
     span = Window(start, start + timedelta(days=365))
     hour = Window(start + timedelta(days=364, hours=23), start + timedelta(days=365))
-    held, gap = charts.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
-    assert (held.kind, held.x, round(held.width)) == ("held", 0, 100)
-    assert (gap.kind, gap.width, gap.x) == ("incomplete", charts.NARROWEST, 100 - charts.NARROWEST)
+    stored, gap = charts.timeline(span, [Window(datetime(2015, 1, 1, tzinfo=UTC), hour.start)], [hour])
+    assert (stored.kind, stored.x, round(stored.width)) == ("stored", 0, 100)
+    assert (gap.kind, gap.width, gap.x) == ("incomplete", charts.MIN_WIDTH_PERCENT, 100 - charts.MIN_WIDTH_PERCENT)
 
 
 def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
@@ -608,7 +637,7 @@ def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
     for zone, start in (("UTC", 10), ("Asia/Kolkata", 10 - 5.5 / 2.4)):
         (piece,) = charts.days(span, found, ZoneInfo(zone))
         assert (piece.x, piece.width) == pytest.approx((start, 20), abs=0.01)
-        assert piece.said == "2025-06-02 to 2025-06-03: count_match"
+        assert piece.label == "2025-06-02 to 2025-06-03: counts match"
 
 
 def test_a_plot_is_as_high_as_its_numbers() -> None:
@@ -623,24 +652,24 @@ def test_a_plot_is_as_high_as_its_numbers() -> None:
         4000,
     ]
     days = [datetime(2025, 5, day, tzinfo=UTC).date() for day in (1, 2)]
-    drawn = charts.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
-    assert [[part.height for part in bar.parts] for bar in drawn.bars] == [[18.75], [75, 75]]
-    assert [bar.said for bar in drawn.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
+    chart = charts.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
+    assert [[part.height for part in bar.parts] for bar in chart.bars] == [[18.75], [75, 75]]
+    assert [bar.label for bar in chart.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
 
 
 def test_an_answer_is_worked_out_once_and_the_longer_it_took_the_longer_it_is_kept() -> None:
     clock, asked = FakeClock(), [0]
-    remembered = Cache(clock, 2.0)
+    cache = Cache(clock, 2.0)
 
     def work() -> int:
         asked[0] += 1
         clock.sleep(1.0)
         return asked[0]
 
-    assert [remembered("x", work) for _ in range(3)] == [1, 1, 1]
+    assert [cache.get("x", work) for _ in range(3)] == [1, 1, 1]
     clock.sleep(9.9)
-    assert remembered("x", work) == 1
+    assert cache.get("x", work) == 1
     clock.sleep(0.2)
-    assert remembered("x", work) == 2
-    remembered.clear()
-    assert remembered("x", work) == 3
+    assert cache.get("x", work) == 2
+    cache.clear()
+    assert cache.get("x", work) == 3

@@ -1,4 +1,4 @@
-"""The page in a real browser: quiet, self-contained, readable by anybody on anything, and up to date by itself."""
+"""The page in a real browser: no errors, no requests elsewhere, accessible on every screen, and kept up to date."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.harness import Harness, make_harness
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page was not looked at in a browser")
 
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
+PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,8 @@ def harness(db: Engine) -> Harness:
         " FROM generate_series(1, 12) i", now=now,
     )  # fmt: skip
     harness.execute(
-        "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at) SELECT 'ringg', '2025-04-20'::date + i,"
+        "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at)"
+        " SELECT 'ringg', '2025-04-20'::date + i,"
         " (ARRAY['verified', 'count_match', 'incomplete', 'unknown'])[1 + i % 4], (i % 4 = 2)::int, :now"
         " FROM generate_series(0, 10) i", now=now,
     )  # fmt: skip
@@ -84,7 +85,7 @@ def tab(browser: Browser, harness: Harness, **given: Any) -> Iterator[Watched]:
         harness.dependencies(), list(harness.sources.values()), [Listen("127.0.0.1", 0)], None, Metrics()
     ) as where:
         assert where
-        context = browser.new_context(**{"viewport": DESK, **given})
+        context = browser.new_context(**{"viewport": DESKTOP, **given})
         context.set_default_timeout(10_000)
         watched = Watched(context, where)
         yield watched
@@ -100,36 +101,36 @@ def paths(harness: Harness) -> list[str]:
 FLAWS = (Path(__file__).parent / "flaws.js").read_text()
 
 
-@pytest.mark.parametrize(("scheme", "size"), [("light", DESK), ("dark", DESK), ("light", PHONE), ("dark", PHONE)])
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)])
 def test_every_page_is_quiet_readable_and_fits(
     browser: Browser, harness: Harness, scheme: str, size: dict[str, int]
 ) -> None:
     with tab(browser, harness, color_scheme=scheme, viewport=size) as watched:
         for path in paths(harness):
             page = watched.open(path)
-            page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
             assert page.evaluate(FLAWS) == [], path
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (int(paper.removeprefix("rgb(").partition(",")[0]) < 60) == (scheme == "dark")
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (int(background.removeprefix("rgb(").partition(",")[0]) < 60) == (scheme == "dark")
 
 
 def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browser, harness: Harness) -> None:
     with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
-        expect(page.get_by_role("heading", level=1)).to_have_text("One of four sources needs a look.")
+        expect(page.get_by_role("heading", level=1)).to_have_text("One of four sources needs attention.")
         page.locator("#table-calls summary").click()
         link = page.locator("#to-ravan")
         link.focus()
         page.evaluate("scrollTo(0, 300)")
         harness.execute("UPDATE ops.streams SET completeness = 'incomplete' WHERE source = 'ravan'")
-        harness.clock.sleep(3)  # what was remembered is old by now
+        harness.clock.sleep(3)  # the cached results have expired
         page.clock.fast_forward(6_000)
         expect(page.locator(".card", has=link)).to_contain_text("incomplete")
         expect(link).to_be_focused()
         expect(page.locator("#table-calls")).to_have_attribute("open", "")
         assert page.evaluate("scrollY") == 300
-        expect(page.get_by_role("status")).to_have_text("Two of four sources need a look.")
+        expect(page.get_by_role("status")).to_have_text("Two of four sources need attention.")
 
 
 def test_a_page_that_is_out_of_reach_says_so(browser: Browser, harness: Harness) -> None:
@@ -138,10 +139,10 @@ def test_a_page_that_is_out_of_reach_says_so(browser: Browser, harness: Harness)
         page = watched.open("/")
         page.route("**/*", lambda route: route.abort())
         page.clock.fast_forward(6_000)
-        expect(page.locator(".beat.lost")).to_have_count(1)
+        expect(page.locator(".indicator.lost")).to_have_count(1)
         page.unroute("**/*")
         page.clock.fast_forward(6_000)
-        expect(page.locator(".beat.live")).to_have_count(1)
+        expect(page.locator(".indicator.live")).to_have_count(1)
         watched.wrong[:] = [said for said in watched.wrong if "ERR_FAILED" not in said]
 
 
@@ -159,7 +160,7 @@ def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, h
                 break
             assert at[1] != "none", at
             reached.append(at[0])
-        assert reached[:5] == ["Skip to the content", "Callhouse", "Overview", "Calls", "Show people"]
+        assert reached[:5] == ["Skip to content", "Callhouse", "Overview", "Calls", "Show personal data"]
         sources = ["to-ringg", "to-ravan", "to-autocalls", "to-vaani"]
         assert {*sources, "days-7", "days-30", "days-90"} < set(reached)
         page.locator(".skip").focus()
@@ -175,15 +176,17 @@ def test_from_the_first_page_to_a_conversation(browser: Browser, harness: Harnes
         page = watched.open("/")
         page.get_by_role("link", name="ringg").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("ringg")
-        expect(page.locator(".gaps", has_text="not held: ")).to_be_visible()
-        page.get_by_role("button", name="Try all again").click()
+        expect(page.locator(".gaps", has_text="gap: ")).to_be_visible()
+        page.get_by_role("button", name="Retry all").click()
         expect(page.get_by_role("heading", name="Quarantine")).to_be_visible()
         page.get_by_role("link", name="Calls", exact=True).click()
-        page.get_by_label("A number, or words that were said").fill(" ".join(turn["text"].split()[:6]))
+        page.get_by_label("Phone number, name, call id, or words from the transcript").fill(
+            " ".join(turn["text"].split()[:6])
+        )
         page.get_by_role("button", name="Search").click()
         page.locator(f"a[href='/calls/{turn['call_key']}']").click()
         assert turn["text"] not in page.content()
-        page.get_by_role("button", name="Show people").click()
-        expect(page.locator(".talk")).to_contain_text(turn["text"])
-        page.get_by_role("button", name="Hide people").click()
+        page.get_by_role("button", name="Show personal data").click()
+        expect(page.locator(".turns")).to_contain_text(turn["text"])
+        page.get_by_role("button", name="Hide personal data").click()
         assert turn["text"] not in page.content()

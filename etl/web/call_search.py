@@ -1,30 +1,17 @@
 """A call's key, or a search text → stored calls; a search goes back in time until it has enough or its time is up."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    Engine,
-    RowMapping,
-    Select,
-    Text,
-    cast,
-    func,
-    or_,
-    select,
-    text,
-    true,
-    tuple_,
-)  # fmt: skip
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from etl.db.engine import sqlstate
-from etl.db.tables import calls, transcripts
+from etl.db.statements import Statements, fetch_all, fetch_one
 from etl.model import Source
 from etl.reports.call_history import call_history
 from etl.reports.call_history_model import CallHistory, CallRef
@@ -39,26 +26,14 @@ LOWEST_KEY = UUID(int=0)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _NUMBER = re.compile(r"\+?[0-9][0-9 ().-]{2,24}\Z")
 _FULL_NUMBER = re.compile(r"\+[0-9](?:[ ().-]{0,2}[0-9]){9,14}\Z")  # E.164 of ten digits or more
-_c = calls.c
-
-_NUMBERS = (_c.customer_number, _c.agent_number, _c.from_number, _c.to_number)
-_COLUMNS = select(
-    _c.call_key, _c.source, _c.provider_call_id, _c.created_at, _c.direction, _c.outcome, _c.agent_name,
-    _c.customer_number, _c.customer_name, _c.duration_seconds, _c.cost, _c.cost_unit, _c.turn_count,
-).order_by(_c.created_at.desc(), _c.call_key.desc())  # fmt: skip
-CALL = text("SELECT * FROM bi.calls WHERE call_key = :key")
-TURNS = text("""
-    SELECT turn_index, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
-     WHERE call_key = :key ORDER BY turn_index LIMIT :limit
-""")
-COSTS = text("SELECT component, amount, unit FROM bi.call_costs WHERE call_key = :key ORDER BY component LIMIT 100")
+STATEMENTS = Statements("page_calls")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """Calls, newest first; ``stopped_at`` is how far back the search came when its time was up."""
 
-    calls: Sequence[RowMapping]
+    calls: Sequence[Any]
     stopped_at: datetime | None
     has_more: bool
 
@@ -67,21 +42,21 @@ class SearchResult:
 class CallPage:
     """Everything that is stored of one call."""
 
-    row: RowMapping
-    turns: Sequence[RowMapping]
-    costs: Sequence[RowMapping]
+    row: Any
+    turns: Sequence[Any]
+    costs: Sequence[Any]
     history: CallHistory
 
 
 def get_call(db: Engine, key: UUID, sources: Sequence[Source], now: datetime, *, reveal_pii: bool) -> CallPage | None:
     """One call with its turns, costs and history; changed values of a person are included only if ``reveal_pii``."""
     with db.connect() as connection:
-        row = connection.execute(CALL, {"key": key}).mappings().one_or_none()
+        row = fetch_one(connection, STATEMENTS.call, {"key": key})
         if row is None:
             return None
-        turns = connection.execute(TURNS, {"key": key, "limit": MAX_TURNS}).mappings().all()
-        costs = connection.execute(COSTS, {"key": key}).mappings().all()
-        ref = CallRef(row["source"], row["provider_call_id"], key)
+        turns = fetch_all(connection, STATEMENTS.turns, {"key": key, "limit": MAX_TURNS})
+        costs = fetch_all(connection, STATEMENTS.costs, {"key": key})
+        ref = CallRef(row.source, row.provider_call_id, key)
         return CallPage(row, turns, costs, call_history(connection, ref, sources, now, show_values=reveal_pii))
 
 
@@ -100,12 +75,14 @@ def search_calls(
     """
     end, key = before or (clock.now() + timedelta(days=1), LOWEST_KEY)
     deadline, length = clock.monotonic() + seconds, FIRST_SLICE
-    query = _COLUMNS.where(_c.source.in_(sources), *_conditions(words))
-    found: list[RowMapping] = []
+    statement, is_indexed = _statement(words)
+    digits = re.sub(r"[^0-9]", "", words)
+    values = {"sources": list(sources), "words": words, "digits": digits, "number": f"+{digits}"}
+    found: list[Any] = []
     while end > EPOCH:
-        start = EPOCH if _is_indexed(words) else max(end - length, EPOCH)
-        part = query.where(_c.created_at >= start, tuple_(_c.created_at, _c.call_key) < tuple_(end, key))
-        rows = _rows_within(db, deadline - clock.monotonic(), part.limit(PAGE_SIZE + 1 - len(found)))
+        start = EPOCH if is_indexed else max(end - length, EPOCH)
+        part = {"start": start, "end": end, "key": key, "limit": PAGE_SIZE + 1 - len(found)}
+        rows = _rows_within(db, deadline - clock.monotonic(), statement, values | part)
         if rows is None:
             return SearchResult(found, end, has_more=False)
         found += rows
@@ -115,35 +92,22 @@ def search_calls(
     return SearchResult(found, None, has_more=False)
 
 
-def _is_indexed(words: str) -> bool:
-    """Whether an index answers it at once: no search text, or a complete phone number."""
-    return not words or _FULL_NUMBER.match(words) is not None
-
-
-def _conditions(words: str) -> list[ColumnElement[bool]]:
-    digits = re.sub(r"[^0-9]", "", words)
+def _statement(words: str) -> tuple[bytes, bool]:
+    """The statement for a search text, and whether an index answers it at once."""
     if not words:
-        return []
+        return STATEMENTS.newest_calls, True
     if _FULL_NUMBER.match(words):
-        return [or_(_c.customer_number == f"+{digits}", _c.agent_number == f"+{digits}")]
-    if _NUMBER.match(words):
-        return [or_(*(column.contains(digits) for column in _NUMBERS), _c.provider_call_id == words)]
-    in_transcript = select(true()).where(
-        transcripts.c.call_key == _c.call_key,
-        func.warehouse.transcript_tsv(transcripts.c.texts).op("@@")(func.websearch_to_tsquery("simple", words)),
-    )
-    in_texts = (column.icontains(words, autoescape=True) for column in (_c.customer_name, _c.summary))
-    is_key = cast(_c.call_key, Text) == words
-    return [or_(_c.provider_call_id == words, is_key, *in_texts, in_transcript.exists())]
+        return STATEMENTS.calls_with_number, True
+    return STATEMENTS.calls_with_digits if _NUMBER.match(words) else STATEMENTS.calls_with_words, False
 
 
-def _rows_within(db: Engine, seconds: float, query: Select[Any]) -> Sequence[RowMapping] | None:
-    """The rows of a query, ``None`` if it takes longer than ``seconds``."""
+def _rows_within(db: Engine, seconds: float, statement: bytes, values: Mapping[str, Any]) -> Sequence[Any] | None:
+    """The rows of a statement, ``None`` if it takes longer than ``seconds``."""
     if seconds <= 0:
         return None
     try:
         with limited(db, seconds) as connection:
-            return connection.execute(query).mappings().all()
+            return fetch_all(connection, statement, values)
     except DBAPIError as error:
         if sqlstate(error) == QUERY_CANCELED:
             return None

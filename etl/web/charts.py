@@ -93,10 +93,10 @@ def _y(value: float, top: float) -> float:
 
 def _day_label(day: date, values: Mapping[str, float], unit: str, decimals: int) -> str:
     total = f"{day:%a} {day.day} {day:%b}: {amount(sum(values.values()), decimals)} {unit}"
-    if len(values) == 1 and unit in values:
-        return total
-    parts = [f"{label(name)} {amount(value, decimals)}" for name, value in values.items()]
-    return f"{total} ({', '.join(parts)})" if parts else total
+    if len(values) > 1:
+        return f"{total} ({', '.join(f'{label(name)} {amount(value, decimals)}' for name, value in values.items())})"
+    names = [label(name) for name in values if name != unit]
+    return f"{total} ({names[0]})" if names else total
 
 
 def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:

@@ -5,27 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection
+
+from etl.db.statements import Statements, fetch_all
 
 RANGES = (7, 30, 90)
 COLOURS = 8  # sources with a colour of their own; the others are one layer
 OUTCOMES = ("completed", "voicemail", "in_progress", "no_answer", "busy", "canceled", "failed", "unknown")
 OTHERS = "others"
-BY_DAY = text("""
-    SELECT day, source, cost_unit, grouping(source) AS is_by_unit, sum(calls) AS calls,
-           sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
-      FROM warehouse.call_rollup_daily JOIN warehouse.call_dimensions USING (dimension_id)
-     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source)
-     GROUP BY GROUPING SETS ((day, source), (day, cost_unit))
-     LIMIT 100000
-""")
-BY_OUTCOME = text("""
-    SELECT day, outcome, sum(calls) AS calls
-      FROM warehouse.stream_rollup_daily
-     WHERE day >= :first AND day <= :last AND (:source = '' OR source = :source) AND partition = ''
-     GROUP BY day, outcome
-     LIMIT 100000
-""")
+STATEMENTS = Statements("page_totals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +32,10 @@ def daily_totals(connection: Connection, now: datetime, day_count: int, source: 
     last = now.astimezone(UTC).date()
     days = tuple(last - timedelta(days=back) for back in reversed(range(day_count)))
     values = {"first": days[0], "last": last, "source": source}
-    rows = connection.execute(BY_DAY, values).mappings().all()
-    by_source = [row for row in rows if not row["is_by_unit"]]
-    by_unit = [row for row in rows if row["is_by_unit"] and row["cost"]]
-    by_outcome = connection.execute(BY_OUTCOME, values).mappings().all()
+    rows = fetch_all(connection, STATEMENTS.totals_by_day, values)
+    by_source = [row for row in rows if not row.is_by_unit]
+    by_unit = [row for row in rows if row.is_by_unit and row.cost]
+    by_outcome = fetch_all(connection, STATEMENTS.outcomes_by_day, values)
     names = _largest(by_source)
     return DailyTotals(
         days,
@@ -58,24 +46,24 @@ def daily_totals(connection: Connection, now: datetime, day_count: int, source: 
     )
 
 
-def _largest(rows: Sequence[RowMapping]) -> tuple[str, ...]:
+def _largest(rows: Sequence[Any]) -> tuple[str, ...]:
     """The sources with the most calls, in alphabetical order."""
     totals: dict[str, int] = {}
     for row in rows:
-        totals[row["source"]] = totals.get(row["source"], 0) + row["calls"]
+        totals[row.source] = totals.get(row.source, 0) + row.calls
     count = COLOURS if len(totals) <= COLOURS else COLOURS - 1
     return tuple(sorted(sorted(totals, key=lambda name: (-totals[name], name))[:count]))
 
 
 def _layers(
-    days: Sequence[date], rows: Sequence[RowMapping], name: str, value: str, names: Sequence[str] | None
+    days: Sequence[date], rows: Sequence[Any], name: str, value: str, names: Sequence[str] | None
 ) -> dict[str, list[float]]:
     """One list of numbers for each name that occurs, in the order of ``names``; all other names are one layer."""
     positions = {day: position for position, day in enumerate(days)}
     found: dict[str, list[float]] = {}
     for row in rows:
-        key = _layer_name(row[name], names)
-        found.setdefault(key, [0.0] * len(days))[positions[row["day"]]] += float(row[value] or 0)
+        key = _layer_name(getattr(row, name), names)
+        found.setdefault(key, [0.0] * len(days))[positions[row.day]] += float(getattr(row, value) or 0)
     order = [*names, OTHERS] if names is not None else sorted(found)
     return {key: found[key] for key in order if key in found}
 

@@ -53,7 +53,7 @@ class Plot:
 
 def cards(
     rows: Sequence[Mapping[str, Any]],
-    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    runs: Mapping[str, Sequence[Any]],
     sources: Sequence[Source],
     now: datetime,
 ) -> list[Card]:
@@ -65,15 +65,15 @@ def cards(
 
 def card(
     row: Mapping[str, Any],
-    runs: Sequence[Mapping[str, Any]],
+    runs: Sequence[Any],
     source: Source | None,
     now: datetime,
     run_count: int = sync_state.RUNS_ON_CARD,
 ) -> Card:
     """One source's card, with its last ``run_count`` runs."""
     recent = runs[-run_count:]
-    bars = charts.runs([(run["status"], run["received"], run_label(run, now)) for run in recent], run_count)
-    failed = sum(run["status"] in ("failed", "interrupted") for run in recent)
+    bars = charts.runs([(run.status, run.received, run_label(run, now)) for run in recent], run_count)
+    failed = sum(run.status in ("failed", "interrupted") for run in recent)
     text = f"The last {counted(len(recent), 'run')}, {failed or 'none'} of them failed or interrupted"
     configured = source.requests_per_minute if source else None
     limit = row["rate_per_minute"] or configured
@@ -82,11 +82,11 @@ def card(
     return Card(row, assess(row, source, now), bars, text, rate, limit, is_lowered)
 
 
-def run_label(run: Mapping[str, Any], now: datetime) -> str:
+def run_label(run: Any, now: datetime) -> str:
     """A run in one line."""
-    seconds = ((run["finished_at"] or now) - run["started_at"]).total_seconds()
-    counts = f"{run['received']:,} received, {run['inserted']:,} new, {run['updated']:,} changed"
-    return f"{run['kind']} {run['status']}, {ago(run['started_at'], now)}, {duration(seconds)}: {counts}"
+    seconds = ((run.finished_at or now) - run.started_at).total_seconds()
+    counts = f"{run.received:,} received, {run.inserted:,} new, {run.updated:,} changed"
+    return f"{run.kind} {run.status}, {ago(run.started_at, now)}, {duration(seconds)}: {counts}"
 
 
 def headline(cards: Sequence[Card], now: datetime) -> Headline:

@@ -21,7 +21,7 @@ COMPLETENESS = {
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """``level`` is good, unsure, warning, bad or off; ``badge`` is one or two words, ``message`` the sentence beside it."""
+    """``level`` is good, unsure, warning, bad or off; ``badge`` is one or two words, ``message`` a sentence."""
 
     level: str
     badge: str

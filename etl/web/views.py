@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from etl.db.engine import sqlstate
+from etl.db.statements import fetch_all, fetch_one
 from etl.reports.status import status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
@@ -18,10 +19,12 @@ from etl.web import call_search, charts, overview, sync_state
 from etl.web.daily_totals import RANGES, DailyTotals, daily_totals
 from etl.web.page_context import WebContext
 from etl.web.readonly_db import QUERY_CANCELED
+from etl.web.sync_state import STATEMENTS
 from etl.web.timeline import timeline_events
 
 RUNS = 100
 MAX_JSON_LENGTH = 20_000
+NO_CALL = "There is no such call."
 
 
 class Pages:
@@ -44,7 +47,7 @@ class Pages:
         names = [source.name for source in context.sources]
         return context.cache.get("status", lambda: status(context.db, names, context.now()))
 
-    def _last_runs(self, sources: list[str]) -> dict[str, list[dict[str, Any]]]:
+    def _last_runs(self, sources: list[str]) -> dict[str, list[Any]]:
         with self._context.db.connect() as connection:
             return sync_state.last_runs(connection, sources, sync_state.RUNS_ON_CARD)
 
@@ -96,23 +99,23 @@ class Pages:
                 ],
                 "marks": charts.axis_marks(span),
                 "days": charts.days(span, checks, zone),
-                "streams": connection.execute(sync_state.STREAMS, source).mappings().all(),
-                "drift": connection.execute(sync_state.DRIFT, source).mappings().all(),
-                "reasons": connection.execute(sync_state.REASONS, source).mappings().all(),
-                "quarantined": connection.execute(sync_state.QUARANTINED, source).mappings().all(),
+                "streams": fetch_all(connection, STATEMENTS.streams, source),
+                "drift": fetch_all(connection, STATEMENTS.drift, source),
+                "reasons": fetch_all(connection, STATEMENTS.quarantine_reasons, source),
+                "quarantined": fetch_all(connection, STATEMENTS.quarantined, source),
             }
 
     def record(self, request: Request) -> Response:
         """One quarantined record; its content only where personal data is shown, and even then without keys."""
         number = {"number": request.path_params["number"]}
         with self._context.db.connect() as connection:
-            row = connection.execute(sync_state.RECORD, number).mappings().one_or_none()
+            row = fetch_one(connection, STATEMENTS.quarantined_record, number)
         if row is None:
             raise HTTPException(404, "There is no such record in quarantine.")
         payload = None
         if self._context.can_view_pii(request):
             redact = Redaction([source.api_key for source in self._context.sources])
-            payload = redact(bytes(row["payload"]).decode(errors="replace"))
+            payload = redact(bytes(row.payload).decode(errors="replace"))
         return self._context.render(request, "record", row=row, payload=payload)
 
     def calls(self, request: Request) -> Response:
@@ -136,12 +139,13 @@ class Pages:
 
     def call(self, request: Request) -> Response:
         """One call: its transcript, its details and its history."""
-        context, key = self._context, _key(request.path_params["key"])
+        context, key = self._context, _call_key(request.path_params["key"])
         reveal_pii = context.can_view_pii(request)
-        found = key and call_search.get_call(context.db, key, context.sources, context.now(), reveal_pii=reveal_pii)
+        found = call_search.get_call(context.db, key, context.sources, context.now(), reveal_pii=reveal_pii)
         if found is None:
-            raise HTTPException(404, "There is no such call.")
-        details = {name: _pretty(found.row[name]) for name in ("analysis", "metadata", "extra") if found.row[name]}
+            raise HTTPException(404, NO_CALL)
+        fields = {name: getattr(found.row, name) for name in ("analysis", "metadata", "extra")}
+        details = {name: _pretty(value) for name, value in fields.items() if value}
         return context.render(request, "call", call=found, details=details, events=timeline_events(found.history))
 
 
@@ -160,11 +164,11 @@ def _position(text: str) -> tuple[datetime, UUID] | None:
     return (at, call_key) if at.tzinfo and 1970 <= at.year < 9000 else None
 
 
-def _key(text: str) -> UUID | None:
+def _call_key(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        return None
+        raise HTTPException(404, NO_CALL) from None
 
 
 def _pretty(value: Any) -> str:
