@@ -80,7 +80,7 @@ def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) ->
                 raise  # it concerns the whole source
             message = str(error) if isinstance(error, SourceError) else f"{run.source.name}: {error}"
             run.recorder.fail(message)
-            event(log, "list not read", level=logging.WARNING, source=run.source.name, error=message)
+            event(log, "stream_failed", level=logging.WARNING, source=run.source.name, error=message)
     return results
 
 

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from etl.client.errors import PauseReason
+
 
 class FakeClock:
     """Time in hand; ``slept`` are the waits that were asked for, in seconds."""
@@ -43,7 +45,7 @@ class FakeRateLimiter:
         self._clock = clock
         self._seq = 0
         self.blocked_until = clock.now()
-        self.pauses: list[tuple[datetime, str]] = []
+        self.pauses: list[tuple[datetime, PauseReason]] = []
         self.refusals: list[int] = []
 
     @property
@@ -67,7 +69,7 @@ class FakeRateLimiter:
         """Keeps the number of every request that was too many."""
         self.refusals.append(seq)
 
-    def suspend(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: PauseReason) -> None:
         """Keeps every pause."""
         self.pauses.append((until, reason))
 

@@ -25,6 +25,7 @@ from etl.client import body
 from etl.client.api_client import IN_FLIGHT, Client, Limits
 from etl.client.body import Bounds, TruncatedBody, read_body
 from etl.client.errors import (
+    PauseReason,
     RequestRefused,
     ResponseTooLarge,
     ResponseUnreadable,
@@ -299,12 +300,15 @@ def test_more_than_an_hour_sets_the_source_aside_for_an_hour() -> None:
     assert "13:00:00 UTC" in str(error)
 
 
-@pytest.mark.parametrize("status", [401, 402, 403])
+DENIED = {401: PauseReason.KEY_REFUSED, 402: PauseReason.PAYMENT_REQUIRED, 403: PauseReason.ACCESS_FORBIDDEN}
+
+
+@pytest.mark.parametrize("status", DENIED)
 def test_a_key_that_is_refused_pauses_the_source(status: int) -> None:
     error, scene = failing(httpx.Response(status, json={"error": KEY}))
     assert isinstance(error, SourcePaused)
     assert len(scene.script.sent) == 1
-    assert scene.gate.pauses == [(scene.clock.now() + timedelta(minutes=15), error.what)]
+    assert scene.gate.pauses == [(scene.clock.now() + timedelta(minutes=15), DENIED[status])]
     assert error.status == status
 
 
@@ -427,7 +431,7 @@ def test_waits_are_said_without_a_word_of_the_request(caplog: pytest.LogCaptureF
     scene = Scene(httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(500), OK)
     with caplog.at_level(logging.DEBUG):
         scene.get()
-    assert [record.getMessage() for record in caplog.records] == ["told to wait", "trying again"]
+    assert [record.getMessage() for record in caplog.records] == ["rate_limited", "request_retried"]
     fields = [getattr(record, "event_fields") for record in caplog.records]  # noqa: B009 - logging adds it
     assert fields[0] == {"source": "acme", "status": 429, "seconds": 7.0}
     assert fields[1]["status"] == 500

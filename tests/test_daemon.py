@@ -111,11 +111,11 @@ def test_it_reads_every_source_plans_the_next_run_and_ends_with_0(
     wait_until(lambda: all(runs(db, name) for name in ("ringg", "autocalls", "ravan")))
     wait_until(lambda: count(db, PLANNED) == 4)
     status = run_etl("status", cwd=tmp_path, given=given).stdout
-    assert re.search(r"next run     in [1-5]m|next run     in \d+s", status)
+    assert re.search(r"next run     in [1-5] min|next run     in \d+ s", status)
     code, out, err = stop_etl(process)
     assert (code, out) == (0, ""), err
     assert "Traceback" not in err
-    assert '"event": "daemon ended"' in err
+    assert '"event": "daemon_stopped"' in err
     assert (count(db, PLANNED), count(db, FREE)) == (0, 0)
     assert "next run     no daemon is running" in run_etl("status", cwd=tmp_path, given=given).stdout
 
@@ -432,7 +432,7 @@ def test_what_it_logs_of_a_run_has_the_same_keys_always(
         serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0), stop, [chosen["autocalls"], failing]),
     ):
         wait_until(lambda: runs(db, "autocalls") >= 2 and runs(db, "ringg", "failed") >= 1)
-    lines = [record.event_fields for record in caplog.records if record.getMessage() == "run ended"]  # type: ignore[attr-defined]
+    lines = [record.event_fields for record in caplog.records if record.getMessage() == "run_finished"]  # type: ignore[attr-defined]
     assert {line["status"] for line in lines} >= {"succeeded", "failed"}
     assert len({tuple(line) for line in lines}) == 1
     assert {"source", "kind", "status", "run_id", "seconds", "requests", "received", "error"} <= lines[0].keys()

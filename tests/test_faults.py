@@ -18,7 +18,7 @@ DAY = hours(25).total_seconds()
 
 # What the error of a run under the fault says; under all others it succeeds. A small list may not come to the fault.
 FAILS = {
-    "H05": "left alone",
+    "H05": "asked us to wait",
     "H09": "refuses the key",
     "H10": "balance|may not read",
     "H11": "does not accept this request",

@@ -72,7 +72,7 @@ def test_a_machine_reads_one_object_per_event() -> None:
 
 def test_a_number_that_json_has_no_word_for_is_text() -> None:
     stream = machine()
-    event(log, "told to wait", seconds=float("inf"), share=float("nan"))
+    event(log, "rate_limited", seconds=float("inf"), share=float("nan"))
     line = json.loads(stream.getvalue(), parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert (line["seconds"], line["share"]) == ("inf", "nan")
 

@@ -527,7 +527,7 @@ def test_a_wait_of_more_than_an_hour_ends_the_run_and_binds_the_next_one_by_hand
     harness = make_harness(db, World(3, calls=5, now=NOW), "H01:nth=1,after=7200,provider=ringg", clock=FakeClock(NOW))
     report = harness.run("ringg")
     assert (report.status, report.requests) == ("failed", 1)
-    assert "the provider asks to be left alone" in (report.error or "")
+    assert "the provider asked us to wait" in (report.error or "")
     times: list[datetime] = []
     harness.transport = InterceptingTransport(
         harness.transport, lambda count, request: times.append(harness.clock.now())
@@ -543,7 +543,7 @@ def test_a_source_that_is_refused_is_left_alone_by_the_schedule_and_probed_by_ha
     runs = harness.scalar("SELECT count(*) FROM ops.runs")
     skipped = harness.run("vaani", by_hand=False)
     assert (skipped.status, skipped.requests) == ("failed", 0)
-    assert "set aside until 12:15 UTC" in (skipped.error or "")
+    assert "paused until 12:15 UTC" in (skipped.error or "")
     assert len(requests_of(harness, "vaani")) == 1
     assert harness.scalar("SELECT count(*) FROM ops.runs") == runs
     harness.sync("vaani")

@@ -179,17 +179,17 @@ def test_what_keeps_it_from_being_read_is_said(db: Engine) -> None:
     assert not told.next_reading.is_scheduled
     assert "`etl sync` does it" in told.next_reading.said
     until = harness.clock.now() + hours(2)
-    harness.execute("UPDATE ops.sources SET paused_until = :until, pause_reason = 'the key was refused'", until=until)
+    harness.execute("UPDATE ops.sources SET paused_until = :until, pause_reason = 'key_refused'", until=until)
     told = life(harness, "3h").held
     assert told is not None
     assert told.next_reading.at == until
-    assert "the key was refused" in told.next_reading.said
+    assert "the provider refuses the key" in told.next_reading.said
     later = until + hours(0.5)
     harness.execute("UPDATE ops.rate_limits SET blocked_until = :later WHERE source = 'ringg'", later=later)
     told = life(harness, "3h").held
     assert told is not None
     assert told.next_reading.at == later
-    assert "left alone" in told.next_reading.said
+    assert "asked us to wait" in told.next_reading.said
     with harness.db.connect() as connection:
         alone = call_history.call_history(
             connection, call_history.resolve(connection, "3h")[0], [], harness.clock.now()

@@ -26,9 +26,10 @@ ODD = text("""
       FROM bi.calls CROSS JOIN LATERAL unnest(quality_flags) flag
      GROUP BY flag ORDER BY calls DESC, flag LIMIT 6
 """)
-DRIFT = text(
-    "SELECT source, field, kind, detail, record_count FROM ops.schema_drift ORDER BY record_count DESC, source, field LIMIT 5"
-)
+DRIFT = text("""
+    SELECT source, field, kind, detail, record_count FROM ops.schema_drift
+     ORDER BY record_count DESC, source, field LIMIT 5
+""")
 
 QUERIES = (
     (
@@ -118,7 +119,9 @@ def _oddities(
     )
     _line(console, "Drift", "fields and words nobody knows yet" if drift else "none: every field and word is known")
     for row in drift:
-        console.print(_cut(f"  {row.seen:>6,} ×  {row.source}  {row.kind.replace('_', ' ')} {row.field}: {row.detail}"))
+        console.print(
+            _cut(f"  {row.record_count:>6,} ×  {row.source}  {row.kind.replace('_', ' ')} {row.field}: {row.detail}")
+        )
     _line(console, "Odd", "kept as sent, and flagged in quality_flags:" if odd else "nothing")
     for row in odd:
         said = f"{row.calls:>8,} calls  {row.flag.replace('_', ' '):<26}"

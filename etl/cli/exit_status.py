@@ -34,7 +34,7 @@ def handle_error(error: Exception) -> int:
         return _said(CONFIGURATION, str(error))
     if isinstance(error, Interrupted):
         return _said(FAILED, str(error))
-    log.debug("the way to the error:\n%s", stack(error))
+    log.debug("stack trace:\n%s", stack(error))
     if isinstance(error, SQLAlchemyError) and sqlstate(error) == REFUSED:
         return _said(CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL may not do this; grant it the right")
     if isinstance(error, SQLAlchemyError):

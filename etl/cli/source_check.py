@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from etl.cli.database import opened
 from etl.client.api_client import Client
-from etl.client.errors import SourceError
+from etl.client.errors import PauseReason, SourceError
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.model import PageRequest, Paging, Source, Window
@@ -42,7 +42,7 @@ class _OneRequest:
     def on_rate_limited(self, seq: int) -> None:
         pass
 
-    def suspend(self, until: datetime, reason: str) -> None:
+    def suspend(self, until: datetime, reason: PauseReason) -> None:
         pass
 
 
@@ -82,7 +82,7 @@ def check(
             source.name, False, f"asks to be left alone until {told.until:%H:%M:%S} UTC; then check again"
         )
     except SourceError as error:
-        return CheckResult(source.name, False, f"{error.what}; {error.mend}")
+        return CheckResult(source.name, False, f"{error.problem}; {error.hint}")
     finally:
         client.close()
     shown = "no call of the last day" if not page.records else "answers"

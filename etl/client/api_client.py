@@ -17,7 +17,7 @@ import httpx
 
 from etl.client import transport
 from etl.client.body import BodyTooLarge, Bounds, TruncatedBody, read_body
-from etl.client.errors import RequestRefused, ResponseTooLarge, SourcePaused, SourceUnavailable
+from etl.client.errors import PauseReason, RequestRefused, ResponseTooLarge, SourcePaused, SourceUnavailable
 from etl.client.status_policy import (
     TRIES,
     AccessDenied,
@@ -61,8 +61,8 @@ class RequestLimiter(Protocol):
     def on_rate_limited(self, seq: int) -> None:
         """The request of this number was one too many, although the pace was kept: a lower one is in order."""
 
-    def suspend(self, until: datetime, reason: str) -> None:
-        """The source is set aside until this time, except for a probe by hand."""
+    def suspend(self, until: datetime, reason: PauseReason) -> None:
+        """The source is paused until this time; only a run that a person starts ignores that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,28 +150,30 @@ class Client:
 
     def _pause(self, barred: AccessDenied) -> SourcePaused:
         until = self._clock.now() + PAUSE
-        self._gate.suspend(until, barred.what)
-        return SourcePaused(self._source.name, barred.what, barred.mend, barred.status, until)
+        self._gate.suspend(until, barred.reason)
+        return SourcePaused(self._source.name, barred.reason.problem, barred.reason.hint, barred.status, until)
 
     def _hold(self, throttled: RateLimited, attempt: int) -> None:
-        """Leaves the whole source alone as long as it asks, or an hour at most; then it is set aside."""
+        """Leaves the whole source alone as long as it asks, or an hour at most; then pauses it."""
         seconds = throttled.seconds
         if seconds is None:
             seconds = max(1.0, self._random() * min(900.0, 30.0 * 2 ** (attempt - 1)))
         until = self._clock.now() + timedelta(seconds=min(seconds, LONGEST_HOLD))
         self._gate.back_off_until(until)
-        event(_log, "told to wait", level=logging.WARNING, **self._about(throttled.status, seconds))
+        event(_log, "rate_limited", level=logging.WARNING, **self._about(throttled.status, seconds))
         if seconds > LONGEST_HOLD or attempt >= TRIES:
-            what, mend = "the provider asks to be left alone", f"nothing is sent before {until:%Y-%m-%d %H:%M:%S} UTC"
-            self._gate.suspend(until, what)
-            raise SourcePaused(self._source.name, what, mend, throttled.status, until) from None
+            problem, hint = PauseReason.RATE_LIMITED.problem, f"no request is sent before {until:%Y-%m-%d %H:%M:%S} UTC"
+            self._gate.suspend(until, PauseReason.RATE_LIMITED)
+            raise SourcePaused(self._source.name, problem, hint, throttled.status, until) from None
 
     def _retry(self, fault: RetryableError, attempt: int) -> None:
         """Waits a little before the next try, or gives up."""
         if attempt >= fault.tries or not self._take_retry():
-            raise fault.error(self._source.name, fault.what, fault.mend, fault.status) from None
+            raise fault.error(self._source.name, fault.problem, fault.hint, fault.status) from None
         seconds = self._random() * min(60.0, 2.0 ** (attempt - 1))
-        event(_log, "trying again", level=logging.WARNING, why=fault.what, **self._about(fault.status, seconds))
+        event(
+            _log, "request_retried", level=logging.WARNING, problem=fault.problem, **self._about(fault.status, seconds)
+        )
         self._clock.sleep(seconds)
 
     def _about(self, status: int | None, seconds: float) -> dict[str, object]:
@@ -225,8 +227,8 @@ class Client:
         plain = unquote(unquote(request.path))
         climbs = any(segment in ("", ".", "..") for segment in re.split(r"[/\\]", plain)[1:])
         if climbs or not plain.isprintable() or not _PATH.match(request.path):
-            what, mend = "an id of the provider cannot stand in an address", "this request is left out"
-            raise RequestRefused(self._source.name, what, mend)
+            problem, hint = "an id of the provider cannot be part of a URL", "this request is skipped"
+            raise RequestRefused(self._source.name, problem, hint)
         query = urlencode(request.query, quote_via=quote, safe="")
         return f"{self._source.base_url.rstrip('/')}{request.path}{'?' if query else ''}{query}"
 
@@ -248,8 +250,8 @@ def _failures(source: str) -> Iterator[None]:
     except BodyTooLarge:
         raise ResponseTooLarge(source, "the answer is larger than any page may be", "ask for a smaller page") from None
     except transport.ForbiddenAddress:
-        mend = "check base_url, and the name server of this machine"
-        raise SourceUnavailable(source, "the host's name leads into a private network", mend) from None
+        hint = "check base_url, and the name server of this machine"
+        raise SourceUnavailable(source, "the host name resolves to a private network", hint) from None
     except httpx.InvalidURL:
         raise RequestRefused(source, "the request makes no address", "check base_url and phones") from None
     except httpx.HTTPError as error:

@@ -1,42 +1,78 @@
-"""What may go wrong with a source, as sentences that a person can act on and that show nothing of its data."""
+"""What can go wrong with a source, in sentences that a person can act on and that show none of its data."""
 
 from datetime import datetime
+from enum import StrEnum
+
+
+class PauseReason(StrEnum):
+    """Why no request is sent to a source for a while; the value is what the database stores."""
+
+    KEY_REFUSED = "key_refused"
+    PAYMENT_REQUIRED = "payment_required"
+    ACCESS_FORBIDDEN = "access_forbidden"
+    RATE_LIMITED = "rate_limited"
+
+    @property
+    def problem(self) -> str:
+        """The reason as a sentence."""
+        return PAUSES[self][0]
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        return PAUSES[self][1]
+
+    @property
+    def needs_action(self) -> bool:
+        """Whether it lasts until a person changes something at the provider or in the configuration."""
+        return self is not PauseReason.RATE_LIMITED
+
+
+PAUSES = {
+    PauseReason.KEY_REFUSED: ("the provider refuses the key", "check the api_key of this source"),
+    PauseReason.PAYMENT_REQUIRED: ("the account's balance is used up", "top it up at the provider"),
+    PauseReason.ACCESS_FORBIDDEN: (
+        "the key may not read the calls",
+        "grant it that right, or check the api_key of this source",
+    ),
+    PauseReason.RATE_LIMITED: ("the provider asked us to wait", "no request is sent until then"),
+}
 
 
 class SourceError(Exception):
-    """A source could not be read: which, what happened, the HTTP status if there was one, what to do.
+    """A source could not be read: which one, the problem, the HTTP status if there was one, a hint what to do.
 
     The text holds no URL, query, header, body or key.
     """
 
-    def __init__(self, source: str, what: str, mend: str, status: int | None = None) -> None:
+    def __init__(self, source: str, problem: str, hint: str, status: int | None = None) -> None:
         self.source = source
-        self.what = what
-        self.mend = mend
+        self.problem = problem
+        self.hint = hint
         self.status = status
-        shown = what if status is None else f"{what} (HTTP {status})"
-        super().__init__(f"{source}: {shown}; {mend}")
+        shown = problem if status is None else f"{problem} (HTTP {status})"
+        super().__init__(f"{source}: {shown}; {hint}")
 
 
 class SourcePaused(SourceError):
-    """No request may be sent to this source before ``until``: its key, its balance or its patience is at an end."""
+    """No request may be sent to this source before ``until``: its key, balance or rate limit does not allow it."""
 
-    def __init__(self, source: str, what: str, mend: str, status: int | None, until: datetime) -> None:
-        super().__init__(source, what, mend, status)
+    def __init__(self, source: str, problem: str, hint: str, status: int | None, until: datetime) -> None:
+        super().__init__(source, problem, hint, status)
         self.until = until
 
 
 class SourceUnavailable(SourceError):
-    """Tried again and still no whole answer; the next run may have more luck."""
+    """Retries are used up without a complete response; the next run may succeed."""
 
 
 class RequestRefused(SourceError):
-    """This one request is wrong in the provider's eyes (400, 404, 410, 422, a redirect); others may do."""
+    """The provider rejects this one request (400, 404, 410, 422, a redirect); others may succeed."""
 
 
 class ResponseUnreadable(SourceError):
-    """Answers came, and none was what the API promises."""
+    """Responses came, and none of them was what the API promises."""
 
 
 class ResponseTooLarge(SourceError):
-    """The answer grew past the bounds and was cut off; a smaller page may fit."""
+    """The response exceeded the size limit and was cut off; a smaller page may fit."""

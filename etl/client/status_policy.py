@@ -1,4 +1,4 @@
-"""Turns an answer's status, or the lack of an answer, into what is to be done about it."""
+"""An HTTP status, or a failed connection → what to do about it."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from etl.client.errors import RequestRefused, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.client.errors import PauseReason, RequestRefused, ResponseUnreadable, SourceError, SourceUnavailable
 from etl.client.retry_after import retry_after
 from etl.runtime.urls import ip_of
 
@@ -17,12 +17,7 @@ TRIES = 5
 FEW_TRIES = 3
 
 _AGAIN = frozenset({408, 425, 499})
-_BARRED = {
-    401: ("the provider refuses the key", "check the api_key of this source"),
-    402: ("the account's balance is used up", "top it up at the provider"),
-    403: ("the key may not read the calls", "give it the right to, or check the api_key of this source"),
-}
-REFUSALS = frozenset(what for what, _ in _BARRED.values())  # why a source is set aside until a person mends it
+_DENIED = {401: PauseReason.KEY_REFUSED, 402: PauseReason.PAYMENT_REQUIRED, 403: PauseReason.ACCESS_FORBIDDEN}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}\Z")
 _PLAIN_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}(\.[a-z][a-z0-9-]{0,30}){1,4}\Z")
 
@@ -32,22 +27,22 @@ class RetryableError(Exception):
 
     def __init__(
         self,
-        what: str,
+        problem: str,
         status: int | None = None,
         tries: int = TRIES,
         error: type[SourceError] = SourceUnavailable,
-        mend: str = "the next run tries again",
+        hint: str = "the next run tries again",
     ) -> None:
-        super().__init__(what)
-        self.what = what
+        super().__init__(problem)
+        self.problem = problem
         self.status = status
         self.tries = tries
         self.error = error
-        self.mend = mend
+        self.hint = hint
 
 
 class RateLimited(Exception):
-    """The source wants to be left alone, for ``seconds`` if it said how long."""
+    """The source asks us to wait, for ``seconds`` if it says how long."""
 
     def __init__(self, status: int, seconds: float | None) -> None:
         super().__init__(status)
@@ -56,12 +51,12 @@ class RateLimited(Exception):
 
 
 class AccessDenied(Exception):
-    """The key, its rights or the balance are at an end: nothing but a person can mend it."""
+    """The key, its rights or the balance are refused: only a person can fix that."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-        self.what, self.mend = _BARRED[status]
+        self.reason = _DENIED[status]
 
 
 def classify_status(source: str, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
@@ -69,7 +64,7 @@ def classify_status(source: str, status: int, headers: Mapping[str, str], detail
 
     ``detail`` is the body of a 422 and empty otherwise; of it only the names of fields are shown.
     """
-    if status in _BARRED:
+    if status in _DENIED:
         return AccessDenied(status)
     seconds = retry_after(headers.get("retry-after"), headers.get("date"), now)
     if status == 429 or (status == 503 and seconds is not None):
@@ -113,10 +108,12 @@ def _names(location: list[object]) -> list[str]:
     return [part for part in location if isinstance(part, str) and _NAME.match(part)]
 
 
-def invalid_body(what: str) -> RetryableError:
+def invalid_body(problem: str) -> RetryableError:
     """An answer that is not what the API promises: a page of HTML, half a page, an error under status 200."""
-    mend = "check base_url; if it is right, the provider's API may have changed"
-    return RetryableError(f"the answer is not what the API promises: {what}", 200, FEW_TRIES, ResponseUnreadable, mend)
+    hint = "check base_url; if it is right, the provider's API may have changed"
+    return RetryableError(
+        f"the answer is not what the API promises: {problem}", 200, FEW_TRIES, ResponseUnreadable, hint
+    )
 
 
 def classify_transport_error(error: httpx.HTTPError) -> RetryableError:
@@ -124,11 +121,11 @@ def classify_transport_error(error: httpx.HTTPError) -> RetryableError:
     if isinstance(error, httpx.TimeoutException):
         return RetryableError("no whole answer came in time")
     if _is_tls(error):
-        mend = "check the host in base_url, this machine's clock, and what stands between it and the provider"
-        return RetryableError("the provider's certificate cannot be trusted", tries=FEW_TRIES, mend=mend)
+        hint = "check the host in base_url, this machine's clock, and what stands between it and the provider"
+        return RetryableError("the provider's certificate cannot be trusted", tries=FEW_TRIES, hint=hint)
     if isinstance(error, httpx.ConnectError):
         return RetryableError(
-            "the host cannot be reached", mend="check base_url and the network; the next run tries again"
+            "the host cannot be reached", hint="check base_url and the network; the next run tries again"
         )
     return RetryableError("the connection broke before the answer was whole")
 

@@ -19,7 +19,7 @@ def post(url: Secret, body: bytes) -> str | None:
             response = transport.handle_request(request)
             response.close()
     except httpx.HTTPError as error:
-        return classify_transport_error(error).what
+        return classify_transport_error(error).problem
     except httpx.InvalidURL:
         return "the webhook's address makes no URL"
     return None if response.is_success else f"the webhook answers HTTP {response.status_code}"

@@ -74,14 +74,14 @@ class _Daemon:
         """The daemon's whole life."""
         self._plan()
         self._scheduler.start()
-        event(log, "daemon started", sources=len(self._sources))
+        event(log, "daemon_started", sources=len(self._sources))
         try:
             self._watch()
         finally:
             self._scheduler.shutdown(wait=False)
         all_ended = self._crew.ended_within(GRACE_SECONDS) and not self._gone
         self._note(FORGET_NEXT, self._noted.items())
-        event(log, "daemon ended", all_runs_ended=all_ended)
+        event(log, "daemon_stopped", all_runs_ended=all_ended)
         return all_ended
 
     def _plan(self) -> None:
@@ -108,7 +108,7 @@ class _Daemon:
             self._meters.look()
             now = self._means.clock.now()
             if now < latest - STEPPED_BACK:
-                event(log, "the clock was set back", level=logging.WARNING, seconds=(latest - now).total_seconds())
+                event(log, "clock_set_back", level=logging.WARNING, seconds=(latest - now).total_seconds())
                 self._plan_anew(now)
                 latest = now
             latest = max(latest, now)
@@ -153,7 +153,7 @@ class _Daemon:
                 with self._means.db.begin() as connection:
                     connection.execute(statement, rows)  # type: ignore[call-overload]
         except SQLAlchemyError:
-            log.debug("the next run could not be noted")
+            log.debug("next_run_not_saved")
 
 
 def scheduler_options() -> dict[str, Any]:

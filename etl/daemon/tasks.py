@@ -78,12 +78,14 @@ def _is_ours(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool
     """Whether no other process is at it or has just done it, as two daemons share the sources, and it may be asked."""
     now, name = deps.clock.now(), task.source.name
     lately = {
-        TaskKind.HEAD: triggers.interval(task.source, now) / 2, TaskKind.BACKLOG: timedelta(0), TaskKind.VERIFY: ONCE_A_NIGHT
-    }[task.kind]  # fmt: skip
+        TaskKind.HEAD: triggers.interval(task.source, now) / 2,
+        TaskKind.BACKLOG: timedelta(0),
+        TaskKind.VERIFY: ONCE_A_NIGHT,
+    }[task.kind]
     with deps.db.connect() as connection:
         held_until = registry.blocked_until(connection, name, now)
         if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):
-            event(log, "told to wait", source=name, until=held_until)
+            event(log, "run_postponed", source=name, until=held_until)
             return False
         return not runs.is_done(connection, name, IN_THE_BOOKS[task.kind], now - lately, now, run_id)
 
@@ -114,7 +116,7 @@ def _log(stint: TaskRun, report: RunResult, seconds: float | None) -> None:
     """One line per run, always with the same keys; none of them holds a person's data."""
     event(
         log,
-        "run ended",
+        "run_finished",
         level=logging.ERROR if report.status == "failed" else logging.INFO,
         source=report.source,
         kind=report.kind,

@@ -54,7 +54,7 @@ def _compared(
         findings.append(finding)
         if error is not None:
             run.recorder.fail(str(error))
-            event(log, "list not compared", level=logging.WARNING, source=run.source.name, error=str(error))
+            event(log, "stream_check_failed", level=logging.WARNING, source=run.source.name, error=str(error))
             if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
                 return proofs, findings, error
     return proofs, findings, None
@@ -64,7 +64,7 @@ def _doubt_of_zone(run: SourceRun, proofs: Sequence[StreamCheck]) -> str | None:
     try:
         return proofs[0].comparison.zone_of_days.doubt if proofs and proofs[0].spans else None
     except (SourceError, PositionRefused) as error:
-        event(log, "time zone not measured", level=logging.WARNING, source=run.source.name, error=str(error))
+        event(log, "timezone_probe_failed", level=logging.WARNING, source=run.source.name, error=str(error))
         return None
 
 

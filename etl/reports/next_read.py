@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from etl.client.errors import PauseReason
 from etl.db import tables
 from etl.extractors import providers
 from etl.model import DateFilter, Source
@@ -55,9 +56,9 @@ def next_read(connection: Connection, call: Mapping[str, Any], source: Source | 
     if stream.next_run_at is None:
         said += "; no daemon is running: `etl sync` does it"
     if stream.paused_until and stream.paused_until > now:
-        said += f"; the source is set aside: {stream.pause_reason}"
+        said += f"; the source is paused: {PauseReason(stream.pause_reason).problem}"
     if stream.blocked_until and stream.blocked_until > now:
-        said += "; the provider asks to be left alone until then"
+        said += "; the provider asked us to wait until then"
     return NextRead(by, at, stream.next_run_at is not None, said)
 
 

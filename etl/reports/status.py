@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, text
 
+from etl.client.errors import PauseReason
 from etl.intervals import gaps
 from etl.state import daily_checks, streams
 from etl.state.adaptive_rate import AdaptiveRate, current_rate
@@ -14,7 +15,8 @@ FRESHNESS = text("""
     SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
            p.requests_per_minute, p.adaptive_rate_per_minute, p.adapted_at,
            (SELECT reason FROM ops.streams l WHERE l.source = f.source AND l.reason IS NOT NULL
-             ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness) LIMIT 1) AS reason,
+             ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness)
+             LIMIT 1) AS reason,
            (SELECT count(*) FROM ops.checkpoints w WHERE w.source = f.source) AS open_checkpoints
       FROM bi.freshness f
       JOIN ops.sources s USING (source)
@@ -55,11 +57,11 @@ KEYS = (
 
 
 def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -> list[dict[str, Any]]:
-    """One dictionary per source, of those configured and those in the books, ready for JSON.
+    """One dictionary for each source that is configured or stored, ready for JSON.
 
-    The keys are :data:`KEYS`; times are ISO 8601 in UTC, ``gaps`` a list of ``{from, to}`` that nobody has
-    read, ``incomplete_days`` one of ``{day, missing_count}`` that `etl verify` found, ``last_run`` a row of ``ops.runs`` or
-    null, ``rate_per_minute`` the requests a minute that the provider's refusals leave ``now``.
+    The keys are :data:`KEYS`. Times are ISO 8601 in UTC; ``gaps`` lists the ``{from, to}`` that were not read yet;
+    ``incomplete_days`` the ``{day, missing_count}`` that `etl verify` found; ``last_run`` is a row of ``ops.runs`` or
+    null; ``rate_per_minute`` is the current rate limit, lowered after rejections.
     """
     now = now or datetime.now(UTC)
     with db.connect() as connection:
@@ -73,6 +75,7 @@ def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -
                 {
                     **{name: _plain(value) for name, value in row.items()},
                     "is_configured": row["source"] in configured,
+                    "pause_reason": PauseReason(row["pause_reason"]).problem if row["pause_reason"] else None,
                     "rate_per_minute": _rate(row, now),
                     "watermark": _plain(min(tops, default=None)),
                     "gaps": [

@@ -109,7 +109,7 @@ class Lease:
             values = {"source": self._source, "owner": self._owner, "fencing_token": self._fencing_token}
             if not execute(connection, SQL.release_lease_fenced, values):
                 self._fencing_token = None
-                raise LeaseLost(f"{self._source}: another process took the source over")
+                raise LeaseLost("another process took over this source")
             yield connection
         self._fencing_token = None
 

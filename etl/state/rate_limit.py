@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
+from etl.client.errors import PauseReason
 from etl.model import Source
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
@@ -145,10 +146,10 @@ class RateLimiter:
         self._block = []  # let through at the rate that was too high
         if row is not None:
             self._learned = _learned(row)
-            event(log, "going slower", source=self._source.name, requests_per_minute=round(rate, 1))
+            event(log, "rate_lowered", source=self._source.name, requests_per_minute=round(rate, 1))
 
-    def suspend(self, until: datetime, reason: str) -> None:
-        """Set the source aside until then: its credentials or its account are refused."""
+    def suspend(self, until: datetime, reason: PauseReason) -> None:
+        """Pause the source until then."""
         self._desk.fetch_one(PAUSE, {"source": self._source.name, "until": until, "reason": reason})
 
 

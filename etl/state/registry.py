@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, select, text
 
+from etl.client.errors import PauseReason
 from etl.db import tables
 from etl.model import Source
 
@@ -46,12 +47,12 @@ def register(connection: Connection, source: Source, now: datetime) -> None:
         )
 
 
-def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, str] | None:
-    """Until when a source is set aside, and why; ``None`` where it is not, or a clock was set back since."""
+def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, PauseReason] | None:
+    """Until when a source is paused, and why; ``None`` where it is not, or a clock was set back since."""
     t = tables.sources
     row = connection.execute(select(t.c.paused_until, t.c.pause_reason).where(t.c.source == source)).one()
     is_paused = row.paused_until and now < row.paused_until <= now + LONGEST_PAUSE
-    return (row.paused_until, row.pause_reason or "") if is_paused else None
+    return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
 
 
 def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:

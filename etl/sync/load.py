@@ -70,6 +70,6 @@ def write(
     quarantine.put(connection, writing, rejects)
     quarantine.resolve(connection, writing, {*unchanged, *(entry.row["provider_call_id"] for entry in written)})
     for new in drift.record(connection, writing, (each for entry in written for each in entry.drift)):
-        event(log, "drift", level=logging.WARNING, source=writing.source, **new._asdict())
+        event(log, "schema_drift", level=logging.WARNING, source=writing.source, **new._asdict())
     run.recorder.count(connection, counts)
     return rejects

@@ -54,6 +54,6 @@ def _report(source: Source, kind: str, future: Future[RunResult]) -> RunResult:
 
 def failed(source: Source, kind: str, error: BaseException) -> RunResult:
     """The report of a run that ended with an error which it did not know."""
-    log.debug("the way to the error:\n%s", stack(error))
+    log.debug("stack trace:\n%s", stack(error))
     said = describe(error) if isinstance(error, SQLAlchemyError) else one_line(error)
     return RunResult(source.name, kind, status="failed", error=f"{source.name}: {said}")

@@ -137,7 +137,7 @@ class SourceRun:
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""
         self.deps.clock.sleep(0)
-        self.lease.acquire(lambda: event(log, "waiting for another process", source=self.source.name))
+        self.lease.acquire(lambda: event(log, "waiting_for_lease", source=self.source.name))
 
     @contextmanager
     def at_priority(self, priority: Priority) -> Iterator[None]:
@@ -169,7 +169,9 @@ def run_source(
             registry.register(connection, source, deps.clock.now())
             pause = None if by_hand else registry.paused(connection, source.name, deps.clock.now())
         if pause:
-            report.status, report.error = "failed", f"{source.name}: set aside until {pause[0]:%H:%M} UTC: {pause[1]}"
+            until, reason = pause
+            report.status = "failed"
+            report.error = f"{source.name}: paused until {until:%H:%M} UTC: {reason.problem}; {reason.hint}"
             return report
         state = closing.enter_context(StateSession(deps.db))
         lease = Lease(state, deps.db, source.name, deps.clock)
@@ -193,13 +195,13 @@ def _ending(recorder: RunRecorder) -> Iterator[None]:
         yield
         report.status = "failed" if report.error else "succeeded"
     except (SourceError, PaginationLoop, LeaseLost) as error:
-        report.error = str(error) if str(error).startswith(source) else f"{source}: {error}"
+        report.error = str(error) if isinstance(error, SourceError) else f"{source}: {error}"
     except (Stopped, KeyboardInterrupt):
         report.status, report.error = "interrupted", f"{source}: stopped; the next run goes on from here"
         raise
     except Exception as error:
         is_known = isinstance(error, SQLAlchemyError | psycopg.Error)
         report.error = f"{source}: {describe(error) if is_known else one_line(error)}"
-        log.debug("the way to the error:\n%s", stack(error))
+        log.debug("stack trace:\n%s", stack(error))
     finally:
         recorder.end()

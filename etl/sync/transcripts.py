@@ -138,9 +138,9 @@ def _ask(run: SourceRun, wanted: TranscriptRequest, key: uuid.UUID, call_id: str
     except SourcePaused:
         raise
     except RequestRefused as refused:
-        return Fetched(key, "not_ready" if refused.status in NOT_FOUND else "failed", reason=refused.what)
+        return Fetched(key, "not_ready" if refused.status in NOT_FOUND else "failed", reason=refused.problem)
     except SourceError as error:
-        return Fetched(key, "failed", reason=error.what)
+        return Fetched(key, "failed", reason=error.problem)
     turns, payload = answer.value
     digest = hashlib.blake2b(payload, digest_size=16).digest()
     return Fetched(key, "stored", turns, RawRecord("transcript", digest, answer.seq, payload))

@@ -101,8 +101,8 @@ def read_window(
     stream = replace(stream, is_filter_ignored=stream.is_filter_ignored or has_foreign_rows)
     run.state.run(claims.note, outcome, stream.is_filter_ignored)
     if isinstance(flaw := claims.unreadable.flaw, SourceError):
-        mend = "the others are loaded, and the next run asks for it again"
-        raise SourceUnavailable(flaw.source, f"one call of a page cannot be had: {flaw.what}", mend, flaw.status)
+        hint = "the others are loaded, and the next run asks for it again"
+        raise SourceUnavailable(flaw.source, f"one call of a page cannot be read: {flaw.problem}", hint, flaw.status)
     took_pages = outcome.order is not SortOrder.UNSORTED and (outcome.distinct_rows or 0) > claims.goal.size
     if first and reads_head and outcome.newest and (outcome.changed_during_scan or took_pages):
         # the certificate's last look at the head: what arrived meanwhile lies above where the walk began

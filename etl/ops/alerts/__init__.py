@@ -1,1 +1,1 @@
-"""What somebody should know of a source: judged from the books, kept until it is over, and told once each way."""
+"""Alerts: evaluated from the sync state, stored until resolved, delivered once when opened and once when resolved."""

@@ -1,27 +1,28 @@
-"""The books of one source, and a few counts of its calls → what an alert is judged by."""
+"""The sync state of one source, and a few counts of its calls → the inputs of the alert rules."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, text
 
-from etl.client.status_policy import REFUSALS
+from etl.client.errors import PauseReason
 from etl.model import Source
 from etl.ops import health
 from etl.ops.alerts.rules import FAILED_RUNS, WEEKS, AlertInputs, Filled, Period
 
-A_DAY = timedelta(days=1)
-LATE = timedelta(minutes=15)  # how late a call may be listed
+DAY = timedelta(days=1)
+LISTING_DELAY = timedelta(minutes=15)  # how late a provider may list a call
 HOURS = (1, 3, 6, 24)
-# What comes with the list, and what comes after it: the second is judged once it has had its time.
-EARLY = ("agent_id", "agent_name", "campaign_name", "customer_number", "agent_number", "duration_seconds")
-LATER = ("cost", "recording_url", "summary", "sentiment", "analysis", "transcript")
-SETTLED = {EARLY: timedelta(hours=2), LATER: timedelta(days=3)}
-BEFORE = timedelta(days=7)
+# Columns that come with the first page, and columns that providers fill in later: those are checked later.
+PROMPT = ("agent_id", "agent_name", "campaign_name", "customer_number", "agent_number", "duration_seconds")
+DELAYED = ("cost", "recording_url", "summary", "sentiment", "analysis", "transcript")
+FILLED_AFTER = {PROMPT: timedelta(hours=2), DELAYED: timedelta(days=3)}
+BASELINE = timedelta(days=7)
 
 STATE = text("""
     SELECT s.pause_reason,
-           (SELECT reason FROM ops.streams l WHERE l.source = s.source AND completeness = 'incomplete' LIMIT 1) AS missing,
+           (SELECT reason FROM ops.streams l
+             WHERE l.source = s.source AND completeness = 'incomplete' LIMIT 1) AS missing,
            (SELECT count(*) FROM ops.quarantine q
              WHERE q.source = s.source AND resolved_at IS NULL AND first_seen_at > :yesterday) AS new_rejects
       FROM ops.sources s
@@ -32,7 +33,7 @@ ENDINGS = text("""
      WHERE source = :source AND kind IN ('sync', 'backfill') AND status IN ('succeeded', 'failed')
      ORDER BY started_at DESC, run_id DESC LIMIT :runs
 """)
-# All is new in a first reading, and no news.
+# In an initial sync everything is new, and no news.
 NEW_DRIFT = text("""
     SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
      WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
@@ -65,7 +66,7 @@ FILLED = text("""
 
 def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertInputs | None:
     """What is known of a source; ``None`` where it was never registered."""
-    of = {"source": source.name, "now": now, "yesterday": now - A_DAY, "runs": FAILED_RUNS}
+    of = {"source": source.name, "now": now, "yesterday": now - DAY, "runs": FAILED_RUNS}
     state = connection.execute(STATE, of).one_or_none()
     read_at = health.progress(connection).get(source.name)
     if state is None or read_at is None:
@@ -75,16 +76,20 @@ def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertI
         now,
         read_at,
         [(row.status, row.error) for row in connection.execute(ENDINGS, of)],
-        state.pause_reason if state.pause_reason in REFUSALS else None,
+        PauseReason(state.pause_reason) if state.pause_reason else None,
         state.missing,
         state.new_rejects,
         [(row.field, row.kind) for row in connection.execute(NEW_DRIFT, of)],
-        _spans(connection, source, read_at - LATE),
-        [each for columns in SETTLED for each in _filled(connection, source, columns, now - SETTLED[columns])],
+        _periods(connection, source, read_at - LISTING_DELAY),
+        [
+            filled
+            for columns in FILLED_AFTER
+            for filled in _filled(connection, source, columns, now - FILLED_AFTER[columns])
+        ],
     )
 
 
-def _spans(connection: Connection, source: Source, end: datetime) -> list[Period]:
+def _periods(connection: Connection, source: Source, end: datetime) -> list[Period]:
     """Calls of the last hours and of the same hours of the weeks before, by the clock of the source."""
     local = end.astimezone(source.timezone)
     ends = [local - timedelta(weeks=week) for week in range(WEEKS + 1)]
@@ -101,8 +106,8 @@ def _counts(connection: Connection, source: Source, wanted: Sequence[tuple[datet
 
 
 def _filled(connection: Connection, source: Source, columns: tuple[str, ...], until: datetime) -> list[Filled]:
-    new = until - A_DAY
-    of = {"source": source.name, "columns": list(columns), "new": new, "since": new - BEFORE, "until": until}
+    new = until - DAY
+    of = {"source": source.name, "columns": list(columns), "new": new, "since": new - BASELINE, "until": until}
     return [
         Filled(row.name, row.calls, row.filled, row.before, row.filled_before) for row in connection.execute(FILLED, of)
     ]

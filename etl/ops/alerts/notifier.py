@@ -1,4 +1,4 @@
-"""Looks at every source now and then, keeps the alerts that stand, and tells whoever listens at the webhook."""
+"""Evaluates the alerts of every source periodically and posts them to a webhook."""
 
 import logging
 import threading
@@ -18,54 +18,54 @@ from etl.runtime.secret import Secret
 
 log = logging.getLogger("etl.ops.alerts")
 
-EVERY_SECONDS = 300.0
-FIRST_BACKOFF, LONGEST_BACKOFF = 120.0, 3600.0
+INTERVAL_SECONDS = 300.0
+FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 120.0, 3600.0
 
 
 class AlertNotifier:
-    """Judges and tells in a thread of its own: a webhook that is down is told later, and keeps nobody waiting."""
+    """Evaluates and delivers in a thread of its own, so that a webhook that is down delays nothing else."""
 
     def __init__(self, db: Engine, clock: Clock, sources: Sequence[Source], url: Secret | None) -> None:
         self._db, self._clock, self._sources, self._url = db, clock, sources, url
         self._failures = 0
-        self._again_at = clock.monotonic()
+        self._retry_at = clock.monotonic()
 
     def start(self, stop: threading.Event) -> None:
-        """Look every five minutes until ``stop`` is set; not at once, so that the sources were read again before."""
+        """Evaluate every five minutes until ``stop`` is set; the first time only after the sources could be read."""
         threading.Thread(target=self._run, args=[stop], name="alerts", daemon=True).start()
 
     def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(EVERY_SECONDS):
+        while not stop.wait(INTERVAL_SECONDS):
             try:
-                self.look()
+                self.run_once()
             except SQLAlchemyError as error:
-                event(log, "alerts not judged", level=logging.WARNING, error=describe(error))
+                event(log, "alert_evaluation_failed", level=logging.WARNING, error=describe(error))
 
-    def look(self) -> None:
-        """Judge every source once, and tell what nobody was told."""
+    def run_once(self) -> None:
+        """Evaluate every source once, and deliver what was not delivered yet."""
         for source in self._sources:
             now = self._clock.now()
             with self._db.begin() as connection:
-                books = inputs.load_inputs(connection, source, now)
-                if books is not None:
-                    alert_store.sync_alerts(connection, source.name, evaluate(books), now)
+                found = inputs.load_inputs(connection, source, now)
+                if found is not None:
+                    alert_store.sync_alerts(connection, source.name, evaluate(found), now)
         with self._db.begin() as connection:
             alert_store.resolve_removed(connection, [source.name for source in self._sources], self._clock.now())
-        while self._url and self._clock.monotonic() >= self._again_at and self._tell(self._url):
+        while self._url and self._clock.monotonic() >= self._retry_at and self._deliver(self._url):
             pass
 
-    def _tell(self, url: Secret) -> bool:
-        """Tell one thing; whether there may be more to tell, and somebody listens."""
+    def _deliver(self, url: Secret) -> bool:
+        """Deliver one notification; whether it was taken, and there may be more."""
         with self._db.begin() as connection:
-            episode = alert_store.next_unnotified(connection, self._clock.now())
-            if episode is None:
+            record = alert_store.next_unnotified(connection, self._clock.now())
+            if record is None:
                 return False
-            problem = post(url, messages.message(episode, url))
+            problem = post(url, messages.message(record, url))
             if problem is None:
-                alert_store.mark_notified(connection, episode, self._clock.now())
+                alert_store.mark_notified(connection, record, self._clock.now())
         self._failures = self._failures + 1 if problem else 0
         if problem:
-            seconds = min(FIRST_BACKOFF * 2 ** (self._failures - 1), LONGEST_BACKOFF)
-            self._again_at = self._clock.monotonic() + seconds
-            event(log, "nobody was told", level=logging.WARNING, why=problem, again_in_seconds=seconds)
+            seconds = min(FIRST_BACKOFF_SECONDS * 2 ** (self._failures - 1), LONGEST_BACKOFF_SECONDS)
+            self._retry_at = self._clock.monotonic() + seconds
+            event(log, "alert_delivery_failed", level=logging.WARNING, problem=problem, retry_in_seconds=seconds)
         return problem is None

@@ -1,43 +1,58 @@
-"""What the books say of one source → the alerts that stand, as values; no clock and no database is looked at."""
+"""The sync state of one source → the alerts that fire now. Pure: no clock and no database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
+from etl.client.errors import PauseReason
 from etl.model import Source
 from etl.ops.health import freshness_deadline
 
 FAILED_RUNS = 3
 NEW_REJECTS = 10  # records a day
-FEWEST_CALLS = 20  # of a day, before an empty field says anything
-USUALLY = 0.9
+MIN_CALLS = 20  # of a day, before an empty column means anything
+USUALLY_FILLED = 0.9
 WEEKS = 4
 USUAL_CALLS, LEAST_CALLS = 10, 3  # in the mean of the weeks, and in each of them
 
-# How long a state has to last before anybody is told: what the next runs mend is no news.
-PATIENCE: Mapping[str, timedelta] = {
-    "failing": timedelta(0),
-    "stale": timedelta(minutes=5),
-    "incomplete": timedelta(hours=6),
-    "credentials": timedelta(0),
-    "quarantine": timedelta(0),
-    "drift": timedelta(0),
-    "silence": timedelta(0),
+
+class AlertKind(StrEnum):
+    """What can be wrong with a source; the value is what the database, the webhook and the metrics say."""
+
+    FAILING = "failing"
+    STALE = "stale"
+    INCOMPLETE = "incomplete"
+    CREDENTIALS = "credentials"
+    QUARANTINE = "quarantine"
+    DRIFT = "drift"
+    NO_CALLS = "no_calls"
+
+
+# How long a problem must last before anybody is notified: what the next runs fix is no news.
+GRACE_PERIOD: Mapping[AlertKind, timedelta] = dict.fromkeys(AlertKind, timedelta(0)) | {
+    AlertKind.STALE: timedelta(minutes=5),
+    AlertKind.INCOMPLETE: timedelta(hours=6),
 }
-DO: Mapping[str, str] = {
-    "failing": "`etl check` says what to mend; the next run goes on from where the last came",
-    "stale": "is the daemon up, and the provider? `etl status` shows the last run and the next",
-    "incomplete": "`etl verify {source} --heal`; if it stays, `etl backfill {source} --from DAY --again`",
-    "credentials": "put a new key in place, or pay; then `etl sync {source}` tries at once. The other sources go on",
-    "quarantine": "`etl quarantine list {source}` says why; nothing is lost: upgrade, then `etl quarantine retry`",
-    "drift": "`SELECT * FROM ops.schema_drift` shows what came. Nothing is lost: upgrade, then `etl replay` fills the columns",
-    "silence": "look at the provider's own page. Calls there: is this that account's key? None: ask who runs them",
+HINTS: Mapping[AlertKind, str] = {
+    AlertKind.FAILING: "run `etl check` to find the cause; the next run resumes where the last one stopped",
+    AlertKind.STALE: "check that the daemon and the provider are up; `etl status` shows the last run and the next",
+    AlertKind.INCOMPLETE: "run `etl verify {source} --heal`; if that does not help, "
+    "`etl backfill {source} --from DATE --again`",
+    AlertKind.CREDENTIALS: "replace the key, or pay the provider; then run `etl sync {source}`. "
+    "Other sources are not affected",
+    AlertKind.QUARANTINE: "`etl quarantine list {source}` shows why. Nothing is lost: upgrade, then run "
+    "`etl quarantine retry`",
+    AlertKind.DRIFT: "`SELECT * FROM ops.schema_drift` shows what changed. Nothing is lost: upgrade, then run "
+    "`etl replay`",
+    AlertKind.NO_CALLS: "look at the provider's dashboard. If it shows calls, is the key that of this account? "
+    "If not, ask who runs the agents",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """How many calls one stretch of hours held, and the same hours of the weeks before, the latest first."""
+    """The number of calls in the last ``hours``, and in the same hours of the weeks before, the latest first."""
 
     hours: int
     now: int
@@ -46,7 +61,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """Of how many calls of a day a column is filled, and of how many of the days before."""
+    """In how many calls of one day a column has a value, and in how many of the days before."""
 
     column: str
     calls: int
@@ -57,94 +72,102 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class AlertInputs:
-    """What is known of one source. ``endings`` are its last runs' ``(status, error)``, the newest first."""
+    """What is known of one source. ``runs`` are its last runs' ``(status, error)``, the newest first."""
 
     source: Source
     now: datetime
     read_at: datetime
-    endings: Sequence[tuple[str, str | None]] = ()
-    refused: str | None = None  # why the provider lets nobody in
-    missing: str | None = None
+    runs: Sequence[tuple[str, str | None]] = ()
+    pause: PauseReason | None = None
+    incomplete: str | None = None  # the sentence of a stream that is incomplete
     new_rejects: int = 0
     new_drift: Sequence[tuple[str, str]] = ()  # field and kind
-    spans: Sequence[Period] = ()
+    periods: Sequence[Period] = ()
     columns: Sequence[Filled] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What is wrong with a source, in words that hold nobody's data."""
+    """What is wrong with a source, in a sentence that shows none of its data."""
 
     source: str
-    kind: str
+    kind: AlertKind
     message: str
 
     @property
     def hint(self) -> str:
-        """What to do."""
-        return DO[self.kind].format(source=self.source)
+        """What to do about it."""
+        return HINTS[self.kind].format(source=self.source)
 
 
 def evaluate(inputs: AlertInputs) -> list[Alert]:
-    """The alerts that stand now. Of a cause and what follows from it only the cause is said."""
+    """The alerts that fire now. Of a cause and its consequences only the cause is reported."""
     causes = {
-        "credentials": f"set aside: {inputs.refused}" if inputs.refused else None,
-        "failing": _failing(inputs),
-        "stale": _stale(inputs),
-        "silence": _silence(inputs.spans),
+        AlertKind.CREDENTIALS: _credentials(inputs),
+        AlertKind.FAILING: _failing(inputs),
+        AlertKind.STALE: _stale(inputs),
+        AlertKind.NO_CALLS: _no_calls(inputs.periods),
     }
-    first = next((kind for kind, said in causes.items() if said), None)
-    found = {"incomplete": inputs.missing, "quarantine": _quarantine(inputs), "drift": _drift(inputs)}
+    first = next((kind for kind, message in causes.items() if message), None)
+    found = {
+        AlertKind.INCOMPLETE: inputs.incomplete,
+        AlertKind.QUARANTINE: _quarantine(inputs),
+        AlertKind.DRIFT: _drift(inputs),
+    }
     if first is not None:
         found[first] = causes[first]
-    return [Alert(inputs.source.name, kind, said) for kind, said in found.items() if said]
+    return [Alert(inputs.source.name, kind, message) for kind, message in found.items() if message]
+
+
+def _credentials(inputs: AlertInputs) -> str | None:
+    return f"paused: {inputs.pause.problem}" if inputs.pause and inputs.pause.needs_action else None
 
 
 def _failing(inputs: AlertInputs) -> str | None:
-    last = [ending for ending in inputs.endings if ending[0] != "interrupted"][:FAILED_RUNS]
+    last = [run for run in inputs.runs if run[0] != "interrupted"][:FAILED_RUNS]
     if len(last) < FAILED_RUNS or any(status != "failed" for status, _ in last):
         return None
-    return f"{FAILED_RUNS} runs failed one after the other, the last so: {last[0][1] or 'no reason is known'}"
+    return f"the last {FAILED_RUNS} runs failed, the newest with: {last[0][1] or 'no error message'}"
 
 
 def _stale(inputs: AlertInputs) -> str | None:
     if inputs.now <= freshness_deadline(inputs.source, inputs.read_at):
         return None
-    return f"not read since {inputs.read_at:%Y-%m-%d %H:%M} UTC, though its schedule is {inputs.source.schedule}"
+    return f"last read {inputs.read_at:%Y-%m-%d %H:%M} UTC; its schedule is {inputs.source.schedule}"
 
 
 def _quarantine(inputs: AlertInputs) -> str | None:
     if inputs.new_rejects < NEW_REJECTS:
         return None
-    return f"{inputs.new_rejects} new records of the last day could not become rows"
+    return f"{inputs.new_rejects} records of the last day could not be loaded"
 
 
 def _drift(inputs: AlertInputs) -> str | None:
     new = [f"{field} ({kind.replace('_', ' ')})" for field, kind in inputs.new_drift]
-    empty = [f"{each.column} (empty)" for each in inputs.columns if went_empty(each)]
-    said = [*new, *empty]
-    more = f" and {len(said) - 5} more" if len(said) > 5 else ""
-    return f"the provider sends something else than before: {', '.join(said[:5])}{more}" if said else None
+    empty = [f"{column.column} (empty)" for column in inputs.columns if went_empty(column)]
+    changes = [*new, *empty]
+    more = f" and {len(changes) - 5} more" if len(changes) > 5 else ""
+    return f"the provider's records changed: {', '.join(changes[:5])}{more}" if changes else None
 
 
-def went_empty(each: Filled) -> bool:
-    """Whether a column that was nearly always filled is filled in none of a day's calls."""
-    if each.calls < FEWEST_CALLS or each.calls_before < FEWEST_CALLS:
+def went_empty(column: Filled) -> bool:
+    """Whether a column that nearly always had a value has none in a whole day."""
+    if column.calls < MIN_CALLS or column.calls_before < MIN_CALLS:
         return False
-    return each.filled == 0 and each.filled_before >= USUALLY * each.calls_before
+    return column.filled == 0 and column.filled_before >= USUALLY_FILLED * column.calls_before
 
 
-def _silence(spans: Sequence[Period]) -> str | None:
-    silent = [span for span in spans if is_silent(span)]
+def _no_calls(periods: Sequence[Period]) -> str | None:
+    silent = [period for period in periods if is_silent(period)]
     if not silent:
         return None
-    longest = max(silent, key=lambda span: span.hours)
+    longest = max(silent, key=lambda period: period.hours)
     usual = sum(longest.before) // len(longest.before)
-    return f"not one call in {longest.hours} h, where the same hours of the last {WEEKS} weeks had {usual} in the mean"
+    return f"no call in the last {longest.hours} h; the same hours of the last {WEEKS} weeks had {usual} on average"
 
 
-def is_silent(span: Period) -> bool:
-    """Whether hours without a call had calls in every one of the weeks before, and so many that chance is no reason."""
-    if span.now or len(span.before) < WEEKS:
+def is_silent(period: Period) -> bool:
+    """Whether there is no call now, although each of the weeks before had enough to rule out chance."""
+    if period.now or len(period.before) < WEEKS:
         return False
-    return min(span.before) >= LEAST_CALLS and sum(span.before) >= USUAL_CALLS * len(span.before)
+    return min(period.before) >= LEAST_CALLS and sum(period.before) >= USUAL_CALLS * len(period.before)
