@@ -9,8 +9,8 @@ from typing import Any
 
 from etl.sandbox import vaani
 from etl.sandbox.expected import expected_rows
-from etl.sandbox.http_messages import dumped
-from etl.sandbox.responder import PROVIDERS
+from etl.sandbox.http_messages import to_json
+from etl.sandbox.responder import VENDORS
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import CallSnapshot
 from etl.sandbox.world import World
@@ -39,24 +39,24 @@ def world(calls: int) -> World:
 
 def printed(of: World, name: str) -> Iterator[Listed]:
     """A provider's list, newest first."""
-    provider = PROVIDERS["vaani" if name == APART else name]
+    provider = VENDORS["vaani" if name == APART else name]
     variant = "transcripts" if name == "ravan" else ""
     for call in reversed(of.calls(provider.name)):
-        seen = of.seen(call, of.now())
-        record = provider.show(seen, variant)
+        state = of.snapshot(call, of.now())
+        record = provider.render(state, variant)
         if provider.name == "vaani":
-            record["chat_history"] = [] if name == APART else _chat(seen)
-        yield Listed(call.created_at, (call.caller, call.callee), call.call_id, dumped(record))
+            record["chat_history"] = [] if name == APART else _chat(state)
+        yield Listed(call.created_at, (call.caller, call.callee), call.call_id, to_json(record))
 
 
-def _chat(seen: CallSnapshot) -> list[dict[str, str]]:
-    return [{"role": vaani.LABELS[turn.speaker].lower(), "content": turn.text} for turn in seen.story.turns]
+def _chat(state: CallSnapshot) -> list[dict[str, str]]:
+    return [{"role": vaani.LABELS[turn.speaker].lower(), "content": turn.text} for turn in state.lifecycle.turns]
 
 
 def transcripts(of: World) -> Iterator[tuple[str, bytes]]:
     """The id of each Vaani call, and the answer to a request for its transcript."""
     for call in of.calls("vaani"):
-        yield call.call_id, vaani.detail(of.seen(call, of.now())).body
+        yield call.call_id, vaani.detail(of.snapshot(call, of.now())).body
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +111,4 @@ def as_values(digest: Digest) -> dict[str, Any]:
 def received(calls: int) -> int:
     """The bytes of all records of the four lists."""
     of = world(calls)
-    return sum(len(each.record) for name in PROVIDERS for each in printed(of, name))
+    return sum(len(each.record) for name in VENDORS for each in printed(of, name))

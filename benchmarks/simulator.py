@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from benchmarks import history
 from benchmarks.history import APART, Listed
 from etl.sandbox.http_messages import VendorRequest, VendorResponse
-from etl.sandbox.responder import PROVIDERS
+from etl.sandbox.responder import VENDORS
 from etl.sandbox.vendor import ListQuery, Quirks, Vendor, VendorPage
 
 SECOND = timedelta(seconds=1)
@@ -37,7 +37,7 @@ class CallList:
     def page(self, query: dict[str, str], headers: dict[str, str]) -> VendorResponse:
         """The answer to a list request."""
         request = VendorRequest("GET", self.provider.path, query, headers)
-        refused = self.provider.refuse(request)
+        refused = self.provider.reject(request)
         asked = refused or self.provider.read(Quirks(), request)
         if isinstance(asked, VendorResponse):
             return asked
@@ -59,10 +59,10 @@ class CallList:
     def _bounds(self, asked: ListQuery) -> tuple[datetime | None, datetime | None]:
         """From just above which instant to which one the filter lets calls through."""
         if self.provider.name == "ringg":
-            start, end = asked.by
+            start, end = asked.filters
             return start - timedelta(microseconds=1) if isinstance(start, datetime) else None, end  # type: ignore[return-value]
         if self.provider.name == "autocalls":
-            first, last = (day if isinstance(day, date) else None for day in asked.by)
+            first, last = (day if isinstance(day, date) else None for day in asked.filters)
             return _midnight(first, -SECOND), _midnight(last, timedelta(days=1) - SECOND)
         return None, None
 
@@ -78,7 +78,7 @@ class CallList:
             asked.skip + len(shown) < total,
             self.provider.path,
         )
-        return self.provider.print_page(Quirks(), page)
+        return self.provider.render_page(Quirks(), page)
 
 
 def _midnight(day: date | None, further: timedelta) -> datetime | None:
@@ -91,9 +91,9 @@ class Simulator:
     def __init__(self, calls: int) -> None:
         world = history.world(calls)
         self.phones = world.phones
-        names = [*PROVIDERS, APART]
+        names = [*VENDORS, APART]
         self._lists = {
-            name: CallList(PROVIDERS["vaani" if name == APART else name], list(history.printed(world, name)))
+            name: CallList(VENDORS["vaani" if name == APART else name], list(history.printed(world, name)))
             for name in names
         }
         self._transcripts = {
@@ -159,7 +159,7 @@ async def _serve(simulator: Simulator) -> None:
     info = {
         "origin": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",
         "phones": simulator.phones,
-        "keys": {name: provider.key for name, provider in PROVIDERS.items()},
+        "keys": {name: provider.key for name, provider in VENDORS.items()},
         "expected": simulator.expected,
     }
     sys.stdout.write(json.dumps(info) + "\n")

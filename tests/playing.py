@@ -246,7 +246,7 @@ class Play(httpx.BaseTransport):
         assert stale == [], stale[:5]
 
     def _is_still(self, call: SimulatedCall) -> bool:
-        return not call.told and call.appears_at == call.created_at and call.created_at < NOW - SETTLED
+        return not call.overrides and call.listed_from == call.created_at and call.created_at < NOW - SETTLED
 
 
 def play(db: Engine, schedule: Schedule) -> None:

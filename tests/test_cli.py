@@ -44,7 +44,7 @@ def configured(sandbox: Sandbox, tmp_path: Path, database_url: str) -> dict[str,
 def unhurried(sandbox: Sandbox, folder: Path, database_url: str) -> dict[str, str]:
     tables = [
         f'[sources.{name}]\nprovider = "{name}"\napi_key = "env:{name.upper()}_API_KEY"\nrequests_per_minute = 6000\n'
-        + (f"phones = {list(sandbox.service.world.phones)}\n" if name == "ravan" else "")
+        + (f"phones = {list(sandbox.world.phones)}\n" if name == "ravan" else "")
         for name in ("autocalls", "ravan", "ringg", "vaani")
     ]
     (folder / "quick.toml").write_text("".join(tables))

@@ -64,7 +64,7 @@ def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Eng
 
 def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> None:
     clock = FakeClock(NOW)
-    world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, manner=Quirks(ringg_total="many"))
+    world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, quirks=Quirks(ringg_total="many"))
     harness = Harness(db, world, clock, SandboxTransport(world))
     harness.sync("ringg")
     harness.sync("vaani")

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.catalogue import CATALOGUE
-from etl.sandbox.faults import FAULTS
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
@@ -29,9 +28,9 @@ FAILS = {
 }
 # The byte that is no text stands for itself in a transcript, which is asked for once.
 LEFT = {("H24", "vaani"): {"turns"}}
-LISTED = [f"{each}:variant={variant}" for each in FAULTS if each[0] == "G" for variant in CATALOGUE[each].variants]
-INFRASTRUCTURE = [each for each in FAULTS if each[0] == "H" and each != "H08"] + LISTED
-VALUES = [each for each in FAULTS if each[0] == "V"]
+LISTED = [f"{each}:variant={variant}" for each in CATALOGUE if each[0] == "G" for variant in CATALOGUE[each].variants]
+INFRASTRUCTURE = [each for each in CATALOGUE if each[0] == "H" and each != "H08"] + LISTED
+VALUES = [each for each in CATALOGUE if each[0] == "V"]
 
 
 def faulty_house(db: Engine, fault: str) -> Harness:
@@ -66,7 +65,7 @@ def shown_keys(harness: Harness) -> list[str]:
 def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     harness, fault_id = faulty_house(db, fault), fault[:3]
-    errors = [str(harness.run(name).error) for name in FAULTS[fault_id][1]]
+    errors = [str(harness.run(name).error) for name in CATALOGUE[fault_id].providers]
     if fault_id in FAILS:
         assert all(re.search(FAILS[fault_id], error) for error in errors), errors
     else:
@@ -75,7 +74,7 @@ def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: p
     assert shown_keys(harness) == []
     assert not any(key in caplog.text or key in str(errors) for key in KEYS)
     heal(harness)
-    for name in FAULTS[fault_id][1]:
+    for name in CATALOGUE[fault_id].providers:
         harness.sync(name)
         # what vanished at the provider stays here
         found = differences(harness, name, besides=LEFT.get((fault_id, name), ()))
@@ -133,7 +132,7 @@ def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_load
     assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)
     held = harness.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
     for call in hidden:
-        of_its_lists = [row for row in held if row["phone"] in ("", call.caller, call.callee)]
+        of_its_lists = [row for row in held if row["partition"] in ("", call.caller, call.callee)]
         assert not any(row["starts_at"] <= call.created_at < row["ends_at"] for row in of_its_lists)
     heal(harness)
     harness.sync(name)
@@ -148,7 +147,7 @@ def test_one_list_that_is_refused_keeps_no_other_from_loading(db: Engine) -> Non
     *others, _ = harness.sources["ravan"].partitions
     listed = {call.call_id for call in harness.world.calls("ravan") if {call.caller, call.callee} & set(others)}
     assert harness.stored_ids("ravan") == listed
-    assert {row["phone"] for row in harness.rows("SELECT partition FROM ops.coverage")} == set(others)
+    assert {row["partition"] for row in harness.rows("SELECT partition FROM ops.coverage")} == set(others)
 
 
 def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) -> None:
@@ -159,7 +158,7 @@ def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) ->
 
 
 def test_a_total_that_is_no_number_costs_nothing_but_the_proof(db: Engine) -> None:
-    harness = make_harness(db, World(8, calls=230, now=NOW, manner=Quirks(ringg_total="many")))
+    harness = make_harness(db, World(8, calls=230, now=NOW, quirks=Quirks(ringg_total="many")))
     harness.sync("ringg")
     assert differences(harness, "ringg") == []
     requests = len(requests_of(harness))

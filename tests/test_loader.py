@@ -109,7 +109,7 @@ def test_a_shorter_transcript_takes_the_surplus_turns_with_it(db: Engine) -> Non
     call_id, key = talker["provider_call_id"], talker["call_key"]
     call = harness.world.find("autocalls", call_id)
     assert call is not None
-    turns = harness.world.seen(call, NOW).story.turns
+    turns = harness.world.snapshot(call, NOW).lifecycle.turns
     harness.world.change("autocalls", call_id, turns=turns[:2])
     harness.clock.sleep(hours(25).total_seconds())
     harness.sync("autocalls")
@@ -124,7 +124,7 @@ def test_a_version_that_comes_back_is_kept_once_and_is_the_newest_again(db: Engi
     call = harness.world.calls("ravan")[17]
     everything = partial(pipeline.backfill, window=Window(BEGINNING, NOW), again=True)
     harness.sync("ravan")
-    first = harness.world.seen(call, NOW).story
+    first = harness.world.snapshot(call, NOW).lifecycle
     for summary in ("Another one.", first.summary):
         harness.world.change("ravan", call.call_id, summary=summary)
         assert harness.run("ravan", everything, "backfill").status == "succeeded"

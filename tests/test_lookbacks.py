@@ -65,7 +65,7 @@ def test_a_change_is_noted_at_the_time_of_the_run_that_saw_it(db: Engine, name: 
     for _ in range(12):
         scheduled(harness, name, 20)
     costs = {row["call_key"]: row for row in harness.rows("SELECT * FROM bi.call_changes WHERE field = 'cost'")}
-    priced = {call.call_id: harness.world.seen(call, harness.clock.now()).story for call in harness.world.calls(name)}
+    priced = {call.call_id: harness.world.snapshot(call, harness.clock.now()).lifecycle for call in harness.world.calls(name)}
     found = [(costs[row["call_key"]], row) for row in calls(harness, name).values() if row["call_key"] in costs]
     assert found
     for change, row in found:
@@ -81,7 +81,7 @@ def test_the_daily_sweep_goes_back_to_a_call_of_ten_days_ago_that_is_not_final(d
     harness = make_harness(db, world, "G12:size=10", clock=clock)
     old = next(call for call in world.calls("vaani") if call.created_at > NOW - timedelta(days=10))
     end = NOW + timedelta(hours=20)
-    story = world.seen(old, NOW).story
+    story = world.snapshot(old, NOW).lifecycle
     world.change("vaani", old.call_id, reached=(*story.reached[: Stage.ENDED], *(end,) * 4))
     harness.sync("vaani")
     assert calls(harness, "vaani")[old.call_id]["is_final"] is False
@@ -97,14 +97,14 @@ def test_the_daily_sweep_goes_back_to_a_call_of_ten_days_ago_that_is_not_final(d
 def test_a_transcript_is_asked_for_once_and_where_it_is_not_ready_by_sweeps_and_by_hand(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(5, calls=60, days=3, clock=clock.now, now=NOW)
-    answered = [call for call in world.calls("vaani") if world.seen(call, NOW).story.is_answered]
+    answered = [call for call in world.calls("vaani") if world.snapshot(call, NOW).lifecycle.is_answered]
     in_the_list = {call.call_id for call in answered if call.shape("chat", 5) == 0}  # its record shows the turns itself
     late = [
         call
         for call in answered
         if call.call_id not in in_the_list and NOW - timedelta(days=2) < call.created_at < NOW - hours(3)
     ][-1]
-    turns = world.seen(late, NOW).story.turns
+    turns = world.snapshot(late, NOW).lifecycle.turns
     world.change("vaani", late.call_id, turns=())
     harness = make_harness(db, world, clock=clock)
 

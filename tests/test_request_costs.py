@@ -207,6 +207,6 @@ def lateness(harness: Harness, name: str) -> list[float]:
     for row in harness.rows(query, name=name, before=end):
         call = harness.world.find(name, row["id"])
         if call is not None:
-            reached = harness.world.seen(call, harness.clock.now()).story.reached[-1]
+            reached = harness.world.snapshot(call, harness.clock.now()).lifecycle.reached[-1]
             found.append((row["changed_at"] - reached).total_seconds() / 3600)
     return [each for each in found if each >= 0]

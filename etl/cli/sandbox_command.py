@@ -52,7 +52,7 @@ def sandbox(port: int, seed: int, calls: int, days: float, order: str, per_hour:
 
 
 def _list_faults() -> None:
-    from etl.sandbox.faults import FAULTS
+    from etl.sandbox.catalogue import CATALOGUE
 
-    for name, (sentence, providers) in sorted(FAULTS.items()):
-        click.echo(f"{name}  {sentence} ({', '.join(providers)})")
+    for name, entry in sorted(CATALOGUE.items()):
+        click.echo(f"{name}  {entry.sentence} ({', '.join(entry.providers)})")

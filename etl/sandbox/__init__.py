@@ -1,1 +1,1 @@
-"""A seed becomes four voice-AI providers on loopback: calls that live, lists that move, faults to switch on."""
+"""A seed → four voice-AI vendors on loopback: calls that go on, lists that change, faults to switch on."""

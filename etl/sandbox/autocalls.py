@@ -1,11 +1,11 @@
-"""A call of the sandbox becomes a record of Autocalls' list of calls, and a request to it becomes what it asks for."""
+"""Autocalls' list of calls: a request → its query, a call → its record."""
 
 import re
 from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from etl.sandbox.http_messages import JSON, RecordBytes, VendorRequest, VendorResponse, answered, dumped
+from etl.sandbox.http_messages import JSON, JsonObject, VendorRequest, VendorResponse, json_response, to_json
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.personas import CAMPAIGNS
 from etl.sandbox.simulated_call import SimulatedCall
@@ -17,12 +17,12 @@ SENDERS = {"agent": "bot", "customer": "human"}
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
-def refuse(request: VendorRequest) -> VendorResponse | None:
-    """401, or the way to the login page for one who did not ask for JSON, unless the key is right."""
+def reject(request: VendorRequest) -> VendorResponse | None:
+    """401, or a redirect to the login page for a client that accepts no JSON, unless the key is right."""
     if request.headers.get("authorization") == f"Bearer {KEY}":
         return None
     if "application/json" in request.headers.get("accept", ""):
-        return answered({"message": "Unauthenticated."}, 401)
+        return json_response({"message": "Unauthenticated."}, 401)
     host = request.headers.get("host", "sandbox")
     page = b"<!DOCTYPE html><html><body>Redirecting to the login page</body></html>"
     return VendorResponse(
@@ -30,8 +30,8 @@ def refuse(request: VendorRequest) -> VendorResponse | None:
     )
 
 
-def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
-    """Page, page size and filters of a list request; days are whole days of the account's time zone."""
+def read(quirks: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
+    """Page, page size and filters of a list request; dates are whole days of the account's time zone."""
     page, size = integer(request.text("page"), 1), integer(request.text("per_page"), 15)
     if page is None or size is None:
         return _bad("page", "The page field must be an integer.")
@@ -39,84 +39,88 @@ def read(manner: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
         first, last = _day(request.text("date_from")), _day(request.text("date_to"))
     except ValueError:
         return _bad("date_from", "The date from field must match the format Y-m-d.")
-    zone = ZoneInfo(manner.autocalls_zone)
+    zone = ZoneInfo(quirks.autocalls_zone)
     wanted = {name: request.text(name) for name in ("status", "type", "phone_number", "campaign_id")}
 
     def keep(call: SimulatedCall) -> bool:
         day = call.created_at.astimezone(zone).date()
         return not ((first and day < first) or (last and day > last))
 
-    def match(seen: CallSnapshot) -> bool:
-        return all(not text or text == _facet(seen, name) for name, text in wanted.items())
+    def match(state: CallSnapshot) -> bool:
+        return all(not text or text == _facet(state, name) for name, text in wanted.items())
 
     page, size = max(page, 1), min(max(size, 1), 100)
     return ListQuery(
-        (page - 1) * size, size, page, keep, by=(first, last), match=match if any(wanted.values()) else None
+        (page - 1) * size, size, page, keep, filters=(first, last), match=match if any(wanted.values()) else None
     )
 
 
-def show(seen: CallSnapshot, variant: str = "") -> RecordBytes:
-    """One record; costs, times, transcript and evaluation come in the shapes that the provider sends side by side."""
-    call, story = seen.call, seen.story
-    priced, is_web = seen.stage >= Stage.PRICED, call.kind == "web"
+def render(state: CallSnapshot, variant: str = "") -> JsonObject:
+    """One record; costs, times, transcript and evaluation have one of the shapes that Autocalls sends."""
+    call, life = state.call, state.lifecycle
+    is_web = call.kind == "web"
     return {
         "id": int(call.call_id),
-        "assistant_name": story.agent.name,
-        "campaign_name": story.campaign,
+        "assistant_name": life.agent.name,
+        "campaign_name": life.campaign,
         "type": call.kind,
-        "duration": story.talk_seconds if seen.is_over else None,
+        "duration": life.talk_seconds if state.is_over else None,
         "assistant_phone_number": None if is_web else call.line,
         "client_phone_number": None if is_web else call.customer.number,
-        "status": status_of(seen),
-        "transcript": _transcript(seen),
+        "status": status_of(state),
+        "transcript": _transcript(state),
         "variables": {"customer_name": call.customer_name} if call.customer_name and call.shape("variables", 2) else [],
-        "evaluation": _evaluation(seen),
+        "evaluation": _evaluation(state),
         "webhook_response": {"status": 200} if call.shape("webhook", 3) == 0 else [],
-        "carrier_cost": _cost(seen, story.carrier_cost) if priced else None,
-        "total_cost": _cost(seen, story.cost) if priced else None,
-        "answered_by": answered_by(seen),
-        "recording_url": f"https://media.autocalls.example/{call.call_id}.mp3"
-        if priced and story.is_answered
-        else None,
-        "created_at": _time(seen, call.created_at),
-        "updated_at": _time(seen, updated_at(seen)),
+        "carrier_cost": _cost(state, life.carrier_cost) if state.is_priced else None,
+        "total_cost": _cost(state, life.cost) if state.is_priced else None,
+        "answered_by": answered_by(state),
+        "recording_url": recording_url(state),
+        "created_at": _time(state, call.created_at),
+        "updated_at": _time(state, updated_at(state)),
     }
 
 
-def status_of(seen: CallSnapshot) -> str:
-    """The provider's own word."""
-    if not seen.is_over:
-        return {Stage.DIALING: "initiated", Stage.RINGING: "ringing"}.get(seen.stage, "in-progress")
-    if seen.story.outcome == "completed":
-        said = {"customer": "ended_by_customer", "agent": "ended_by_assistant"}[seen.story.ended_by]
-        return ("completed", "ended", said, said)[seen.call.shape("status", 4)]
-    # A machine that answers is no talk: the status stays that of a call that nobody took.
-    return {"no_answer": "no-answer", "voicemail": "no-answer"}.get(seen.story.outcome, seen.story.outcome)
+def status_of(state: CallSnapshot) -> str:
+    """Autocalls' status."""
+    if not state.is_over:
+        return {Stage.DIALING: "initiated", Stage.RINGING: "ringing"}.get(state.stage, "in-progress")
+    if state.lifecycle.outcome == "completed":
+        said = {"customer": "ended_by_customer", "agent": "ended_by_assistant"}[state.lifecycle.ended_by]
+        return ("completed", "ended", said, said)[state.call.shape("status", 4)]
+    # A call that a machine answers has the status of one that nobody answered.
+    return {"no_answer": "no-answer", "voicemail": "no-answer"}.get(state.lifecycle.outcome, state.lifecycle.outcome)
 
 
-def answered_by(seen: CallSnapshot) -> str | None:
-    """human, machine, unknown or nothing at all."""
-    if seen.is_over and seen.story.outcome == "voicemail":
+def answered_by(state: CallSnapshot) -> str | None:
+    """human, machine, unknown or None."""
+    if state.is_over and state.lifecycle.outcome == "voicemail":
         return "machine"
-    if seen.is_over and seen.story.outcome == "completed":
-        return ("human", "human", "human", "unknown", None)[seen.call.shape("answered", 5)]
+    if state.is_over and state.lifecycle.outcome == "completed":
+        return ("human", "human", "human", "unknown", None)[state.call.shape("answered", 5)]
     return None
 
 
-def updated_at(seen: CallSnapshot) -> datetime:
-    """The last change: the stage that was reached last, or what was told by hand since."""
-    told = [told.at.replace(microsecond=0) for told in seen.call.told if told.at <= seen.at]
-    return max([seen.story.reached[seen.stage], *told])
+def updated_at(state: CallSnapshot) -> datetime:
+    """The last change: the stage that was reached last, or an override since."""
+    overrides = (override.at.replace(microsecond=0) for override in state.call.overrides if override.at <= state.at)
+    return max([state.lifecycle.reached[state.stage], *overrides])
 
 
-def print_page(manner: Quirks, page: VendorPage) -> bytes:
-    """The page's envelope; next_page_url drops the filters, as it does at the provider."""
-    number, shown = page.asked.page, len(page.records)
-    tail: RecordBytes = {
+def recording_url(state: CallSnapshot) -> str | None:
+    """The recording of an answered call, once the call is priced."""
+    has_recording = state.is_priced and state.lifecycle.is_answered
+    return f"https://media.autocalls.example/{state.call.call_id}.mp3" if has_recording else None
+
+
+def render_page(quirks: Quirks, page: VendorPage) -> bytes:
+    """The page's JSON; next_page_url drops the filters, as Autocalls does."""
+    number, shown = page.query.page, len(page.records)
+    tail: JsonObject = {
         "current_page": number,
-        "from": page.asked.skip + 1 if shown else None,
-        "to": page.asked.skip + shown if shown else None,
-        "per_page": page.asked.size,
+        "from": page.query.skip + 1 if shown else None,
+        "to": page.query.skip + shown if shown else None,
+        "per_page": page.query.size,
         "last_page": page.last,
         "next_page_url": f"{page.path}?page={number + 1}" if page.has_next else None,
         "prev_page_url": f"{page.path}?page={number - 1}" if number > 1 else None,
@@ -124,51 +128,53 @@ def print_page(manner: Quirks, page: VendorPage) -> bytes:
     }
     if page.total is not None:
         tail["total"] = page.total
-    return b'{"data":[' + b",".join(page.records) + b"]," + dumped(tail)[1:]
+    return b'{"data":[' + b",".join(page.records) + b"]," + to_json(tail)[1:]
 
 
-def _facet(seen: CallSnapshot, name: str) -> str:
-    facets = {"status": status_of(seen), "type": seen.call.kind, "phone_number": seen.call.customer.number}
+def _facet(state: CallSnapshot, name: str) -> str:
+    facets = {"status": status_of(state), "type": state.call.kind, "phone_number": state.call.customer.number}
     if name == "campaign_id":
-        return str(CAMPAIGNS.index(seen.story.campaign) + 1) if seen.story.campaign else ""
+        return str(CAMPAIGNS.index(state.lifecycle.campaign) + 1) if state.lifecycle.campaign else ""
     return facets[name]
 
 
-def _transcript(seen: CallSnapshot) -> object:
-    if not seen.has_turns:
+def _transcript(state: CallSnapshot) -> object:
+    if not state.has_turns:
         return None
-    if seen.call.shape("transcript", 2):
-        return "\n".join(f"{LABELS[turn.speaker]}: {turn.text}" for turn in seen.story.turns)
-    answered_at = seen.story.reached[Stage.TALKING].timestamp()
-    events: list[RecordBytes] = [
+    if state.call.shape("transcript", 2):
+        return "\n".join(f"{LABELS[turn.speaker]}: {turn.text}" for turn in state.lifecycle.turns)
+    answered_at = state.lifecycle.reached[Stage.TALKING].timestamp()
+    events: list[JsonObject] = [
         {
             "text": turn.text,
             "type": "transcript",
             "sender": SENDERS[turn.speaker],
             "timestamp": answered_at + turn.offset,
         }
-        for turn in seen.story.turns
+        for turn in state.lifecycle.turns
     ]
-    if seen.call.shape("tool", 3) == 0:
-        tool: RecordBytes = {"text": "check_slot", "type": "tool_call", "sender": "bot", "timestamp": answered_at + 1}
+    if state.call.shape("tool", 3) == 0:
+        tool: JsonObject = {"text": "check_slot", "type": "tool_call", "sender": "bot", "timestamp": answered_at + 1}
         events.insert(1, tool)
     return events
 
 
-def _evaluation(seen: CallSnapshot) -> object:
-    if seen.stage < Stage.EVALUATED or not seen.story.turns:
+def _evaluation(state: CallSnapshot) -> object:
+    if not state.is_evaluated:
         return []
-    if seen.call.shape("evaluation", 2):
-        return {"goal_reached": bool(seen.call.shape("goal", 2)), "mood": seen.story.sentiment}
-    return [{"name": "mood", "type": "string", "value": seen.story.sentiment, "description": "How the caller felt"}]
+    if state.call.shape("evaluation", 2):
+        return {"goal_reached": bool(state.call.shape("goal", 2)), "mood": state.lifecycle.sentiment}
+    return [
+        {"name": "mood", "type": "string", "value": state.lifecycle.sentiment, "description": "How the caller felt"}
+    ]
 
 
-def _cost(seen: CallSnapshot, amount: Decimal) -> object:
-    return f"{amount:.8f}" if seen.call.shape("cost", 2) else float(amount)
+def _cost(state: CallSnapshot, amount: Decimal) -> object:
+    return f"{amount:.8f}" if state.call.shape("cost", 2) else float(amount)
 
 
-def _time(seen: CallSnapshot, moment: datetime) -> str:
-    pattern = "%Y-%m-%d %H:%M:%S" if seen.call.shape("time", 2) else "%Y-%m-%dT%H:%M:%S.000000Z"
+def _time(state: CallSnapshot, moment: datetime) -> str:
+    pattern = "%Y-%m-%d %H:%M:%S" if state.call.shape("time", 2) else "%Y-%m-%dT%H:%M:%S.000000Z"
     return moment.strftime(pattern)
 
 
@@ -179,7 +185,7 @@ def _day(text: str) -> date | None:
 
 
 def _bad(name: str, message: str) -> VendorResponse:
-    return VendorResponse(422, JSON, dumped({"message": message, "errors": {name: [message]}}))
+    return VendorResponse(422, JSON, to_json({"message": message, "errors": {name: [message]}}))
 
 
-PROVIDER = Vendor("autocalls", "/user/calls", KEY, refuse, read, show, print_page)
+VENDOR = Vendor("autocalls", "/user/calls", KEY, reject, read, render, render_page)

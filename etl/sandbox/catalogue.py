@@ -1,4 +1,4 @@
-"""The faults that the sandbox knows: what happens, to which providers, and when, unless the plan says otherwise."""
+"""The faults of the sandbox: what happens, to which providers, and when, unless the plan says otherwise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ FILTERED = ("ringg", "ravan", "autocalls")
 
 @dataclass(frozen=True, slots=True)
 class FaultSpec:
-    """One fault: a sentence, the providers that can have it, its variants, and its options' defaults."""
+    """One fault: what happens, the providers that can have it, its variants, its options and their defaults."""
 
     sentence: str
     providers: tuple[str, ...]
@@ -27,27 +27,27 @@ class FaultSpec:
 
 
 SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
-    # id: (what happens, to whom, defaults and options; a name without a value is an option without a default)
+    # what happens, to which providers, options with their defaults; a name without a value has no default
     "H01": ("429 with Retry-After in seconds (after=2).", EVERY, "every=5 after"),
     "H02": ("429 with Retry-After as a date: IMF, RFC 850, asctime, without a zone (after=2).", EVERY, "every=5 after"),
     "H03": ("429 without Retry-After.", EVERY, "every=5"),
     "H04": (
-        "429 with a hostile Retry-After: negative, zero, huge, a list, empty, no number, year 9999.",
+        "429 with an invalid or absurd Retry-After: negative, zero, huge, a list, empty, no number, year 9999.",
         EVERY,
         "every=5",
     ),
     "H05": ("429 on every request.", EVERY, ""),
-    "H06": ("500 for the first requests, then all is well.", EVERY, "first=3"),
+    "H06": ("500 for the first requests, then normal answers.", EVERY, "first=3"),
     "H07": ("502, 503 with and without Retry-After, 504, 520, 530.", EVERY, "every=5"),
-    "H08": ("500 whenever the page holds one position of the list (at=25).", EVERY, "at"),
+    "H08": ("500 for every page that contains one position of the list (at=25).", EVERY, "at"),
     "H09": ("401 once in the middle of a run.", EVERY, "nth=3"),
     "H10": ("402 and 403.", EVERY, "nth=3"),
-    "H11": ("400 for one phone, the last one unless told (phone=+…).", ("ravan",), "phone"),
+    "H11": ("400 for one phone, by default the last one (phone=+…).", ("ravan",), "phone"),
     "H12": ("404 and 410: the endpoint has moved.", EVERY, ""),
     "H13": ("422 with a FastAPI detail.", ("vaani",), "nth=3"),
     "H14": ("408, 425 and 499.", EVERY, "every=5"),
-    "H16": ("Nothing comes for a while (seconds=30).", EVERY, "every=5 seconds"),
-    "H17": ("The body drips, 40 bytes a second (pace=40).", EVERY, "nth=2 pace"),
+    "H16": ("No answer for a while (seconds=30).", EVERY, "every=5 seconds"),
+    "H17": ("The body arrives slowly (bytes_per_second=40).", EVERY, "nth=2 bytes_per_second"),
     "H18": ("Ten thousand headers, a header of a megabyte, headers without end.", EVERY, "every=5"),
     "H19": ("The connection ends or is reset in the middle of a body of known length.", EVERY, "every=5"),
     "H20": ("The connection ends in the middle of a body of unknown length.", EVERY, "every=5"),
@@ -57,7 +57,7 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "H24": ("A wrong charset, a byte order mark, UTF-16, a byte that is no UTF-8.", EVERY, "every=5"),
     "H25": ("An error under 200: success false, an error object, a null list, a missing list.", EVERY, "every=5"),
     "H26": ("A redirect: same host, another one, to http, //host, userinfo, a loop (to=URL).", EVERY, "every=5 to"),
-    "H27": ("The answer to another request: phone, page or offset differ in the echo.", EVERY, "every=5"),
+    "H27": ("The response to another request: its phone, page or offset differ.", EVERY, "every=5"),
     "H28": ("An answer from a stale cache (lag=900 seconds).", EVERY, "every=3 lag"),
     "H29": ("The connection is closed after an answer, unannounced.", EVERY, "every=2"),
     "G01": ("A record twice on one page, and once more on the next.", EVERY, ""),
@@ -65,21 +65,21 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "G03": ("Calls are deleted at each request (count=1).", EVERY, "count"),
     "G04": ("A call changes at each request, and changed calls move to the head of the list.", EVERY, ""),
     "G05": ("All calls share one creation time.", EVERY, ""),
-    "G06": ("The oldest calls go at the third request (count=20).", EVERY, "nth=3 count"),
-    "G07": ("A total that is absent, many, negative, zero, too low or another on each page.", EVERY, ""),
+    "G06": ("The oldest calls are deleted at the third request (count=20).", EVERY, "nth=3 count"),
+    "G07": ("A total that is absent, the word many, negative, zero, too low, or another on each page.", EVERY, ""),
     "G08": ("An empty page in the middle.", EVERY, "nth=2"),
     "G09": ("A page of half its records in the middle.", EVERY, "nth=2"),
-    "G10": ("Pages without end: the third for ever, always the first, or the first two in turn.", EVERY, ""),
-    "G11": ("The provider says that this is the last page, and it is not.", COUNTED, ""),
-    "G12": ("Another page size than was asked for, told or kept quiet (size=7).", EVERY, "size"),
+    "G10": ("Endless pages: the third repeated, always the first, or the first two in turn.", EVERY, ""),
+    "G11": ("The provider says too early that a page is the last.", COUNTED, ""),
+    "G12": ("Another page size than requested, with or without saying so (size=7).", EVERY, "size"),
     "G13": ("400 for an offset beyond a cap (cap=10000).", ("ringg",), "cap"),
-    "G14": ("The date filter counts in another time zone, or leaves its bounds out.", WINDOWED, ""),
-    "G15": ("Some records lie outside what was asked for.", FILTERED, ""),
+    "G14": ("The date filter uses another time zone, or excludes its bounds.", WINDOWED, ""),
+    "G15": ("Some records lie outside the filter.", FILTERED, ""),
     "G16": ("The filter is ignored.", FILTERED, ""),
-    "G17": ("New calls are shown late, with their old time (lag=600 seconds).", EVERY, "lag"),
+    "G17": ("New calls are listed late, with their original time (lag=600 seconds).", EVERY, "lag"),
     "G18": ("The provider lists nothing, or only the last days (days=7).", EVERY, "days"),
-    "G19": ("The order is another one at each request.", EVERY, ""),
-    "G20": ("The list has exactly so many calls (size=1).", EVERY, "size"),
+    "G19": ("The order differs at each request.", EVERY, ""),
+    "G20": ("The list is cut to a number of calls (size=1).", EVERY, "size"),
     "V01": ("An id that is null, missing, empty or blank.", EVERY, "in"),
     "V02": ("An id that is a number, has leading zeros or capitals, or is ten kilobytes long.", EVERY, "in"),
     "V03": ("NaN, Infinity and -Infinity as costs.", EVERY, "in"),
@@ -88,18 +88,18 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "V06": ("NUL in a text and in a key, lone surrogates, controls, bidi, emoji, an invalid escape.", EVERY, "in"),
     "V07": ("A huge transcript, as one text and as very many turns (size=1000000 bytes).", EVERY, "in=50 size"),
     "V08": ("Nesting a thousand deep (depth=1000).", EVERY, "in depth"),
-    "V09": ("The id twice in one object, with two values.", EVERY, "in"),
-    "V10": ("Times that are no times, or in other notations.", EVERY, "in"),
-    "V11": ("Naive times in a gap of daylight saving, and times with an offset.", EVERY, "in"),
+    "V09": ("The id key twice in one object, with two values.", EVERY, "in"),
+    "V10": ("Invalid times, and times in other notations.", EVERY, "in"),
+    "V11": ("Naive times in a gap of daylight saving time, and times with an offset.", EVERY, "in"),
     "V12": ("The year 9999.", EVERY, "in"),
-    "V13": ("Unknown words of status, and known ones in other case.", EVERY, "in"),
+    "V13": ("Unknown statuses, and known ones in another case.", EVERY, "in"),
     "V14": ("A new field.", EVERY, "in"),
-    "V15": ("A field that is gone.", EVERY, "in"),
-    "V16": ("Values of another type than before.", EVERY, "in"),
-    "V17": ("A record, or the list of them, that is no such thing.", EVERY, "in"),
+    "V15": ("A field is missing.", EVERY, "in"),
+    "V16": ("Values of another type.", EVERY, "in"),
+    "V17": ("A record, or the list of records, of another type.", EVERY, "in"),
     "V18": ("Phones with spaces, without plus, tel:, sip:, anonymous, empty.", EVERY, "in"),
     "V19": ("HTML, templates, SQL, formulas, terminal codes and forged log lines in names.", EVERY, "in"),
-    "V20": ("The key comes back in a name and in a field.", EVERY, "in"),
+    "V20": ("The API key is echoed in a name and in a field.", EVERY, "in"),
 }
 EFFECTS = HTTP_EFFECTS | PAGING_EFFECTS | VALUE_EFFECTS
 

@@ -1,4 +1,4 @@
-"""A template and a seeded draw become the turns of one believable conversation, each with its offset in seconds."""
+"""A template and a random draw → the turns of one conversation, each with its offset in seconds."""
 
 from dataclasses import dataclass
 from random import Random
@@ -7,7 +7,7 @@ AMOUNTS = ("₹499", "₹1,250", "₹2,999", "$45", "$120.50")
 DAYS = ("Monday", "Tuesday", "Wednesday", "tomorrow", "the 14th", "Saturday")
 TIMES = ("10 am", "half past eleven", "3 in the afternoon", "six in the evening")
 
-# Each line opens with its speaker: A the agent, C the customer. A bar is a line break inside one turn.
+# A line starts with its speaker, A the agent or C the customer; a bar is a line break within the turn.
 TALKS = (
     """A Hello, this is {agent} from Brightline Insurance. Am I speaking with {name}?
 C Yes, speaking.
@@ -89,7 +89,7 @@ VOICEMAIL = "A Hello {name}, this is {agent}. Sorry to have missed you: we'll tr
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What one side said: speaker is agent or customer, offset whole seconds from the moment the call was answered."""
+    """One turn: `speaker` is agent or customer, `offset` counts whole seconds from the answer."""
 
     speaker: str
     text: str
@@ -97,12 +97,12 @@ class Utterance:
 
 
 def talk(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
-    """A conversation between the agent and the customer of that name."""
+    """A conversation of an agent with a customer."""
     return _spoken(draw, draw.choice(TALKS), agent, name)
 
 
 def voicemail(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
-    """What the agent leaves on a machine."""
+    """The message that an agent leaves on a machine."""
     return _spoken(draw, VOICEMAIL, agent, name)
 
 

@@ -13,10 +13,11 @@ from etl.sandbox.world import World
 
 @dataclass(frozen=True, slots=True)
 class FaultFiring:
-    """One firing of a fault: which, where, the how-manieth (from 0), the plan's options, and a draw of its own."""
+    """A fault that fires on a request: `count` is how often it fired before, `draw` its own source of randomness."""
 
     fault_id: str
-    source: Vendor
+    effect: "Effect"
+    vendor: Vendor
     request: VendorRequest
     count: int
     options: Mapping[str, str]
@@ -26,27 +27,27 @@ class FaultFiring:
     @property
     def provider(self) -> str:
         """The provider's name."""
-        return self.source.name
+        return self.vendor.name
 
     def number(self, name: str, default: int) -> int:
-        """A whole number of the plan."""
+        """An option of the fault that is a whole number."""
         return int(self.options.get(name, default))
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The steps of an answer, in order; None leaves a step as it is. `stir` moves the world first, `instead` answers
-    without looking, `moment` looks at another time, `ask` misreads the request or refuses it, `calls` misjudges the
-    list, `record` spoils one printed record, `page` the page before it is printed, `answer` the response."""
+    """The steps of an answer in their order; a step that is None stays as it is.
 
-    stir: Callable[[FaultFiring], None] | None = None
-    instead: Callable[[FaultFiring], VendorResponse | None] | None = None
+    `change_world` acts before the request is looked at, `moment` answers as of another time, `instead` answers in place
+    of the provider, `query` misreads or refuses the list request, `calls` changes the list, `record` one rendered
+    record, `page` the page before it is rendered, `response` the whole answer.
+    """
+
+    change_world: Callable[[FaultFiring], None] | None = None
     moment: Callable[[FaultFiring, datetime], datetime] | None = None
-    ask: Callable[[FaultFiring, ListQuery], ListQuery | VendorResponse] | None = None
+    instead: Callable[[FaultFiring], VendorResponse | None] | None = None
+    query: Callable[[FaultFiring, ListQuery], ListQuery | VendorResponse] | None = None
     calls: Callable[[FaultFiring, list[SimulatedCall]], list[SimulatedCall]] | None = None
     record: Callable[[FaultFiring, SimulatedCall, bytes], bytes] | None = None
     page: Callable[[FaultFiring, VendorPage], VendorPage] | None = None
-    answer: Callable[[FaultFiring, VendorResponse], VendorResponse] | None = None
-
-
-Firing = tuple[Effect, FaultFiring]
+    response: Callable[[FaultFiring, VendorResponse], VendorResponse] | None = None

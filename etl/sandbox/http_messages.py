@@ -1,16 +1,16 @@
-"""What crosses the wire, as values: one request as it was read, and one response with how it is to be sent."""
+"""One HTTP request as it was read, and one response with the way in which it is to be sent."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-RecordBytes = dict[str, object]
+JsonObject = dict[str, object]
+JSON = (("Content-Type", "application/json"),)
 
 
 @dataclass(frozen=True, slots=True)
 class VendorRequest:
-    """One request: path below the host, still percent-encoded; query decoded, the last of a repeated name; header names
-    in lower case."""
+    """A request: its path still percent-encoded, its query decoded, its header names in lower case."""
 
     method: str
     path: str
@@ -18,53 +18,52 @@ class VendorRequest:
     headers: Mapping[str, str]
 
     def text(self, name: str) -> str:
-        """A query value without surrounding blanks, "" where it is absent."""
+        """A query parameter without surrounding spaces, "" where it is absent."""
         return self.query.get(name, "").strip()
 
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """How a response is sent when not in one piece. `hold` seconds pass before the first byte; the share `cut` of the
-    body is sent, and then the connection is closed, or torn down where `reset`; `pace` bytes go a second; `is_sized`
-    false leaves Content-Length out; `close` shuts the connection after a whole answer without saying so beforehand;
-    `is_endless` sends headers until the client goes away."""
+    """How a response is sent when not in one piece.
 
-    hold: float = 0.0
-    cut: float | None = None
+    The first byte waits for `delay_seconds`; of the body the share `sent_share` is sent, at `bytes_per_second`; then
+    the connection is reset where `reset` is set. Without `is_sized` there is no Content-Length; `close` closes the
+    connection unannounced; `is_endless` sends headers until the client goes away.
+    """
+
+    delay_seconds: float = 0.0
+    sent_share: float = 1.0
+    bytes_per_second: float | None = None
     reset: bool = False
-    pace: float | None = None
     is_sized: bool = True
     close: bool = False
     is_endless: bool = False
 
-    def part(self, body: bytes) -> bytes:
-        """What of the body is sent at all."""
-        return body if self.cut is None else body[: int(len(body) * self.cut)]
+    def sent(self, body: bytes) -> bytes:
+        """The part of the body that is sent."""
+        return body[: int(len(body) * self.sent_share)]
 
 
 @dataclass(frozen=True, slots=True)
 class VendorResponse:
-    """One answer: status, headers without Content-Length, body, and the ids of the calls in it for the ledger."""
+    """A response: headers without Content-Length, and the ids of the calls in it for the request log."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     ids: tuple[str, ...] = ()
-    wire: SendOptions = field(default=SendOptions())
+    send_options: SendOptions = field(default=SendOptions())
 
     def header(self, name: str) -> str | None:
-        """The first value of a header, whatever its case."""
+        """The first value of a header, in any case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-JSON = (("Content-Type", "application/json"),)
-
-
-def dumped(value: object) -> bytes:
-    """JSON as a provider prints it: compact, UTF-8, nothing escaped that need not be."""
+def to_json(value: object) -> bytes:
+    """JSON as a vendor writes it: compact, UTF-8, with nothing escaped that need not be."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def answered(value: object, status: int = 200) -> VendorResponse:
+def json_response(value: object, status: int = 200) -> VendorResponse:
     """A JSON response."""
-    return VendorResponse(status, JSON, dumped(value))
+    return VendorResponse(status, JSON, to_json(value))

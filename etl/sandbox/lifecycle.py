@@ -1,4 +1,4 @@
-"""A call and a moment become what is true of the call then: its story, and the stage that it has reached."""
+"""A call → everything that happens to it, drawn from the seed, and the stage that it has reached at a moment."""
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from etl.sandbox.conversations import Utterance, talk, voicemail
 from etl.sandbox.personas import CAMPAIGNS, Agent, agents
 from etl.sandbox.simulated_call import SimulatedCall
 
-# How often a dialled call ends in each way; a provider without a word for one of them never has it.
+# How often outbound calls end in each outcome; a provider without a word for one never has it.
 OUTCOMES = {
     "ringg": {"completed": 66, "no_answer": 13, "busy": 6, "failed": 5, "canceled": 3, "voicemail": 7},
     "ravan": {"completed": 70, "no_answer": 15, "busy": 6, "failed": 5, "canceled": 4},
@@ -43,7 +43,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """All that will ever be true of one call; `reached[stage]` is when it gets there. Money is exact, in no unit."""
+    """Everything that happens to a call; `reached[stage]` is when it reaches a stage. Costs have no unit."""
 
     agent: Agent
     campaign: str | None
@@ -62,17 +62,17 @@ class Lifecycle:
 
     @property
     def talk_seconds(self) -> int:
-        """Whole seconds from answered to ended; 0 where nobody answered."""
+        """Whole seconds from answer to end, 0 where nobody answered."""
         return int((self.reached[Stage.ENDED] - self.reached[Stage.TALKING]).total_seconds())
 
     def stage(self, at: datetime) -> Stage:
-        """The last stage reached at that moment; a call that is listed has reached the first."""
+        """The last stage reached at a moment; a listed call has reached the first."""
         return Stage(max(0, bisect_right(self.reached, at) - 1))
 
 
 @lru_cache(maxsize=2048)
-def lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
-    """The whole story of a call, drawn from the seed; changes made by hand are not in it."""
+def draw_lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
+    """The lifecycle of a call, drawn from the seed, without its overrides."""
     draw = Random(f"{seed}/{call.provider}/{call.number}")
     agent = draw.choice(agents(seed, call.provider))
     outcome = _outcome(draw, call)
@@ -90,12 +90,12 @@ def lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
     )  # fmt: skip
 
 
-def with_overrides(first: Lifecycle, call: SimulatedCall, at: datetime) -> Lifecycle:
-    """The story with the changes made by hand up to that moment."""
-    for told in call.told:
-        if told.at <= at:
-            first = replace(first, **told.facts)  # type: ignore[arg-type]
-    return first
+def with_overrides(lifecycle: Lifecycle, call: SimulatedCall, at: datetime) -> Lifecycle:
+    """The lifecycle with the overrides up to a moment."""
+    for override in call.overrides:
+        if override.at <= at:
+            lifecycle = replace(lifecycle, **override.facts)  # type: ignore[arg-type]
+    return lifecycle
 
 
 def _outcome(draw: Random, call: SimulatedCall) -> str:
@@ -109,12 +109,12 @@ def _moments(draw: Random, call: SimulatedCall, turns: tuple[Utterance, ...], is
     created = call.created_at
     ringing = created + _span(draw, call, 1, 6)
     retry = ringing + _span(draw, call, 20, 40)
-    answered = retry + _span(draw, call, 300, 900) if is_retried else ringing + _span(draw, call, 3, 20)
+    json_response = retry + _span(draw, call, 300, 900) if is_retried else ringing + _span(draw, call, 3, 20)
     length = turns[-1].offset + len(turns[-1].text) // 14 + 2 if turns else 0
-    ended = answered + timedelta(seconds=draw.randint(length, length + 20) if turns else 0)
+    ended = json_response + timedelta(seconds=draw.randint(length, length + 20) if turns else 0)
     minute = 60
     return (
-        created, ringing, retry if is_retried else answered, answered, ended,
+        created, ringing, retry if is_retried else json_response, json_response, ended,
         ended + _span(draw, call, 2 * minute, 8 * minute),
         ended + _span(draw, call, 35 * minute, 45 * minute),
         ended + _span(draw, call, 24 * 60 * minute, 36 * 60 * minute),
@@ -122,7 +122,7 @@ def _moments(draw: Random, call: SimulatedCall, turns: tuple[Utterance, ...], is
 
 
 def _span(draw: Random, call: SimulatedCall, low: int, high: int) -> timedelta:
-    """Whole seconds for the providers that show whole seconds, microseconds for those that show them."""
+    """A random span, in whole seconds where the provider shows whole seconds."""
     seconds = draw.uniform(low, high)
     return timedelta(seconds=round(seconds, 6) if call.created_at.microsecond else round(seconds))
 

@@ -1,169 +1,167 @@
-"""What goes wrong with lists, pages and totals, as effects: the G rows of the catalogue."""
+"""Faults of lists, pages and totals, as effects: the G rows of the catalogue."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from etl.sandbox.effect import Effect, FaultFiring
-from etl.sandbox.http_messages import VendorResponse, answered
+from etl.sandbox.http_messages import VendorResponse, json_response
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import ListQuery, VendorPage
 
-# India's offset: where a provider counts its days when it says nothing.
-OTHER_ZONE = timedelta(hours=5, minutes=30)
+OTHER_ZONE = timedelta(hours=5, minutes=30)  # India's
 
 
-def total(said: Callable[[FaultFiring, VendorPage], int | str | None]) -> Effect:
-    """Pages that tell another total."""
-    return Effect(page=lambda hit, page: replace(page, total=said(hit, page)))
+def with_total(value: Callable[[FaultFiring, VendorPage], int | str | None]) -> Effect:
+    """Pages with another total."""
+    return Effect(page=lambda firing, page: replace(page, total=value(firing, page)))
 
 
-def filtered(keep: Callable[[ListQuery, SimulatedCall], bool]) -> Effect:
-    """A filter that lets other calls through."""
+def with_filter(keep: Callable[[ListQuery, SimulatedCall], bool]) -> Effect:
+    """A list whose filter selects other calls."""
     return Effect(
-        ask=lambda hit, asked: replace(asked, keep=lambda call: keep(asked, call), by=(*asked.by, hit.fault_id))
+        query=lambda firing, query: replace(
+            query, keep=lambda call: keep(query, call), filters=(*query.filters, firing.fault_id)
+        )
     )
 
 
-def looped(skip: Callable[[ListQuery], int]) -> Effect:
-    """Pages that begin elsewhere and always promise another one."""
+def endless(skip: Callable[[ListQuery], int]) -> Effect:
+    """Pages that start elsewhere and always announce another one."""
     return Effect(
-        ask=lambda hit, asked: replace(asked, skip=skip(asked)),
-        page=lambda hit, page: replace(page, has_next=True, last=page.asked.page + 1),
+        query=lambda firing, query: replace(query, skip=skip(query)),
+        page=lambda firing, page: replace(page, has_next=True, last=page.query.page + 1),
     )
 
 
-def sized(echo: bool) -> Effect:
-    """A page size of the server's own: told in the echo, or kept quiet."""
-    return Effect(ask=_clamped, page=None if echo else _as_asked)
+def clamped(echo: bool) -> Effect:
+    """A smaller page size than requested, which the response echoes or not."""
+    return Effect(query=_clamp, page=None if echo else _echo_as_requested)
 
 
-def _clamped(hit: FaultFiring, asked: ListQuery) -> ListQuery:
-    size = min(asked.size, hit.number("size", 7))
-    return replace(asked, size=size, skip=(asked.page - 1) * size if asked.page else asked.skip)
+def _clamp(firing: FaultFiring, query: ListQuery) -> ListQuery:
+    size = min(query.size, firing.number("size", 7))
+    return replace(query, size=size, skip=(query.page - 1) * size if query.page else query.skip)
 
 
-def _as_asked(hit: FaultFiring, page: VendorPage) -> VendorPage:
+def _echo_as_requested(firing: FaultFiring, page: VendorPage) -> VendorPage:
     names = ("limit", "page_size", "per_page")
-    said = next((hit.request.text(name) for name in names if hit.request.text(name).isdecimal()), "")
-    return replace(page, asked=replace(page.asked, size=int(said))) if said else page
+    requested = next((firing.request.text(name) for name in names if firing.request.text(name).isdecimal()), "")
+    return replace(page, query=replace(page.query, size=int(requested))) if requested else page
 
 
-def _twice(hit: FaultFiring, page: VendorPage) -> VendorPage:
+def _repeat_last(firing: FaultFiring, page: VendorPage) -> VendorPage:
     return replace(page, records=(*page.records, *page.records[-1:]), ids=(*page.ids, *page.ids[-1:]))
 
 
-def _overlapping(hit: FaultFiring, asked: ListQuery) -> ListQuery:
-    more = min(asked.skip, 1)
-    return replace(asked, skip=asked.skip - more, size=asked.size + more)
+def _overlap(firing: FaultFiring, query: ListQuery) -> ListQuery:
+    more = min(query.skip, 1)
+    return replace(query, skip=query.skip - more, size=query.size + more)
 
 
-def _arrive(hit: FaultFiring) -> None:
-    for _ in range(hit.number("count", 1)):
-        hit.world.add(hit.provider)
+def _add_calls(firing: FaultFiring) -> None:
+    for _ in range(firing.number("count", 1)):
+        firing.world.add(firing.provider)
 
 
-def _vanish(hit: FaultFiring) -> None:
-    for _ in range(hit.number("count", 1)):
-        calls = hit.world.calls(hit.provider)
+def _delete_calls(firing: FaultFiring) -> None:
+    for _ in range(firing.number("count", 1)):
+        calls = firing.world.calls(firing.provider)
         if len(calls) > 10:
-            hit.world.delete(hit.provider, hit.draw.choice(calls).call_id)
+            firing.world.delete(firing.provider, firing.draw.choice(calls).call_id)
 
 
-def _change(hit: FaultFiring) -> None:
-    calls = hit.world.calls(hit.provider)
+def _change(firing: FaultFiring) -> None:
+    calls = firing.world.calls(firing.provider)
     if calls:
-        chosen = hit.draw.choice(calls)
-        hit.world.change(hit.provider, chosen.call_id, summary=f"Read again, for the {hit.count + 1}. time.")
+        chosen = firing.draw.choice(calls)
+        firing.world.change(firing.provider, chosen.call_id, summary=f"Read again, for the {firing.count + 1}. time.")
 
 
-def _changed_first(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
-    return sorted(calls, key=lambda call: call.told[-1].at.timestamp() if call.told else 0.0, reverse=True)
+def _changed_calls_first(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
+    return sorted(calls, key=lambda call: call.overrides[-1].at.timestamp() if call.overrides else 0.0, reverse=True)
 
 
-def _share(hit: FaultFiring) -> None:
-    if hit.count == 0:
-        hit.world.share_instant(hit.provider)
+def _set_equal_times(firing: FaultFiring) -> None:
+    if firing.count == 0:
+        firing.world.set_equal_times(firing.provider)
 
 
-def _shrink(hit: FaultFiring) -> None:
-    for call in hit.world.calls(hit.provider)[: hit.number("count", 20)]:
-        hit.world.delete(hit.provider, call.call_id)
+def _delete_oldest(firing: FaultFiring) -> None:
+    for call in firing.world.calls(firing.provider)[: firing.number("count", 20)]:
+        firing.world.delete(firing.provider, call.call_id)
 
 
-def _short(hit: FaultFiring, page: VendorPage) -> VendorPage:
+def _half_a_page(firing: FaultFiring, page: VendorPage) -> VendorPage:
     kept = len(page.records) // 2
     return replace(page, records=page.records[:kept], ids=page.ids[:kept])
 
 
-def _ended(hit: FaultFiring, page: VendorPage) -> VendorPage:
-    return replace(page, has_next=False, last=page.asked.page)
+def _last_too_early(firing: FaultFiring, page: VendorPage) -> VendorPage:
+    return replace(page, has_next=False, last=page.query.page)
 
 
-def _capped(hit: FaultFiring, asked: ListQuery) -> ListQuery | VendorResponse:
-    cap = hit.number("cap", 10_000)
-    if asked.skip <= cap:
-        return asked
-    return answered({"error": {"code": "invalid_parameter", "message": f"offset must not exceed {cap}."}}, 400)
+def _offset_cap(firing: FaultFiring, query: ListQuery) -> ListQuery | VendorResponse:
+    cap = firing.number("cap", 10_000)
+    if query.skip <= cap:
+        return query
+    return json_response({"error": {"code": "invalid_parameter", "message": f"offset must not exceed {cap}."}}, 400)
 
 
-def _shifted(asked: ListQuery, call: SimulatedCall) -> bool:
-    return asked.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
+def _in_other_zone(query: ListQuery, call: SimulatedCall) -> bool:
+    return query.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
 
 
-def _exclusive(asked: ListQuery, call: SimulatedCall) -> bool:
-    day_or_instant = call.created_at if isinstance(asked.by[-1], datetime) else call.created_at.date()
-    return asked.keep(call) and day_or_instant not in asked.by
+def _without_bounds(query: ListQuery, call: SimulatedCall) -> bool:
+    day_or_instant = call.created_at if isinstance(query.filters[-1], datetime) else call.created_at.date()
+    return query.keep(call) and day_or_instant not in query.filters
 
 
-def _older(lag: str, default: int) -> Callable[[FaultFiring, list[SimulatedCall]], list[SimulatedCall]]:
-    def calls(hit: FaultFiring, listed: list[SimulatedCall]) -> list[SimulatedCall]:
-        newest = hit.world.now() - timedelta(seconds=hit.number(lag, default))
-        return [call for call in listed if call.created_at <= newest]
-
-    return calls
+def _listed_late(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
+    newest = firing.world.now() - timedelta(seconds=firing.number("lag", 600))
+    return [call for call in calls if call.created_at <= newest]
 
 
-def _retained(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
-    oldest = hit.world.now() - timedelta(days=hit.number("days", 7))
+def _newest_days(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
+    oldest = firing.world.now() - timedelta(days=firing.number("days", 7))
     return [call for call in calls if call.created_at >= oldest]
 
 
-def _shuffled(hit: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
-    hit.draw.shuffle(calls)
+def _shuffled(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
+    firing.draw.shuffle(calls)
     return calls
 
 
 PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
-    "G01": {"twice": Effect(page=_twice), "overlap": Effect(ask=_overlapping, page=_as_asked)},
-    "G02": {"arrive": Effect(stir=_arrive)},
-    "G03": {"vanish": Effect(stir=_vanish)},
-    "G04": {"move": Effect(stir=_change, calls=_changed_first)},
-    "G05": {"instant": Effect(stir=_share)},
-    "G06": {"shrink": Effect(stir=_shrink)},
+    "G01": {"twice": Effect(page=_repeat_last), "overlap": Effect(query=_overlap, page=_echo_as_requested)},
+    "G02": {"arrive": Effect(change_world=_add_calls)},
+    "G03": {"vanish": Effect(change_world=_delete_calls)},
+    "G04": {"move": Effect(change_world=_change, calls=_changed_calls_first)},
+    "G05": {"instant": Effect(change_world=_set_equal_times)},
+    "G06": {"shrink": Effect(change_world=_delete_oldest)},
     "G07": {
-        "absent": total(lambda hit, page: None),
-        "many": total(lambda hit, page: "many"),
-        "negative": total(lambda hit, page: -1),
-        "zero": total(lambda hit, page: 0),
-        "lower": total(lambda hit, page: max(0, int(page.total or 0) // 2)),
-        "differs": total(lambda hit, page: hit.draw.randrange(1, 2 * int(page.total or 1) + 2)),
+        "absent": with_total(lambda firing, page: None),
+        "many": with_total(lambda firing, page: "many"),
+        "negative": with_total(lambda firing, page: -1),
+        "zero": with_total(lambda firing, page: 0),
+        "lower": with_total(lambda firing, page: max(0, int(page.total or 0) // 2)),
+        "differs": with_total(lambda firing, page: firing.draw.randrange(1, 2 * int(page.total or 1) + 2)),
     },
-    "G08": {"empty": Effect(page=lambda hit, page: replace(page, records=(), ids=()))},
-    "G09": {"short": Effect(page=_short)},
+    "G08": {"empty": Effect(page=lambda firing, page: replace(page, records=(), ids=()))},
+    "G09": {"short": Effect(page=_half_a_page)},
     "G10": {
-        "stuck": looped(lambda asked: min(asked.skip, 2 * asked.size)),
-        "same": looped(lambda asked: 0),
-        "alternating": looped(lambda asked: asked.skip // asked.size % 2 * asked.size),
+        "stuck": endless(lambda query: min(query.skip, 2 * query.size)),
+        "same": endless(lambda query: 0),
+        "alternating": endless(lambda query: query.skip // query.size % 2 * query.size),
     },
-    "G11": {"ended": Effect(page=_ended)},
-    "G12": {"clamped": sized(echo=True), "silent": sized(echo=False)},
-    "G13": {"cap": Effect(ask=_capped)},
-    "G14": {"shifted": filtered(_shifted), "exclusive": filtered(_exclusive)},
-    "G15": {"outside": filtered(lambda asked, call: asked.keep(call) or call.shape("outside", 4) == 0)},
-    "G16": {"ignored": filtered(lambda asked, call: True)},
-    "G17": {"lag": Effect(calls=_older("lag", 600))},
-    "G18": {"nothing": Effect(calls=lambda hit, calls: []), "cut": Effect(calls=_retained)},
+    "G11": {"ended": Effect(page=_last_too_early)},
+    "G12": {"clamped": clamped(echo=True), "silent": clamped(echo=False)},
+    "G13": {"cap": Effect(query=_offset_cap)},
+    "G14": {"shifted": with_filter(_in_other_zone), "exclusive": with_filter(_without_bounds)},
+    "G15": {"outside": with_filter(lambda query, call: query.keep(call) or call.shape("outside", 4) == 0)},
+    "G16": {"ignored": with_filter(lambda query, call: True)},
+    "G17": {"lag": Effect(calls=_listed_late)},
+    "G18": {"nothing": Effect(calls=lambda firing, calls: []), "cut": Effect(calls=_newest_days)},
     "G19": {"shuffled": Effect(calls=_shuffled)},
-    "G20": {"size": Effect(calls=lambda hit, calls: calls[: hit.number("size", 1)])},
+    "G20": {"size": Effect(calls=lambda firing, calls: calls[: firing.number("size", 1)])},
 }

@@ -1,4 +1,4 @@
-"""A seed becomes the invented people, numbers, agents and campaigns that the sandbox's calls are made of."""
+"""A seed → the invented people, numbers, agents and campaigns of the sandbox's calls."""
 
 import hashlib
 import uuid
@@ -23,7 +23,7 @@ LINES = ("+918037565218", "+912248931170", "+14155550100")
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Someone who is called or calls: a name, an address at example.com and one E.164 number."""
+    """Somebody who calls or is called, with an address at example.com and an E.164 number."""
 
     name: str
     email: str
@@ -32,32 +32,32 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """One voice agent of a provider: its id (a UUID) and its name."""
+    """A voice agent of a provider."""
 
     agent_id: str
     name: str
 
 
 def stable_uuid(*parts: object) -> str:
-    """The same version 4 UUID for the same parts, always."""
+    """A version 4 UUID that depends only on its parts."""
     digest = hashlib.md5("/".join(map(str, parts)).encode(), usedforsecurity=False).digest()
     return str(uuid.UUID(bytes=digest, version=4))
 
 
 @lru_cache(maxsize=32)
 def customers(seed: int, count: int) -> tuple[Customer, ...]:
-    """`count` customers, most of them with Indian numbers, a fifth with American ones that are reserved for fiction."""
+    """`count` customers: most with Indian numbers, a fifth with American ones that are reserved for fiction."""
     draw = Random(f"{seed}/customers")
-    return tuple(_customer(draw, place) for place in range(count))
+    return tuple(_customer(draw, index) for index in range(count))
 
 
-def _customer(draw: Random, place: int) -> Customer:
+def _customer(draw: Random, index: int) -> Customer:
     first, last = draw.choice(FIRST), draw.choice(LAST)
     if draw.random() < 0.2:
         number = f"+1{draw.choice((212, 312, 415, 646, 702))}55501{draw.randrange(100):02d}"
     else:
         number = f"+91{draw.randrange(70, 100)}{draw.randrange(10**8):08d}"
-    return Customer(f"{first} {last}", f"{first}.{last}{place}@example.com".lower(), number)
+    return Customer(f"{first} {last}", f"{first}.{last}{index}@example.com".lower(), number)
 
 
 @lru_cache(maxsize=32)

@@ -1,4 +1,4 @@
-"""A request to one provider becomes its answer: the key looked at, the list cut into a page, each record printed."""
+"""A request to one vendor → its response: the key is checked, the list cut into a page, each record rendered."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,138 +7,105 @@ from threading import Lock
 from urllib.parse import unquote
 
 from etl.sandbox import autocalls, ravan, ringg, vaani
-from etl.sandbox.effect import Firing
-from etl.sandbox.http_messages import JSON, VendorRequest, VendorResponse, answered, dumped
+from etl.sandbox.effect import FaultFiring
+from etl.sandbox.http_messages import JSON, VendorRequest, VendorResponse, json_response, to_json
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import ListQuery, Vendor, VendorPage
 from etl.sandbox.world import World
 
-PROVIDERS = {each.name: each for each in (ringg.PROVIDER, ravan.PROVIDER, autocalls.PROVIDER, vaani.PROVIDER)}
-# About 40 MB of printed records.
-CACHED_RECORDS = 20_000
+VENDORS = {vendor.name: vendor for vendor in (ringg.VENDOR, ravan.VENDOR, autocalls.VENDOR, vaani.VENDOR)}
+CACHED_RECORDS = 20_000  # about 40 MB
 
 
-class Printer:
-    """Prints records as JSON and keeps what it printed: a record is a function of the call, its stage and the day."""
+class Responder:
+    """Answers for the vendors over one world. A record that no longer changes is rendered once a day."""
 
     def __init__(self, world: World) -> None:
         self._world, self._lock = world, Lock()
-        self._printed: dict[tuple[object, ...], bytes] = {}
+        self._rendered: dict[tuple[object, ...], bytes] = {}
 
-    def record(self, provider: Vendor, call: SimulatedCall, at: datetime, variant: str) -> bytes:
-        """The record as the provider would print it at that moment."""
-        # Three days on, a call that nobody touched changes no more but for what the day changes.
-        if call.told or (at - call.created_at).days < 3:
-            return dumped(provider.show(self._world.seen(call, at), variant))
-        key = (provider.name, call.call_id, call.created_at, at.date(), variant)
-        held = self._printed.get(key)
-        return held or self._keep(key, dumped(provider.show(self._world.seen(call, at), variant)))
+    def respond(
+        self, vendor: Vendor, request: VendorRequest, at: datetime, firings: Sequence[FaultFiring] = ()
+    ) -> VendorResponse:
+        """The response to a request whose path is below the vendor's base URL, with the faults that fire on it."""
+        for firing in firings:
+            if firing.effect.change_world:
+                firing.effect.change_world(firing)
+            if firing.effect.moment:
+                at = firing.effect.moment(firing, at)
+        instead = (firing.effect.instead(firing) for firing in firings if firing.effect.instead)
+        response = next(filter(None, instead), None) or self._routed(vendor, request, at, firings)
+        for firing in firings:
+            if firing.effect.response:
+                response = firing.effect.response(firing, response)
+        return response
 
-    def _keep(self, key: tuple[object, ...], body: bytes) -> bytes:
+    def _routed(
+        self, vendor: Vendor, request: VendorRequest, at: datetime, firings: Sequence[FaultFiring]
+    ) -> VendorResponse:
+        is_detail = vendor.detail is not None and request.path.startswith(vendor.detail_path)
+        if request.path != vendor.path and not is_detail:
+            return json_response({"message": "Not Found"}, 404)
+        if request.method != "GET":
+            return json_response({"message": "Method Not Allowed"}, 405)
+        if rejection := vendor.reject(request):
+            return rejection
+        return self._detail(vendor, request, at) if is_detail else self._list(vendor, request, at, firings)
+
+    def _detail(self, vendor: Vendor, request: VendorRequest, at: datetime) -> VendorResponse:
+        call_id = unquote(request.path.removeprefix(vendor.detail_path))
+        call = self._world.find(vendor.name, call_id, at)
+        if call is None or vendor.detail is None:
+            return json_response(vendor.no_detail, 404)
+        return replace(vendor.detail(self._world.snapshot(call, at)), ids=(call_id,))
+
+    def _list(
+        self, vendor: Vendor, request: VendorRequest, at: datetime, firings: Sequence[FaultFiring]
+    ) -> VendorResponse:
+        query = vendor.read(self._world.quirks, request)
+        for firing in firings:
+            if firing.effect.query and isinstance(query, ListQuery):
+                query = firing.effect.query(firing, query)
+        if isinstance(query, VendorResponse):
+            return query
+        calls = self._calls(vendor, query, at, firings)
+        shown = calls[query.skip : query.skip + query.size]
+        records = [self._record(vendor, call, at, query.variant) for call in shown]
+        for firing in firings:
+            if change := firing.effect.record:
+                records = [change(firing, call, record) for call, record in zip(shown, records, strict=True)]
+        page = VendorPage(
+            query, tuple(call.call_id for call in shown), tuple(records), len(calls),
+            last=max(1, -(-len(calls) // query.size)), has_next=query.skip + query.size < len(calls),
+            path=f"http://{request.headers.get('host', 'sandbox')}/{vendor.name}{vendor.path}",
+        )  # fmt: skip
+        for firing in firings:
+            if firing.effect.page:
+                page = firing.effect.page(firing, page)
+        headers = (("Content-Type", "text/csv"),) if query.variant == "csv" else JSON
+        return VendorResponse(200, headers, vendor.render_page(self._world.quirks, page), page.ids)
+
+    def _calls(
+        self, vendor: Vendor, query: ListQuery, at: datetime, firings: Sequence[FaultFiring]
+    ) -> Sequence[SimulatedCall]:
+        calls = self._world.listed(vendor.name, at, query.keep, query.filters)
+        if query.match:
+            calls = [call for call in calls if query.match(self._world.snapshot(call, at))]
+        for firing in firings:
+            if firing.effect.calls:
+                calls = firing.effect.calls(firing, list(calls))
+        return calls
+
+    def _record(self, vendor: Vendor, call: SimulatedCall, at: datetime, variant: str) -> bytes:
+        # Three days on, a call without overrides differs from day to day only by its signed link.
+        if call.overrides or (at - call.created_at).days < 3:
+            return to_json(vendor.render(self._world.snapshot(call, at), variant))
+        key = (vendor.name, call.call_id, call.created_at, at.date(), variant)
+        if (cached := self._rendered.get(key)) is not None:
+            return cached
+        record = to_json(vendor.render(self._world.snapshot(call, at), variant))
         with self._lock:
-            if len(self._printed) >= CACHED_RECORDS:
-                self._printed.clear()
-            self._printed[key] = body
-        return body
-
-
-def answer(
-    world: World,
-    printer: Printer,
-    provider: Vendor,
-    request: VendorRequest,
-    at: datetime,
-    firing: Sequence[Firing] = (),
-) -> VendorResponse:
-    """The provider's answer to a request whose path is below its base URL, with the faults that fire on it."""
-    for effect, hit in firing:
-        if effect.stir:
-            effect.stir(hit)
-        if effect.moment:
-            at = effect.moment(hit, at)
-    instead = (effect.instead(hit) for effect, hit in firing if effect.instead)
-    response = next(filter(None, instead), None)
-    if response is None:
-        response = _answered(world, printer, provider, request, at, firing)
-    for effect, hit in firing:
-        if effect.answer:
-            response = effect.answer(hit, response)
-    return response
-
-
-def _answered(
-    world: World, printer: Printer, provider: Vendor, request: VendorRequest, at: datetime, firing: Sequence[Firing]
-) -> VendorResponse:
-    is_detail = provider.detail is not None and request.path.startswith(provider.detail_path)
-    if request.path != provider.path and not is_detail:
-        return answered({"message": "Not Found"}, 404)
-    if request.method != "GET":
-        return answered({"message": "Method Not Allowed"}, 405)
-    if refused := provider.refuse(request):
-        return refused
-    if is_detail:
-        return _detail(world, provider, request, at)
-    asked = _misread(provider.read(world.manner, request), firing)
-    if isinstance(asked, VendorResponse):
-        return asked
-    calls = _listed(world, provider, at, asked, firing)
-    shown = calls[asked.skip : asked.skip + asked.size]
-    records = _printed(printer, provider, shown, at, asked.variant, firing)
-    page = _page(provider, request, asked, calls, shown, records)
-    for effect, hit in firing:
-        if effect.page:
-            page = effect.page(hit, page)
-    headers = (("Content-Type", "text/csv"),) if asked.variant == "csv" else JSON
-    return VendorResponse(200, headers, provider.print_page(world.manner, page), page.ids)
-
-
-def _detail(world: World, provider: Vendor, request: VendorRequest, at: datetime) -> VendorResponse:
-    call_id = unquote(request.path.removeprefix(provider.detail_path))
-    call = world.find(provider.name, call_id, at)
-    if call is None or provider.detail is None:
-        return answered(provider.missing, 404)
-    return replace(provider.detail(world.seen(call, at)), ids=(call_id,))
-
-
-def _misread(asked: ListQuery | VendorResponse, firing: Sequence[Firing]) -> ListQuery | VendorResponse:
-    for effect, hit in firing:
-        if effect.ask and isinstance(asked, ListQuery):
-            asked = effect.ask(hit, asked)
-    return asked
-
-
-def _listed(
-    world: World, provider: Vendor, at: datetime, asked: ListQuery, firing: Sequence[Firing]
-) -> Sequence[SimulatedCall]:
-    calls = world.listed(provider.name, at, asked.keep, asked.by)
-    if asked.match:
-        calls = [call for call in calls if asked.match(world.seen(call, at))]
-    for effect, hit in firing:
-        if effect.calls:
-            calls = effect.calls(hit, list(calls))
-    return calls
-
-
-def _printed(
-    printer: Printer,
-    provider: Vendor,
-    shown: Sequence[SimulatedCall],
-    at: datetime,
-    variant: str,
-    firing: Sequence[Firing],
-) -> tuple[bytes, ...]:
-    records = [printer.record(provider, call, at, variant) for call in shown]
-    for effect, hit in firing:
-        if effect.record:
-            records = [effect.record(hit, call, record) for call, record in zip(shown, records, strict=True)]
-    return tuple(records)
-
-
-def _page(
-    provider: Vendor, request: VendorRequest, asked: ListQuery, calls: Sequence[SimulatedCall], shown: Sequence[SimulatedCall],
-    records: tuple[bytes, ...],
-) -> VendorPage:  # fmt: skip
-    last = max(1, -(-len(calls) // asked.size))
-    path = f"http://{request.headers.get('host', 'sandbox')}/{provider.name}{provider.path}"
-    has_next = asked.skip + asked.size < len(calls)
-    return VendorPage(asked, tuple(call.call_id for call in shown), records, len(calls), last, has_next, path)
+            if len(self._rendered) >= CACHED_RECORDS:
+                self._rendered.clear()
+            self._rendered[key] = record
+        return record

@@ -1,4 +1,4 @@
-"""A world becomes a server on loopback: HTTP/1.1 with keep-alive, and the faults that only a socket can have."""
+"""A world → a server on loopback: HTTP/1.1 with keep-alive, and the faults that only a socket can have."""
 
 import socket
 import struct
@@ -7,30 +7,25 @@ import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from etl.sandbox.faults import Fault
 from etl.sandbox.http_messages import VendorRequest, VendorResponse
-from etl.sandbox.vendor_api import VendorApi, environment
+from etl.sandbox.vendor_api import VendorApi
 from etl.sandbox.world import World
 
-# How much goes out at once when the body is paced.
-DRIP_SECONDS = 0.05
+CHUNK_SECONDS = 0.05  # a body with a rate is sent in chunks, one every so often
 
 
 class Sandbox:
-    """The four providers on one port, from `with` on until its end; `requests` is the ledger of what was served.
-
-    Raises OSError where the port is taken.
-    """
+    """The four vendors on one port; `requests` logs what was served. Raises OSError where the port is taken."""
 
     def __init__(self, world: World, faults: Sequence[Fault] = (), host: str = "127.0.0.1", port: int = 0) -> None:
-        self.service = VendorApi(world, faults)
-        self.requests = self.service.requests
-        self._server = _Server((host, port), _RequestHandler)
-        self._server.service = self.service
+        self.world, self._api = world, VendorApi(world, faults)
+        self.requests = self._api.requests
+        self._server = _HttpServer((host, port), _RequestHandler)
+        self._server.api = self._api
         self._thread: Thread | None = None
 
     @property
@@ -41,7 +36,7 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """The environment of `etl` for this sandbox: keys, base URLs and Ravan's phones."""
-        return environment(self.origin, self.service.world.phones)
+        return self._api.environment(self.origin)
 
     def serve_forever(self) -> None:
         """Serves in this thread until it is interrupted."""
@@ -55,9 +50,7 @@ class Sandbox:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._server.shutdown()
         self._server.close_connections()
         self._server.server_close()
@@ -65,11 +58,11 @@ class Sandbox:
             self._thread.join()
 
 
-class _Server(ThreadingHTTPServer):
+class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    service: VendorApi
+    api: VendorApi
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._open: set[socket.socket] = set()
@@ -86,8 +79,7 @@ class _Server(ThreadingHTTPServer):
         if isinstance(request, socket.socket):
             self._open.discard(request)
             if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
-                # An orderly shutdown first would turn the reset into an end.
-                request.close()
+                request.close()  # an orderly shutdown would send FIN instead of RST
                 return
         super().shutdown_request(request)  # type: ignore[arg-type]
 
@@ -109,54 +101,55 @@ class _RequestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
-    server: _Server
+    server: _HttpServer
 
     def do_GET(self) -> None:
         """Answers one request."""
         target = urlsplit(self.path)
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(self.server.service.answer(VendorRequest(self.command, target.path, query, headers)))
+        self._send(self.server.api.answer(VendorRequest(self.command, target.path, query, headers)))
 
     do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
     def log_message(self, *args: object, **kwargs: object) -> None:
-        """Stays quiet: the ledger knows."""
+        """Logs nothing to stderr: `requests` has it."""
 
     def _send(self, response: VendorResponse) -> None:
-        wire = response.wire
-        time.sleep(wire.hold)
-        self.close_connection = self.close_connection or wire != type(wire)()
+        options = response.send_options
+        time.sleep(options.delay_seconds)
+        self.close_connection = self.close_connection or options != type(options)()
         self.send_response_only(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
-        if wire.is_endless:
-            self._pad()
+        if options.is_endless:
+            self._send_endless_headers()
             return
-        if wire.is_sized and response.status != 204:
+        if options.is_sized and response.status != 204:
             self.send_header("Content-Length", str(len(response.body)))
-        elif not wire.is_sized:
+        elif not options.is_sized:
             self.send_header("Connection", "close")
         self.end_headers()
         self._send_body(response)
 
-    def _pad(self) -> None:
-        # A client without a bound on headers is let go after a minute.
-        for count in range(int(60 / DRIP_SECONDS)):
+    def _send_endless_headers(self) -> None:
+        # A client without a limit on headers is released after a minute.
+        for count in range(int(60 / CHUNK_SECONDS)):
             self.send_header(f"X-Pad-{count}", "x" * 100)
             self.flush_headers()
             self.wfile.flush()
-            time.sleep(DRIP_SECONDS)
+            time.sleep(CHUNK_SECONDS)
 
     def _send_body(self, response: VendorResponse) -> None:
-        wire, body = response.wire, response.wire.part(response.body)
-        step = max(1, int(wire.pace * DRIP_SECONDS)) if wire.pace else max(1, len(body))
+        options, body = response.send_options, response.send_options.sent(response.body)
+        rate = options.bytes_per_second
+        step = max(1, int(rate * CHUNK_SECONDS) if rate else len(body))
         for start in range(0, len(body), step):
             self.wfile.write(body[start : start + step])
-            if wire.pace:
+            if rate:
                 self.wfile.flush()
-                time.sleep(DRIP_SECONDS)
+                time.sleep(CHUNK_SECONDS)
         self.wfile.flush()
-        if wire.reset:
+        if options.reset:
             # A linger of zero makes the close a reset instead of an orderly end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,14 +1,14 @@
-"""What goes wrong with the values of single records, as effects: the V rows of the catalogue."""
+"""Faults of the values in single records, as effects: the V rows of the catalogue."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from etl.sandbox.effect import Effect, FaultFiring
-from etl.sandbox.http_faults import enveloped
-from etl.sandbox.http_messages import RecordBytes, dumped
+from etl.sandbox.http_faults import with_envelope, with_list
+from etl.sandbox.http_messages import JsonObject, to_json
 from etl.sandbox.simulated_call import SimulatedCall
 
-# Which key of each provider's record plays which part.
+# The key of each provider's record for a part of it.
 KEYS = {
     "ringg": {"id": "id", "cost": "call_cost", "duration": "call_duration", "time": "created_at", "name": "name",
               "status": "status", "phone": "to_number", "transcript": "transcript", "object": "agent"},
@@ -21,7 +21,7 @@ KEYS = {
               "name": "agent_name", "status": "call_status", "phone": "to_number", "transcript": "chat_history",
               "object": "call_metadata"},
 }  # fmt: skip
-MARK = "\u2063spoilt\u2063"
+MARK = "\u2063replaced\u2063"
 TURN_LABELS = {"ringg": "user: ", "ravan": "User: ", "autocalls": "Customer: ", "vaani": "USER: "}
 TEXTS = {
     "html": "<img src=x onerror=alert(1)><script>alert('x')</script>",
@@ -41,132 +41,133 @@ TIMES = {
 }  # fmt: skip
 
 
-def literal(part: str, text: str) -> Effect:
-    """Puts that JSON text, whatever it is, where the part of the record was."""
-    return spoilt(lambda hit, call, record: _with_literal(record, KEYS[hit.provider][part], text))
+def with_value(part: str, value: object) -> Effect:
+    """Records with this value for a part."""
+    return corrupted(lambda firing, call, record: record | {KEYS[firing.provider][part]: value})
 
 
-def valued(part: str, value: object) -> Effect:
-    """Puts a value where the part of the record was."""
-    return spoilt(lambda hit, call, record: record | {KEYS[hit.provider][part]: value})
+def values(part: str, variants: Mapping[str, object]) -> dict[str, Effect]:
+    """One variant for each of these values."""
+    return {name: with_value(part, value) for name, value in variants.items()}
 
 
-def spoilt(change: Callable[[FaultFiring, SimulatedCall, RecordBytes], object]) -> Effect:
-    """Changes one record in `in` (10 unless told): the same ones every time."""
+def literals(part: str, variants: Mapping[str, str]) -> dict[str, Effect]:
+    """One variant for each of these texts, which are written as they are, valid JSON or not."""
 
-    def record(hit: FaultFiring, call: SimulatedCall, body: bytes) -> bytes:
-        if call.shape("spoilt", hit.number("in", 10)) != 0:
+    def with_literal(text: str) -> Effect:
+        return corrupted(lambda firing, call, record: _splice(record, KEYS[firing.provider][part], text))
+
+    return {name: with_literal(text) for name, text in variants.items()}
+
+
+def instead(text: bytes) -> Effect:
+    """This text in place of records."""
+    return corrupted(lambda firing, call, record: text)
+
+
+def corrupted(change: Callable[[FaultFiring, SimulatedCall, JsonObject], object]) -> Effect:
+    """One record in `in` (10 by default) changed: always the same ones."""
+
+    def record(firing: FaultFiring, call: SimulatedCall, body: bytes) -> bytes:
+        if call.shape("spoilt", firing.number("in", 10)) != 0:
             return body
-        changed = change(hit, call, json.loads(body))
-        return changed if isinstance(changed, bytes) else dumped(changed)
+        changed = change(firing, call, json.loads(body))
+        return changed if isinstance(changed, bytes) else to_json(changed)
 
     return Effect(record=record)
 
 
 def mixed(fault_id: str, variants: Sequence[Effect]) -> Effect:
-    """All variants that spoil records, shared out among the calls: each call keeps to its own."""
-    records = [each.record for each in variants if each.record]
-    return Effect(record=lambda hit, call, body: records[call.shape(fault_id, len(records))](hit, call, body))
+    """All variants that change records, one for each call, always the same one."""
+    records = [variant.record for variant in variants if variant.record]
+    return Effect(record=lambda firing, call, body: records[call.shape(fault_id, len(records))](firing, call, body))
 
 
-def _with_literal(record: RecordBytes, key: str, text: str) -> bytes:
-    return dumped(record | {key: MARK}).replace(dumped(MARK), text.encode("utf-8", "surrogatepass"))
+def _splice(record: JsonObject, key: str, text: str) -> bytes:
+    return to_json(record | {key: MARK}).replace(to_json(MARK), text.encode("utf-8", "surrogatepass"))
 
 
-def _without(part: str) -> Effect:
-    return spoilt(lambda hit, call, record: {k: v for k, v in record.items() if k != KEYS[hit.provider][part]})
+def _without_field(part: str) -> Effect:
+    return corrupted(lambda firing, call, record: {k: v for k, v in record.items() if k != KEYS[firing.provider][part]})
 
 
-def _renamed(convert: Callable[[str], object]) -> Effect:
-    def change(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
-        key = KEYS[hit.provider]["id"]
+def converted(part: str, convert: Callable[[str], object]) -> Effect:
+    """Records whose part is converted, from its text."""
+
+    def change(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
+        key = KEYS[firing.provider][part]
         return record | {key: convert(str(record[key]))}
 
-    return spoilt(change)
+    return corrupted(change)
 
 
-def _worded(convert: Callable[[str], str]) -> Effect:
-    def change(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
-        key = KEYS[hit.provider]["status"]
-        return record | {key: convert(str(record[key]))}
-
-    return spoilt(change)
+def _long_text(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
+    text = TURN_LABELS[firing.provider] + "word " * (firing.number("size", 1_000_000) // 5)
+    value: object = [{"role": "user", "content": text}] if firing.provider == "vaani" else text
+    return record | {KEYS[firing.provider]["transcript"]: value}
 
 
-def _long_text(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
-    text = TURN_LABELS[hit.provider] + "word " * (hit.number("size", 1_000_000) // 5)
-    value: object = [{"role": "user", "content": text}] if hit.provider == "vaani" else text
-    return record | {KEYS[hit.provider]["transcript"]: value}
+def _many_turns(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
+    turns = [{"role": "user", "content": f"turn {n}"} for n in range(firing.number("size", 1_000_000) // 40)]
+    return record | {KEYS[firing.provider]["transcript"]: turns}
 
 
-def _many_turns(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
-    turns = [{"role": "user", "content": f"turn {n}"} for n in range(hit.number("size", 1_000_000) // 40)]
-    return record | {KEYS[hit.provider]["transcript"]: turns}
+def _nested(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
+    depth = firing.number("depth", 1_000)
+    return _splice(record, "nested", "[" * depth + "]" * depth)
 
 
-def _deep(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
-    depth = hit.number("depth", 1_000)
-    return _with_literal(record, "nested", "[" * depth + "]" * depth)
+def _with_id_twice(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
+    key = KEYS[firing.provider]["id"]
+    return to_json(record)[:-1] + b"," + to_json({key: f"{record[key]}-again"})[1:]
 
 
-def _doubled(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
-    key = KEYS[hit.provider]["id"]
-    return dumped(record)[:-1] + b"," + dumped({key: f"{record[key]}-again"})[1:]
+def _with_nul_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
+    return to_json(record)[:-1] + b',"odd\\u0000key":1}'
 
 
-def _odd_key(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> bytes:
-    return dumped(record)[:-1] + b',"odd\\u0000key":1}'
-
-
-def _as_object(body: RecordBytes) -> RecordBytes:
-    return {name: {"0": value} if name in ("calls", "data") else value for name, value in body.items()}
-
-
-def _echoed(hit: FaultFiring, call: SimulatedCall, record: RecordBytes) -> RecordBytes:
-    key = hit.source.key
-    return record | {KEYS[hit.provider]["name"]: f"debug {key}", "request_headers": {"authorization": f"Bearer {key}"}}
+def _with_api_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
+    key = firing.vendor.key
+    return record | {
+        KEYS[firing.provider]["name"]: f"debug {key}",
+        "request_headers": {"authorization": f"Bearer {key}"},
+    }
 
 
 VALUE_EFFECTS: dict[str, dict[str, Effect]] = {
-    "V01": {"null": valued("id", None), "missing": _without("id"), "empty": valued("id", ""),
-            "blank": valued("id", "  ")},
-    "V02": {"int": _renamed(lambda text: sum(text.encode()) + 10**9),
-            "float": _renamed(lambda text: sum(text.encode()) + 10**9 + 0.0),
-            "zeros": _renamed(lambda text: f"00{text}"), "upper": _renamed(str.upper),
-            "long": _renamed(lambda text: text + "x" * 10_000)},
-    "V03": {"nan": literal("cost", "NaN"), "infinity": literal("cost", "Infinity"),
-            "minus": literal("cost", "-Infinity")},
-    "V04": {"1e400": literal("cost", "1e400"), "1e12nines": literal("cost", "1e999999999999"),
-            "1e20nines": literal("cost", "1e99999999999999999999"), "digits": literal("duration", "9" * 5_000)},
-    "V05": {"negative": valued("duration", -5), "absurd": valued("duration", 10**12),
-            "negative-cost": valued("cost", -1.5), "comma": valued("cost", "12,50"), "rupee": valued("cost", "₹12"),
-            "empty": valued("cost", "")},
-    "V06": {"nul": literal("name", '"nul \\u0000 inside"'), "nul-key": spoilt(_odd_key),
-            "surrogate": literal("name", '"lone \\ud83d surrogate"'), "c1": valued("name", "c1 \x85\x9b controls"),
-            "bidi": valued("name", "bidi \u202eevil\u202c"), "emoji": valued("name", "emoji 🧑‍🚀"),
-            "escape": literal("name", '"bad \\x escape"')},
-    "V07": {"text": spoilt(_long_text), "turns": spoilt(_many_turns)},
-    "V08": {"nested": spoilt(_deep)},
-    "V09": {"doubled": spoilt(_doubled)},
-    "V10": {name: literal("time", text) for name, text in TIMES.items()},
-    "V11": {"naive": valued("time", "2026-03-29 02:30:00"), "incomplete": valued("time", "2026-03-08T02:30:00"),
-            "offset": valued("time", "2026-03-29T08:00:00+05:30")},
-    "V12": {"9999": valued("time", "9999-12-31T23:59:59Z"), "9999-offset": valued("time", "9999-12-31T23:59:59-05:30")},
-    "V13": {"unknown": valued("status", "teleported"), "upper": _worded(str.upper),
-            "spaced": _worded(lambda text: f" {text.replace('_', ' ').replace('-', ' ')} ")},
-    "V14": {"new": spoilt(lambda hit, call, record: record | {"ai_confidence": 0.5, "routing": {"hop": [1, 2]}})},
-    "V15": {"name": _without("name"), "cost": _without("cost"), "duration": _without("duration"),
-            "status": _without("status")},
-    "V16": {"object-text": valued("object", "as text"), "object-list": valued("object", [1, "two", None]),
-            "cost-object": valued("cost", {"amount": 1}), "status-number": valued("status", 7),
-            "transcript-number": valued("transcript", 12), "transcript-object": valued("transcript", {"a": ["b"]}),
-            "time-list": valued("time", ["2026-04-21"])},
-    "V17": {"null": spoilt(lambda hit, call, record: b"null"), "number": spoilt(lambda hit, call, record: b"5"),
-            "text": spoilt(lambda hit, call, record: b'"a call"'), "list": spoilt(lambda hit, call, record: b"[[]]"),
-            "envelope": enveloped(_as_object)},
-    "V18": {"spaces": valued("phone", "+91 98765 43210"), "no-plus": valued("phone", "919876543210"),
-            "tel": valued("phone", "tel:+919876543210"), "sip": valued("phone", "sip:+919876543210@pbx.example"),
-            "anonymous": valued("phone", "anonymous"), "empty": valued("phone", "")},
-    "V19": {name: valued("name", text) for name, text in TEXTS.items()},
-    "V20": {"key": spoilt(_echoed)},
+    "V01": values("id", {"null": None, "empty": "", "blank": "  "}) | {"missing": _without_field("id")},
+    "V02": {"int": converted("id", lambda text: sum(text.encode()) + 10**9),
+            "float": converted("id", lambda text: sum(text.encode()) + 10**9 + 0.0),
+            "zeros": converted("id", lambda text: f"00{text}"), "upper": converted("id", str.upper),
+            "long": converted("id", lambda text: text + "x" * 10_000)},
+    "V03": literals("cost", {"nan": "NaN", "infinity": "Infinity", "minus": "-Infinity"}),
+    "V04": literals("cost", {"1e400": "1e400", "1e12nines": "1e999999999999", "1e20nines": "1e99999999999999999999"})
+           | literals("duration", {"digits": "9" * 5_000}),
+    "V05": values("duration", {"negative": -5, "absurd": 10**12})
+           | values("cost", {"negative-cost": -1.5, "comma": "12,50", "rupee": "₹12", "empty": ""}),
+    "V06": literals("name", {"nul": '"nul \\u0000 inside"'}) | {"nul-key": corrupted(_with_nul_key)}
+           | literals("name", {"surrogate": '"lone \\ud83d surrogate"'})
+           | values("name", {"c1": "c1 \x85\x9b controls", "bidi": "bidi \u202eevil\u202c", "emoji": "emoji 🧑‍🚀"})
+           | literals("name", {"escape": '"bad \\x escape"'}),
+    "V07": {"text": corrupted(_long_text), "turns": corrupted(_many_turns)},
+    "V08": {"nested": corrupted(_nested)},
+    "V09": {"doubled": corrupted(_with_id_twice)},
+    "V10": literals("time", TIMES),
+    "V11": values("time", {"naive": "2026-03-29 02:30:00", "incomplete": "2026-03-08T02:30:00",
+                           "offset": "2026-03-29T08:00:00+05:30"}),
+    "V12": values("time", {"9999": "9999-12-31T23:59:59Z", "9999-offset": "9999-12-31T23:59:59-05:30"}),
+    "V13": {"unknown": with_value("status", "teleported"), "upper": converted("status", str.upper),
+            "spaced": converted("status", lambda text: f" {text.replace('_', ' ').replace('-', ' ')} ")},
+    "V14": {"new": corrupted(lambda firing, call, record: record | {"ai_confidence": 0.5, "routing": {"hop": [1, 2]}})},
+    "V15": {part: _without_field(part) for part in ("name", "cost", "duration", "status")},
+    "V16": values("object", {"object-text": "as text", "object-list": [1, "two", None]})
+           | {"cost-object": with_value("cost", {"amount": 1}), "status-number": with_value("status", 7)}
+           | values("transcript", {"transcript-number": 12, "transcript-object": {"a": ["b"]}})
+           | {"time-list": with_value("time", ["2026-04-21"])},
+    "V17": {"null": instead(b"null"), "number": instead(b"5"), "text": instead(b'"a call"'), "list": instead(b"[[]]"),
+            "envelope": with_envelope(lambda body: with_list(body, {"0": body.get("calls", body.get("data"))}))},
+    "V18": values("phone", {"spaces": "+91 98765 43210", "no-plus": "919876543210", "tel": "tel:+919876543210",
+                            "sip": "sip:+919876543210@pbx.example", "anonymous": "anonymous", "empty": ""}),
+    "V19": values("name", TEXTS),
+    "V20": {"key": corrupted(_with_api_key)},
 }  # fmt: skip

@@ -1,54 +1,80 @@
-"""The words that the four providers share: what a list request asks for, the page that answers it, and a provider."""
+"""The types that the four vendors share: a call at one moment, a list request, a page, and the vendor itself."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from etl.sandbox.http_messages import RecordBytes, VendorRequest, VendorResponse
+from etl.sandbox.conversations import Utterance
+from etl.sandbox.http_messages import JsonObject, VendorRequest, VendorResponse
 from etl.sandbox.lifecycle import Lifecycle, Stage
 from etl.sandbox.simulated_call import SimulatedCall
 
-# PHP and Go both hold a page number in 64 bits; a longer one is no number.
-MAX_INTEGER = 2**63 - 1
+MAX_INTEGER = 2**63 - 1  # PHP and Go both hold a page number in 64 bits
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """What the vendors' documentation leaves open: Ringg's largest limit and whether its total is a `number` or `many`,
+    and the time zone of Autocalls' days."""
+
+    ringg_limit: int = 100
+    ringg_total: str = "number"
+    autocalls_zone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
 class CallSnapshot:
-    """A call as it stands at one moment: its story so far, the stage reached, and the moment."""
+    """A call at one moment, and the stage that it has reached by then."""
 
     call: SimulatedCall
-    story: Lifecycle
+    lifecycle: Lifecycle
     stage: Stage
     at: datetime
 
     @property
     def is_over(self) -> bool:
-        """True once the call has ended."""
+        """Whether the call has ended."""
         return self.stage >= Stage.ENDED
 
     @property
+    def is_priced(self) -> bool:
+        """Whether its cost is known."""
+        return self.stage >= Stage.PRICED
+
+    @property
     def has_turns(self) -> bool:
-        """True once the transcript is there."""
-        return self.stage >= Stage.TRANSCRIBED and bool(self.story.turns)
+        """Whether it has a transcript yet."""
+        return bool(self.turns)
+
+    @property
+    def turns(self) -> tuple[Utterance, ...]:
+        """The turns of its transcript, none before it is there."""
+        return self.lifecycle.turns if self.stage >= Stage.TRANSCRIBED else ()
+
+    @property
+    def is_evaluated(self) -> bool:
+        """Whether its conversation has been analysed."""
+        return self.stage >= Stage.EVALUATED and bool(self.lifecycle.turns)
 
     def when(self, stage: Stage) -> datetime | None:
-        """When that stage was reached; None before it was."""
-        return self.story.reached[stage] if self.stage >= stage else None
+        """When it reached a stage; None before that."""
+        return self.lifecycle.reached[stage] if self.stage >= stage else None
 
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """One list request, read: `size` records after the first `skip` of the calls that `keep` and `match` let through
-    (`match` where a filter looks at what changes); `page` and `offset` as asked, for the
-    echo; `by` are the filters as values, for a cache;
-    `variant` tells apart the ways in which a record may be shown (Ravan: with or without transcripts)."""
+    """A list request: `size` records, after the first `skip`, of the calls that `keep` and `match` select.
+
+    `match` is for filters on what changes during a call. `page`, `offset` and `phone` are echoed as requested;
+    `filters` are the values behind `keep`, for caching; `variant` selects how records are rendered.
+    """
 
     skip: int
     size: int
     page: int
     keep: Callable[[SimulatedCall], bool]
     offset: int = 0
-    by: tuple[object, ...] = ()
+    filters: tuple[object, ...] = ()
     match: Callable[[CallSnapshot], bool] | None = None
     phone: str = ""
     variant: str = ""
@@ -56,9 +82,9 @@ class ListQuery:
 
 @dataclass(frozen=True, slots=True)
 class VendorPage:
-    """One page before it is printed. `total` None leaves it out; `more` None lets the counts speak."""
+    """One page before it is rendered; a `total` of None is left out of the envelope."""
 
-    asked: ListQuery
+    query: ListQuery
     ids: tuple[str, ...]
     records: tuple[bytes, ...]
     total: int | str | None
@@ -69,34 +95,26 @@ class VendorPage:
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A provider as data and pure functions. `refuse` answers a request without a good key; `read` reads a list request
-    or answers why not; `show` is a record at a moment; `print_page` the body of a page; `detail` the answer to another
-    path, None where there is none."""
+    """A vendor as data and pure functions.
+
+    `reject` answers a request without a valid key, `read` parses a list request or says what is wrong with it, `render`
+    gives a call's record and `render_page` a page's body. `detail` answers a request for one call below `detail_path`.
+    """
 
     name: str
     path: str
     key: str
-    refuse: Callable[[VendorRequest], VendorResponse | None]
-    read: "Callable[[Quirks, VendorRequest], ListQuery | VendorResponse]"
-    show: Callable[[CallSnapshot, str], RecordBytes]
-    print_page: "Callable[[Quirks, VendorPage], bytes]"
+    reject: Callable[[VendorRequest], VendorResponse | None]
+    read: Callable[[Quirks, VendorRequest], ListQuery | VendorResponse]
+    render: Callable[[CallSnapshot, str], JsonObject]
+    render_page: Callable[[Quirks, VendorPage], bytes]
     detail: Callable[[CallSnapshot], VendorResponse] | None = None
     detail_path: str = ""
-    missing: RecordBytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """What the providers' pages leave open, and a test may turn: Ringg's largest limit and whether it tells its total
-    (number or many), and the time zone of Autocalls' days."""
-
-    ringg_limit: int = 100
-    ringg_total: str = "number"
-    autocalls_zone: str = "UTC"
+    no_detail: JsonObject | None = None
 
 
 def integer(text: str, default: int) -> int | None:
-    """A whole number of a query; the default where it is absent, None where it is none."""
+    """The whole number in a query parameter: the default where it is absent, None where it is no number."""
     if not text:
         return default
     if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 20:
