@@ -16,12 +16,12 @@ from etl.fields import times
 from etl.fields.phones import phone
 from etl.fields.vocabulary import DIRECTIONS, FLAGS, OUTCOMES, normalize
 from etl.model import Drift, Field, RecordContext
-from tests.contract import source
+from etl.testing.recordings import make_source
 
 
 def read(make: Callable[[str], Field], value: Any, **settings: Any) -> tuple[Any, list[str]]:
     """What a field makes of a value, and the flags that it leaves."""
-    reading = RecordContext(source(providers()["ringg"], **settings), {"x": value})
+    reading = RecordContext(make_source(providers()["ringg"], **settings), {"x": value})
     found = make("x").read(reading)
     assert set(reading.flags) <= FLAGS.keys()
     return found, reading.flags
@@ -141,7 +141,7 @@ def test_money_that_is_no_plain_number_is_null_and_said(value: str) -> None:
 
 
 def test_costs_of_a_provider_without_credits_read_none() -> None:
-    reading = RecordContext(source(providers()["ringg"]), {"x": 2, "": {"model": 1}})
+    reading = RecordContext(make_source(providers()["ringg"]), {"x": 2, "": {"model": 1}})
     assert fields.costs("x").read(reading) == {"x": [Decimal(2), reading.source.cost_unit]}
     assert not reading.flags
 
@@ -164,7 +164,7 @@ def test_what_is_empty_is_null_and_no_note(make: Callable[[str], Field], empty: 
 @pytest.mark.parametrize("make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number])
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
 def test_a_type_that_no_column_expects_is_null_kept_and_said(make: Callable[[str], Field], value: Any) -> None:
-    reading = RecordContext(source(providers()["ringg"]), {"x": value})
+    reading = RecordContext(make_source(providers()["ringg"]), {"x": value})
     assert make("x").read(reading) is None
     assert reading.flags == ["type_unexpected"]
     assert reading.extra_paths == ["x"]
@@ -241,7 +241,7 @@ def test_spelling_makes_no_difference_to_a_word(word: str) -> None:
 
 
 def test_an_unknown_word_is_unknown_kept_and_said_cut() -> None:
-    reading = RecordContext(source(providers()["ringg"]), {"x": "sideways" * 20})
+    reading = RecordContext(make_source(providers()["ringg"]), {"x": "sideways" * 20})
     assert fields.one_of("x", DIRECTIONS).read(reading) == "unknown"
     assert reading.extra_paths == ["x"]
     assert reading.drift == [Drift("x", "unknown_word", ("sideways" * 20)[:80])]

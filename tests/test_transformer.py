@@ -12,8 +12,8 @@ from etl.db.tables import calls
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.model import Call, Reject, Turn
+from etl.testing.recordings import make_source
 from etl.transformer import DEFAULTS, MOST_DRIFT, transform
-from tests.contract import source
 
 PROVIDERS = list(providers().values())
 THE_LOADERS = {
@@ -28,7 +28,7 @@ def result(name: str, record: Any) -> Call | Reject:
     """What a record becomes, given as a value or as its bytes."""
     payload = record if isinstance(record, bytes) else json.dumps(record).encode()
     provider = providers()[name]
-    return transform(provider, source(provider, ("+919876543210",)), payload)
+    return transform(provider, make_source(provider, ("+919876543210",)), payload)
 
 
 def least(name: str, **more: Any) -> dict[str, Any]:
