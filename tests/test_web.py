@@ -128,7 +128,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
         " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
         now=now + timedelta(seconds=1),
     )
-    for day, verdict, missing in (
+    for day, status, missing in (
         ("2025-04-28", "verified", 0),
         ("2025-04-29", "verified", 0),
         ("2025-04-30", "incomplete", 2),
@@ -136,7 +136,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
         harness.execute(
             "INSERT INTO ops.daily_checks (source, day, status, missing_count, checked_at)"
             " VALUES ('ringg', :d, :v, :m, now())",
-            d=day, v=verdict, m=missing,
+            d=day, v=status, m=missing,
         )  # fmt: skip
     html = seen(harness, "/sources/ringg")
     said = plain(html)
@@ -207,12 +207,12 @@ def test_people_are_hidden_until_the_reader_asks_for_them(harness: Harness) -> N
     people = [row["customer_name"], row["customer_number"], turns[0]["text"]]
     with page(harness) as reader:
         for path in ("/calls", f"/calls/{row['call_key']}"):
-            assert not [each for each in people if each in reader.get(path).text]
+            assert not [value for value in people if value in reader.get(path).text]
         answer = reader.post("/personal-data", data={"show": "yes", "next": "/calls"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/calls")
         assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", answer.headers["set-cookie"])
         shown = reader.get(f"/calls/{row['call_key']}").text
-        assert [each in shown for each in people] == [True] * 3
+        assert [value in shown for value in people] == [True] * 3
         harness.clock.sleep(901)
         assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
         reader.post("/personal-data", data={"show": "yes"})
@@ -249,8 +249,8 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness:
         following = re.search(r'href="(/calls\?before=[^"]+)"', older)
         assert following
         second = reader.get(following[1].replace("&amp;", "&")).text
-        pages = [re.findall(r"/calls/([0-9a-f-]{36})", each) for each in (older, second)]
-        assert [len(each) for each in pages] == [50, 30]
+        pages = [re.findall(r"/calls/([0-9a-f-]{36})", html) for html in (older, second)]
+        assert [len(keys) for keys in pages] == [50, 30]
         assert not set(pages[0]) & set(pages[1])
 
 
@@ -573,7 +573,7 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
     [
         ({}, "up to date"),
         ({"last_run": None}, "never synced"),
-        ({"pause_reason": "the key is refused"}, "paused"),
+        ({"pause_reason": "the key is refused", "paused_until": "2025-05-01T13:00:00+00:00"}, "paused"),
         ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
         ({"completeness": "incomplete"}, "incomplete"),
         ({"completeness": "unknown"}, "not compared"),
@@ -587,7 +587,8 @@ def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_pa
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
     row: dict[str, Any] = {
         "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
-        "reason": None, "gaps": [], "incomplete_days": [], "last_success_at": "2025-05-01T11:50:00+00:00",
+        "reason": None, "gaps": [], "incomplete_days": [], "quarantined": 0,
+        "last_success_at": "2025-05-01T11:50:00+00:00",
     }  # fmt: skip
     assert assess({**row, **change}, source, now).badge == word
     assert assess({**row, **change}, None, now).badge == "not configured"
@@ -609,17 +610,17 @@ def test_an_incomplete_source_says_how_many_calls_are_missing_and_when(tmp_path:
 
 def test_words_for_times_and_numbers() -> None:
     spans = [0, 59, 60, 61, 185, 3600, 3660, 4 * 3600 + 60, 86400, 90000, 5 * 86400]
-    assert [humanize.duration(each) for each in spans] == [
+    assert [humanize.duration(seconds) for seconds in spans] == [
         "0 s", "59 s", "1 min", "1 min 1 s", "3 min", "1 h", "1 h 1 min", "4 h", "1 d", "1 d 1 h", "5 d",
     ]  # fmt: skip
     now = datetime(2025, 5, 1, tzinfo=UTC)
-    assert [humanize.ago(now + timedelta(seconds=each), now) for each in (-5, 0, 65)] == [
+    assert [humanize.ago(now + timedelta(seconds=seconds), now) for seconds in (-5, 0, 65)] == [
         "5 s ago",
         "now",
         "in 1 min 5 s",
     ]
     assert (formatting.phone_number("+919876543210", False), formatting.phone_number(None, True)) == ("•••• 10", "–")
-    assert [formatting.short(each) for each in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
+    assert [formatting.short(value) for value in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
 
 
 def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
@@ -641,7 +642,7 @@ def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
 
 
 def test_a_plot_is_as_high_as_its_numbers() -> None:
-    assert [round(charts.nice(each), 9) for each in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
+    assert [round(charts.nice(most), 9) for most in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
         1,
         0.3,
         8,

@@ -36,7 +36,8 @@ def assess(row: Mapping[str, Any], source: Source | None, now: datetime) -> Sour
     if last is None:
         return SourceHealth(UNSURE, "never synced", "the first sync has not started")
     if row["pause_reason"]:
-        return SourceHealth(BAD, "paused", f"{row['pause_reason']}; `etl sync` tries at once")
+        until = f"{moment(row['paused_until']):%Y-%m-%d %H:%M} UTC"
+        return SourceHealth(BAD, "paused", f"{row['pause_reason']}; paused until {until}, `etl sync` tries at once")
     if last["status"] == "failed":
         return SourceHealth(BAD, "failing", last["error"] or "the last run failed")
     if row["completeness"] == "incomplete":
@@ -55,7 +56,8 @@ def _assess_working(row: Mapping[str, Any], source: Source, now: datetime) -> So
         return SourceHealth(WARNING, "catching up", "a period is not read yet; the next run reads it")
     if row["completeness"] == "unknown":
         return SourceHealth(UNSURE, "not compared", row["reason"] or "the counts have not been compared yet")
-    return SourceHealth(GOOD, "up to date", COMPLETENESS[row["completeness"]])
+    stored = "every listed call is stored or in quarantine" if row["quarantined"] else COMPLETENESS[row["completeness"]]
+    return SourceHealth(GOOD, "up to date", stored)
 
 
 def _missing(row: Mapping[str, Any]) -> str:

@@ -35,7 +35,8 @@ def _received(version: ReceivedVersion, kinds: dict[int, str]) -> str:
     kind = kinds.get(version.run_id or 0)
     by = f" by run {version.run_id}" + (f" ({kind})" if kind else "") if version.run_id else ""
     current = ", current version" if version.is_newest else ""
-    return f"{version.kind} received{by}: {version.size:,} bytes{current}"
+    what = "transcript" if version.kind == "transcript" else "record"
+    return f"{what} received{by}: {version.size:,} bytes{current}"
 
 
 def _changed(at: datetime, changes: Sequence[Change]) -> Event:
