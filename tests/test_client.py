@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.client import body
-from etl.client.api_client import IN_FLIGHT, Client, Limits
-from etl.client.body import Bounds, TruncatedBody, read_body
+from etl.client.api_client import MAX_IN_FLIGHT, Client, Limits
+from etl.client.body import BodyLimits, TruncatedBody, read_body
 from etl.client.errors import (
     PauseReason,
     RequestRefused,
@@ -245,7 +245,7 @@ def test_no_retry_after_breaks_the_client(value: str, date: str | None) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_the_whole_source_waits_as_long_as_it_is_told(status: int) -> None:
+def test_the_whole_source_waits_as_long_as_requested(status: int) -> None:
     scene = Scene(httpx.Response(status, headers={"Retry-After": "120"}), OK)
     start = scene.clock.now()
     assert scene.get() == [{"id": 1}]
@@ -253,7 +253,7 @@ def test_the_whole_source_waits_as_long_as_it_is_told(status: int) -> None:
     assert scene.gate.blocked_until == start + timedelta(seconds=120)
 
 
-def test_a_refusal_for_haste_is_told_to_the_gate_and_one_after_a_wait_is_not() -> None:
+def test_a_429_lowers_the_rate_unless_it_follows_a_wait() -> None:
     scene = Scene(*[httpx.Response(429, headers={"Retry-After": "9"})] * 3, OK, httpx.Response(429), OK)
     assert scene.get() == scene.get() == [{"id": 1}]
     assert scene.gate.refusals == [1, 5]
@@ -266,7 +266,7 @@ def test_a_server_in_trouble_is_no_reason_to_go_slower() -> None:
 
 
 def test_so_many_requests_are_in_flight_and_no_more() -> None:
-    full, others = threading.Barrier(IN_FLIGHT + 1), threading.Event()
+    full, others = threading.Barrier(MAX_IN_FLIGHT + 1), threading.Event()
 
     def wait_for_the_others(request: httpx.Request) -> httpx.Response:
         if not others.is_set():
@@ -275,12 +275,12 @@ def test_so_many_requests_are_in_flight_and_no_more() -> None:
         return OK
 
     scene = Scene(wait_for_the_others)
-    with ThreadPoolExecutor(3 * IN_FLIGHT) as threads:
-        answers = [threads.submit(scene.get) for _ in range(3 * IN_FLIGHT)]
+    with ThreadPoolExecutor(3 * MAX_IN_FLIGHT) as threads:
+        answers = [threads.submit(scene.get) for _ in range(3 * MAX_IN_FLIGHT)]
         full.wait(10)
-        assert len(scene.script.sent) == scene.gate.sent == IN_FLIGHT
+        assert len(scene.script.sent) == scene.gate.sent == MAX_IN_FLIGHT
         others.set()
-        assert [answer.result(10) for answer in answers] == [[{"id": 1}]] * 3 * IN_FLIGHT
+        assert [answer.result(10) for answer in answers] == [[{"id": 1}]] * 3 * MAX_IN_FLIGHT
 
 
 def test_without_a_time_the_waits_grow_and_end() -> None:
@@ -355,7 +355,7 @@ def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> No
     scene = Scene(httpx.Response(status, headers={"Location": location}))
     with pytest.raises(RequestRefused) as caught:
         scene.get()
-    assert f"on to {host}, where" in str(caught.value)
+    assert f"redirects to {host}, where" in str(caught.value)
     assert len(scene.script.sent) == 1
     assert KEY not in str(caught.value)
     assert PHONE[1:] not in str(caught.value)
@@ -469,7 +469,7 @@ def test_a_key_that_is_echoed_is_hidden_from_everyone() -> None:
         assert Scene(httpx.Response(200, content=text)).get() == ["***", "x***y"]
 
 
-def test_a_key_too_short_to_be_told_from_words_is_left_in_the_data() -> None:
+def test_a_key_so_short_that_it_may_be_part_of_a_word_is_left_in_the_data() -> None:
     scene = Scene(httpx.Response(200, json={"data": ["the dog"]}), source=replace(SOURCE, api_key=Secret("the")))
     assert scene.get() == ["the dog"]
 
@@ -478,13 +478,13 @@ def zipped(*bodies_: bytes) -> bytes:
     return b"".join(gzip.compress(body) for body in bodies_)
 
 
-def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: Bounds | None = None) -> bytes:
+def unzip(wire: bytes, sizes: list[int], length: int | None = None, bounds: BodyLimits | None = None) -> bytes:
     chunks, rest = [], wire
     for size in sizes:
         chunks.append(rest[:size])
         rest = rest[size:]
     announced = None if length is None else str(length)
-    return read_body([*chunks, rest], "gzip", announced, bounds or Bounds())
+    return read_body([*chunks, rest], "gzip", announced, bounds or BodyLimits())
 
 
 @given(st.lists(st.binary(max_size=2000), min_size=1, max_size=3), st.lists(st.integers(0, 60), max_size=20))
@@ -540,7 +540,7 @@ def test_a_bomb_is_stopped_at_its_bounds() -> None:
             yield bomb[at : at + 4096]
 
     with pytest.raises(body.BodyTooLarge):
-        read_body(chunks(), "gzip", None, Bounds())
+        read_body(chunks(), "gzip", None, BodyLimits())
     assert produced < len(bomb) / 4096
 
 
@@ -549,7 +549,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
     body = json.dumps({"data": ["x" * 1000 + str(n) for n in range(100)]}).encode()
     clock = FakeClock()
     transport = Raw(zipped(body) if coding else body, coding=coding)
-    limits = Limits(body=Bounds(size=50_000))
+    limits = Limits(body=BodyLimits(size_bytes=50_000))
     client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, transport, limits)
     with pytest.raises(ResponseTooLarge):
         client.get(REQUEST, data)

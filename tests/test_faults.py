@@ -23,7 +23,7 @@ FAILS = {
     "H11": "does not accept this request",
     "H12": "nothing at this address",
     "H13": "does not accept query.page",
-    "H26": "sends us on",
+    "H26": "redirects to",
     "G10": "page at position|pages up to position",
 }
 # The byte that is no text stands for itself in a transcript, which is asked for once.
@@ -126,7 +126,7 @@ def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_load
         report = harness.run(name)
         assert report.status == "failed"
         assert report.error is not None
-        assert "one call of a page cannot be had" in report.error
+        assert "one call of a page cannot be read" in report.error
         assert "HTTP 500" in report.error
     hidden = [call for call in world.calls(name) if call.call_id not in harness.stored_ids(name)]
     assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)

@@ -1,6 +1,6 @@
-"""A request for a source → the value read from its answer: the only HTTP there is."""
+"""A request for a source → the value read from its response: the only HTTP client."""
 
 import sys
 
-# httpx brings a command line of its own, whose imports would cost a sixth of a run with nothing new.
+# httpx imports its own command line, which would take a sixth of a run without new calls.
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]

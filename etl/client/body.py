@@ -1,4 +1,4 @@
-"""Turns the chunks of an answer as they come off the wire into its whole body, or into none at all."""
+"""The chunks of a response as received → its whole decoded body, or an error."""
 
 import zlib
 from collections.abc import Iterable, Iterator
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from etl.model import InvalidResponse
 
 _GZIP = zlib.MAX_WBITS | 16
-_PIECE = 1 << 16
+_CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """How large an answer may be: decoded bytes, and decoded bytes per byte received."""
+class BodyLimits:
+    """How large a body may be: decoded bytes, and decoded bytes per byte received."""
 
-    size: int = 64 << 20
+    size_bytes: int = 64 << 20
     ratio: int = 200
 
 
@@ -23,24 +23,24 @@ class TruncatedBody(Exception):
 
 
 class BodyTooLarge(Exception):
-    """The body grew past its bounds; reading stopped there."""
+    """The body exceeds its limits; reading stopped there."""
 
 
-def read_body(chunks: Iterable[bytes], coding: str, length: str | None, bounds: Bounds) -> bytes:
-    """The decoded body of an answer with this Content-Encoding and Content-Length.
+def read_body(chunks: Iterable[bytes], coding: str, length: str | None, limits: BodyLimits) -> bytes:
+    """The decoded body of a response with this Content-Encoding and Content-Length.
 
-    Raises :class:`TruncatedBody`, :class:`BodyTooLarge`, or :class:`~etl.model.InvalidResponse` for a coding that was not asked for.
+    Raises :class:`TruncatedBody`, :class:`BodyTooLarge`, or :class:`~etl.model.InvalidResponse` for an unknown coding.
     """
     expected = int(length) if length is not None and length.isascii() and length.isdigit() else None
-    if expected is not None and expected > bounds.size:
+    if expected is not None and expected > limits.size_bytes:
         raise BodyTooLarge
     counted = _counted(chunks, expected)
     coding = coding.strip().lower()
     if coding in ("gzip", "x-gzip"):
-        return b"".join(_gunzip(counted, bounds))
+        return b"".join(_gunzip(counted, limits))
     if coding in ("", "identity"):
-        return b"".join(_bounded(counted, bounds.size))
-    raise InvalidResponse("the answer has a content coding that was not asked for")
+        return b"".join(_bounded(counted, limits.size_bytes))
+    raise InvalidResponse("the response has a content coding that was not requested")
 
 
 def _counted(chunks: Iterable[bytes], expected: int | None) -> Iterator[bytes]:
@@ -61,8 +61,8 @@ def _bounded(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _gunzip(chunks: Iterable[bytes], bounds: Bounds) -> Iterator[bytes]:
-    """Every member of a gzip stream, up to the end of the last; a stream without its end is :class:`TruncatedBody`."""
+def _gunzip(chunks: Iterable[bytes], limits: BodyLimits) -> Iterator[bytes]:
+    """Every member of a gzip stream; one without its end raises :class:`TruncatedBody`."""
     member, done, received, total = zlib.decompressobj(_GZIP), False, 0, 0
     for received_chunk in chunks:
         received += len(received_chunk)
@@ -72,16 +72,16 @@ def _gunzip(chunks: Iterable[bytes], bounds: Bounds) -> Iterator[bytes]:
                 member, done = zlib.decompressobj(_GZIP), False
             piece = _inflate(member, chunk)
             total += len(piece)
-            if total > bounds.size or total > bounds.ratio * max(received, 1 << 10):
+            if total > limits.size_bytes or total > limits.ratio * max(received, 1 << 10):
                 raise BodyTooLarge
             yield piece
             chunk, done = (member.unused_data, True) if member.eof else (member.unconsumed_tail, False)
     if received and not done:
-        raise TruncatedBody("its compression has no end")
+        raise TruncatedBody("its gzip stream has no end")
 
 
 def _inflate(member: "zlib._Decompress", chunk: bytes) -> bytes:
     try:
-        return member.decompress(chunk, _PIECE)
+        return member.decompress(chunk, _CHUNK_BYTES)
     except zlib.error:
-        raise TruncatedBody("its compression is damaged") from None
+        raise TruncatedBody("its gzip stream is damaged") from None

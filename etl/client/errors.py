@@ -71,7 +71,7 @@ class RequestRefused(SourceError):
 
 
 class ResponseUnreadable(SourceError):
-    """Responses came, and none of them was what the API promises."""
+    """Responses came, and none of them was what the API documents."""
 
 
 class ResponseTooLarge(SourceError):

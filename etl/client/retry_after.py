@@ -1,4 +1,4 @@
-"""Turns a provider's Retry-After into seconds to wait."""
+"""A Retry-After header → seconds to wait."""
 
 import math
 import re
@@ -9,9 +9,9 @@ _SECONDS = re.compile(r"[0-9]+\Z")  # int() alone takes "-5", other scripts' dig
 
 
 def retry_after(value: str | None, date: str | None, now: datetime) -> float | None:
-    """Seconds to wait, at least 1 and without an upper bound; ``None`` where the header says nothing usable.
+    """Seconds to wait, at least 1; ``None`` for an unusable header.
 
-    ``value`` and ``date`` are the headers Retry-After and Date. A point in time counts from the server's own clock.
+    ``value`` and ``date`` are the headers Retry-After and Date: a date is relative to the server's clock.
     """
     text = (value or "").strip()
     if _SECONDS.match(text):

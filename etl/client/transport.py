@@ -1,4 +1,4 @@
-"""Turns a host into sockets that keep one deadline for a whole request and reach only public addresses or loopback."""
+"""A host → connections with one deadline for a whole request, to public addresses or loopback only."""
 
 import socket
 import ssl
@@ -22,7 +22,7 @@ Resolve = Callable[[str, int], list[str]]
 
 
 class ForbiddenAddress(Exception):
-    """The host's name leads into a private network."""
+    """The host name resolves to an address in a private network."""
 
 
 def addresses_of(host: str, port: int) -> list[str]:
@@ -33,7 +33,7 @@ def addresses_of(host: str, port: int) -> list[str]:
 
 @contextmanager
 def deadline(at: float) -> Iterator[None]:
-    """Everything that this thread reads or writes inside ends at this point of the monotonic clock."""
+    """All reads and writes of this thread inside end by this time of the monotonic clock."""
     token = _deadline.set(at)
     try:
         yield
@@ -42,13 +42,13 @@ def deadline(at: float) -> Iterator[None]:
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's own transport over :class:`PinnedBackend`: its timeouts bound each read, a deadline has to bound them all."""
+    """httpx's transport over :class:`PinnedBackend`: httpx limits each read, a deadline limits the whole request."""
 
     def __init__(self, base_url: str, clock: Clock, connections: int = 8, resolve: Resolve = addresses_of) -> None:
-        context = _public() if base_url.startswith("https:") else _nobody()
+        context = _trusted() if base_url.startswith("https:") else _untrusting()
         super().__init__(verify=context, trust_env=False, http2=False)
         self._pool.close()
-        # httpx has no argument for a network of one's own; httpcore below it has.
+        # httpx has no argument for a network backend; httpcore below it has.
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
             max_connections=connections,
@@ -59,7 +59,7 @@ class DeadlineTransport(httpx.HTTPTransport):
 
 
 class PinnedBackend(httpcore.SyncBackend):
-    """Connections whose host was looked up once, judged, and then connected to by that very address."""
+    """Connections to an address that was resolved once and checked before connecting to it."""
 
     def __init__(self, clock: Clock, resolve: Resolve) -> None:
         self._left = _TimeBudget(clock)
@@ -73,7 +73,7 @@ class PinnedBackend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A stream to the first address that answers; a name with a forbidden address is refused altogether."""
+        """A stream to the first address that accepts; a name with any forbidden address is refused."""
         failure: httpcore.ConnectError | httpcore.ConnectTimeout = httpcore.ConnectError("no address")
         for address in self._allowed(host, port):
             try:
@@ -86,8 +86,8 @@ class PinnedBackend(httpcore.SyncBackend):
     def _allowed(self, host: str, port: int) -> list[str]:
         try:
             addresses = self._resolve(host, port)
-        except (OSError, UnicodeError):  # a label of the name may be too long to be asked for
-            raise httpcore.ConnectError("the name is not known") from None
+        except (OSError, UnicodeError):  # a label of the name may be too long to resolve
+            raise httpcore.ConnectError("the name does not resolve") from None
         if not all(_may_connect(host, address) for address in addresses):
             raise ForbiddenAddress
         return addresses
@@ -99,7 +99,7 @@ def _may_connect(host: str, address: str) -> bool:
 
 
 class _TimeBudget:
-    """How many seconds of the thread's deadline are left, at most ``most``; raises when none are."""
+    """The seconds left until the thread's deadline, at most ``most``; raises when there are none."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -107,12 +107,12 @@ class _TimeBudget:
     def __call__(self, most: float | None, error: type[Exception]) -> float:
         seconds = _deadline.get() - self._clock.monotonic()
         if seconds <= 0:
-            raise error("the deadline is past")
+            raise error("the deadline has passed")
         return seconds if most is None else min(seconds, most)
 
 
 class _Stream(httpcore.NetworkStream):
-    """One connection on which no read, write or handshake outlives the request's deadline."""
+    """A connection on which no read, write or handshake outlasts the request's deadline."""
 
     def __init__(self, inner: httpcore.NetworkStream, left: _TimeBudget) -> None:
         self._inner = inner
@@ -138,13 +138,13 @@ class _Stream(httpcore.NetworkStream):
 
 
 @cache
-def _public() -> ssl.SSLContext:
+def _trusted() -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
 @cache
-def _nobody() -> ssl.SSLContext:
-    """For plain loopback: trusts no certificate, and costs no reading of authorities."""
+def _untrusting() -> ssl.SSLContext:
+    """For plain HTTP to loopback: trusts no certificate, and saves loading the authorities."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

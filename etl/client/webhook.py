@@ -1,4 +1,4 @@
-"""A secret address and a body → posted, or what went wrong in words that do not show the address."""
+"""A secret URL and a body → posted, or the problem in words that do not show the URL."""
 
 import httpx
 
@@ -9,17 +9,17 @@ SECONDS = 10.0
 
 
 def post(url: Secret, body: bytes) -> str | None:
-    """Post JSON to a webhook; ``None`` where it was taken. It is not followed elsewhere, and its answer is not read."""
+    """Posts JSON to a webhook: ``None``, or the problem. Redirects are not followed, the response is not read."""
     headers = {"Content-Type": "application/json", "User-Agent": "callhouse"}
     timeout = {"timeout": httpx.Timeout(SECONDS).as_dict()}
     try:
         request = httpx.Request("POST", url.reveal(), content=body, headers=headers, extensions=timeout)
-        # the transport alone: a client would log the address
+        # the transport alone: a client would log the URL
         with httpx.HTTPTransport(trust_env=False) as transport:
             response = transport.handle_request(request)
             response.close()
     except httpx.HTTPError as error:
-        return classify_transport_error(error).problem
+        return classify_transport_error("webhook", error).error.problem
     except httpx.InvalidURL:
-        return "the webhook's address makes no URL"
-    return None if response.is_success else f"the webhook answers HTTP {response.status_code}"
+        return "the webhook's URL is invalid"
+    return None if response.is_success else f"the webhook responds with HTTP {response.status_code}"
