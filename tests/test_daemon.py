@@ -17,8 +17,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import daemon, pipeline, settings
-from etl.daemon import triggers
+from etl import daemon, settings
+from etl.daemon import Tempo
+from etl.daemon.jobs import MAX_WORKERS
 from etl.db.engine import open_engine
 from etl.embedded import Server
 from etl.model import Source
@@ -30,7 +31,7 @@ from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
 from etl.sync import window
-from etl.sync.run import RunDependencies, SourceRun
+from etl.sync.run import RunDependencies
 from tests.commands import run_etl, start_etl, stop_etl
 from tests.fakes import wait_until
 from tests.harness import InterceptingTransport
@@ -66,7 +67,7 @@ def count(db: Engine, query: object, **values: str) -> int:
 
 
 def owners(db: Engine) -> set[str]:
-    """The processes whose runs are in the books."""
+    """The processes whose runs are stored."""
     with db.connect() as connection:
         return set(connection.scalars(OWNERS))
 
@@ -87,13 +88,15 @@ def sources(sandbox: Sandbox, folder: Path, schedule: str = "every 1s") -> dict[
 
 
 @contextmanager
-def serving_daemon(means: RunDependencies, stop: threading.Event, served: list[Source]) -> Iterator[list[bool]]:
-    """The daemon in this process; the list holds what it said when it ended."""
-    with means.db.begin() as connection:
+def serving_daemon(
+    deps: RunDependencies, stop: threading.Event, served: list[Source], tempo: Tempo | None = None
+) -> Iterator[list[bool]]:
+    """The daemon in this process; the list gets what it returns."""
+    with deps.db.begin() as connection:
         for source in served:
-            registry.register(connection, source, means.clock.now())
+            registry.register(connection, source, deps.clock.now())
     said: list[bool] = []
-    thread = threading.Thread(target=lambda: said.append(daemon.serve(means, stop, served)))
+    thread = threading.Thread(target=lambda: said.append(daemon.serve(deps, stop, served, tempo=tempo)))
     thread.start()
     try:
         yield said
@@ -235,25 +238,19 @@ def test_no_run_beside_itself_and_late_ones_are_one(tmp_path: Path, sandbox: San
     assert said == [True]
 
 
-def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(
-    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(daemon, "GRACE_SECONDS", 0.1)
+def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(tmp_path: Path, db: Engine) -> None:
     gone, stop = threading.Event(), threading.Event()
     with serve(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
         hanging = list(settings.load(environment, tmp_path).sources)
-        with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, hanging) as said:
+        with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, hanging, Tempo(grace_seconds=0.1)) as said:
             wait_until(lambda: silent.heard)
         assert said == [False]
         gone.set()
         wait_until(lambda: runs(db, "ringg", "interrupted"))
 
 
-def test_a_clock_that_was_set_back_does_not_silence_it(
-    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.05)
+def test_a_clock_that_was_set_back_does_not_silence_it(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
     stop, back = threading.Event(), [timedelta(0)]
 
     class Set(SystemClock):
@@ -261,7 +258,7 @@ def test_a_clock_that_was_set_back_does_not_silence_it(
             return super().now() - back[0]
 
     source = sources(sandbox, tmp_path, "0 3 1 1 *")["autocalls"]
-    with serving_daemon(RunDependencies(db, Set(stop)), stop, [source]):
+    with serving_daemon(RunDependencies(db, Set(stop)), stop, [source], Tempo(watchdog_interval_seconds=0.05)):
         wait_until(lambda: runs(db, "autocalls") == 1)
         back[0] = timedelta(hours=1)
         wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
@@ -288,11 +285,9 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
             )
 
 
-def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
-    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_hangs_is_stored_as_failed_and_the_next_one_resumes(
+    tmp_path: Path, sandbox: Sandbox, db: Engine
 ) -> None:
-    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(daemon, "GRACE_SECONDS", 0.1)
     gone, stop, hung = threading.Event(), threading.Event(), threading.Event()
 
     def hang(count: int, request: httpx.Request) -> None:
@@ -301,11 +296,11 @@ def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
             gone.wait(30)
 
     source = sources(sandbox, tmp_path)["autocalls"]
-    means = RunDependencies(
+    deps = RunDependencies(
         db, SystemClock(stop), lambda: 0.0, lambda source: InterceptingTransport(httpx.HTTPTransport(), hang)
     )
-    monkeypatch.setattr(daemon, "SILENT_LOOKS", 10)
-    with serving_daemon(means, stop, [source]) as said:
+    tempo = Tempo(grace_seconds=0.1, watchdog_interval_seconds=0.05, silent_checks=10)
+    with serving_daemon(deps, stop, [source], tempo) as said:
         wait_until(lambda: runs(db, "autocalls", "failed") == 1)
         wait_until(lambda: runs(db, "autocalls") >= 1)
         held = count(db, CALLS)
@@ -315,41 +310,42 @@ def test_what_hangs_is_said_to_have_failed_and_the_next_run_goes_on(
     assert said == [False]
 
 
-def test_where_the_database_hangs_too_the_process_asks_to_be_started_anew(
-    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(daemon, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(daemon, "BOOKS_SECONDS", 0.2)
-    monkeypatch.setattr(daemon.tasks, "give_up", lambda means, stint: time.sleep(2))
+def test_where_the_database_hangs_too_the_process_asks_to_be_restarted(tmp_path: Path, db: Engine) -> None:
     gone, stop = threading.Event(), threading.Event()
-    with serve(silence(gone)) as silent:
+    tempo = Tempo(watchdog_interval_seconds=0.02, database_timeout_seconds=0.2)
+    with serve(silence(gone)) as silent, db.connect() as other:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
+        configured = list(settings.load(environment, tmp_path).sources)
         with db.begin() as connection:
-            for source in settings.load(environment, tmp_path).sources:
+            for source in configured:
                 registry.register(connection, source, NOW)
-        with pytest.raises(daemon.WatchdogTimeout, match="the database gives no answer"):
-            daemon.serve(
-                RunDependencies(db, SystemClock(stop)), stop, list(settings.load(environment, tmp_path).sources)
-            )
+
+        def lock_the_runs() -> None:
+            wait_until(lambda: silent.heard)
+            other.execute(text("LOCK TABLE ops.runs IN ACCESS EXCLUSIVE MODE"))
+
+        locking = threading.Thread(target=lock_the_runs)
+        locking.start()
+        with pytest.raises(daemon.WatchdogTimeout, match="the database does not respond"):
+            daemon.serve(RunDependencies(db, SystemClock(stop)), stop, configured, tempo=tempo)
+        locking.join()
         stop.set()
         gone.set()
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), ValueError()])
 def test_no_error_of_a_run_ends_the_schedule(
-    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    tmp_path: Path, sandbox: Sandbox, db: Engine, error: BaseException
 ) -> None:
     source, stop, raised = sources(sandbox, tmp_path)["autocalls"], threading.Event(), threading.Event()
-    real = pipeline.sync_backlog
 
-    def bad(reader: SourceRun) -> None:
+    def fail_once(count: int, request: httpx.Request) -> None:
         if not raised.is_set():
             raised.set()
             raise error
-        real(reader)
 
-    monkeypatch.setattr(pipeline, "history", bad)
-    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
+    transport = InterceptingTransport(httpx.HTTPTransport(), fail_once)
+    with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, [source]):
         wait_until(lambda: runs(db, "autocalls") >= 1)
     assert runs(db, "autocalls", "failed") == 1
 
@@ -382,30 +378,28 @@ def test_two_daemons_share_the_sources_and_one_takes_over_from_the_other(
     assert count(db, FREE) == 0
 
 
-def test_thirty_sources_are_read_by_a_few_hands(db: Engine, tmp_path: Path) -> None:
+def test_thirty_sources_are_read_by_a_few_threads(db: Engine, tmp_path: Path) -> None:
     world = World(5, calls=3, days=2, now=NOW)
     sandbox = SandboxTransport(world)
     one = settings.load(sandbox.environment(), tmp_path).sources[1]
     many = [replace(one, name=f"account-{n}", schedule="every 5s", requests_per_minute=6000) for n in range(30)]
-    stop, hands = threading.Event(), [0]
+    stop, busy = threading.Event(), [0]
 
-    def look() -> bool:
-        hands.append(sum(" account-" in thread.name for thread in threading.enumerate()))
-        return max(hands) > 1
+    def several_at_once() -> bool:
+        busy.append(sum(" account-" in thread.name for thread in threading.enumerate()))
+        return max(busy) > 1
 
     # the first request is not answered before somebody else works too
-    transport = InterceptingTransport(sandbox, lambda number, request: wait_until(look))
+    transport = InterceptingTransport(sandbox, lambda number, request: wait_until(several_at_once))
     with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: transport), stop, many):
         wait_until(
             lambda: count(db, text("SELECT count(DISTINCT source) = 30 FROM ops.runs WHERE status = 'succeeded'"))
         )
-    assert 1 < max(hands) <= sum(daemon.MAX_WORKERS.values())
+    assert 1 < max(busy) <= sum(MAX_WORKERS.values())
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE status = 'failed'")) == 0
 
 
-def test_what_is_missing_is_found_and_read_again_at_night(
-    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_missing_is_found_and_loaded_at_night(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
     source, stop = sources(sandbox, tmp_path)["ringg"], threading.Event()
     with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
         wait_until(lambda: count(db, CALLS) == 12)
@@ -413,15 +407,14 @@ def test_what_is_missing_is_found_and_read_again_at_night(
         connection.execute(
             text("DELETE FROM warehouse.calls WHERE created_at = (SELECT min(created_at) FROM warehouse.calls)")
         )
-    monkeypatch.setattr(triggers, "quiet", lambda source: Every(timedelta(seconds=2)))
-    stop = threading.Event()
-    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source]):
+    stop, tempo = threading.Event(), Tempo(verification=lambda source: Every(timedelta(seconds=2)))
+    with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, [source], tempo):
         wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify' AND inserted = 1")))
     assert count(db, CALLS) == 12
     assert count(db, text("SELECT count(*) FROM ops.runs WHERE kind = 'verify'")) == 1  # the others found it done
 
 
-def test_what_it_logs_of_a_run_has_the_same_keys_always(
+def test_the_log_line_of_a_run_always_has_the_same_keys(
     tmp_path: Path, sandbox: Sandbox, db: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     chosen = sources(sandbox, tmp_path)

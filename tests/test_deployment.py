@@ -197,10 +197,10 @@ def test_each_alert_is_explained() -> None:
 
 
 def test_whoever_stops_the_daemon_waits_longer_than_it_takes() -> None:
-    from etl.daemon import GRACE_SECONDS
+    from etl.daemon import Tempo
 
-    assert float(compose()["services"]["daemon"]["stop_grace_period"].removesuffix("s")) > GRACE_SECONDS + 2
-    assert float(dict(unit())["TimeoutStopSec"]) > GRACE_SECONDS + 2
+    assert float(compose()["services"]["daemon"]["stop_grace_period"].removesuffix("s")) > Tempo().grace_seconds + 2
+    assert float(dict(unit())["TimeoutStopSec"]) > Tempo().grace_seconds + 2
 
 
 # -- systemd

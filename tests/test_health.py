@@ -13,10 +13,10 @@ from tests.harness import Harness, make_harness
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 
 
-def test_it_is_alive_as_long_as_it_looks_around() -> None:
-    assert health.alive(20).is_well
-    assert not health.alive(91).is_well
-    assert "start it anew" in health.alive(91).message[0]
+def test_it_is_alive_as_long_as_its_heart_beats() -> None:
+    assert health.alive(20).is_healthy
+    assert not health.alive(91).is_healthy
+    assert "restart it" in health.alive(91).message[0]
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_goal_is_three_times_of_the_schedule_and_a_weekend_is_no_delay(
 
 def said(harness: Harness, after: timedelta) -> tuple[bool, tuple[str, ...]]:
     found = health.ready(harness.db, list(harness.sources.values()), harness.clock.now() + after)
-    return found.is_well, found.message
+    return found.is_healthy, found.message
 
 
 def test_it_is_ready_while_every_source_comes_on(db: Engine) -> None:
@@ -71,16 +71,16 @@ def test_a_long_reading_that_comes_on_is_not_stalled(db: Engine) -> None:
             text("INSERT INTO ops.checkpoints VALUES ('ringg', '', :at, :at, '{}', :at)"),
             {"at": later - timedelta(minutes=1)},
         )
-    assert health.ready(db, [harness.sources["ringg"]], later).is_well
+    assert health.ready(db, [harness.sources["ringg"]], later).is_healthy
 
 
 def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine) -> None:
     gone = open_engine("postgresql://nobody:secret-word@127.0.0.1:9/nothing")
     found = health.ready(gone, [], AT)
-    assert not found.is_well
+    assert not found.is_healthy
     assert "nothing listens there" in found.message[0]
     assert "secret-word" not in found.message[0]
     with db.begin() as connection:
         connection.execute(text("UPDATE ops.alembic_version SET version_num = '9999'"))
-    assert not health.ready(db, [], AT).is_well
+    assert not health.ready(db, [], AT).is_healthy
     gone.dispose()

@@ -65,7 +65,9 @@ def test_a_change_is_noted_at_the_time_of_the_run_that_saw_it(db: Engine, name: 
     for _ in range(12):
         scheduled(harness, name, 20)
     costs = {row["call_key"]: row for row in harness.rows("SELECT * FROM bi.call_changes WHERE field = 'cost'")}
-    priced = {call.call_id: harness.world.snapshot(call, harness.clock.now()).lifecycle for call in harness.world.calls(name)}
+    priced = {
+        call.call_id: harness.world.snapshot(call, harness.clock.now()).lifecycle for call in harness.world.calls(name)
+    }
     found = [(costs[row["call_key"]], row) for row in calls(harness, name).values() if row["call_key"] in costs]
     assert found
     for change, row in found:

@@ -21,21 +21,21 @@ DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "callhouse.json"
 RULES = DEPLOY / "prometheus" / "callhouse.rules.yml"
 NAMES = re.compile(r"\b(?:callhouse|process)_[a-z_]+")
-LABELS = {"source", "status", "kind", "became", "verdict", "le"}
+LABELS = {"source", "status", "kind", "result", "le"}
 
 
-def measured(harness: Harness, meters: Metrics, *names: str) -> None:
+def measured(harness: Harness, metrics: Metrics, *names: str) -> None:
     """Runs as the daemon does them."""
     for name in names:
         work = pipeline.sync
         report = run.run_source(
-            meters.watched(harness.dependencies()), harness.sources[name], "sync", work, lambda p: None, by_hand=True
+            metrics.counting(harness.dependencies()), harness.sources[name], "sync", work, lambda p: None, by_hand=True
         )
-        meters.run(report, 1.5)
+        metrics.run(report, 1.5)
 
 
-def exposed(harness: Harness, meters: Metrics, later: timedelta = timedelta(0)) -> str:
-    return exposition(meters, harness.db, list(harness.sources.values()), harness.clock.now() + later).decode()
+def exposed(harness: Harness, metrics: Metrics, later: timedelta = timedelta(0)) -> str:
+    return exposition(metrics, harness.db, list(harness.sources.values()), harness.clock.now() + later).decode()
 
 
 def values(text: str, name: str) -> dict[tuple[str, ...], float]:
@@ -48,13 +48,13 @@ def values(text: str, name: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
-    harness, meters = (
+def test_requests_runs_and_records_are_counted(db: Engine) -> None:
+    harness, metrics = (
         make_harness(db, None, "H01:provider=vaani,nth=2,after=3", "H06:provider=ringg,every=1"),
         Metrics(),
     )
-    measured(harness, meters, "vaani", "ringg", "autocalls")
-    text = exposed(harness, meters)
+    measured(harness, metrics, "vaani", "ringg", "autocalls")
+    text = exposed(harness, metrics)
     requests = values(text, "callhouse_requests_total")
     assert requests["vaani", "429"] == 1
     assert requests["vaani", "200"] > 1
@@ -66,11 +66,11 @@ def test_it_counts_what_was_asked_and_what_came_of_it(db: Engine) -> None:
     assert values(text, "callhouse_records_total")["inserted", "autocalls"] == 40
 
 
-def test_it_tells_what_the_books_hold(db: Engine) -> None:
-    harness, meters = make_harness(db), Metrics()
-    measured(harness, meters, "ringg", "vaani")
+def test_gauges_come_from_the_database(db: Engine) -> None:
+    harness, metrics = make_harness(db), Metrics()
+    measured(harness, metrics, "ringg", "vaani")
     harness.execute("INSERT INTO ops.alerts (source, kind, message, opened_at) VALUES ('ringg', 'drift', 'x', now())")
-    text = exposed(harness, meters)
+    text = exposed(harness, metrics)
     assert values(text, "callhouse_alert") == {("drift", "ringg"): 1}
     assert values(text, "callhouse_database_up") == {(): 1}
     assert values(text, "callhouse_calls") == {("ringg",): 40, ("vaani",): 40}
@@ -79,24 +79,24 @@ def test_it_tells_what_the_books_hold(db: Engine) -> None:
     assert values(text, "callhouse_completeness")["vaani", "count_match"] == 1
     assert values(text, "callhouse_completeness")["vaani", "incomplete"] == 0
     assert set(values(text, "callhouse_stale").values()) == {0}
-    assert set(values(exposed(harness, meters, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
+    assert set(values(exposed(harness, metrics, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
     assert values(text, "process_resident_memory_bytes")[()] > 10_000_000
 
 
-def test_without_a_database_it_still_says_what_the_process_knows(db: Engine) -> None:
-    harness, meters = make_harness(db), Metrics()
-    measured(harness, meters, "ringg")
+def test_without_a_database_the_process_still_exposes_its_counters(db: Engine) -> None:
+    harness, metrics = make_harness(db), Metrics()
+    measured(harness, metrics, "ringg")
     gone = open_engine("postgresql://nobody@127.0.0.1:9/nothing")
-    text = exposition(meters, gone, list(harness.sources.values()), harness.clock.now()).decode()
+    text = exposition(metrics, gone, list(harness.sources.values()), harness.clock.now()).decode()
     assert values(text, "callhouse_database_up") == {(): 0}
     assert values(text, "callhouse_runs_total") == {("sync", "ringg", "succeeded"): 1}
     gone.dispose()
 
 
-def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
-    harness, meters = make_harness(db), Metrics()
-    measured(harness, meters, *harness.sources)
-    text = exposed(harness, meters)
+def test_no_personal_data_and_few_labels(db: Engine) -> None:
+    harness, metrics = make_harness(db), Metrics()
+    measured(harness, metrics, *harness.sources)
+    text = exposed(harness, metrics)
     names = {name for family in text_string_to_metric_families(text) for s in family.samples for name in s.labels}
     assert names <= LABELS
     assert re.findall(r"\+\d{7,}", text) == []
@@ -111,11 +111,11 @@ def test_no_person_is_in_it_and_its_labels_are_few(db: Engine) -> None:
 @pytest.fixture
 def names(db: Engine) -> set[str]:
     """Every name that can be asked for."""
-    harness, meters = make_harness(db), Metrics()
-    meters.abandoned("ringg")
-    measured(harness, meters, "ringg")
+    harness, metrics = make_harness(db), Metrics()
+    metrics.abandoned("ringg")
+    measured(harness, metrics, "ringg")
     harness.execute("UPDATE ops.sources SET next_run_at = now()")
-    return {sample.name for f in text_string_to_metric_families(exposed(harness, meters)) for sample in f.samples}
+    return {sample.name for f in text_string_to_metric_families(exposed(harness, metrics)) for sample in f.samples}
 
 
 def expressions(node: Any) -> list[str]:

@@ -1,43 +1,47 @@
-"""When each source is read: a timetable, a crew that does the work, and a watch over both, until asked to end."""
+"""The daemon: runs each source's jobs on schedule and watches over them, until it is asked to stop."""
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from apscheduler.executors.debug import DebugExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from etl.daemon import tasks, triggers
-from etl.daemon.workers import Task, TaskKind, TaskRun, WorkerPool
+from etl.daemon import triggers
+from etl.daemon.jobs import MAX_WORKERS, TaskScheduler
+from etl.daemon.task_run import Task, TaskKind, TaskRun
+from etl.daemon.tasks import mark_abandoned, run_task
+from etl.daemon.triggers import NextRunTrigger
+from etl.db.statements import Statements, execute
 from etl.model import Source
 from etl.ops.alerts.notifier import AlertNotifier
 from etl.ops.metrics import Metrics
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.settings import schedule
+from etl.settings.schedule import Cron, Every
 from etl.sync.run import RunDependencies
 
 log = logging.getLogger("etl.daemon")
 
-MAX_WORKERS = {TaskKind.HEAD: 8, TaskKind.BACKLOG: 4, TaskKind.VERIFY: 1}
-GRACE_SECONDS = (
-    6.0  # what runs longer after SIGTERM hangs on a peer; the page ends after it, and all within ten seconds
-)
-WATCHDOG_INTERVAL_SECONDS = 15.0
-SILENT_CHECKS = 20  # five minutes: longer than any request, wait between two, or batch may take
-STEPPED_BACK = timedelta(seconds=60)
-STATE_TIMEOUT_SECONDS = 30.0
-NOTE_NEXT = text("UPDATE ops.sources SET next_run_at = :next WHERE source = :source")
-# Another daemon may have planned a later run meanwhile.
-FORGET_NEXT = text("UPDATE ops.sources SET next_run_at = NULL WHERE source = :source AND next_run_at = :next")
+CLOCK_TOLERANCE = timedelta(seconds=60)  # a clock that is set back by less changes nothing
+STATEMENTS = Statements("schedule")
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How long the daemon waits for what. The defaults let it stop within ten seconds of SIGTERM, its page included."""
+
+    grace_seconds: float = 6.0  # for running tasks to end after SIGTERM; what takes longer hangs on a peer
+    watchdog_interval_seconds: float = 15.0
+    silent_checks: int = 20  # five minutes: longer than any request, wait between two, or batch may take
+    database_timeout_seconds: float = 30.0
+    verification: Callable[[Source], Every | Cron] = triggers.nightly
 
 
 class WatchdogTimeout(Exception):
-    """The process cannot go on by itself: its supervisor has to start it anew."""
+    """The process cannot recover by itself: its supervisor has to restart it."""
 
 
 def serve(
@@ -46,120 +50,120 @@ def serve(
     sources: Sequence[Source],
     metrics: Metrics | None = None,
     alert_url: Secret | None = None,
+    tempo: Tempo | None = None,
 ) -> bool:
-    """Read every source now and then as its schedule says, until ``stop`` is set; whether all runs then ended.
+    """Sync every source on its schedule until ``stop`` is set; whether all runs then ended in time.
 
-    ``meters`` count what it does, for whoever serves them; alerts are posted to ``alert_url``.
-
-    A run that is asked to end writes what it has. One that hangs on a peer beyond the grace is left behind: its
-    transaction and its lease end with its session. Raises :class:`WatchdogTimeout`.
+    A run that is asked to stop commits what it has. One that hangs on a peer beyond the grace period is left behind:
+    its transaction and its lease end with its session. Raises :class:`WatchdogTimeout`.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     AlertNotifier(deps.db, deps.clock, sources, alert_url).start(stop)
-    return _Daemon(deps, stop, sources, metrics or Metrics()).serve()
+    return _Daemon(deps, stop, sources, metrics or Metrics(), tempo or Tempo()).serve()
 
 
 class _Daemon:
     def __init__(
-        self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics
+        self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics, tempo: Tempo
     ) -> None:
-        self._means, self._stop, self._meters = metrics.watched(deps), stop, metrics
-        self._sources = {source.name: source for source in sources}
-        self._crew = WorkerPool(MAX_WORKERS, self._perform)
-        self._scheduler = BackgroundScheduler(**scheduler_options())
-        self._noted: dict[str, datetime | None] = {}
-        self._gone: list[TaskRun] = []
+        self._deps, self._stop, self._metrics, self._tempo = metrics.counting(deps), stop, metrics, tempo
+        self._heads = [Task(source, TaskKind.HEAD) for source in sources]
+        self._scheduler = TaskScheduler(self._run)
+        self._running: dict[str, TaskRun] = {}
+        self._abandoned: list[TaskRun] = []
+        self._next_runs: dict[str, datetime] = {}
 
     def serve(self) -> bool:
-        """The daemon's whole life."""
-        self._plan()
+        """Run until asked to stop; whether all runs ended."""
+        self._schedule()
         self._scheduler.start()
-        event(log, "daemon_started", sources=len(self._sources))
+        event(log, "daemon_started", sources=len(self._heads))
         try:
             self._watch()
         finally:
-            self._scheduler.shutdown(wait=False)
-        all_ended = self._crew.ended_within(GRACE_SECONDS) and not self._gone
-        self._note(FORGET_NEXT, self._noted.items())
+            self._scheduler.stop()
+        all_ended = self._scheduler.is_idle_within(self._tempo.grace_seconds) and not self._abandoned
+        self._store(STATEMENTS.clear_next_run, self._next_runs)
         event(log, "daemon_stopped", all_runs_ended=all_ended)
         return all_ended
 
-    def _plan(self) -> None:
-        """One job per source and kind of work; a job only puts a task before the crew."""
-        sources = list(self._sources.values())
-        for source, first in zip(sources, triggers.staggered(sources, self._means.clock.now()), strict=True):
-            times = triggers.NextRunTrigger(schedule.parse(source.schedule), source, first, self._means.random)
-            task = Task(source, TaskKind.HEAD)
-            self._scheduler.add_job(self._crew.submit, times, args=[task], id=source.name, next_run_time=first)
-            night = triggers.NextRunTrigger(triggers.nightly(source), source, first, self._means.random)
-            self._scheduler.add_job(self._crew.submit, night, args=[Task(source, TaskKind.VERIFY)])
+    def _schedule(self) -> None:
+        for task, first in self._first_runs():
+            source, random = task.source, self._deps.random
+            self._scheduler.add(task, NextRunTrigger(schedule.parse(source.schedule), source, first, random), first)
+            verification = NextRunTrigger(self._tempo.verification(source), source, first, random)
+            self._scheduler.add(Task(source, TaskKind.VERIFY), verification)
 
-    def _perform(self, stint: TaskRun) -> None:
+    def _first_runs(self) -> list[tuple[Task, datetime]]:
+        first = triggers.staggered([task.source for task in self._heads], self._deps.clock.now())
+        return list(zip(self._heads, first, strict=True))
+
+    def _run(self, task: Task) -> bool:
+        """Run a task in a thread of the executor; whether it has to be queued again."""
         if self._stop.is_set():
-            return
-        self._note_next(stint.task.source.name)
-        tasks.run_task(self._means, stint, self._crew, self._meters)
-        self._note_next(stint.task.source.name)
+            return False
+        task_run = self._running[task.job_id] = TaskRun(task)
+        try:
+            self._store_next_run(task)
+            run_task(self._deps, task_run, self._scheduler, self._metrics)
+            self._store_next_run(task)
+        finally:
+            self._forget(task_run)
+        return task_run.requeue and task.kind is not TaskKind.HEAD  # the schedule brings a head run again
 
     def _watch(self) -> None:
-        """Look at the clock and at the runs until the end."""
-        latest = self._means.clock.now()
-        while not self._stop.wait(WATCHDOG_INTERVAL_SECONDS):
-            self._meters.look()
-            now = self._means.clock.now()
-            if now < latest - STEPPED_BACK:
+        """Check the clock and the heartbeats of the runs until the end."""
+        latest = self._deps.clock.now()
+        while not self._stop.wait(self._tempo.watchdog_interval_seconds):
+            self._metrics.beat()
+            now = self._deps.clock.now()
+            if now < latest - CLOCK_TOLERANCE:
                 event(log, "clock_set_back", level=logging.WARNING, seconds=(latest - now).total_seconds())
-                self._plan_anew(now)
+                self._reschedule()
                 latest = now
             latest = max(latest, now)
-            self._scheduler.wakeup()  # it may have slept through a step forward, and would wait for what is past
-            for stint in self._crew.at_work():
-                if stint.is_silent(SILENT_CHECKS):
-                    self._give_up(stint)
+            self._scheduler.wake_up()
+            for task_run in list(self._running.values()):
+                if task_run.is_silent_at_check(self._tempo.silent_checks):
+                    self._abandon(task_run)
 
-    def _plan_anew(self, now: datetime) -> None:
-        """A clock that was set back would leave the scheduler asleep until it catches up: read once, and go on."""
-        times = triggers.staggered(list(self._sources.values()), now)
-        for name, first in zip(self._sources, times, strict=True):
-            self._scheduler.modify_job(name, next_run_time=first)
+    def _reschedule(self) -> None:
+        """After a clock was set back the scheduler would sleep until it catches up: read every source once now."""
+        for task, first in self._first_runs():
+            self._scheduler.reschedule(task, first)
 
-    def _give_up(self, stint: TaskRun) -> None:
-        """Leave a run that hangs behind; where many do, or the database as well, the process is at its end."""
-        self._crew.abandon(stint)
-        self._gone.append(stint)
-        self._meters.abandoned(stint.task.source.name)
-        entered: list[bool] = []
-        entering = threading.Thread(target=lambda: entered.append(tasks.abandon(self._means, stint)), daemon=True)
-        entering.start()
-        entering.join(STATE_TIMEOUT_SECONDS)
-        if not entered:
-            raise WatchdogTimeout("the database gives no answer; start the daemon again once it does")
-        if len(self._gone) >= MAX_WORKERS[TaskKind.HEAD]:
+    def _abandon(self, task_run: TaskRun) -> None:
+        """Leave a run that hangs behind; where many do, or the database does, the process has to be restarted."""
+        task_run.was_abandoned = True
+        self._forget(task_run)
+        self._abandoned.append(task_run)
+        self._metrics.abandoned(task_run.task.source.name)
+        self._scheduler.abandon(task_run.task)
+        storing = threading.Thread(target=mark_abandoned, args=[self._deps, task_run], daemon=True)
+        storing.start()
+        storing.join(self._tempo.database_timeout_seconds)
+        if storing.is_alive():
+            raise WatchdogTimeout("the database does not respond; restart the daemon once it does")
+        if len(self._abandoned) >= MAX_WORKERS[TaskKind.HEAD]:
             raise WatchdogTimeout(
-                f"{len(self._gone)} runs hang; look at the network and the database, and start the daemon again"
+                f"{len(self._abandoned)} runs hang; check the network and the database, then restart the daemon"
             )
 
-    def _note_next(self, name: str) -> None:
-        job = self._scheduler.get_job(name)
-        if job is not None:
-            self._noted[name] = job.next_run_time.astimezone(UTC)
-            self._note(NOTE_NEXT, [(name, self._noted[name])])
+    def _forget(self, task_run: TaskRun) -> None:
+        if self._running.get(task_run.task.job_id) is task_run:
+            del self._running[task_run.task.job_id]
 
-    def _note(self, statement: object, nexts: Iterable[tuple[str, datetime | None]]) -> None:
-        """Enter the next runs into the books; a database that is away for a while does not keep them from happening."""
-        rows = [{"source": name, "next": at} for name, at in nexts]
+    def _store_next_run(self, task: Task) -> None:
+        name, at = task.source.name, self._scheduler.next_run_at(Task(task.source, TaskKind.HEAD))
+        if at is not None:
+            self._next_runs[name] = at
+            self._store(STATEMENTS.save_next_run, {name: at})
+
+    def _store(self, statement: bytes, next_runs: Mapping[str, datetime]) -> None:
+        """Store when sources are read next; a database that is down for a while keeps no run from happening."""
         try:
-            if rows:
-                with self._means.db.begin() as connection:
-                    connection.execute(statement, rows)  # type: ignore[call-overload]
+            with self._deps.db.begin() as connection:
+                for name, at in next_runs.items():
+                    execute(connection, statement, {"source": name, "next_run_at": at})
         except SQLAlchemyError:
             log.debug("next_run_not_saved")
-
-
-def scheduler_options() -> dict[str, Any]:
-    """How the scheduler is to behave: its defaults lose what comes a second late, and repeat what was missed."""
-    return {
-        "job_defaults": {"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-        "executors": {"default": DebugExecutor()},  # its own thread: a job only puts a task before the crew
-        "timezone": "UTC",
-    }

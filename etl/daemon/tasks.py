@@ -1,14 +1,16 @@
-"""One task → one run of the books and one line of the log; or none, where another process does it, or has just done."""
+"""One task → one stored run and one log line; or none, where another process does it or has just done it."""
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import pipeline
 from etl.daemon import triggers
-from etl.daemon.workers import TURN_SECONDS, HeartbeatClock, Task, TaskKind, TaskRun, WorkerPool
+from etl.daemon.task_run import TURN_SECONDS, HeartbeatClock, Task, TaskKind, TaskRun
 from etl.model import Source
 from etl.ops.metrics import Metrics
 from etl.reconcile import VerifyRequest, verify
@@ -22,60 +24,70 @@ from etl.sync.run import RunDependencies, RunFunction, RunResult, SourceRun, run
 log = logging.getLogger("etl.daemon")
 
 ONCE_A_NIGHT = timedelta(hours=12)
-IN_THE_BOOKS = {TaskKind.HEAD: "sync", TaskKind.BACKLOG: "backfill", TaskKind.VERIFY: "verify"}
+RUN_KINDS = {TaskKind.HEAD: "sync", TaskKind.BACKLOG: "backfill", TaskKind.VERIFY: "verify"}
 
 
-def run_task(deps: RunDependencies, stint: TaskRun, crew: WorkerPool, metrics: Metrics) -> None:
-    """Do one stint, whatever comes; what of it is left for another kind of work is put before the crew."""
-    source, kind = stint.task.source, stint.task.kind
+class Jobs(Protocol):
+    """What a task may ask of the scheduler."""
+
+    def submit(self, task: Task) -> None:
+        """Run a task as soon as a thread is free, unless it runs or waits already."""
+
+    def has_waiting(self, kind: TaskKind) -> bool:
+        """Whether tasks of this kind wait for a thread."""
+
+
+def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metrics) -> None:
+    """Run one task, whatever happens; the older calls that a head run leaves to read become a task of their own."""
+    source, kind = task_run.task.source, task_run.task.kind
     began = deps.clock.monotonic()
     try:
-        if not _is_ours(deps, stint.task):
+        if not _may_run(deps, task_run.task):
             return
         if kind is not TaskKind.BACKLOG and _was_never_read(deps, source):
-            crew.submit(Task(source, TaskKind.BACKLOG))
+            jobs.submit(Task(source, TaskKind.BACKLOG))
             return
-        # a proof that is cut short begins anew: only the other kinds take turns
-        felt = HeartbeatClock(deps.clock, stint, lambda: kind is not TaskKind.VERIFY and crew.is_waited_for(kind))
-        report = run_source(
-            replace(deps, clock=felt),
-            source,
-            IN_THE_BOOKS[kind],
-            _work(deps, stint, crew),
-            lambda progress: None,
-            by_hand=False,
+        # verification starts over when it is interrupted: only the other kinds take turns
+        clock = HeartbeatClock(deps.clock, task_run, lambda: kind is not TaskKind.VERIFY and jobs.has_waiting(kind))
+        work = _work(deps, task_run, jobs)
+        result = run_source(
+            replace(deps, clock=clock), source, RUN_KINDS[kind], work, lambda progress: None, by_hand=False
         )
     except Stopped:
-        report = stint.run.recorder.result if stint.run else RunResult(source.name, IN_THE_BOOKS[kind], "interrupted")
+        result = _result_so_far(task_run) or RunResult(source.name, RUN_KINDS[kind], "interrupted")
     except SourceMismatch as error:
-        report = RunResult(source.name, IN_THE_BOOKS[kind], status="failed", error=str(error))
-    except (Exception, SystemExit) as error:  # the schedule goes on whatever a run does
-        report = failed(source, IN_THE_BOOKS[kind], error)
-    if stint.requeue and kind is TaskKind.HEAD:
-        crew.submit(Task(source, TaskKind.BACKLOG))  # it goes on where this was cut short
-    if not stint.was_abandoned:
+        result = RunResult(source.name, RUN_KINDS[kind], status="failed", error=str(error))
+    except (Exception, SystemExit) as error:  # the schedule continues whatever a run does
+        result = failed(source, RUN_KINDS[kind], error)
+    if task_run.requeue and kind is TaskKind.HEAD:
+        jobs.submit(Task(source, TaskKind.BACKLOG))  # it resumes where this run was interrupted
+    if not task_run.was_abandoned:
         seconds = deps.clock.monotonic() - began
-        metrics.run(report, seconds)
-        _log(stint, report, seconds)
+        metrics.run(result, seconds)
+        _log(task_run, result, seconds)
 
 
-def _work(deps: RunDependencies, stint: TaskRun, crew: WorkerPool) -> RunFunction:
+def _result_so_far(task_run: TaskRun) -> RunResult | None:
+    return task_run.run.recorder.result if task_run.run else None
+
+
+def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
     def work(run: SourceRun) -> None:
-        stint.run = run
-        if not _is_ours(deps, stint.task, run.recorder.run_id):
-            raise Stopped  # another process was at it in the same moment, and its run was entered first
-        if stint.task.kind is TaskKind.BACKLOG:
+        task_run.run = run
+        if not _may_run(deps, task_run.task, run.recorder.run_id):
+            raise Stopped  # another process started the same task at the same moment, and its run was stored first
+        if task_run.task.kind is TaskKind.BACKLOG:
             pipeline.sync_backlog(run)
-        elif stint.task.kind is TaskKind.VERIFY:
+        elif task_run.task.kind is TaskKind.VERIFY:
             verify(run, VerifyRequest(heal=True))
         elif pipeline.sync_head(run):
-            crew.submit(Task(run.source, TaskKind.BACKLOG))
+            jobs.submit(Task(run.source, TaskKind.BACKLOG))
 
     return work
 
 
-def _is_ours(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool:
-    """Whether no other process is at it or has just done it, as two daemons share the sources, and it may be asked."""
+def _may_run(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool:
+    """Whether the provider may be asked, and no other process (daemons may share sources) does it or just did it."""
     now, name = deps.clock.now(), task.source.name
     lately = {
         TaskKind.HEAD: triggers.interval(task.source, now) / 2,
@@ -83,11 +95,11 @@ def _is_ours(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool
         TaskKind.VERIFY: ONCE_A_NIGHT,
     }[task.kind]
     with deps.db.connect() as connection:
-        held_until = registry.blocked_until(connection, name, now)
-        if held_until and held_until > now + timedelta(seconds=TURN_SECONDS):
-            event(log, "run_postponed", source=name, until=held_until)
+        blocked_until = registry.blocked_until(connection, name, now)
+        if blocked_until and blocked_until > now + timedelta(seconds=TURN_SECONDS):
+            event(log, "run_postponed", source=name, until=blocked_until)
             return False
-        return not runs.is_done(connection, name, IN_THE_BOOKS[task.kind], now - lately, now, run_id)
+        return not runs.is_done(connection, name, RUN_KINDS[task.kind], now - lately, now, run_id)
 
 
 def _was_never_read(deps: RunDependencies, source: Source) -> bool:
@@ -95,35 +107,29 @@ def _was_never_read(deps: RunDependencies, source: Source) -> bool:
         return registry.was_never_read(connection, source.name)
 
 
-def abandon(deps: RunDependencies, stint: TaskRun) -> bool:
-    """Enter a run that hangs into the books as failed; ``False`` where the database does not take it."""
-    source = stint.task.source.name
-    error = f"{source}: no sign of life from this run; it was given up, and the next one goes on from here"
-    report = replace(stint.run.recorder.result) if stint.run else RunResult(source, IN_THE_BOOKS[stint.task.kind])
-    report.status, report.error = "failed", error
-    _log(stint, report, None)
-    if stint.run is None:
-        return True  # it hangs before it is in the books
-    try:
-        with deps.db.begin() as connection:
-            runs.fail(connection, stint.run.recorder.run_id, error, deps.clock.now())
-    except SQLAlchemyError:
-        return False
-    return True
+def mark_abandoned(deps: RunDependencies, task_run: TaskRun) -> None:
+    """Store and log that a run which hangs has failed."""
+    source = task_run.task.source.name
+    error = f"{source}: the run hung and was abandoned; the next run resumes from its last commit"
+    result = _result_so_far(task_run) or RunResult(source, RUN_KINDS[task_run.task.kind])
+    _log(task_run, replace(result, status="failed", error=error), None)
+    if task_run.run is not None:  # it may hang before it is stored
+        with suppress(SQLAlchemyError), deps.db.begin() as connection:
+            runs.fail(connection, task_run.run.recorder.run_id, error, deps.clock.now())
 
 
-def _log(stint: TaskRun, report: RunResult, seconds: float | None) -> None:
-    """One line per run, always with the same keys; none of them holds a person's data."""
+def _log(task_run: TaskRun, result: RunResult, seconds: float | None) -> None:
+    """One line per run, always with the same keys, none of which holds personal data."""
     event(
         log,
         "run_finished",
-        level=logging.ERROR if report.status == "failed" else logging.INFO,
-        source=report.source,
-        kind=report.kind,
-        status=report.status,
-        run_id=stint.run.recorder.run_id if stint.run else None,
+        level=logging.ERROR if result.status == "failed" else logging.INFO,
+        source=result.source,
+        kind=result.kind,
+        status=result.status,
+        run_id=task_run.run.recorder.run_id if task_run.run else None,
         seconds=None if seconds is None else round(seconds, 3),
-        requests=report.requests,
-        **report.counts.as_dict(),
-        error=report.error,
+        requests=result.requests,
+        **result.counts.as_dict(),
+        error=result.error,
     )

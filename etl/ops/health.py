@@ -1,4 +1,4 @@
-"""The daemon's signs of life, and the books → whether it is alive, and whether every source is read as it should be."""
+"""The daemon's heartbeat and the sync state → whether it is alive, and whether every source is read in time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from etl.db.revisions import require_revision
 from etl.model import Source
 from etl.settings import schedule
 
-LONGEST_SILENCE = 90.0  # the daemon looks around every fifteen seconds
-MISSED = 3
-SHORTEST_GOAL = timedelta(minutes=15)
-# A reading that takes hours succeeds late, and comes on all the while.
+MAX_HEARTBEAT_AGE_SECONDS = 90.0  # the daemon's main loop beats every fifteen seconds
+MISSED_RUNS = 3
+MIN_FRESHNESS = timedelta(minutes=15)
+# A scan that takes hours succeeds late, and makes progress all the while.
 PROGRESS = text("""
     SELECT s.source,
            greatest(s.first_seen_at,
@@ -28,21 +28,21 @@ PROGRESS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether it is well, and what is to be said of it, a line each."""
+    """Whether it is healthy, and what to report, one line each."""
 
-    is_well: bool
+    is_healthy: bool
     message: tuple[str, ...]
 
 
-def alive(silent_seconds: float) -> Health:
-    """Whether the process does anything at all; ``silent_seconds`` is how long the daemon has not looked around."""
-    if silent_seconds > LONGEST_SILENCE:
-        return Health(False, (f"the daemon has given no sign of life for {silent_seconds:.0f} s: start it anew",))
+def alive(heartbeat_age_seconds: float) -> Health:
+    """Whether the daemon's main loop runs."""
+    if heartbeat_age_seconds > MAX_HEARTBEAT_AGE_SECONDS:
+        return Health(False, (f"the last heartbeat of the daemon was {heartbeat_age_seconds:.0f} s ago: restart it",))
     return Health(True, ("alive",))
 
 
 def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
-    """Whether the database is reachable and of this program's revision, and no configured source is stalled."""
+    """Whether the database is reachable and at this version's revision, and no configured source is stale."""
     try:
         require_revision(db)
         with db.connect() as connection:
@@ -51,23 +51,23 @@ def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
         return Health(False, (str(problem),))
     except SQLAlchemyError as error:
         return Health(False, (describe(error),))
-    return Health(not late, tuple(f"{name}: not read since {at:%Y-%m-%d %H:%M} UTC" for name, at in late) or ("ready",))
+    return Health(not late, tuple(f"{name}: last read {at:%Y-%m-%d %H:%M} UTC" for name, at in late) or ("ready",))
 
 
 def stale(sources: Sequence[Source], last: Mapping[str, datetime], now: datetime) -> list[tuple[str, datetime]]:
-    """The sources that came on so long ago that they have missed their goal, and when that was."""
+    """The sources that were not read in time, and when each last made progress."""
     known = [(source, last[source.name]) for source in sources if source.name in last]
     return [(source.name, at) for source, at in known if now > freshness_deadline(source, at)]
 
 
 def freshness_deadline(source: Source, at: datetime) -> datetime:
-    """The goal: by when a source that was read at some time has to be read again; three of its times, or 15 min."""
+    """By when a source that was last read ``at`` has to be read again: three intervals, 15 minutes at least."""
     found, when = at, schedule.parse(source.schedule)
-    for _ in range(MISSED):
+    for _ in range(MISSED_RUNS):
         found = schedule.next_time(when, found, source.timezone, at)
-    return max(found, at + SHORTEST_GOAL)
+    return max(found, at + MIN_FRESHNESS)
 
 
 def progress(connection: Connection) -> dict[str, datetime]:
-    """When each source of the books last came on, UTC."""
+    """When each stored source last made progress, UTC."""
     return {row.source: row.at for row in connection.execute(PROGRESS)}

@@ -1,4 +1,4 @@
-"""What the process counts and what the books hold → the text that Prometheus reads; nobody's data, and few labels."""
+"""What this process counts, and the sync state in the database → Prometheus' text format, without personal data."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,11 +23,11 @@ from etl.sync.run import RunDependencies, RunResult
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 LATENCY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RUN_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 14400)
-VERDICTS = ("verified", "count_match", "incomplete", "unknown")
+COMPLETENESS = ("verified", "count_match", "incomplete", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
-NO_ANSWER = "none"
+NO_RESPONSE = "none"
 
-# Calls are counted by the day as they come: to count ten million of them takes longer than Prometheus waits.
+# Calls are counted from the daily rollup: counting ten million rows takes longer than Prometheus waits.
 BOOKS = text("""
     SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_calls, f.quarantined,
            s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.blocked_until > :now, false) AS is_held,
@@ -51,91 +51,95 @@ ALERTS = text("SELECT source, kind FROM ops.alerts WHERE resolved_at IS NULL AND
 
 
 class Metrics:
-    """What one daemon counts from its start on; ``monotonic`` gives seconds that never step back."""
+    """The counters of one daemon; ``monotonic`` gives seconds that never step back."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._looked = monotonic()
+        self._beat_at = monotonic()
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._requests = self._counter("requests", "Requests sent, by HTTP status.", "source", "status")
-        self._latency = self._histogram("request", "From a request to its answer.", LATENCY_SECONDS, "source")
-        self._runs = self._counter("runs", "Runs that ended.", "source", "kind", "status")
-        self._durations = self._histogram("run", "From a run's beginning to its end.", RUN_SECONDS, "source", "kind")
-        self._records = self._counter("records", "Records received, by what became of them.", "source", "became")
-        self._given_up = self._counter("runs_abandoned", "Runs that hung.", "source")
+        self._requests = self._counter(
+            "requests", "Requests sent, by HTTP status; none without a response.", "source", "status"
+        )
+        self._latency = self._histogram("request", "Time from a request to its response.", LATENCY_SECONDS, "source")
+        self._runs = self._counter("runs", "Runs that finished.", "source", "kind", "status")
+        self._durations = self._histogram(
+            "run", "Time from the start of a run to its end.", RUN_SECONDS, "source", "kind"
+        )
+        self._records = self._counter("records", "Records received, by result.", "source", "result")
+        self._abandoned = self._counter("runs_abandoned", "Runs that hung and were abandoned.", "source")
 
-    def _counter(self, name: str, said: str, *labels: str) -> Counter:
-        return Counter(name, said, labels, "callhouse", registry=self.registry)
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, "callhouse", registry=self.registry)
 
-    def _histogram(self, name: str, said: str, buckets: Sequence[float], *labels: str) -> Histogram:
+    def _histogram(self, name: str, description: str, buckets: Sequence[float], *labels: str) -> Histogram:
         named = f"{name}_duration_seconds"
-        return Histogram(named, said, labels, "callhouse", registry=self.registry, buckets=buckets)
+        return Histogram(named, description, labels, "callhouse", registry=self.registry, buckets=buckets)
 
-    def look(self) -> None:
-        """The daemon has looked around."""
-        self._looked = self._monotonic()
+    def beat(self) -> None:
+        """Record a heartbeat of the daemon's main loop."""
+        self._beat_at = self._monotonic()
 
-    def silent_seconds(self) -> float:
-        """How long it has not."""
-        return self._monotonic() - self._looked
+    def heartbeat_age_seconds(self) -> float:
+        """The time since the last heartbeat."""
+        return self._monotonic() - self._beat_at
 
-    def watched(self, means: RunDependencies) -> RunDependencies:
-        """The same means, every request of which is counted."""
-        given = means.transport
+    def counting(self, deps: RunDependencies) -> RunDependencies:
+        """The same dependencies, with every request counted."""
+        given = deps.transport
 
         def counted(source: Source) -> httpx.BaseTransport:
-            return MeteredTransport(given(source) or DeadlineTransport(source.base_url, means.clock), self, source.name)
+            return MeteredTransport(given(source) or DeadlineTransport(source.base_url, deps.clock), self, source.name)
 
-        return replace(means, transport=counted)
+        return replace(deps, transport=counted)
 
     def request(self, source: str, status: str, seconds: float) -> None:
-        """A request was answered, or was not."""
+        """Count a request."""
         self._requests.labels(source, status).inc()
         self._latency.labels(source).observe(seconds)
 
-    def run(self, report: RunResult, seconds: float) -> None:
-        """A run ended."""
-        self._runs.labels(report.source, report.kind, report.status).inc()
-        self._durations.labels(report.source, report.kind).observe(seconds)
-        for became in RECORDS:
-            self._records.labels(report.source, became).inc(getattr(report.counts, became))
+    def run(self, result: RunResult, seconds: float) -> None:
+        """Count a run that finished."""
+        self._runs.labels(result.source, result.kind, result.status).inc()
+        self._durations.labels(result.source, result.kind).observe(seconds)
+        for name in RECORDS:
+            self._records.labels(result.source, name).inc(getattr(result.counts, name))
 
     def abandoned(self, source: str) -> None:
-        """A run hung, and was left behind."""
-        self._given_up.labels(source).inc()
+        """Count a run that hung."""
+        self._abandoned.labels(source).inc()
 
 
 class MeteredTransport(httpx.BaseTransport):
-    """Passes requests on, and tells the meters how each was answered, and how long it took until it was."""
+    """Passes requests on and counts them, with the status and the latency of each."""
 
-    def __init__(self, inner: httpx.BaseTransport, meters: Metrics, source: str) -> None:
-        self._inner, self._meters, self._source = inner, meters, source
+    def __init__(self, inner: httpx.BaseTransport, metrics: Metrics, source: str) -> None:
+        self._inner, self._metrics, self._source = inner, metrics, source
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """One request."""
-        began, status = time.monotonic(), NO_ANSWER
+        began, status = time.monotonic(), NO_RESPONSE
         try:
             response = self._inner.handle_request(request)
             status = str(response.status_code)
             return response
         finally:
-            self._meters.request(self._source, status, time.monotonic() - began)
+            self._metrics.request(self._source, status, time.monotonic() - began)
 
     def close(self) -> None:
         """Closes the connections."""
         self._inner.close()
 
 
-def exposition(meters: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> bytes:
-    """All metrics in Prometheus' text format; without the database, those that the process itself counts."""
+def exposition(metrics: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> bytes:
+    """All metrics in Prometheus' text format; while the database is down, those of this process alone."""
     registry = CollectorRegistry()
-    registry.register(_Collected(list(chain(meters.registry.collect(), _of_books(meters, db, sources, now)))))
+    registry.register(_Collected(list(chain(metrics.registry.collect(), _from_database(metrics, db, sources, now)))))
     return generate_latest(registry)
 
 
 class _Collected(Collector):
-    """Metrics that are there already, as something that a registry can collect."""
+    """Finished metrics as a collector that a registry takes."""
 
     def __init__(self, metrics: list[Metric]) -> None:
         self._metrics = metrics
@@ -144,11 +148,15 @@ class _Collected(Collector):
         return self._metrics
 
 
-def _of_books(meters: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> Iterator[Metric]:
+def _from_database(metrics: Metrics, db: Engine, sources: Sequence[Source], now: datetime) -> Iterator[Metric]:
     yield GaugeMetricFamily(
-        "callhouse_heartbeat_age_seconds", "How long the daemon has not looked around.", meters.silent_seconds()
+        "callhouse_heartbeat_age_seconds",
+        "Time since the last heartbeat of the daemon's main loop.",
+        metrics.heartbeat_age_seconds(),
     )
-    yield _gauge("rate_budget_per_minute", "Requests a minute.", ((s.name, s.requests_per_minute) for s in sources))
+    yield _gauge(
+        "rate_budget_per_minute", "The configured rate limit.", ((s.name, s.requests_per_minute) for s in sources)
+    )
     try:
         with db.connect() as connection:
             connection.execute(text("SET LOCAL statement_timeout = '10s'"))
@@ -156,43 +164,51 @@ def _of_books(meters: Metrics, db: Engine, sources: Sequence[Source], now: datet
             alerts = connection.execute(ALERTS, {"sources": [source.name for source in sources]}).all()
             late = {name for name, _ in health.stale(sources, health.progress(connection), now)}
     except SQLAlchemyError:
-        yield GaugeMetricFamily("callhouse_database_up", "Whether the books could be read.", 0)
+        yield GaugeMetricFamily("callhouse_database_up", "Whether the database could be read.", 0)
     else:
-        yield GaugeMetricFamily("callhouse_database_up", "Whether the books could be read.", 1)
-        standing = GaugeMetricFamily("callhouse_alert", "Alerts that stand.", labels=["source", "kind"])
+        yield GaugeMetricFamily("callhouse_database_up", "Whether the database could be read.", 1)
+        firing = GaugeMetricFamily("callhouse_alert", "Alerts that are open.", labels=["source", "kind"])
         for alert in alerts:
-            standing.add_metric([alert.source, alert.kind], 1)
-        yield standing
+            firing.add_metric([alert.source, alert.kind], 1)
+        yield firing
         yield from _of_sources(rows, now, late)
 
 
 def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iterator[Metric]:
-    def gauge(name: str, said: str, value: Callable[[Row[Any]], Any]) -> Metric:
-        return _gauge(name, said, ((row.source, value(row)) for row in rows))
+    def gauge(name: str, description: str, value: Callable[[Row[Any]], Any]) -> Metric:
+        return _gauge(name, description, ((row.source, value(row)) for row in rows))
 
-    yield gauge("calls", "Calls that are held.", lambda row: row.calls)
-    yield gauge("newest_call_timestamp_seconds", "When the newest call began.", lambda row: row.newest_call_at)
-    yield gauge("last_success_timestamp_seconds", "When it was last read.", lambda row: row.last_success_at)
-    yield gauge("last_run_duration_seconds", "How long the last reading took.", lambda row: row.run_seconds)
-    yield gauge("next_run_timestamp_seconds", "When it is read next.", lambda row: row.next_run_at)
-    yield gauge("stale", "Whether it missed its goal of freshness.", lambda row: row.source in late)
-    yield gauge("paused", "Whether it is set aside: key, rights or balance.", lambda row: row.is_paused or False)
-    yield gauge("backing_off", "Whether the provider asked to be left alone.", lambda row: row.is_held)
-    yield gauge("quarantined", "Records that wait because they became no row.", lambda row: row.quarantined)
-    yield gauge("open_calls", "Calls that a sweep still reads again.", lambda row: row.open_calls)
-    yield gauge("drift", "Fields, words and types that nobody expected.", lambda row: row.drift)
-    yield gauge("rate_per_minute", "Requests a minute that refusals leave.", lambda row: _rate(row, now))
+    yield gauge("calls", "Calls stored.", lambda row: row.calls)
+    yield gauge("newest_call_timestamp_seconds", "When the newest call was created.", lambda row: row.newest_call_at)
+    yield gauge("last_success_timestamp_seconds", "When a sync last succeeded.", lambda row: row.last_success_at)
+    yield gauge("last_run_duration_seconds", "Duration of the last sync.", lambda row: row.run_seconds)
+    yield gauge("next_run_timestamp_seconds", "When the next run is scheduled.", lambda row: row.next_run_at)
+    yield gauge(
+        "stale",
+        "Whether it was not read in time: three intervals of its schedule, 15 minutes at least.",
+        lambda row: row.source in late,
+    )
+    yield gauge(
+        "paused",
+        "Whether it is paused: key, rights, balance or a long Retry-After.",
+        lambda row: row.is_paused or False,
+    )
+    yield gauge("backing_off", "Whether requests wait because the provider asked for it.", lambda row: row.is_held)
+    yield gauge("quarantined", "Records in quarantine.", lambda row: row.quarantined)
+    yield gauge("open_calls", "Calls that may still change and are read again.", lambda row: row.open_calls)
+    yield gauge("drift", "Unexpected fields, values and types in the provider's records.", lambda row: row.drift)
+    yield gauge("rate_per_minute", "The current rate limit, lowered after rejections.", lambda row: _rate(row, now))
     yield gauge(
         "rate_budget_used_ratio",
-        "How much of what may be sent at once is spent; above 1 requests wait.",
+        "The share of the burst that is used up; above 1 requests wait.",
         lambda row: max(0.0, float(row.ahead_seconds) / 10),
     )
     complete = GaugeMetricFamily(
-        "callhouse_completeness", "1 for the verdict that holds.", labels=["source", "verdict"]
+        "callhouse_completeness", "1 for the status that applies.", labels=["source", "status"]
     )
     for row in rows:
-        for verdict in VERDICTS:
-            complete.add_metric([row.source, verdict], row.completeness == verdict)
+        for status in COMPLETENESS:
+            complete.add_metric([row.source, status], row.completeness == status)
     yield complete
 
 
@@ -201,9 +217,9 @@ def _rate(row: Row[Any], now: datetime) -> float | None:
     return current_rate(row.requests_per_minute, learned, now) if row.requests_per_minute else None
 
 
-def _gauge(name: str, said: str, values: Iterable[tuple[str, Any]]) -> Metric:
-    """One value per source; a time becomes seconds since 1970, and what is not known has no line."""
-    family = GaugeMetricFamily(f"callhouse_{name}", said, labels=["source"])
+def _gauge(name: str, description: str, values: Iterable[tuple[str, Any]]) -> Metric:
+    """One value per source; a time becomes seconds since 1970, and an unknown value is left out."""
+    family = GaugeMetricFamily(f"callhouse_{name}", description, labels=["source"])
     for source, value in values:
         if value is not None:
             family.add_metric([source], value.timestamp() if isinstance(value, datetime) else float(value))

@@ -16,13 +16,13 @@ class Probes:
 
     def alive(self, request: Request) -> Response:
         """Whether the daemon's main loop runs; it does not query the database."""
-        return _text(health.alive(self._context.metrics.silent_seconds()))
+        return _text(health.alive(self._context.metrics.heartbeat_age_seconds()))
 
     def ready(self, request: Request) -> Response:
         """Whether every source is being read; the reasons are shown only where no token is required."""
         context = self._context
         found = context.cache.get("ready", lambda: health.ready(context.db, context.sources, context.now()))
-        if found.is_well or context.token is None:
+        if found.is_healthy or context.token is None:
             return _text(found)
         return _text(Health(False, ("not ready: the page and etl status say why",)))
 
@@ -36,4 +36,4 @@ class Probes:
 
 
 def _text(found: Health) -> Response:
-    return PlainTextResponse("".join(f"{line}\n" for line in found.message), 200 if found.is_well else 503)
+    return PlainTextResponse("".join(f"{line}\n" for line in found.message), 200 if found.is_healthy else 503)

@@ -6,12 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers import base
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl import daemon
 from etl.daemon import triggers
+from etl.daemon.jobs import scheduler_options
 from etl.model import Source
 from etl.runtime.secret import Secret
 from etl.settings.schedule import next_time, parse
@@ -119,7 +120,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 
 def called(schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
-    scheduler, calls = Stepped(**daemon.scheduler_options()), [0]
+    scheduler, calls = Stepped(**scheduler_options({"default": DebugExecutor()})), [0]
 
     def call() -> None:
         calls[0] += 1

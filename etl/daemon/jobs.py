@@ -1,0 +1,76 @@
+"""Sources → APScheduler's jobs: each source's head, backlog and verification, in an executor for each kind."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.executors.base import BaseExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+
+from etl.daemon.executor import QueueExecutor, are_idle_within
+from etl.daemon.task_run import Task, TaskKind
+
+MAX_WORKERS = {TaskKind.HEAD: 8, TaskKind.BACKLOG: 4, TaskKind.VERIFY: 1}
+
+
+class TaskScheduler:
+    """APScheduler with one job per task; ``run`` runs a task and returns whether it has to be queued again."""
+
+    def __init__(self, run: Callable[[Task], bool]) -> None:
+        self._run = run
+        self._executors = {kind: QueueExecutor(workers) for kind, workers in MAX_WORKERS.items()}
+        self._scheduler = BackgroundScheduler(
+            **scheduler_options({str(kind): executor for kind, executor in self._executors.items()})
+        )
+
+    def start(self) -> None:
+        """Start the thread that submits what is due."""
+        self._scheduler.start()
+
+    def add(self, task: Task, trigger: BaseTrigger, first: datetime | None = None) -> None:
+        """Run a task whenever its trigger says, first at ``first``."""
+        given = {"next_run_time": first} if first else {}
+        self._scheduler.add_job(self._run, trigger, args=[task], id=task.job_id, executor=str(task.kind), **given)
+
+    def submit(self, task: Task) -> None:
+        """Run a task as soon as a thread is free, unless it runs or waits already."""
+        self._scheduler.add_job(self._run, args=[task], id=task.job_id, executor=str(task.kind), replace_existing=True)
+
+    def reschedule(self, task: Task, at: datetime) -> None:
+        """Run a scheduled task next at this time."""
+        self._scheduler.modify_job(task.job_id, next_run_time=at)
+
+    def next_run_at(self, task: Task) -> datetime | None:
+        """When a scheduled task runs next."""
+        job = self._scheduler.get_job(task.job_id)
+        return job.next_run_time.astimezone(UTC) if job else None
+
+    def has_waiting(self, kind: TaskKind) -> bool:
+        """Whether tasks of this kind wait for a thread."""
+        return self._executors[kind].has_waiting()
+
+    def abandon(self, task: Task) -> None:
+        """Replace the thread of a task that hangs."""
+        self._executors[task.kind].abandon(task.job_id)
+
+    def wake_up(self) -> None:
+        """Look at the clock again, which may have been set forward while the scheduler slept."""
+        self._scheduler.wakeup()
+
+    def stop(self) -> None:
+        """Submit and start nothing more."""
+        self._scheduler.shutdown(wait=False)
+
+    def is_idle_within(self, seconds: float) -> bool:
+        """Wait for the running tasks; whether all of them ended."""
+        return are_idle_within(list(self._executors.values()), seconds)
+
+
+def scheduler_options(executors: dict[str, BaseExecutor]) -> dict[str, Any]:
+    """APScheduler's options: by default it drops a job that is a second late, and repeats each run that was missed."""
+    return {
+        "job_defaults": {"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        "executors": executors,
+        "timezone": "UTC",
+    }
