@@ -48,6 +48,7 @@ def migrate(connection: Connection) -> None:
         version_table_schema="ops",
         include_schemas=True,
         include_name=include_name,
+        autogenerate_plugins=objects.AUTOGENERATE,
     )
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})

@@ -16,9 +16,10 @@ from sqlalchemy import Connection, Engine, event, make_url, text
 from sqlalchemy.exc import ProgrammingError
 
 from etl import embedded
-from etl.db import revisions, tables
+from etl.db import objects, revisions, tables
 from etl.db.engine import DatabaseProblem, open_engine, sqlstate
 from etl.embedded import Server
+from etl.fields.vocabulary import FLAGS
 from tests.commands import run_etl, start_etl
 
 PG15 = Path("/usr/lib/postgresql/15/bin")
@@ -135,13 +136,83 @@ def test_the_tables_are_those_of_the_program(db: Engine) -> None:
 
     options = {"include_schemas": True, "include_name": ours, "version_table_schema": "ops", "compare_type": True}
     with db.connect() as connection:
-        context = MigrationContext.configure(connection, opts={**options, "compare_server_default": True})
+        options |= {"compare_server_default": True, "autogenerate_plugins": objects.AUTOGENERATE}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, tables.metadata) == []
 
 
 def test_every_schema_table_view_and_column_says_what_it_is(db: Engine) -> None:
     with db.connect() as connection:
         assert connection.scalars(SILENT).all() == []
+
+
+def test_every_view_function_and_trigger_is_a_file(db: Engine) -> None:
+    made = text("""
+        SELECT 'functions', proname FROM pg_proc WHERE pronamespace = ANY(CAST(:schemas AS regnamespace[]))
+         UNION
+        SELECT 'views', viewname FROM pg_views WHERE schemaname::regnamespace = ANY(CAST(:schemas AS regnamespace[]))
+         UNION
+        SELECT 'triggers', tgname FROM pg_trigger WHERE NOT tgisinternal
+    """)
+    files = {(path.parent.name, path.stem) for path in objects.SQL.glob("*/*.sql") if path.parent.name != "comments"}
+    with db.connect() as connection:
+        assert {tuple(row) for row in connection.execute(made, {"schemas": list(tables.SCHEMAS)})} == files
+
+
+def test_a_column_has_the_same_comment_in_a_view_as_in_the_table_unless_the_view_says_otherwise(db: Engine) -> None:
+    query = text("""
+        SELECT v.attname
+          FROM pg_attribute v JOIN pg_attribute t USING (attname)
+         WHERE (v.attrelid, t.attrelid) = ('bi.calls'::regclass, 'warehouse.calls'::regclass) AND v.attnum > 0
+           AND col_description(v.attrelid, v.attnum) <> col_description(t.attrelid, t.attnum)
+    """)
+    with db.connect() as connection:
+        assert set(connection.scalars(query)) == {"is_final", "recording_url"}
+
+
+def test_the_comment_of_the_quality_flags_lists_every_flag(db: Engine) -> None:
+    query = text("SELECT col_description('bi.calls'::regclass, attnum) FROM pg_attribute"
+                 " WHERE attrelid = 'bi.calls'::regclass AND attname = 'quality_flags'")  # fmt: skip
+    with db.connect() as connection:
+        assert set(re.findall(r"(\w+_\w+): ", connection.execute(query).scalar_one())) == set(FLAGS)
+
+
+def test_objects_are_created_again_when_a_revision_is_applied(empty: str) -> None:
+    migrated(empty)
+    query(empty, "COMMENT ON COLUMN bi.calls.outcome IS 'wrong'; DROP VIEW bi.agents; DROP TRIGGER rollup_insert"
+                 " ON warehouse.calls; GRANT SELECT ON bi.freshness TO PUBLIC")  # fmt: skip
+    made = open_engine(empty)
+    with made.begin() as connection:
+        objects.create_functions(connection)
+        objects.create_views(connection)
+    made.dispose()
+    assert query(empty, "SELECT count(*) FROM bi.agents") == [(0,)]
+    assert query(empty, "SELECT count(*) FROM pg_trigger WHERE tgname = 'rollup_insert'") == [(1,)]
+    assert query(empty, "SELECT has_table_privilege('public', 'bi.freshness', 'SELECT')") == [(True,)]
+    outcome = "SELECT col_description('bi.calls'::regclass, 6)"
+    assert query(empty, outcome)[0][0].startswith("How the call ended")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [("'', NULL, NULL", True), ("'+1', '+1', '+2'", True), ("'+1', '+2', '+1'", True), ("'+1', NULL, '+1'", True),
+     ("'+1', '+2', '+3'", False), ("'+1', NULL, NULL", None)],
+)  # fmt: skip
+def test_a_call_is_in_the_empty_partition_and_in_those_of_its_two_numbers(
+    db: Engine, arguments: str, expected: bool | None
+) -> None:
+    with db.connect() as connection:
+        assert connection.scalar(text(f"SELECT warehouse.in_partition({arguments})")) is expected
+
+
+@pytest.mark.parametrize(
+    ("is_final", "age", "expected"),
+    [("true", "0", True), ("false", "9 days", False), ("NULL", "23:59:59", False), ("NULL", "24:00:01", True)],
+)
+def test_a_call_of_unknown_status_is_final_after_a_day(db: Engine, is_final: str, age: str, expected: bool) -> None:
+    with db.connect() as connection:
+        query = f"SELECT warehouse.is_final({is_final}, now() - interval '{age}', now())"
+        assert connection.scalar(text(query)) is expected
 
 
 def test_the_public_views_are_those_that_are_promised(db: Engine) -> None:

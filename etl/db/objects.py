@@ -1,77 +1,58 @@
-"""Views, functions, triggers and comments: re-created from their present definitions whenever a revision is applied.
+"""Functions, views, triggers and comments: the files in ``migrations/sql``, re-created whenever a revision is applied.
 
-Revisions change tables only. Views, functions and triggers are the files in ``migrations/sql``, one object a file, and
-the comments of tables are those in ``etl.db.tables``. Changing one of them takes a revision too, even an empty one.
+A revision changes tables only. To change one of these files takes a revision too, even an empty one.
 """
 
 import re
+from itertools import chain
 
 from sqlalchemy import Connection, text
-from sqlalchemy.schema import SetColumnComment, SetTableComment
 
 from etl.db.revisions import MIGRATIONS
-from etl.db.tables import SCHEMAS, call_rollup_daily, calls, changes, metadata
+from etl.db.tables import SCHEMAS
 
 SQL = MIGRATIONS / "sql"
-DESCRIBED_IN = (calls, changes, call_rollup_daily)
-VERSION_TABLE = {
-    "TABLE ops.alembic_version": "The revision of this database: the version of its tables, views and functions",
-    "COLUMN ops.alembic_version.version_num": "The newest revision that was applied",
-}
+VERBATIM = {"no_parameters": True}  # a percent sign is one, and a file may have several statements
+AUTOGENERATE = ["alembic.autogenerate.*", "~alembic.autogenerate.comments"]  # comments are files, no part of a table
+# A column without a comment of its own takes that of the column by its name in the first of these tables that has one.
+UNDESCRIBED = text("""
+    SELECT format('%s.%s.%s', n.nspname, r.relname, a.attname) AS name, described.comment
+      FROM pg_class r
+      JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = ANY(:schemas)
+      JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+     CROSS JOIN LATERAL (
+           SELECT col_description(t.attrelid, t.attnum) AS comment
+             FROM unnest(ARRAY['warehouse.calls', 'warehouse.changes', 'warehouse.call_rollup_daily']::regclass[])
+                  WITH ORDINALITY source(relation, place)
+             JOIN pg_attribute t ON t.attrelid = source.relation AND t.attname = a.attname
+            ORDER BY place LIMIT 1) described
+     WHERE r.relkind IN ('r', 'v') AND format('%s.%s.%s', n.nspname, r.relname, a.attname) <> ALL(:described)
+""")
 
 
 def create_schemas(connection: Connection) -> None:
-    """Create the schemas that are missing: a user who may not create any can still migrate where they exist."""
-    for schema, comment in SCHEMAS.items():
+    """Create the schemas that are missing: a user without the right to create any can still migrate."""
+    for schema in SCHEMAS:
         if connection.scalar(text("SELECT to_regnamespace(:schema)"), {"schema": schema}) is None:
             connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-            _comment(connection, f"SCHEMA {schema}", comment)
 
 
 def create_functions(connection: Connection) -> None:
-    """Create functions before the revisions run: indexes use them, and they need no table to be created."""
+    """Create functions, before the revisions run: indexes need them, and they need no table to be created."""
     _run_files(connection, "functions")
 
 
 def create_views(connection: Connection) -> None:
-    """Create views, triggers and all comments after the revisions ran."""
-    _run_files(connection, "views")
-    _run_files(connection, "triggers")
-    for table in metadata.sorted_tables:
-        connection.execute(SetTableComment(table))
-        for column in table.columns:
-            connection.execute(SetColumnComment(column))
-    for name, comment in VERSION_TABLE.items():
-        _comment(connection, name, comment)
-    _comment_views(connection)
+    """Create views, triggers and comments, after the revisions ran."""
+    for kind in ("views", "triggers", "comments"):
+        _run_files(connection, kind)
+    files = chain((SQL / "views").glob("*.sql"), (SQL / "comments").glob("*.sql"))
+    described = [name for path in files for name in re.findall(r"COMMENT ON COLUMN (\S+) IS", path.read_text())]
+    for row in connection.execute(UNDESCRIBED, {"schemas": list(SCHEMAS), "described": described}).all():
+        quoted = row.comment.replace("'", "''")
+        connection.exec_driver_sql(f"COMMENT ON COLUMN {row.name} IS '{quoted}'", execution_options=VERBATIM)
 
 
 def _run_files(connection: Connection, kind: str) -> None:
     for path in sorted((SQL / kind).glob("*.sql")):
-        connection.exec_driver_sql(path.read_text(), execution_options={"no_parameters": True})
-
-
-def _comment_views(connection: Connection) -> None:
-    """Give a view's column the comment of the table's column by its name, unless the view's file has one."""
-    described = {
-        name
-        for path in (SQL / "views").glob("*.sql")
-        for name in re.findall(r"^COMMENT ON COLUMN (\S+) IS", path.read_text(), re.MULTILINE)
-    }
-    columns = connection.scalars(
-        text(
-            "SELECT format('%s.%s.%s', table_schema, table_name, column_name) FROM information_schema.columns"
-            " JOIN information_schema.views USING (table_schema, table_name) WHERE table_schema = ANY(:schemas)"
-        ),
-        {"schemas": list(SCHEMAS)},
-    ).all()
-    for column in columns:
-        name = column.rpartition(".")[2]
-        if column not in described:
-            comment = next((table.c[name].comment for table in DESCRIBED_IN if name in table.c), None)
-            _comment(connection, f"COLUMN {column}", comment or "")
-
-
-def _comment(connection: Connection, name: str, comment: str) -> None:
-    quoted = comment.replace("'", "''")
-    connection.exec_driver_sql(f"COMMENT ON {name} IS '{quoted}'", execution_options={"no_parameters": True})
+        connection.exec_driver_sql(path.read_text(), execution_options=VERBATIM)

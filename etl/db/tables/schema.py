@@ -1,15 +1,13 @@
-"""What all tables share: the schemas that they stand in, the names of their constraints, and the type of a time."""
+"""What all tables share: schemas, names of constraints, keys, and the type of a time.
+
+What a table and each of its columns means is said in ``migrations/sql/comments``.
+"""
 
 from typing import Any
 
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Text
 
-SCHEMAS = {
-    "raw": "Records as the providers sent them",
-    "warehouse": "Tables behind the views of bi",
-    "ops": "State and history of the pipeline: sources, runs, coverage, quarantine, alerts",
-    "bi": "Views for reporting: their names and columns stay as they are",
-}
+SCHEMAS = ("raw", "warehouse", "ops", "bi")
 
 metadata = MetaData(
     naming_convention={
@@ -28,17 +26,15 @@ def timestamptz() -> DateTime:
 
 
 def source_key() -> Column[Any]:
-    """The source that a row of the books is of."""
-    return Column("source", ForeignKey("ops.sources.source"), primary_key=True, comment="The source")
+    """The foreign key of a row that belongs to a source."""
+    return Column("source", ForeignKey("ops.sources.source"), primary_key=True)
 
 
 def stream_key() -> tuple[Column[Any], Column[Any]]:
-    """The list of a source that a row of the books is of."""
-    said = "The number that the list is of, empty where it is of none"
-    return source_key(), Column("partition", Text, primary_key=True, comment=said)
+    """The key of a row that belongs to a stream: a source, and the partition of it that the provider lists."""
+    return source_key(), Column("partition", Text, primary_key=True)
 
 
 def call_key() -> Column[Any]:
-    """The call that a row tells more of, and goes with."""
-    whole = ForeignKey("warehouse.calls.call_key", ondelete="CASCADE")
-    return Column("call_key", whole, primary_key=True, comment="The call")
+    """The foreign key of a row that belongs to a call and is deleted with it."""
+    return Column("call_key", ForeignKey("warehouse.calls.call_key", ondelete="CASCADE"), primary_key=True)

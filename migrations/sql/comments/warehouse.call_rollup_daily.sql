@@ -1,0 +1,12 @@
+COMMENT ON TABLE warehouse.call_rollup_daily IS
+    'Counts and sums per day and combination of dimensions, kept by triggers on warehouse.calls';
+COMMENT ON COLUMN warehouse.call_rollup_daily.day IS 'Day of created_at in UTC';
+COMMENT ON COLUMN warehouse.call_rollup_daily.dimension_id IS 'The combination, a row of warehouse.call_dimensions';
+COMMENT ON COLUMN warehouse.call_rollup_daily.calls IS 'Number of calls';
+COMMENT ON COLUMN warehouse.call_rollup_daily.answered IS
+    'Number of these calls that were answered, by a person or a machine';
+COMMENT ON COLUMN warehouse.call_rollup_daily.calls_with_cost IS 'Number of these calls that have a cost';
+COMMENT ON COLUMN warehouse.call_rollup_daily.duration_seconds IS 'Sum of duration_seconds of these calls';
+COMMENT ON COLUMN warehouse.call_rollup_daily.cost IS 'Sum of cost of these calls, in cost_unit';
+COMMENT ON COLUMN warehouse.call_rollup_daily.first_call_at IS 'created_at of the oldest of these calls';
+COMMENT ON COLUMN warehouse.call_rollup_daily.last_call_at IS 'created_at of the newest of these calls';
