@@ -27,5 +27,5 @@ COMMENT ON COLUMN bi.calls.recording_url IS
     'Link to the recording at the provider, without a signature or token, so it may need the provider''s sign-in and may '
     'have expired there (Ringg: after a day). Null where the provider sent none. All providers';
 COMMENT ON COLUMN bi.calls.settled_at IS
-    'When the call left the last lookback, after which it is not read again and its row no longer changes: created_at plus '
-    'the longest lookback of the source. Null while the call is not final or a lookback still reads it';
+    'Since when no lookback reads the call any more: created_at plus the longest lookback of the source. Null while the '
+    'call is not final or a lookback still reads it, so that its row may change';

@@ -4,7 +4,7 @@ SELECT t.call_key, c.source, turn.turn_index, turn.speaker, turn.text, turn.spok
   JOIN warehouse.calls c USING (call_key)
  CROSS JOIN LATERAL warehouse.transcript_turns(t.speakers, t.texts, t.times) turn;
 
-COMMENT ON VIEW bi.transcript_turns IS 'One row per turn of a transcript: what one speaker said before the next one spoke';
+COMMENT ON VIEW bi.transcript_turns IS 'One row per turn of a transcript: one utterance of one speaker';
 COMMENT ON COLUMN bi.transcript_turns.turn_index IS 'Position of the turn in the transcript, from 0. Never null';
 COMMENT ON COLUMN bi.transcript_turns.speaker IS
     'Who spoke: agent (the voice agent), customer, system (events, no speech) or unknown. Never null';
