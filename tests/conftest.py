@@ -39,20 +39,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all workers of the session."""
+def cluster_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that all workers of the session share for their server."""
     base = tmp_path_factory.getbasetemp()
-    shared = base.parent if base.name.startswith("popen-") else base
-    with shared_server(shared / "postgres") as server:
+    return (base.parent if base.name.startswith("popen-") else base) / "postgres"
+
+
+@pytest.fixture(scope="session")
+def server(cluster_dir: Path) -> Iterator[Server]:
+    """One server for all workers of the session."""
+    with shared_server(cluster_dir) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def template(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+def template(server: Server, cluster_dir: Path) -> str:
     """The name of a migrated and empty database, made once by whichever worker comes first."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if base.name.startswith("popen-") else base
-    with (Path(shared) / "template.lock").open("a+") as lock:
+    # In the server's home: a worker that comes after all others have left starts another server and needs it again.
+    with (cluster_dir / "home" / "template.lock").open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.seek(0)
         if not lock.read():

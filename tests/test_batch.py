@@ -65,7 +65,7 @@ def test_the_same_record_twice_is_one_call(db: Engine, size: int, rate: int) -> 
 
 
 @pytest.mark.parametrize("size", [100, 2], ids=["one page", "two pages"])
-def test_of_two_contents_the_one_that_came_last_is_held(db: Engine, size: int) -> None:
+def test_of_two_versions_the_last_received_is_stored(db: Engine, size: int) -> None:
     old, new = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
     harness, _ = make_stub_harness(db, old, ringg_record("b"), ringg_record("c"), new, size=size)
     harness.sync("ringg")
@@ -84,7 +84,7 @@ def test_a_call_that_changes_and_changes_back_within_a_batch(db: Engine) -> None
     assert harness.versions_of("a") == [a, b, a]
 
 
-def test_each_version_is_kept_once_in_the_order_of_its_coming(db: Engine) -> None:
+def test_each_version_is_archived_once_in_order_of_arrival(db: Engine) -> None:
     a, b = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
     harness, shelf = make_stub_harness(db, a)
     harness.sync("ringg")
@@ -97,7 +97,7 @@ def test_each_version_is_kept_once_in_the_order_of_its_coming(db: Engine) -> Non
     assert [tuple(row.values()) for row in changed] == [("cost", "1", "2"), ("cost", "2", "1")]
 
 
-def test_the_order_of_keys_and_the_signature_of_a_link_are_no_content(db: Engine) -> None:
+def test_the_order_of_keys_and_the_signature_of_a_link_do_not_change_the_content_hash(db: Engine) -> None:
     link = "https://r.example/1.mp3?X-Amz-Date={0}&X-Amz-Signature={0}"
     harness, shelf = make_stub_harness(db, ringg_record("a", audio_recording=link.format(1)), ringg_record("b"))
     harness.sync("ringg")
@@ -139,7 +139,7 @@ def test_a_transcript_is_replaced_whole_and_never_by_none(db: Engine, now: str |
     assert (call(harness)["turn_count"], call(harness)["has_transcript"]) == (len(held), True)
 
 
-def test_a_record_without_the_key_of_the_transcript_keeps_the_turns(db: Engine) -> None:
+def test_a_record_without_a_transcript_keeps_the_turns(db: Engine) -> None:
     said = [{"role": "user", "content": "hello"}, {"role": "agent", "content": "hi"}]
     record = {"id": "a", "created_at": "2025-04-30T10:00:00Z", "status": "completed", "summary": "short"}
     harness, shelf = make_stub_harness(db, json.dumps({**record, "transcripts": said}).encode())
@@ -154,7 +154,7 @@ def test_a_record_without_the_key_of_the_transcript_keeps_the_turns(db: Engine) 
 # -- values
 
 
-def test_odd_and_enormous_values_come_through_exactly(db: Engine) -> None:
+def test_odd_and_enormous_values_are_stored_exactly(db: Engine) -> None:
     long = "word " * 2_000_000
     record = ringg_record("a", transcript=f"user: {long}", call_cost="COST").replace(
         b'"COST"', b"12.34000000000000000000001"
@@ -179,18 +179,18 @@ IDS = st.tuples(st.sampled_from(["ringg", "ravan", "ringg-2"]), st.text(min_size
 
 @settings(max_examples=50, deadline=None)
 @given(IDS, IDS)
-def test_a_call_has_one_key_and_another_call_another(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_each_call_has_a_key_of_its_own(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert (call_key(*one) == call_key(*other)) == (one == other)
 
 
-def test_a_calls_key_is_the_same_for_ever() -> None:
+def test_the_key_of_a_call_never_changes() -> None:
     assert call_key("ringg", "a") == uuid.UUID("98711b2c-62de-58d5-87c3-bf429b629385")
 
 
 # -- what the database refuses
 
 
-def test_a_whole_batch_that_the_database_refuses_waits_one_by_one(db: Engine) -> None:
+def test_a_batch_that_the_database_refuses_is_quarantined_record_by_record(db: Engine) -> None:
     harness, shelf = make_stub_harness(db, *(ringg_record(f"call-{n}") for n in range(20)))
     harness.execute("ALTER TABLE warehouse.calls ADD CONSTRAINT closed CHECK (false)")
     harness.sync("ringg")
@@ -214,7 +214,7 @@ def test_a_change_that_the_database_refuses_leaves_the_call_as_it_was(db: Engine
     assert harness.scalar(VERSIONS) == 3
 
 
-def test_at_every_request_the_run_has_counted_what_is_there(db: Engine) -> None:
+def test_counts_of_a_run_match_the_tables_at_every_request(db: Engine) -> None:
     records = [ringg_record("bad" if n == 17 else f"call-{n}") for n in range(71)]
     harness, shelf = make_stub_harness(db, *records, size=5, requests_per_minute=12)
     harness.execute(REFUSE)
@@ -234,7 +234,7 @@ def test_at_every_request_the_run_has_counted_what_is_there(db: Engine) -> None:
     assert len(seen) >= 4  # so many commits were looked at
 
 
-def test_a_total_that_counts_a_call_twice_is_read_to_its_end(db: Engine) -> None:
+def test_a_list_whose_total_counts_a_call_twice_is_read_to_its_end(db: Engine) -> None:
     a, b = ringg_record("a", call_cost=1), ringg_record("a", call_cost=2)
     harness, _ = make_stub_harness(db, a, b, a, ringg_record("b"))
     harness.sync("ringg")

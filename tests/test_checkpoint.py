@@ -27,7 +27,7 @@ HEAD = 4  # pages of the newest week, which every run by hand may read again
 TRANSCRIPTS_A_BATCH = 50
 
 
-def slow_house(db: Engine, order: str = "desc") -> Harness:
+def make_slow_harness(db: Engine, order: str = "desc") -> Harness:
     world = World(6, calls=60, order=order, now=NOW, phones=("+918040000001", "+918040000002"))
     return make_harness(db, world, f"G12:size={SIZE}", requests_per_minute=12)
 
@@ -38,7 +38,7 @@ def of_list(harness: Harness, name: str, phone: str) -> list[SimulatedCall]:
     return [call for call in calls if not phone or phone in (call.caller, call.callee)]
 
 
-def what_the_books_promise(harness: Harness, name: str) -> set[str]:
+def covered_calls(harness: Harness, name: str) -> set[str]:
     """The calls that coverage, or the place of a walk, says are held."""
     promised = set()
     for row in harness.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
@@ -54,9 +54,9 @@ def what_the_books_promise(harness: Harness, name: str) -> set[str]:
     return promised
 
 
-def everything_is_there_once(harness: Harness, name: str, requests: int) -> None:
+def assert_every_call_is_stored_once(harness: Harness, name: str, requests: int) -> None:
     """What has to be true after a crash and one more run; ``requests`` is what one run without a crash takes."""
-    assert what_the_books_promise(harness, name) <= harness.stored_ids(name)
+    assert covered_calls(harness, name) <= harness.stored_ids(name)
     left = harness.rows("SELECT status FROM ops.runs WHERE status <> 'succeeded'")
     harness.sync(name)
     assert differences(harness, name) == []
@@ -77,17 +77,17 @@ def clean_run(name: str, order: str) -> int:
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_killed_at_a_request(db: Engine, name: str, order: str, at: int) -> None:
-    harness = slow_house(db, order)
+    harness = make_slow_harness(db, order)
     killed = run_killed_at(harness, name, at)
     assert killed or len(requests_of(harness, name)) < at
-    everything_is_there_once(harness, name, clean_run(name, order))
+    assert_every_call_is_stored_once(harness, name, clean_run(name, order))
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(2, 14, 2))
 @pytest.mark.parametrize("name", ["ringg", "vaani"])
 def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
-    harness = slow_house(db)
+    harness = make_slow_harness(db)
     commits = 0
 
     def committing(connection: object) -> None:
@@ -107,7 +107,7 @@ def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
     run_until_killed(harness, name)
     event.remove(db, "commit", committing)
     event.remove(db, "before_cursor_execute", executing)
-    everything_is_there_once(harness, name, clean_run(name, "desc"))
+    assert_every_call_is_stored_once(harness, name, clean_run(name, "desc"))
 
 
 @pytest.mark.parametrize("at", [3, 30, 60, 80])
@@ -122,7 +122,7 @@ def test_killed_among_transcripts(db: Engine, at: int) -> None:
     assert len(every) - len(set(every)) <= TRANSCRIPTS_A_BATCH
 
 
-def test_a_crash_while_calls_arrive_and_vanish_loses_none(db: Engine) -> None:
+def test_a_crash_while_calls_arrive_and_are_deleted_loses_none(db: Engine) -> None:
     world = World(6, calls=60, now=NOW)
     harness = make_harness(db, world, f"G12:size={SIZE}", "G02:every=2", "G03:every=3", requests_per_minute=12)
 

@@ -118,7 +118,7 @@ def test_a_request_has_the_key_and_asks_for_gzipped_json() -> None:
     assert "cookie" not in sent.headers
 
 
-def test_an_answer_has_the_number_of_the_request_that_brought_it() -> None:
+def test_a_response_carries_the_sequence_number_of_its_request() -> None:
     scene = Scene(httpx.Response(500), OK)
     found = scene.client.get(REQUEST, data)
     assert found.seq == 2
@@ -180,14 +180,14 @@ def test_an_id_stays_one_segment_of_its_path_or_is_never_sent(call_id: str) -> N
 
 
 @pytest.mark.parametrize("base_url", ["https://api.example.com@evil.example", "https://user:pass@api.example.com"])
-def test_no_key_goes_to_an_address_that_looks_like_two(base_url: str) -> None:
+def test_no_key_is_sent_to_an_ambiguous_url(base_url: str) -> None:
     scene = Scene(OK, source=replace(SOURCE, base_url=base_url))
     with pytest.raises(RuntimeError):
         scene.get()
     assert scene.script.sent == []
 
 
-def test_no_key_goes_to_another_host_even_if_the_address_changes_under_way() -> None:
+def test_no_key_is_sent_to_another_host_even_if_the_base_url_changes() -> None:
     source = replace(SOURCE)
     scene = Scene(OK, source=source)
     object.__setattr__(source, "base_url", "https://evil.example/v1")
@@ -233,7 +233,7 @@ def test_retry_after_is_understood_in_every_form(value: str, seconds: float | No
     assert retry_after(value, None, datetime(2026, 5, 1, 12, tzinfo=UTC)) == seconds
 
 
-def test_a_date_to_wait_for_counts_from_the_servers_own_clock() -> None:
+def test_a_retry_after_date_is_relative_to_the_servers_clock() -> None:
     now = datetime(2020, 1, 1, tzinfo=UTC)
     assert retry_after("Fri, 01 May 2026 12:02:00 GMT", "Fri, 01 May 2026 12:00:00 GMT", now) == 120
 
@@ -259,13 +259,13 @@ def test_a_429_lowers_the_rate_unless_it_follows_a_wait() -> None:
     assert scene.gate.refusals == [1, 5]
 
 
-def test_a_server_in_trouble_is_no_reason_to_go_slower() -> None:
+def test_a_server_error_does_not_lower_the_rate() -> None:
     scene = Scene(httpx.Response(503, headers={"Retry-After": "9"}), httpx.Response(500), OK)
     assert scene.get() == [{"id": 1}]
     assert scene.gate.refusals == []
 
 
-def test_so_many_requests_are_in_flight_and_no_more() -> None:
+def test_requests_in_flight_are_limited() -> None:
     full, others = threading.Barrier(MAX_IN_FLIGHT + 1), threading.Event()
 
     def wait_for_the_others(request: httpx.Request) -> httpx.Response:
@@ -283,7 +283,7 @@ def test_so_many_requests_are_in_flight_and_no_more() -> None:
         assert [answer.result(10) for answer in answers] == [[{"id": 1}]] * 3 * MAX_IN_FLIGHT
 
 
-def test_without_a_time_the_waits_grow_and_end() -> None:
+def test_without_retry_after_the_waits_grow_and_end() -> None:
     error, scene = failing(httpx.Response(429))
     assert isinstance(error, SourcePaused)
     assert error.until == scene.gate.blocked_until
@@ -292,7 +292,7 @@ def test_without_a_time_the_waits_grow_and_end() -> None:
     assert all(1 <= wait <= min(900, 30 * 2**n) for n, wait in enumerate(waits))
 
 
-def test_more_than_an_hour_sets_the_source_aside_for_an_hour() -> None:
+def test_a_retry_after_of_more_than_an_hour_blocks_the_source_for_an_hour() -> None:
     error, scene = failing(httpx.Response(429, headers={"Retry-After": "86400"}))
     assert isinstance(error, SourcePaused)
     assert len(scene.script.sent) == 1
@@ -376,7 +376,7 @@ TRANSIENT: list[Step] = [
 
 
 @pytest.mark.parametrize("step", TRANSIENT, ids=lambda step: str(getattr(step, "status_code", type(step).__name__)))
-def test_trouble_is_tried_again_and_ends(step: Step) -> None:
+def test_a_retryable_error_is_retried_a_limited_number_of_times(step: Step) -> None:
     scene = Scene(step, step, step, step, OK)
     assert scene.get() == [{"id": 1}]
     assert len(scene.clock.slept) == 4
@@ -399,7 +399,7 @@ def test_trouble_is_tried_again_and_ends(step: Step) -> None:
         b'{"other": []}',
     ],
 )
-def test_an_answer_that_is_no_page_is_tried_three_times_and_is_never_an_empty_page(body: bytes) -> None:
+def test_an_invalid_response_is_requested_three_times_and_is_never_an_empty_page(body: bytes) -> None:
     error, scene = failing(httpx.Response(200, content=body))
     assert isinstance(error, ResponseUnreadable)
     assert len(scene.script.sent) == 3
@@ -427,7 +427,7 @@ def test_threads_share_one_client_and_its_count() -> None:
     assert scene.client.requests == 200
 
 
-def test_waits_are_said_without_a_word_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_waits_are_reported_without_details_of_the_request(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene(httpx.Response(429, headers={"Retry-After": "7"}), httpx.Response(500), OK)
     with caplog.at_level(logging.DEBUG):
         scene.get()
@@ -437,7 +437,7 @@ def test_waits_are_said_without_a_word_of_the_request(caplog: pytest.LogCaptureF
     assert fields[1]["status"] == 500
 
 
-def test_errors_of_the_reader_pass_through() -> None:
+def test_errors_of_the_read_callback_pass_through() -> None:
     class NotReady(Exception):
         pass
 
@@ -463,7 +463,7 @@ def test_a_stop_ends_a_wait_and_is_not_swallowed() -> None:
 # ------------------------------------------------------------------ bodies
 
 
-def test_a_key_that_is_echoed_is_hidden_from_everyone() -> None:
+def test_an_echoed_key_is_redacted() -> None:
     echoes = json.dumps({"data": [KEY, f"x{KEY}y"]}).encode() + b"  "
     for text in (echoes, echoes.replace(b"/", b"\\/")):
         assert Scene(httpx.Response(200, content=text)).get() == ["***", "x***y"]
@@ -494,7 +494,7 @@ def test_gzip_of_several_members_is_read_to_its_end(members: list[bytes], sizes:
 
 
 @given(st.lists(st.binary(max_size=500), min_size=1, max_size=3), st.data(), st.lists(st.integers(0, 60), max_size=9))
-def test_gzip_that_is_cut_anywhere_is_refused(members: list[bytes], data: st.DataObject, sizes: list[int]) -> None:
+def test_truncated_gzip_is_refused(members: list[bytes], data: st.DataObject, sizes: list[int]) -> None:
     wire = zipped(*members)
     cut = data.draw(st.integers(1, len(wire) - 1))
     with pytest.raises(TruncatedBody):
@@ -502,12 +502,12 @@ def test_gzip_that_is_cut_anywhere_is_refused(members: list[bytes], data: st.Dat
 
 
 @given(st.binary(max_size=500), st.integers(1, 7))
-def test_gzip_that_is_cut_is_refused_without_an_announced_length(body: bytes, missing: int) -> None:
+def test_truncated_gzip_is_refused_without_a_content_length(body: bytes, missing: int) -> None:
     with pytest.raises(TruncatedBody):
         unzip(zipped(body)[:-missing], [])
 
 
-def test_damaged_gzip_is_asked_for_again() -> None:
+def test_damaged_gzip_is_requested_again() -> None:
     clock = FakeClock()
     transport = Raw(b"no gzip", zipped(b'{"data": [1]}')[:-4], zipped(b'{"data": [1]}'))
     client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, transport)
@@ -529,7 +529,7 @@ class Raw(httpx.BaseTransport):
         return httpx.Response(200, headers={"Content-Encoding": self._coding}, stream=httpx.ByteStream(wire))
 
 
-def test_a_bomb_is_stopped_at_its_bounds() -> None:
+def test_a_decompression_bomb_is_stopped_at_the_limits() -> None:
     produced = 0
     bomb = zipped(bytes(50 << 20))
 
@@ -545,7 +545,7 @@ def test_a_bomb_is_stopped_at_its_bounds() -> None:
 
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
-def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) -> None:
+def test_a_response_over_the_limits_is_not_requested_again(coding: str) -> None:
     body = json.dumps({"data": ["x" * 1000 + str(n) for n in range(100)]}).encode()
     clock = FakeClock()
     transport = Raw(zipped(body) if coding else body, coding=coding)
@@ -557,7 +557,7 @@ def test_an_answer_larger_than_the_bounds_is_not_asked_for_again(coding: str) ->
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "deflate", "gzip, gzip", "compress"])
-def test_a_coding_that_was_not_asked_for_is_refused(coding: str) -> None:
+def test_a_content_encoding_that_was_not_requested_is_refused(coding: str) -> None:
     clock = FakeClock()
     client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, Raw(b"xx", coding=coding))
     with pytest.raises(ResponseUnreadable):
@@ -616,7 +616,7 @@ def reset(connection: socket.socket) -> None:
         ),
     ],
 )
-def test_a_broken_answer_is_asked_for_again(talk: Callable[[socket.socket], None]) -> None:
+def test_a_broken_response_is_requested_again(talk: Callable[[socket.socket], None]) -> None:
     with serve(talk, sends(GOOD)) as server:
         client = over_sockets(server.port)
         assert client.get(REQUEST, data).value == [1]
@@ -632,7 +632,7 @@ def test_a_broken_answer_is_asked_for_again(talk: Callable[[socket.socket], None
         pytest.param([b""] * 1000, id="silence"),
     ],
 )
-def test_one_deadline_bounds_the_whole_of_a_request(drops: list[bytes]) -> None:
+def test_one_deadline_bounds_the_whole_request(drops: list[bytes]) -> None:
     gone = threading.Event()
     with serve(sends(*drops, pause=0.05, gone=gone)) as server:
         client = over_sockets(server.port, seconds=0.3)
@@ -643,7 +643,7 @@ def test_one_deadline_bounds_the_whole_of_a_request(drops: list[bytes]) -> None:
         client.close()
 
 
-def test_interim_answers_and_closed_connections_go_unnoticed() -> None:
+def test_interim_responses_and_closed_connections_are_handled() -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     kept = HEAD + b'Content-Length: 13\r\n\r\n{"data": [1]}'
     with serve(sends(early + kept), sends(GOOD)) as server:
@@ -676,7 +676,7 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
         client.close()
 
 
-def test_a_certificate_that_nobody_vouches_for_is_never_accepted() -> None:
+def test_an_untrusted_certificate_is_never_accepted() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
     with serve(sends(GOOD), tls=context) as server:
@@ -688,7 +688,7 @@ def test_a_certificate_that_nobody_vouches_for_is_never_accepted() -> None:
         client.close()
 
 
-def test_a_refused_connection_is_tried_again_and_said() -> None:
+def test_a_refused_connection_is_retried_and_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     client = over_sockets(port)
@@ -702,7 +702,7 @@ def test_a_refused_connection_is_tried_again_and_said() -> None:
     "address",
     ["169.254.169.254", "10.1.2.3", "192.168.0.1", "100.64.0.1", "::1", "127.0.0.1", "::ffff:127.0.0.1", "fd00::1"],
 )
-def test_a_public_name_that_leads_inside_is_not_connected_to(address: str) -> None:
+def test_a_public_name_that_resolves_to_a_private_address_is_not_connected_to(address: str) -> None:
     clock = FakeClock()
     wire = DeadlineTransport(SOURCE.base_url, SystemClock(), resolve=lambda host, port: ["93.184.216.34", address])
     client = Client(SOURCE, api_key_header, FakeRateLimiter(clock), clock, Random(7).random, wire)

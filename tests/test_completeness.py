@@ -26,7 +26,7 @@ from tests.harness import NOW, Harness
         (0, 0, 0, 0, (), "count_match"),
     ],
 )
-def test_counts_become_a_verdict(
+def test_counts_become_a_status(
     total: int | None, held: int, waiting: int, first_total: int | None, doubts: tuple[str, ...], verdict: str
 ) -> None:
     found, reason = rate_completeness(total, held, waiting, first_total, doubts)
@@ -62,7 +62,7 @@ def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Eng
     assert set(strict.limits) == {"50"}
 
 
-def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> None:
+def test_a_total_that_is_no_number_is_reported_and_proves_nothing(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(3, calls={"ringg": 30, "vaani": 30}, now=NOW, clock=clock.now, quirks=Quirks(ringg_total="many"))
     harness = Harness(db, world, clock, SandboxTransport(world))
@@ -75,7 +75,7 @@ def test_a_total_that_is_no_number_proves_nothing_and_is_said(db: Engine) -> Non
     ]
 
 
-def test_a_windowed_list_that_did_not_agree_is_asked_for_its_whole_total(db: Engine) -> None:
+def test_a_filtered_list_whose_counts_differ_is_asked_for_its_whole_total(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(3, calls={"autocalls": 250}, now=NOW, clock=clock.now)
     transport = SandboxTransport(world)

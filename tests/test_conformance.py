@@ -156,7 +156,7 @@ def test_the_guide_shows_it_word_for_word() -> None:
     assert (FIFTH / "echoline.py").read_text() in (ROOT / "docs" / "adding-a-provider.md").read_text()
 
 
-def test_it_reaches_silver_and_is_told_what_gold_takes(echoline: Provider) -> None:
+def test_it_reaches_silver_and_reports_what_gold_takes(echoline: Provider) -> None:
     folder = FIFTH / "echoline.calls"
     if os.environ.get("ETL_REGENERATE"):
         write_golden_rows(echoline, folder)

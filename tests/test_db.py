@@ -31,7 +31,7 @@ def loaded(db: Engine) -> Engine:
         ("SELECT * FROM nobody WHERE said = :said", "UndefinedTable, SQLSTATE 42P01"),
     ],
 )
-def test_an_error_is_told_by_its_kind_and_place_alone(loaded: Engine, statement: str, expected: str) -> None:
+def test_an_error_shows_its_kind_and_location_alone(loaded: Engine, statement: str, expected: str) -> None:
     with pytest.raises(DBAPIError) as raised, loaded.begin() as connection:
         connection.execute(text(statement), {"said": PERSON})
     said = describe(raised.value)
@@ -58,7 +58,7 @@ def test_numbers_of_json_stay_exact(number: Decimal) -> None:
     assert Decimal(as_json({"cost": number}).removeprefix('{"cost":').removesuffix("}")) == number
 
 
-def test_numbers_of_json_come_back_as_they_went(db: Engine) -> None:
+def test_json_numbers_round_trip(db: Engine) -> None:
     value = {"cost": Decimal("0.10000000000000000005"), "turns": 3, "name": "naïve \u2028 \U0001f600"}
     with db.connect() as connection:
         query = text("SELECT :value AS value").bindparams(bindparam("value", value, JSONB)).columns(value=JSONB)
@@ -74,7 +74,7 @@ def test_numbers_of_json_come_back_as_they_went(db: Engine) -> None:
         ("postgresql://u:hunter2@127.0.0.1/calls?colour=red", "a parameter that PostgreSQL does not know"),
     ],
 )
-def test_what_keeps_a_database_from_answering_is_said_without_the_password(url: str, said: str) -> None:
+def test_the_reason_a_database_is_unreachable_is_shown_without_the_password(url: str, said: str) -> None:
     made = open_engine(url)
     with pytest.raises(DatabaseProblem, match=said) as raised, reachable(made):
         pass
@@ -82,12 +82,12 @@ def test_what_keeps_a_database_from_answering_is_said_without_the_password(url: 
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql//u:hunter2@h/d"])
-def test_what_is_no_url_of_a_database_is_said_without_showing_it(url: str) -> None:
+def test_an_invalid_database_url_is_reported_without_showing_it(url: str) -> None:
     with pytest.raises(DatabaseProblem, match="DATABASE_URL is no") as raised:
         sqlalchemy_url(url)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
-def test_every_spelling_of_the_scheme_means_psycopg_3(scheme: str) -> None:
+def test_every_spelling_of_the_scheme_selects_psycopg_3(scheme: str) -> None:
     assert sqlalchemy_url(f"{scheme}://u@h/d") == make_url("postgresql+psycopg://u@h/d")

@@ -81,26 +81,26 @@ def test_a_damaged_record_is_only_itself_damaged(damaged: bytes) -> None:
         (b'{"data": [{"id": 1}], "data": []}', "twice"),
     ],
 )
-def test_what_is_no_object_is_said_clearly(body: bytes, reason: str) -> None:
+def test_a_body_that_is_no_object_is_reported(body: bytes, reason: str) -> None:
     with pytest.raises(InvalidResponse, match=reason):
         decode(body).records("data")
 
 
 @given(st.integers(0, 40), st.booleans())
-def test_a_page_cut_anywhere_is_malformed(cut: int, is_damaged: bool) -> None:
+def test_a_truncated_page_is_invalid(cut: int, is_damaged: bool) -> None:
     body = b'{"data": [{"a": "x\\"y"}, {"b": ' + (b"NaN" if is_damaged else b"1.5") + b'}], "total": 2}'
     with pytest.raises(InvalidResponse):
         decode(body[:cut]).records("data")
 
 
-def test_a_missing_list_is_malformed() -> None:
+def test_a_missing_list_is_invalid() -> None:
     for body in (b"{}", b'{"data": null}', b'{"data": {}}', b'{"data": "[]"}'):
         with pytest.raises(InvalidResponse, match="no list 'data'"):
             decode(body).records("data")
 
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_other_codings_of_unicode_are_read(coding: str) -> None:
+def test_other_unicode_encodings_are_read(coding: str) -> None:
     answer = decode('{"data": [{"name": "आशा 🙂"}]}'.encode(coding))
     assert answer.records("data") == ['{"name": "आशा 🙂"}'.encode()]
 
@@ -119,7 +119,7 @@ def test_numbers_are_exact() -> None:
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e999999999999999999999", "9" * 5000])
-def test_a_number_that_is_none_is_null_and_said(number: str) -> None:
+def test_an_invalid_number_is_null_and_flagged(number: str) -> None:
     record, _ = read_record(b'{"a": ' + number.encode() + b', "b": [1.5, ' + number.encode() + b"]}")
     assert record == {"a": None, "b": [Decimal("1.5"), None]}
     assert isinstance(record, RepairedRecord)
@@ -163,7 +163,7 @@ def test_an_escaped_backslash_before_u0000_is_text() -> None:
         (b'{"a": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}", "deeper"),
     ],
 )
-def test_a_record_that_is_none_says_why(payload: bytes, reason: str) -> None:
+def test_an_invalid_record_says_why(payload: bytes, reason: str) -> None:
     with pytest.raises(InvalidResponse, match=reason):
         read_record(payload)
 
@@ -216,7 +216,7 @@ def test_a_fresh_signature_of_a_link_is_the_same_content(one: str, other: str, i
 
 @settings(max_examples=200)
 @given(st.binary(max_size=60))
-def test_no_bytes_raise_anything_but_malformed(data: bytes) -> None:
+def test_no_bytes_raise_anything_but_invalid_response(data: bytes) -> None:
     for read in (decode, read_record, parse):
         with contextlib.suppress(InvalidResponse):
             read(data)

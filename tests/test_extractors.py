@@ -129,7 +129,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("name", "envelope"), FOREIGN)
-def test_an_answer_to_another_request_is_refused(name: str, envelope: Any) -> None:
+def test_the_response_to_another_request_is_refused(name: str, envelope: Any) -> None:
     with pytest.raises(InvalidResponse, match="another request"):
         read(name, envelope)
 
@@ -147,7 +147,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "envelope"), BROKEN)
-def test_an_answer_without_its_list_is_an_error_and_no_empty_page(name: str, envelope: Any) -> None:
+def test_a_response_without_its_list_is_an_error_and_no_empty_page(name: str, envelope: Any) -> None:
     with pytest.raises(InvalidResponse) as caught:
         read(name, envelope)
     assert "secret text" not in str(caught.value)
@@ -168,7 +168,7 @@ def test_an_answer_without_its_list_is_an_error_and_no_empty_page(name: str, env
         ("vaani", {"data": [], "pagination": []}, (None, None, None)),
     ],
 )
-def test_the_envelope_says_total_size_and_end_where_it_does(name: str, envelope: Any, expected: object) -> None:
+def test_total_size_and_end_are_read_from_the_envelope(name: str, envelope: Any, expected: object) -> None:
     page = read(name, envelope, 0 if name == "ringg" else 1)
     assert (page.total, page.size, page.is_last) == expected
 
@@ -210,7 +210,7 @@ def test_vaanis_transcript_that_is_not_ready_is_never_a_transcript(answer: Any) 
 @pytest.mark.parametrize(
     "answer", [{"detail": "Not Found"}, {"transcript": "oops", "status_code": 500}, {"transcript": 5}]
 )
-def test_vaanis_answer_without_a_transcript_is_malformed(answer: Any) -> None:
+def test_vaanis_response_without_a_transcript_is_invalid(answer: Any) -> None:
     with pytest.raises(InvalidResponse):
         transcript(answer)
 
@@ -322,7 +322,7 @@ def test_autocalls_machine_is_a_voicemail_unless_there_was_a_talk(
         (None, None, None, "unknown"),
     ],
 )
-def test_ravans_direction_is_told_by_whose_number_it_is(
+def test_ravans_direction_depends_on_which_number_is_ours(
     caller: str | None, callee: str | None, channel: str | None, direction: str
 ) -> None:
     found = columns("ravan", caller_number=caller, callee_number=callee, channel=channel)

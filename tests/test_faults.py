@@ -33,7 +33,7 @@ INFRASTRUCTURE = [each for each in CATALOGUE if each[0] == "H" and each != "H08"
 VALUES = [each for each in CATALOGUE if each[0] == "V"]
 
 
-def faulty_house(db: Engine, fault: str) -> Harness:
+def make_faulty_harness(db: Engine, fault: str) -> Harness:
     world = World(8, calls={"ringg": 43, "autocalls": 43, "vaani": 43, "ravan": 110}, days=5, now=NOW)
     clamped = [] if fault.startswith(("G12", "G20")) else [PAGE]
     return make_harness(db, world, *clamped, fault)
@@ -64,7 +64,7 @@ def shown_keys(harness: Harness) -> list[str]:
 @pytest.mark.parametrize("fault", INFRASTRUCTURE)
 def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    harness, fault_id = faulty_house(db, fault), fault[:3]
+    harness, fault_id = make_faulty_harness(db, fault), fault[:3]
     errors = [str(harness.run(name).error) for name in CATALOGUE[fault_id].providers]
     if fault_id in FAILS:
         assert all(re.search(FAILS[fault_id], error) for error in errors), errors
@@ -85,7 +85,7 @@ def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: p
 @pytest.mark.parametrize("fault", VALUES)
 def test_a_hostile_value_costs_no_neighbour(db: Engine, fault: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    harness = faulty_house(db, f"{fault}:size=100000" if fault == "V07" else fault)
+    harness = make_faulty_harness(db, f"{fault}:size=100000" if fault == "V07" else fault)
     for name in PROVIDERS:
         report = harness.sync(name)
         found = differences(harness, name)

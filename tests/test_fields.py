@@ -54,7 +54,7 @@ MICRO = NOON.replace(microsecond=335803)
         ("2026-04-21T12:27:23.000000Z", NOON),
     ],
 )
-def test_a_time_is_read_in_every_spelling_that_is_one(written: str, moment: datetime) -> None:
+def test_every_spelling_of_a_time_is_read(written: str, moment: datetime) -> None:
     assert read(fields.utc, written) == (moment, [])
 
 
@@ -67,12 +67,12 @@ def test_a_time_is_read_in_every_spelling_that_is_one(written: str, moment: date
         "２０２６-04-21T12:27:23Z",
     ],
 )  # fmt: skip
-def test_what_is_no_time_is_null_and_said(written: str) -> None:
+def test_an_invalid_time_is_null_and_flagged(written: str) -> None:
     assert read(fields.utc, written) == (None, ["time_unreadable"])
 
 
 @pytest.mark.parametrize("written", ["1999-12-31T23:59:59Z", "0001-01-01T00:00:00+05:30", "2101-01-01 00:00:00"])
-def test_a_time_that_no_call_can_have_is_null_and_said(written: str) -> None:
+def test_an_implausible_time_is_null_and_flagged(written: str) -> None:
     assert read(fields.utc, written)[0] is None
     assert read(fields.utc, written)[1] in (["time_implausible"], ["time_unreadable"])
 
@@ -106,7 +106,7 @@ def test_no_text_makes_a_time_fail(text: str) -> None:
 
 
 @pytest.mark.parametrize("number", [1776774443, 1776774443000, 1776774443000000, Decimal("1776774443.0")])
-def test_an_epoch_is_told_by_its_size(number: Decimal) -> None:
+def test_the_unit_of_an_epoch_follows_from_its_size(number: Decimal) -> None:
     assert times.epoch(number) == datetime(2026, 4, 21, 12, 27, 23, tzinfo=UTC)
 
 
@@ -136,7 +136,7 @@ def test_money_is_exact(value: Any, amount: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["12,50", "₹12", "1,000.00", "12.50 USD", "NaN", "Infinity", "1e400", "0x10", "१२"])
-def test_money_that_is_no_plain_number_is_null_and_said(value: str) -> None:
+def test_money_that_is_no_plain_number_is_null_and_flagged(value: str) -> None:
     assert read(fields.money, value) == (None, ["cost_unreadable"])
 
 
@@ -157,13 +157,13 @@ def test_a_duration_is_never_negative() -> None:
     "make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number, fields.json]
 )
 @pytest.mark.parametrize("empty", [None, "", "  \n", [], {}])
-def test_what_is_empty_is_null_and_no_note(make: Callable[[str], Field], empty: Any) -> None:
+def test_an_empty_value_is_null_without_a_flag(make: Callable[[str], Field], empty: Any) -> None:
     assert read(make, empty) == (None, [])
 
 
 @pytest.mark.parametrize("make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number])
 @pytest.mark.parametrize("value", [True, ["a"], {"a": 1}])
-def test_a_type_that_no_column_expects_is_null_kept_and_said(make: Callable[[str], Field], value: Any) -> None:
+def test_an_unexpected_type_is_null_kept_and_flagged(make: Callable[[str], Field], value: Any) -> None:
     reading = RecordContext(make_source(providers()["ringg"]), {"x": value})
     assert make("x").read(reading) is None
     assert reading.flags == ["type_unexpected"]
@@ -201,7 +201,7 @@ def test_an_id_is_text_as_sent(sent: Any, kept: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [None, "", "  ", True, [], ["a"], {"a": 1}, "x" * 513, "é" * 257, "a\ufffd"])
-def test_what_is_no_usable_id_is_none(sent: Any) -> None:
+def test_an_unusable_id_is_none(sent: Any) -> None:
     assert read(fields.identity, sent)[0] is None
 
 
@@ -225,7 +225,7 @@ def test_what_is_no_usable_id_is_none(sent: Any) -> None:
         ("9" * 300, None, None, ["number_unreadable"]),
     ],
 )
-def test_a_number_is_e164_where_it_is_one(sent: Any, region: str | None, number: str | None, flags: list[str]) -> None:
+def test_a_phone_number_becomes_e164(sent: Any, region: str | None, number: str | None, flags: list[str]) -> None:
     assert read(fields.phone_number, sent, region=region) == (number, flags)
 
 
@@ -240,7 +240,7 @@ def test_spelling_makes_no_difference_to_a_word(word: str) -> None:
     assert OUTCOMES[normalize(word)] == "no_answer"
 
 
-def test_an_unknown_word_is_unknown_kept_and_said_cut() -> None:
+def test_an_unknown_word_is_unknown_kept_and_reported_truncated() -> None:
     reading = RecordContext(make_source(providers()["ringg"]), {"x": "sideways" * 20})
     assert fields.one_of("x", DIRECTIONS).read(reading) == "unknown"
     assert reading.extra_paths == ["x"]

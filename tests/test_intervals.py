@@ -24,14 +24,14 @@ def hours(held: list[Window] | tuple[Window, ...]) -> set[int]:
 
 
 @given(windows)
-def test_merged_intervals_hold_the_same_instants_and_do_not_touch(held: list[Window]) -> None:
+def test_coalesced_intervals_cover_the_same_instants_and_do_not_touch(held: list[Window]) -> None:
     found = coalesce(held)
     assert hours(found) == hours(held)
     assert all(older.end < newer.start for older, newer in pairwise(found))
 
 
 @given(windows, st.integers(0, 40), st.integers(0, 20))
-def test_what_is_lacking_is_what_is_wanted_and_not_held(held: list[Window], first: int, length: int) -> None:
+def test_subtract_leaves_what_is_wanted_and_not_covered(held: list[Window], first: int, length: int) -> None:
     wanted = window(first, length)
     found = subtract(wanted, held)
     assert hours(found) == hours([wanted]) - hours(held)

@@ -70,7 +70,7 @@ def test_the_oldest_calls_that_leave_together_are_retention(db: Engine, name: st
     assert harness.scalar("SELECT bool_and(completeness = 'count_match') FROM ops.streams")
 
 
-def test_forgotten_calls_that_are_listed_again_are_no_gap(db: Engine) -> None:
+def test_calls_that_are_listed_again_are_not_missing(db: Engine) -> None:
     harness = make_live_harness(db, 60)
     harness.sync("vaani")
     harness.clock.sleep(3600)
@@ -101,7 +101,7 @@ def test_a_list_that_is_empty_all_at_once_says_nothing_about_its_calls(db: Engin
     assert harness.scalar("SELECT bool_and(completeness = 'unknown') FROM ops.streams")
 
 
-def test_a_sweep_of_a_list_with_a_filter_is_a_whole_reading_of_its_window(db: Engine) -> None:
+def test_a_lookback_on_a_filtered_list_is_a_complete_scan_of_its_window(db: Engine) -> None:
     harness = make_live_harness(db, 200, days=10)
     harness.sync("ringg")
     calls = harness.world.calls("ringg")

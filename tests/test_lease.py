@@ -82,7 +82,7 @@ def at_once(
         return list(threads.map(process, *zip(*works, strict=True)))
 
 
-def everything_is_there_once(harness: Harness, name: str, reports: list[RunResult]) -> None:
+def assert_every_call_is_stored_once(harness: Harness, name: str, reports: list[RunResult]) -> None:
     assert [(report.status, report.error) for report in reports] == [("succeeded", None)] * len(reports)
     assert differences(harness, name) == []
     assert counts_add_up(harness)
@@ -97,7 +97,7 @@ def everything_is_there_once(harness: Harness, name: str, reports: list[RunResul
 def test_two_syncs_at_once(db: Engine, name: str, order: str) -> None:
     harness = paged(db, order=order)
     reports = at_once(harness, name, ("sync", pipeline.sync), ("sync", pipeline.sync))
-    everything_is_there_once(harness, name, reports)
+    assert_every_call_is_stored_once(harness, name, reports)
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -108,7 +108,9 @@ def test_a_backfill_beside_a_sync(db: Engine, name: str) -> None:
     def backfill(reader: run.SourceRun) -> None:
         pipeline.backfill(reader, window, again=True)
 
-    everything_is_there_once(harness, name, at_once(harness, name, ("sync", pipeline.sync), ("backfill", backfill)))
+    assert_every_call_is_stored_once(
+        harness, name, at_once(harness, name, ("sync", pipeline.sync), ("backfill", backfill))
+    )
 
 
 @pytest.mark.parametrize("name", ["ringg", "vaani"])
@@ -159,7 +161,7 @@ def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
     assert turns == ["second", "first"]
 
 
-def test_a_higher_lane_goes_before_those_who_wait_longer(db: Engine) -> None:
+def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None:
     turns = list[Priority]()
     with process(db, Ticking()) as holder, ExitStack() as processes, ThreadPoolExecutor(3) as threads:
         holder.acquire(never)
@@ -182,7 +184,7 @@ def test_a_higher_lane_goes_before_those_who_wait_longer(db: Engine) -> None:
     assert turns == [Priority.HEAD, Priority.LOOKBACK, Priority.BACKFILL]
 
 
-def test_who_waited_for_a_whole_term_goes_before_any_lane(db: Engine) -> None:
+def test_who_waited_for_a_whole_term_goes_before_any_priority(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as old, process(db, clock) as stuck:
         stuck._has_its_turn(0, set())  # the first of the live lane, which never goes on

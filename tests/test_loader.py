@@ -35,7 +35,7 @@ def any_call(harness: Harness, name: str) -> str:
 
 @pytest.mark.parametrize("code", ["22003", "22021", "23514", "54000"])
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_bad_data_is_set_aside_alone(db: Engine, name: str, code: str) -> None:
+def test_bad_data_is_quarantined_alone(db: Engine, name: str, code: str) -> None:
     harness = make_harness(db)
     bad = any_call(harness, name)
     harness.execute(RAISE.format(bad, code))
@@ -49,7 +49,7 @@ def test_bad_data_is_set_aside_alone(db: Engine, name: str, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["53100", "40001", "40P01", "57014", "42501", "25006"])
-def test_trouble_of_the_server_fails_the_run_and_sets_nothing_aside(db: Engine, code: str) -> None:
+def test_a_server_error_fails_the_run_and_quarantines_nothing(db: Engine, code: str) -> None:
     harness = make_harness(db)
     harness.execute(RAISE.format(any_call(harness, "ravan"), code))
     report = harness.run("ravan")
@@ -150,7 +150,7 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     assert harness.rows(rows) == before
 
 
-def test_what_was_said_is_found_by_an_index(db: Engine) -> None:
+def test_transcripts_are_searched_by_an_index(db: Engine) -> None:
     harness = make_harness(db)
     harness.sync("ringg")
     [turn] = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")
@@ -164,7 +164,7 @@ def test_what_was_said_is_found_by_an_index(db: Engine) -> None:
     assert "ix_transcripts_tsv" in plan
 
 
-def test_an_enormous_transcript_is_held_whole_and_found_by_its_beginning(db: Engine) -> None:
+def test_an_enormous_transcript_is_stored_whole_and_found_by_its_beginning(db: Engine) -> None:
     harness, _ = make_stub_harness(
         db, ringg_record("a", transcript="user: aardvark " + " ".join(f"word{n}" for n in range(200_000)))
     )

@@ -43,7 +43,7 @@ def calls(harness: Harness, name: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_nothing_that_is_held_becomes_poorer(db: Engine, name: str) -> None:
+def test_a_stored_value_is_never_replaced_by_null(db: Engine, name: str) -> None:
     harness = make_live_harness(db, calls=40, days=2, per_hour=2.0)
     harness.sync(name)
     before = calls(harness, name)
@@ -59,7 +59,7 @@ def test_nothing_that_is_held_becomes_poorer(db: Engine, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_a_change_is_noted_at_the_time_of_the_run_that_saw_it(db: Engine, name: str) -> None:
+def test_a_change_has_the_time_of_the_run_that_found_it(db: Engine, name: str) -> None:
     harness = make_live_harness(db, calls=40, days=2)
     harness.sync(name)
     for _ in range(12):
@@ -77,7 +77,7 @@ def test_a_change_is_noted_at_the_time_of_the_run_that_saw_it(db: Engine, name: 
         assert float(change["new_value"]) == float(row["cost"])
 
 
-def test_the_daily_sweep_goes_back_to_a_call_of_ten_days_ago_that_is_not_final(db: Engine) -> None:
+def test_the_daily_lookback_reaches_back_to_an_open_call_of_ten_days_ago(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(5, calls=200, days=12, clock=clock.now, now=NOW)
     harness = make_harness(db, world, "G12:size=10", clock=clock)
@@ -96,7 +96,7 @@ def test_the_daily_sweep_goes_back_to_a_call_of_ten_days_ago_that_is_not_final(d
     assert [each for each in differences(harness, "vaani") if old.call_id in each] == []
 
 
-def test_a_transcript_is_asked_for_once_and_where_it_is_not_ready_by_sweeps_and_by_hand(db: Engine) -> None:
+def test_a_transcript_is_requested_once_and_while_not_ready_by_lookbacks_and_manual_runs(db: Engine) -> None:
     clock = FakeClock(NOW)
     world = World(5, calls=60, days=3, clock=clock.now, now=NOW)
     answered = [call for call in world.calls("vaani") if world.snapshot(call, NOW).lifecycle.is_answered]
@@ -137,7 +137,7 @@ def test_a_transcript_is_asked_for_once_and_where_it_is_not_ready_by_sweeps_and_
     assert times()[late.call_id] == within + 1
 
 
-def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine) -> None:
+def test_an_interrupted_lookback_is_resumed(db: Engine) -> None:
     """Sixteen pages of it were read when the process was killed, and ten of them are held."""
     name, clock = "autocalls", FakeClock(NOW)
     world = World(6, calls={name: 2_500}, days=6, clock=clock.now, now=NOW)
@@ -154,7 +154,7 @@ def test_a_sweep_that_was_cut_off_is_gone_on_with_and_not_begun_anew(db: Engine)
 
 
 @pytest.mark.parametrize("name", ["ringg", "ravan", "vaani"])
-def test_a_head_of_many_pages_is_asked_for_once_while_all_in_it_is_held_and_settled(db: Engine, name: str) -> None:
+def test_a_head_of_many_pages_is_one_request_while_all_of_it_is_stored_and_final(db: Engine, name: str) -> None:
     clock = FakeClock(NOW)
     world = World(6, calls={name: 60}, days=0.01, clock=clock.now, now=NOW)
     harness = make_harness(db, world, "G12:size=10", clock=clock)
@@ -188,7 +188,7 @@ def open_calls(harness: Harness, name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("order", "name"), [("desc", name) for name in PROVIDERS] + [("asc", "vaani")])
-def test_days_of_schedule_hold_every_change(db: Engine, name: str, order: str) -> None:
+def test_days_of_scheduled_runs_store_every_change(db: Engine, name: str, order: str) -> None:
     harness = make_live_harness(db, calls=40, days=4, per_hour=0.7, order=order)
     harness.sync(name)
     follow(harness, name, timedelta(days=5), hours(2))
@@ -200,7 +200,7 @@ def test_days_of_schedule_hold_every_change(db: Engine, name: str, order: str) -
     assert counts_add_up(harness)
 
 
-def test_a_change_is_noted_once_and_leads_from_the_old_to_the_new(db: Engine) -> None:
+def test_a_change_is_recorded_once_with_its_old_and_new_value(db: Engine) -> None:
     harness = make_live_harness(db, calls=40, days=2, per_hour=2.0)
     harness.sync("autocalls")
     follow(harness, "autocalls", timedelta(days=2), hours(0.5))
@@ -216,7 +216,7 @@ def test_a_change_is_noted_once_and_leads_from_the_old_to_the_new(db: Engine) ->
 
 
 @pytest.mark.parametrize("name", ["ringg", "vaani"])
-def test_sweeps_happen_when_they_are_due_and_only_then(db: Engine, name: str) -> None:
+def test_lookbacks_happen_when_they_are_due_and_only_then(db: Engine, name: str) -> None:
     harness = make_live_harness(db, calls=120, days=12)
     harness.sync(name)
     follow(harness, name, timedelta(days=1), hours(3))  # until what was live is over
@@ -239,7 +239,7 @@ def test_sweeps_happen_when_they_are_due_and_only_then(db: Engine, name: str) ->
     assert requests.count(1) >= len(requests) - len(daily) - 1
 
 
-def test_a_call_is_settled_once_it_is_final_and_no_sweep_reads_it(db: Engine) -> None:
+def test_a_final_call_past_the_last_lookback_is_not_read_again(db: Engine) -> None:
     harness = make_live_harness(db, calls=40, days=10)
     harness.sync("ravan")
     rows = harness.rows("SELECT * FROM bi.calls")
@@ -250,7 +250,7 @@ def test_a_call_is_settled_once_it_is_final_and_no_sweep_reads_it(db: Engine) ->
 
 
 @pytest.mark.parametrize("name", ["ravan", "vaani"])
-def test_a_call_that_shows_up_late_is_found_by_a_sweep(db: Engine, name: str) -> None:
+def test_a_call_that_shows_up_late_is_found_by_a_lookback(db: Engine, name: str) -> None:
     harness = make_live_harness(db, calls=40, days=5)
     harness.sync(name)
     follow(harness, name, hours(2), hours(1))
@@ -260,7 +260,7 @@ def test_a_call_that_shows_up_late_is_found_by_a_sweep(db: Engine, name: str) ->
     assert [each for each in differences(harness, name) if "not held" in each] == []
 
 
-def test_a_transcript_that_is_late_is_asked_for_again_until_it_is_there(db: Engine) -> None:
+def test_a_late_transcript_is_requested_until_it_is_ready(db: Engine) -> None:
     harness = make_live_harness(db, calls=60, days=1)
     harness.sync("vaani")
     follow(harness, "vaani", hours(30), hours(2))

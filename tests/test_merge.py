@@ -116,7 +116,7 @@ def test_what_is_over_stays_over_whatever_follows(several: list[dict[str, Any]])
 
 
 @given(columns(), columns(), st.integers(1, 3))
-def test_the_same_answer_twice_is_once(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
+def test_merging_is_idempotent(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
     once = merge(held(first), call(second), seq)
     assert merge(once, call(second), seq) == once
     assert changes(once, merge(once, call(second), seq)) == []

@@ -130,7 +130,7 @@ def test_cut_off_anywhere_it_leaves_nothing_behind(empty: str, statements: int) 
     assert migrated(empty) == (revisions.head_revision(), revisions.head_revision())
 
 
-def test_the_tables_are_those_of_the_program(db: Engine) -> None:
+def test_models_equal_migrations(db: Engine) -> None:
     def ours(name: str | None, kind: str, _: object) -> bool:
         return kind != "schema" or name in tables.SCHEMAS
 
@@ -377,7 +377,7 @@ def test_a_day_has_one_row_for_each_agent_direction_and_unit(planted: Connection
     assert agents == {("one", "a", "Old"): 6, ("two", "a", "Old"): 1, ("one", None, "A"): 1, ("one", None, "B"): 1}
 
 
-def test_a_call_is_settled_once_it_is_final_and_past_the_last_sweep(planted: Connection) -> None:
+def test_a_call_is_open_until_it_is_final_and_past_the_last_lookback(planted: Connection) -> None:
     for number, age, is_final in ((1, "6 days", True), (2, "8 days", True), (3, "8 days", False), (4, "8 days", None)):
         plant(planted, number, is_final=is_final)
         planted.execute(
@@ -394,7 +394,7 @@ def test_a_call_is_settled_once_it_is_final_and_past_the_last_sweep(planted: Con
     assert (freshness.open_calls, freshness.completeness, freshness.complete_since) == (2, "unknown", None)
 
 
-def test_what_is_held_begins_where_the_newest_gapless_stretch_of_every_list_does(planted: Connection) -> None:
+def test_complete_since_is_the_start_of_the_newest_gapless_interval_of_every_stream(planted: Connection) -> None:
     planted.execute(
         text(
             "INSERT INTO ops.streams (source, partition, sort_order, completeness)"

@@ -62,7 +62,7 @@ def test_a_second_sync_with_nothing_new_writes_nothing(db: Engine, name: str, or
         assert len(requests_of(harness, name)) - requests == lists
 
 
-def test_a_backfill_requests_only_what_is_not_stored_and_claims_no_coverage_above_it(db: Engine) -> None:
+def test_a_backfill_requests_only_what_is_not_stored(db: Engine) -> None:
     harness = make_harness(db, World(3, calls=60, days=20, now=NOW))
     week = Window(NOW - timedelta(days=14), NOW - timedelta(days=7))
     assert harness.run("ringg", partial(pipeline.backfill, window=week), "backfill").status == "succeeded"

@@ -92,7 +92,7 @@ def test_a_bad_record_counts_once_in_a_run_wherever_it_is_met(db: Engine) -> Non
     assert counts_add_up(harness)
 
 
-def test_a_link_that_is_signed_anew_makes_no_other_record(db: Engine) -> None:
+def test_a_newly_signed_link_is_the_same_record(db: Engine) -> None:
     link = "https://r.example/1.mp3?X-Amz-Date={0}&X-Amz-Signature={0}"
     harness, shelf = make_stub_harness(db, ringg_record("bad", created_at=None, audio_recording=link.format(1)))
     harness.sync("ringg")
@@ -115,7 +115,7 @@ def test_the_call_that_becomes_good_is_loaded_and_waits_no_longer(db: Engine) ->
     assert harness.scalar("SELECT quarantined FROM bi.freshness") == 1
 
 
-def test_a_bad_version_of_a_call_that_is_held_hides_no_gap(db: Engine) -> None:
+def test_a_bad_version_of_a_stored_call_hides_no_missing_call(db: Engine) -> None:
     harness, shelf = make_stub_harness(db, ringg_record("a"), ringg_record("b"), ringg_record("c"))
     harness.sync("ringg")
     synced(harness, shelf, ringg_record("a", created_at=None), ringg_record("b"), ringg_record("c"))
@@ -206,7 +206,7 @@ def test_the_commands_list_show_and_retry(db: Engine, database_url: str, tmp_pat
 # -- drift
 
 
-def test_what_nobody_expected_is_counted_per_field_and_said_once(db: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_drift_is_counted_per_field_and_reported_once(db: Engine, caplog: pytest.LogCaptureFixture) -> None:
     odd = {"ai_mood": "Asha is angry", "status": "teleported", "call_duration": ["+919876543210"]}
     harness, shelf = make_stub_harness(
         db, ringg_record("a", **odd), ringg_record("b", **odd), ringg_record("c"), size=2

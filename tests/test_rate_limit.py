@@ -103,7 +103,7 @@ steps = st.lists(
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([1, 7, 60, 90, 600]), steps)
-def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int, steps: list[Step]) -> None:
+def test_the_budget_is_kept_by_any_mix_of_priorities(db: Engine, rate: int, steps: list[Step]) -> None:
     clock, times = FakeClock(NOW), list[datetime]()
     with db.begin() as connection:
         connection.exec_driver_sql("DELETE FROM ops.rate_limits")
@@ -122,7 +122,7 @@ def test_whatever_asks_in_whatever_lane_the_budget_is_kept(db: Engine, rate: int
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_lower_lane_uses_a_part_of_the_burst_and_the_whole_rate(db: Engine, priority: Priority) -> None:
+def test_a_lower_priority_uses_a_part_of_the_burst_and_the_whole_rate(db: Engine, priority: Priority) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, priority=priority) as limiter:
         times = sent(limiter, clock, 310)
@@ -167,7 +167,7 @@ def test_a_request_costs_one_statement(db: Engine) -> None:
 
 
 @pytest.mark.parametrize(("rate", "block"), [(60, 1), (1199, 1), (1200, 2), (3000, 5), (600_000, BLOCK)])
-def test_as_many_turns_as_fall_within_a_moment_are_taken_at_once(db: Engine, rate: int, block: int) -> None:
+def test_slots_within_a_moment_are_taken_as_one_block(db: Engine, rate: int, block: int) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, rate) as limiter:
         numbers = [limiter.acquire() for _ in range(block)]
@@ -183,7 +183,7 @@ def last_number(db: Engine) -> int:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_however_the_turns_of_a_block_are_used_no_span_of_time_has_more_than_its_share(db: Engine, seed: int) -> None:
+def test_however_the_slots_of_a_block_are_used_no_span_of_time_exceeds_the_rate(db: Engine, seed: int) -> None:
     clock, draw, rate, times = FakeClock(NOW), Random(seed), 1800, list[datetime]()
     with process(db, clock, rate) as one, process(db, clock, rate) as other:
         for _ in range(8):
@@ -217,7 +217,7 @@ def test_once_the_burst_is_used_blocks_go_at_the_rate_and_no_slower(db: Engine) 
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_blocks_keep_to_their_lanes_part_of_the_burst(db: Engine, priority: Priority) -> None:
+def test_blocks_keep_to_their_prioritys_part_of_the_burst(db: Engine, priority: Priority) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, 6000, priority) as limiter, process(db, clock, 6000) as head:
         times = sent(limiter, clock, 1000)
@@ -230,7 +230,7 @@ def test_blocks_keep_to_their_lanes_part_of_the_burst(db: Engine, priority: Prio
             assert sent(head, clock, 600) == [began] * 600
 
 
-def test_what_is_left_of_a_block_does_not_go_after_a_hold(db: Engine) -> None:
+def test_the_rest_of_a_block_is_dropped_after_a_back_off(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, 6000) as limiter:
         limiter.acquire()
@@ -239,7 +239,7 @@ def test_what_is_left_of_a_block_does_not_go_after_a_hold(db: Engine) -> None:
     assert clock.now() >= NOW + timedelta(seconds=HALF_AN_HOUR)
 
 
-def test_what_is_left_of_a_block_does_not_go_at_a_rate_that_was_refused(db: Engine) -> None:
+def test_the_rest_of_a_block_is_dropped_after_a_429(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, 6000) as limiter:
         limiter.on_rate_limited(limiter.acquire())
@@ -247,7 +247,7 @@ def test_what_is_left_of_a_block_does_not_go_at_a_rate_that_was_refused(db: Engi
         assert rate_per_minute(db, clock) == pytest.approx(6000 * 0.75**2)
 
 
-def test_numbers_that_are_older_than_a_moment_are_thrown_away(db: Engine) -> None:
+def test_sequence_numbers_older_than_a_moment_are_dropped(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock, 6000) as one, process(db, clock, 6000) as other:
         first = one.acquire()
@@ -275,7 +275,7 @@ def test_two_processes_share_one_budget_and_one_numbering(db: Engine) -> None:
     assert all(a < b for a, b in pairwise(numbers))
 
 
-def test_what_one_process_is_told_holds_for_the_others_and_for_those_to_come(db: Engine) -> None:
+def test_a_back_off_applies_to_every_process(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as waiting, process(db, clock) as other:
         waiting.back_off_until(NOW + timedelta(seconds=HALF_AN_HOUR))
@@ -287,7 +287,7 @@ def test_what_one_process_is_told_holds_for_the_others_and_for_those_to_come(db:
     assert clock.now() == NOW + timedelta(seconds=HALF_AN_HOUR)
 
 
-def test_a_process_that_waits_already_is_held_as_well(db: Engine) -> None:
+def test_a_back_off_also_reaches_a_process_that_already_waits(db: Engine) -> None:
     clock = Interrupting(NOW)
     with process(db, clock, 1) as limiter, process(db, clock, 1) as other:
         limiter.acquire()
@@ -333,7 +333,7 @@ def test_a_clock_that_is_set_back_while_it_is_waited_for_lengthens_no_wait(db: E
     assert clock.monotonic() == pytest.approx(HALF_AN_HOUR, abs=0.001)
 
 
-def test_a_refusal_slows_every_process_down_and_peace_mends_it_step_by_step(db: Engine) -> None:
+def test_a_429_lowers_the_rate_of_every_process_and_it_recovers_in_steps(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as one, process(db, clock) as other:
         one.on_rate_limited(one.acquire())
@@ -347,7 +347,7 @@ def test_a_refusal_slows_every_process_down_and_peace_mends_it_step_by_step(db: 
     assert rate_per_minute(db, clock) == 60
 
 
-def test_refusals_of_one_burst_count_once_and_those_after_it_again(db: Engine) -> None:
+def test_429s_of_one_burst_count_once_and_later_ones_again(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as one, process(db, clock) as other:
         burst = [limiter.acquire() for limiter in (one, other) * 4]
@@ -523,7 +523,7 @@ def test_a_run_waits_as_long_as_the_provider_asks_for(db: Engine, fault: str, by
     assert times[1] - times[0] >= timedelta(seconds=599)
 
 
-def test_a_wait_of_more_than_an_hour_ends_the_run_and_binds_the_next_one_by_hand(db: Engine) -> None:
+def test_a_wait_of_more_than_an_hour_ends_the_run_and_binds_the_next_manual_one(db: Engine) -> None:
     harness = make_harness(db, World(3, calls=5, now=NOW), "H01:nth=1,after=7200,provider=ringg", clock=FakeClock(NOW))
     report = harness.run("ringg")
     assert (report.status, report.requests) == ("failed", 1)
@@ -537,7 +537,7 @@ def test_a_wait_of_more_than_an_hour_ends_the_run_and_binds_the_next_one_by_hand
 
 
 @pytest.mark.parametrize("fault", ["H09:first=1", "H10:first=1"])
-def test_a_source_that_is_refused_is_left_alone_by_the_schedule_and_probed_by_hand(db: Engine, fault: str) -> None:
+def test_a_paused_source_is_skipped_by_the_schedule_and_probed_by_a_manual_run(db: Engine, fault: str) -> None:
     harness = make_harness(db, World(3, calls=20, now=NOW), f"{fault},provider=vaani", clock=FakeClock(NOW))
     assert harness.run("vaani", by_hand=False).status == "failed"
     runs = harness.scalar("SELECT count(*) FROM ops.runs")
@@ -585,7 +585,7 @@ def test_what_came_before_a_refusal_stays_and_other_sources_go_on(db: Engine) ->
 
 
 @pytest.mark.parametrize("at", [0, 1, -1])
-def test_a_phone_that_is_refused_keeps_no_other_phone_from_being_read(db: Engine, at: int) -> None:
+def test_a_refused_partition_keeps_no_other_partition_from_being_read(db: Engine, at: int) -> None:
     world = World(3, calls=60, now=NOW)
     refused = world.phones[at]
     harness = make_harness(db, world, f"H11:phone={refused}", clock=FakeClock(NOW))

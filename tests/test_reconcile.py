@@ -266,7 +266,7 @@ def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from
     assert again.gaps == days_of([lost])
 
 
-def test_what_was_verified_stays_so_while_whole_counts_agree_and_no_longer(full: Engine) -> None:
+def test_a_verified_day_stays_so_while_total_counts_match_and_no_longer(full: Engine) -> None:
     harness = make_harness(full, world())
     look(harness, "vaani", NOW.date() - timedelta(days=DAYS + 1))
     assert set(Counter(row["status"] for row in harness.rows("SELECT status FROM ops.daily_checks"))) == {"verified"}
@@ -313,7 +313,7 @@ def test_days_asked_for_are_all_that_is_asked_of_a_windowed_list(full: Engine) -
         ),
     ],
 )
-def test_what_cannot_be_told_is_unknown_with_its_reason_and_never_a_gap(
+def test_a_day_that_cannot_be_checked_is_unknown_with_its_reason_and_never_incomplete(
     full: Engine, name: str, fault: str, said: str
 ) -> None:
     harness = make_harness(full, world(), fault)
@@ -333,7 +333,7 @@ def test_what_cannot_be_told_is_unknown_with_its_reason_and_never_a_gap(
      ("ringg", "G09:nth=3"), ("autocalls", "G11"), ("ravan", "G12:size=7,variant=clamped"),
      ("autocalls", "G12:size=7,variant=silent"), ("ringg", "G13:cap=100"), ("ringg", "G14:variant=exclusive")],
 )  # fmt: skip
-def test_lists_that_misbehave_are_proved_all_the_same(full: Engine, name: str, fault: str) -> None:
+def test_misbehaving_lists_are_verified_all_the_same(full: Engine, name: str, fault: str) -> None:
     harness = make_harness(full, world(), fault)
     lost = lose(harness, name)
     expected = days_of(lost) if fault != "G05" else {middle(harness, name): 3}
@@ -366,7 +366,7 @@ def test_without_a_total_days_are_compared_call_by_call(full: Engine) -> None:
     [("ringg", "desc", 20), ("ravan", "desc", 0), ("autocalls", "asc", 20), ("vaani", "desc", 20),
      ("vaani", "asc", 0)],
 )  # fmt: skip
-def test_calls_that_come_and_go_between_any_two_requests_make_no_gap(
+def test_calls_that_come_and_go_between_any_two_requests_are_not_missing(
     full: Engine, name: str, order: str, days: int
 ) -> None:
     harness = make_harness(full, world(order))
@@ -405,7 +405,7 @@ def test_the_oldest_calls_that_left_together_left_by_retention(full: Engine) -> 
 
 
 @pytest.mark.parametrize("fault", ["V01:in=40", "V10:in=40"])
-def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> None:
+def test_quarantined_records_are_not_missing(db: Engine, fault: str) -> None:
     harness = make_harness(db, World(7, calls=300, days=9, now=NOW), fault)
     harness.run("vaani", lambda run: pipeline.sync_stream(run, load_state(run, "")))
     assert harness.scalar("SELECT count(*) FROM ops.quarantine") > 2
@@ -415,7 +415,7 @@ def test_records_that_wait_in_quarantine_are_no_gap(db: Engine, fault: str) -> N
         assert "wait in quarantine" in str([each.reason for each in seen.verdicts])
 
 
-def test_what_is_not_read_yet_is_no_gap(db: Engine) -> None:
+def test_windows_that_are_not_read_yet_are_not_incomplete(db: Engine) -> None:
     harness = make_harness(db, world())
     assert look(harness, "vaani").kinds == {"unknown": 1}
     harness.run("vaani", lambda run: pipeline.sync_stream(run, load_state(run, "")))
@@ -450,7 +450,7 @@ def test_a_provider_that_fails_fails_the_run_and_what_was_found_is_kept(full: En
     assert completeness(harness, "vaani") == "incomplete"
 
 
-def test_a_filter_that_is_ignored_makes_no_gap_of_a_sync_either(db: Engine) -> None:
+def test_a_filter_that_is_ignored_makes_no_sync_incomplete(db: Engine) -> None:
     harness = make_harness(db, World(7, calls=90, now=NOW), "G16")
     report = harness.sync("ravan")
     assert completeness(harness, "ravan") == "unknown"
@@ -555,7 +555,7 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
             assert len(truly_lost) == len(truly_gone)
 
 
-def test_pages_that_contradict_each_other_are_a_list_that_moved() -> None:
+def test_pages_that_contradict_each_other_show_a_changed_list() -> None:
     ladder = RankIndex()
     ladder.take(RankedPage(9, [RankedRow(3, NOW, "a", True), RankedRow(4, NOW, "b", True)]))
     for row in (

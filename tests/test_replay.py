@@ -129,7 +129,7 @@ def test_a_content_that_came_again_is_the_last_one(db: Engine) -> None:
     assert replayed(harness, "ringg")[1] == ReplayDiff(calls=1)
 
 
-def test_a_call_whose_payloads_are_gone_stays_as_it_is(db: Engine) -> None:
+def test_a_call_without_payloads_stays_as_it_is(db: Engine) -> None:
     harness, _ = make_stub_harness(db, ringg_record("a"), ringg_record("b"))
     harness.sync("ringg")
     harness.execute("UPDATE warehouse.calls SET cost = 3")

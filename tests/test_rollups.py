@@ -238,7 +238,7 @@ def test_whatever_is_done_to_the_calls_is_counted(db: Engine, done: list[Step]) 
     ),
 )
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_held_of_a_list_is_as_many_as_there_are(
+def test_the_local_count_of_a_stream_is_exact(
     db: Engine, done: list[Step], spans: list[tuple[str, datetime, datetime]]
 ) -> None:
     with rolled_back(db) as connection:
@@ -318,7 +318,7 @@ def test_two_writers_of_one_source_end_well(sources: Engine) -> None:
         assert connection.scalar(text("SELECT count(*) FROM warehouse.calls")) == 2 * (5 * 20 - 2)
 
 
-def test_a_list_that_enters_the_books_waits_for_calls_under_way(sources: Engine) -> None:
+def test_a_new_stream_waits_for_calls_being_written(sources: Engine) -> None:
     with sources.connect() as writing:
         plant(writing, 1, from_number="+1")
 
