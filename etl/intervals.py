@@ -1,4 +1,4 @@
-"""What is held of source time, as a list of half-open intervals that do not touch."""
+"""Sets of instants of source time, as half-open intervals that do not touch."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -18,11 +18,11 @@ def coalesce(windows: Iterable[Window]) -> tuple[Window, ...]:
     return tuple(out)
 
 
-def subtract(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
-    """The parts of a window that no interval holds, oldest first."""
+def subtract(wanted: Window, covered: Iterable[Window]) -> tuple[Window, ...]:
+    """The parts of a window that no interval covers, oldest first."""
     parts: list[Window] = []
     start = wanted.start
-    for window in coalesce(held):
+    for window in coalesce(covered):
         if window.end <= start or window.start >= wanted.end:
             continue
         if window.start > start:
@@ -32,22 +32,22 @@ def subtract(wanted: Window, held: Iterable[Window]) -> tuple[Window, ...]:
     return tuple(parts) + ((rest,) if rest else ())
 
 
-def gaps(held: Iterable[Window]) -> tuple[Window, ...]:
-    """What lies between the intervals."""
-    return tuple(Window(older.end, newer.start) for older, newer in pairwise(coalesce(held)))
+def gaps(covered: Iterable[Window]) -> tuple[Window, ...]:
+    """The gaps between intervals, oldest first."""
+    return tuple(Window(older.end, newer.start) for older, newer in pairwise(coalesce(covered)))
 
 
 class UnreadableRanges:
-    """Where in source time the calls lie that a walk could not read, as far as the pages around them tell."""
+    """The ranges of source time in which calls that a scan could not read must lie, by the pages around them."""
 
     def __init__(self) -> None:
         self.spans: list[Window] = []
-        self.flaw: Exception | None = None  # why the last of them could not be read
+        self.flaw: Exception | None = None  # why the last one could not be read
         self._before: list[datetime] = []
         self._is_open = False
 
     def take(self, times: Sequence[datetime], flaw: Exception | None) -> None:
-        """The creation times of the next page, and why it lacks a call, which was made while those around it were."""
+        """Adds the creation times of the next page, and the error of a call on it that could not be read."""
         self.flaw = flaw or self.flaw
         if self._is_open and times:
             self.spans[-1] = _around([self.spans[-1].start, self.spans[-1].end, *times])

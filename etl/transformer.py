@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from etl.decode import read_record
 from etl.decode.tolerant import RepairedRecord
 from etl.fields import between, is_empty, json_type
-from etl.fields.vocabulary import LONGEST_WORD, normalize
+from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
 from etl.model import Call, Drift, Field, InvalidResponse, Provider, RecordContext, Reject, Source
 
 MOST_DRIFT = 50  # notes of one record: a record of a thousand new keys is one oddity, not a thousand
@@ -119,7 +119,7 @@ def _rest(plan: _Mapping, reading: RecordContext, key: str, value: Mapping[str, 
 
 def _drift(reading: RecordContext, path: str, value: Any) -> None:
     if len(reading.drift) < MOST_DRIFT:
-        reading.drift.append(Drift(path[:LONGEST_WORD], "new_field", json_type(value)))
+        reading.drift.append(Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value)))
 
 
 def _keep(extra: dict[str, Any], record: Mapping[str, Any], path: str) -> None:
@@ -163,7 +163,7 @@ def _sentiment(reading: RecordContext) -> str | None:
 
 
 def _is_named(name: Any) -> bool:
-    return isinstance(name, str) and len(name) <= LONGEST_WORD and normalize(name) == "sentiment"
+    return isinstance(name, str) and len(name) <= MAX_WORD_LENGTH and normalize(name) == "sentiment"
 
 
 DERIVED: Mapping[str, Field] = {

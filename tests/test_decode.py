@@ -74,7 +74,7 @@ def test_a_damaged_record_is_only_itself_damaged(damaged: bytes) -> None:
         (b'{"data": [{"id": 1}', "ends in the middle"),
         (b'{"data": [{"id": "1', "ends in the middle"),
         (b'{"data"', "ends in the middle"),
-        (b'{"data": []} {"data": []}', "goes on after its end"),
+        (b'{"data": []} {"data": []}', "continues after its end"),
         (b'{"data": [1,]}', "not JSON"),
         (b"{data: []}", "not JSON"),
         (b'{"data":[{"id":1}],"data":[]}', "twice"),

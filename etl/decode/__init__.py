@@ -1,4 +1,4 @@
-"""Bytes as received → an answer's parts, or a record's values and what tells its content from another's."""
+"""Bytes as received → the parts of a response, or a record's values and the hash of its content."""
 
 import codecs
 import hashlib
@@ -15,39 +15,39 @@ _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(float_hook=tolerant.exact)
 _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
-_REFUSED = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
+_ERRORS = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
 
-# A signed link is signed anew with every answer: these parameters say nothing about what it leads to.
+# A signed link has another signature in every response: these parameters are no part of its content.
 _LINK = re.compile(rb'(://[^"\s?#\\]*+)\?([^"\s#\\]++)')
 _SIGNING = re.compile(
     rb"(x-(amz|goog|oss|cos|bz)-[^=]*|(aws|google|oss)?access(key)?id|key-pair-id|policy|signature|sig"
     rb"|(access_|auth_)?token|expires(_in|_at)?|expiry|exp|hdnea)=.*",
     re.IGNORECASE | re.DOTALL,
 )
-# What stands beside sig= in a shared access signature; elsewhere names as short as these may mean anything.
-_BESIDE_SIG = re.compile(rb"(s[eprtvi]|spr|sk[estv]|skoid|sktid)=.*", re.IGNORECASE | re.DOTALL)
+# Parameters of a shared access signature, which has a sig=; elsewhere such short names may mean anything.
+_SHARED_ACCESS = re.compile(rb"(s[eprtvi]|spr|sk[estv]|skoid|sktid)=.*", re.IGNORECASE | re.DOTALL)
 
 
 def decode(body: bytes) -> ResponseBody:
-    """An answer's JSON object, split; a damaged record is only itself damaged.
+    """The parts of a response's JSON object; a damaged record leaves the others intact.
 
-    Raises :class:`InvalidResponse` for what is no JSON object: HTML, nothing at all, a text that ends in the middle.
+    Raises :class:`InvalidResponse` for anything else: HTML, an empty or a truncated text.
     """
     received, body = body, _utf8(body)
     start = body[:64].lstrip()[:1] or body.lstrip()[:1]
     if start != b"{":
-        raise InvalidResponse(_said(start))
+        raise InvalidResponse(_not_an_object(start))
     try:
         parts: Mapping[str, msgspec.Raw | bytes] = _PARTS.decode(body)
-    except _REFUSED:
+    except _ERRORS:
         parts = tolerant.parts(body)
     else:
         parts = parts if _is_whole(body, parts) else tolerant.parts(body)
-    return _Answer(received, parts)
+    return _JsonBody(received, parts)
 
 
 def _is_whole(body: bytes, parts: Mapping[str, msgspec.Raw | bytes]) -> bool:
-    """Whether the parts make up the body to the byte: a key that stands twice would hide the first of its values."""
+    """Whether the parts add up to the body, byte for byte: a duplicate key would hide its first value."""
     if not parts:
         return True
     compact = 1 + sum(len(memoryview(part)) + len(key.encode()) + 4 for key, part in parts.items())
@@ -56,12 +56,12 @@ def _is_whole(body: bytes, parts: Mapping[str, msgspec.Raw | bytes]) -> bool:
     return rest == 0 or (is_spaced and rest == 2 * len(parts) - 1)
 
 
-def _said(start: bytes) -> str:
+def _not_an_object(start: bytes) -> str:
     if not start:
-        return "the answer is empty"
+        return "the response is empty"
     if start == b"<":
-        return "the answer is a web page, not JSON; is the base URL right?"
-    return "the answer is a list, not an object" if start == b"[" else "the answer is not a JSON object"
+        return "the response is a web page, not JSON; is the base URL right?"
+    return "the response is a list, not an object" if start == b"[" else "the response is not a JSON object"
 
 
 def _utf8(body: bytes) -> bytes:
@@ -78,8 +78,8 @@ def _utf8(body: bytes) -> bytes:
     return body.decode(coding, errors="replace").encode()
 
 
-class _Answer:
-    """The parts of an answer; each is read when it is asked for."""
+class _JsonBody:
+    """The parts of a response, each of which is parsed when it is needed."""
 
     __slots__ = ("_parts", "payload")
 
@@ -97,36 +97,36 @@ class _Answer:
     def records(self, key: str) -> Sequence[bytes]:
         part = bytes(self._parts.get(key, b""))
         if part[:1] != b"[":
-            raise InvalidResponse(f"the answer has no list {key!r}")
+            raise InvalidResponse(f"the response has no list {key!r}")
         try:
-            return [bytes(each) for each in _LIST.decode(part)]
-        except _REFUSED:
+            return [bytes(record) for record in _LIST.decode(part)]
+        except _ERRORS:
             return tolerant.elements(part)
 
 
 def parse(data: bytes) -> Any:
-    """A JSON value, its numbers exact; :class:`InvalidResponse` where it is none."""
+    """A JSON value with exact numbers. Raises :class:`InvalidResponse` for any other text."""
     try:
         found = _VALUE.decode(data)
-    except _REFUSED:
+    except _ERRORS:
         found = tolerant.value(data)
     _check_depth(data, found)
     return tolerant.value(data) if b"\\u0000" in data else found
 
 
 def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
-    """A record's values and the digest of its content (16 bytes).
+    """A record's values and the 16-byte hash of its content.
 
-    The digest is the same for the same content, whatever the order of keys, the spelling of numbers and texts, and the
-    signatures of links. Numbers are ``int`` or ``Decimal``; one that is none, or out of range, is ``None``; NUL and
-    lone surrogates are U+FFFD: the record is then :class:`~etl.decode.tolerant.Mended` and says so.
-    Raises :class:`InvalidResponse` for what is no object, is nested too deep, or has a key twice.
+    The hash ignores the order of keys, the notation of numbers and texts, and the signatures of links. Numbers are
+    ``int`` or ``Decimal``, unreadable ones ``None``; NUL and lone surrogates are U+FFFD: the record is then a
+    :class:`~etl.decode.tolerant.RepairedRecord`, whose flags say so.
+    Raises :class:`InvalidResponse` for what is no object, is nested too deep, or has a duplicate key.
     """
     try:
         record = _VALUE.decode(payload)
-        if b"\\" in payload and b"\\u0000" in payload:  # a single byte is found ten times as fast
+        if b"\\" in payload and b"\\u0000" in payload:  # the first test is ten times as fast
             record = tolerant.repair(payload)
-    except _REFUSED:
+    except _ERRORS:
         record = tolerant.repair(payload)
     if not isinstance(record, dict):
         raise InvalidResponse("the record is not an object")
@@ -138,8 +138,8 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def content_digest(canonical: bytes) -> bytes:
-    """The digest of a canonical text, the signatures of its links aside."""
-    if b"=" in canonical:  # every signature has one, and conversations hardly ever
+    """The hash of a canonical text without the signatures of its links."""
+    if b"=" in canonical:  # in every signature, and hardly ever in a conversation
         canonical = _LINK.sub(_unsigned, canonical)
     return hashlib.blake2b(canonical, digest_size=16).digest()
 
@@ -148,24 +148,24 @@ def _unsigned(link: re.Match[bytes]) -> bytes:
     parts = link[2].split(b"&")
     kept = [part for part in parts if not _SIGNING.fullmatch(part)]
     if any(part[:4].lower() == b"sig=" for part in parts):
-        kept = [part for part in kept if not _BESIDE_SIG.fullmatch(part)]
+        kept = [part for part in kept if not _SHARED_ACCESS.fullmatch(part)]
     return link[1] + (b"?" + b"&".join(kept) if kept else b"")
 
 
 def _may_repeat_a_key(payload: bytes, canonical: bytes) -> bool:
-    """Whether the parser may have dropped a value: with it goes a colon, unless an escaped one takes its place."""
+    """Whether the parser may have dropped a value: then a colon is missing, or an escaped one stands for it."""
     return payload.count(b":") != canonical.count(b":") or (b"\\" in payload and b"\\u003" in payload)
 
 
 def _check_depth(data: bytes, found: Any) -> None:
-    if len(data) - len(data.translate(None, b"[{")) <= tolerant.MAX_DEPTH:  # in half the time of two counts
+    if len(data) - len(data.translate(None, b"[{")) <= tolerant.MAX_DEPTH:  # twice as fast as two counts
         return
     level = [found]
     for _ in range(tolerant.MAX_DEPTH):
         level = [
             inner
-            for each in level
-            for inner in (each.values() if isinstance(each, dict) else each)
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
             if isinstance(inner, dict | list)
         ]
         if not level:

@@ -1,4 +1,4 @@
-"""JSON that the fast parser refuses → its parts byte by byte, or its value with what is damaged in it replaced."""
+"""JSON that the fast parser rejects → its parts byte for byte, or its value with the damaged parts replaced."""
 
 import json
 import re
@@ -12,8 +12,8 @@ MAX_DEPTH = 64
 TOO_DEEP = f"it is nested deeper than {MAX_DEPTH} levels"
 REPLACEMENT = "\ufffd"
 
-_LARGEST_EXPONENT = 100
-_LONGEST_NUMBER = 1000
+_MAX_EXPONENT = 100
+_MAX_NUMBER_LENGTH = 1000
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}"]', re.DOTALL)
@@ -22,21 +22,21 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class RepairedRecord(dict[str, Any]):
-    """A record in which something was replaced; ``flags`` say what."""
+    """A record with replaced values; ``flags`` say which."""
 
     flags: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=1 << 14)
 def exact(text: str) -> Decimal:
-    """A JSON number as a decimal without trailing zeros, so that equal numbers are written alike.
+    """A JSON number as a decimal without trailing zeros, so that equal numbers have the same text.
 
-    Raises ArithmeticError for one that no column could hold.
+    Raises ArithmeticError for one that no column can hold.
     """
     if len(text) < 32 and text[-1] != "0" and "e" not in text and "E" not in text:
         return Decimal(text)
     number = Decimal(text)
-    if len(text) > _LONGEST_NUMBER or abs(number.adjusted()) > _LARGEST_EXPONENT:
+    if len(text) > _MAX_NUMBER_LENGTH or abs(number.adjusted()) > _MAX_EXPONENT:
         raise OverflowError("the number is out of range")
     plain = format(number, "f")
     if "." in plain:
@@ -45,7 +45,7 @@ def exact(text: str) -> Decimal:
 
 
 class _Parser:
-    """One reading with the standard parser, whose hooks note what they replace and never raise."""
+    """One pass of the standard parser, whose hooks record what they replace and never raise."""
 
     def __init__(self) -> None:
         self.flags: list[str] = []
@@ -77,10 +77,10 @@ class _Parser:
     def _item(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.storable(value)
-        return [self._item(each) for each in value] if isinstance(value, list) else value
+        return [self._item(item) for item in value] if isinstance(value, list) else value
 
     def storable(self, text: str) -> str:
-        """A text without NUL and lone surrogates, which PostgreSQL cannot hold."""
+        """A text without NUL and lone surrogates, which PostgreSQL cannot store."""
         found = _UNSTORABLE.sub(REPLACEMENT, text)
         if found != text:
             self.flags.append("text_repaired")
@@ -94,7 +94,7 @@ class _Parser:
             return None
 
     def _int(self, text: str) -> int | None:
-        if len(text) <= _LARGEST_EXPONENT:
+        if len(text) <= _MAX_EXPONENT:
             return int(text)
         self._constant(text)
         return None
@@ -112,77 +112,80 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def value(data: bytes) -> Any:
-    """Any JSON value, what is damaged in it replaced; :class:`InvalidResponse` where it is no JSON."""
+    """A JSON value with damaged parts replaced. Raises :class:`InvalidResponse` for what is no JSON."""
     return _Parser().value(data)
 
 
 def repair(data: bytes) -> Any:
-    """A record's value; an object is :class:`RepairedRecord`. :class:`InvalidResponse` for no JSON, or a key that stands twice."""
+    """A record's value, an object as :class:`RepairedRecord`.
+
+    Raises :class:`InvalidResponse` for what is no JSON and for a duplicate key.
+    """
     parser = _Parser()
     found = parser.value(data)
     if parser.has_duplicates:
         raise InvalidResponse("a key stands in it twice")
     if not isinstance(found, dict):
         return found
-    mended = RepairedRecord(found)
-    mended.flags = tuple(parser.flags)
-    return mended
+    record = RepairedRecord(found)
+    record.flags = tuple(parser.flags)
+    return record
 
 
 def parts(data: bytes) -> dict[str, bytes]:
-    """The exact bytes of each value of a JSON object; only its outline has to be JSON."""
-    place, found = _skip(data, 0), {}
-    place = _expect(data, place, b"{")
-    while data[place : place + 1] != b"}":
-        key = _STRING.match(data, place)
+    """The exact bytes of each value of a JSON object; only its outer structure has to be JSON."""
+    position, found = _skip(data, 0), {}
+    position = _expect(data, position, b"{")
+    while data[position : position + 1] != b"}":
+        key = _STRING.match(data, position)
         if key is None:
-            raise _broken(data, place)
+            raise _broken(data, position)
         name = str(value(key.group()))
         start = _skip(data, _expect(data, _skip(data, key.end()), b":"))
         end = _end(data, start)
         if name in found:
-            raise InvalidResponse("a key stands twice in the answer")
+            raise InvalidResponse("the response has a duplicate key")
         found[name] = data[start:end]
-        place = _next(data, end, b"}")
-    if _skip(data, place + 1) != len(data):
-        raise InvalidResponse("the answer goes on after its end")
+        position = _next(data, end, b"}")
+    if _skip(data, position + 1) != len(data):
+        raise InvalidResponse("the response continues after its end")
     return found
 
 
 def elements(data: bytes) -> list[bytes]:
-    """The exact bytes of each element of a JSON list; a damaged element is only itself damaged."""
-    place, found = _expect(data, _skip(data, 0), b"["), []
-    while data[place : place + 1] != b"]":
-        end = _end(data, place)
-        found.append(data[place:end])
-        place = _next(data, end, b"]")
+    """The exact bytes of each element of a JSON list; a damaged element leaves the others intact."""
+    position, found = _expect(data, _skip(data, 0), b"["), []
+    while data[position : position + 1] != b"]":
+        end = _end(data, position)
+        found.append(data[position:end])
+        position = _next(data, end, b"]")
     return found
 
 
-def _skip(data: bytes, place: int) -> int:
-    found = _SPACE.match(data, place)
-    return found.end() if found else place
+def _skip(data: bytes, position: int) -> int:
+    found = _SPACE.match(data, position)
+    return found.end() if found else position
 
 
-def _expect(data: bytes, place: int, mark: bytes) -> int:
-    if data[place : place + 1] != mark:
-        raise _broken(data, place)
-    return _skip(data, place + 1)
+def _expect(data: bytes, position: int, mark: bytes) -> int:
+    if data[position : position + 1] != mark:
+        raise _broken(data, position)
+    return _skip(data, position + 1)
 
 
 def _next(data: bytes, end: int, closing: bytes) -> int:
-    """Where the next element starts, or the closing bracket stands."""
-    place = _skip(data, end)
-    if data[place : place + 1] == closing:
-        return place
-    place = _expect(data, place, b",")
-    if data[place : place + 1] == closing:
-        raise _broken(data, place)
-    return place
+    """The position of the next element, or of the closing bracket."""
+    position = _skip(data, end)
+    if data[position : position + 1] == closing:
+        return position
+    position = _expect(data, position, b",")
+    if data[position : position + 1] == closing:
+        raise _broken(data, position)
+    return position
 
 
 def _end(data: bytes, start: int) -> int:
-    """Where the value ends that starts here."""
+    """The end of the value that starts here."""
     if data[start : start + 1] not in (b"{", b"["):
         found = _STRING.match(data, start) or _WORD.match(data, start)
         if found is None:
@@ -199,5 +202,5 @@ def _end(data: bytes, start: int) -> int:
     raise _broken(data, len(data))
 
 
-def _broken(data: bytes, place: int) -> InvalidResponse:
-    return InvalidResponse("the answer ends in the middle" if place >= len(data) else "the answer is not JSON")
+def _broken(data: bytes, position: int) -> InvalidResponse:
+    return InvalidResponse("the response ends too early" if position >= len(data) else "the response is not JSON")

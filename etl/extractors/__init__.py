@@ -1,4 +1,4 @@
-"""The folder of providers → the providers by name: a file in it that holds a ``PROVIDER`` is one."""
+"""The modules of this package → the providers by name: each module without a leading underscore is one."""
 
 import pkgutil
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from etl.model import Provider
 
 
 def providers() -> Mapping[str, Provider]:
-    """Every provider whose file lies on this package's path, in the order of their names."""
+    """Every provider on this package's path, sorted by name."""
     return _found(tuple(__path__))
 
 

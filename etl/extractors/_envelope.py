@@ -1,16 +1,16 @@
-"""The envelope around a list → a page, once it is certain that it answers what was asked."""
+"""The JSON around a list of records → a page, after checking that it answers the request."""
 
 from typing import Any
 
 from etl.fields.phones import digits
 from etl.model import InvalidResponse, Page, ResponseBody
 
-FOREIGN = "the answer is of another request"
-LONGEST_COUNT = 18  # digits
+OTHER_REQUEST = "the response belongs to another request"
+MAX_COUNT_DIGITS = 18
 
 
 def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = None) -> Page:
-    """The records under a key, with what the envelope says of the list; what it says unreadably counts as unsaid.
+    """The records under a key and what is said about the list; an unreadable number counts as absent.
 
     Raises :class:`InvalidResponse` where there is no list.
     """
@@ -19,21 +19,20 @@ def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = Non
 
 
 def count(value: Any) -> int | None:
-    """A number of rows: a non-negative integer or its digits; ``None`` for anything else, such as "many"."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONGEST_COUNT:
+    """A non-negative integer, or a text of its digits; ``None`` for anything else, such as "many"."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_COUNT_DIGITS:
         return int(value)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**LONGEST_COUNT
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MAX_COUNT_DIGITS
     return value if is_count else None
 
 
-def check_position(echoed: Any, asked: int) -> None:
-    """Raise :class:`InvalidResponse` where the answer says that it is of another page or offset."""
-    said = count(echoed)
-    if said is not None and said != asked:
-        raise InvalidResponse(FOREIGN)
+def check_position(echoed: Any, requested: int) -> None:
+    """Raises :class:`InvalidResponse` where the response names another page or offset."""
+    if count(echoed) not in (None, requested):
+        raise InvalidResponse(OTHER_REQUEST)
 
 
-def check_phone(echoed: Any, asked: str) -> None:
-    """Raise :class:`InvalidResponse` where the answer says that it is of another telephone number."""
-    if isinstance(echoed, str) and digits(echoed) and digits(echoed) != digits(asked):
-        raise InvalidResponse(FOREIGN)
+def check_phone(echoed: Any, requested: str) -> None:
+    """Raises :class:`InvalidResponse` where the response names another telephone number."""
+    if isinstance(echoed, str) and digits(echoed) and digits(echoed) != digits(requested):
+        raise InvalidResponse(OTHER_REQUEST)

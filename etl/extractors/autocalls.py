@@ -1,6 +1,6 @@
-"""Autocalls' list of calls → pages and columns. Its page: List calls, https://docs.autocalls.ai.
+"""Autocalls' call list → pages and columns. Documented as "List calls" at https://docs.autocalls.ai.
 
-Famulor and other resellers serve the same API from hosts of their own.
+Famulor and other resellers serve the same API from their own hosts.
 """
 
 from datetime import timedelta
@@ -14,37 +14,39 @@ from etl.model import DateFilter, Field, HttpRequest, Page, PageRequest, Paging,
 DAY = timedelta(days=1)
 
 
-def ask(a: PageRequest) -> HttpRequest:
-    """Whole days, of a time zone that nobody states: one more is asked for on each side."""
-    first, last = (end.astimezone(a.source.timezone) for end in (a.window.start - DAY, a.window.end + DAY))
+def ask(request: PageRequest) -> HttpRequest:
+    """Dates are whole days of an undocumented time zone, so one more day is requested on each side."""
+    first, last = (
+        end.astimezone(request.source.timezone) for end in (request.window.start - DAY, request.window.end + DAY)
+    )
     days = {"date_from": first.date().isoformat(), "date_to": last.date().isoformat()}
-    return HttpRequest("/user/calls", {**days, "per_page": str(a.size), "page": str(a.position)})
+    return HttpRequest("/user/calls", {**days, "per_page": str(request.size), "page": str(request.position)})
 
 
-def read(a: PageRequest, body: ResponseBody) -> Page:
-    """``next_page_url`` says only whether there is a next page: it would drop the filters."""
-    check_position(body.get("current_page"), a.position)
+def read(request: PageRequest, body: ResponseBody) -> Page:
+    """``next_page_url`` drops the filters, so it only says whether there is another page."""
+    check_position(body.get("current_page"), request.position)
     is_last = body.get("next_page_url") is None if "next_page_url" in body else None
     return page(body, "data", body.get("total"), body.get("per_page"), is_last)
 
 
-def _outcome(reading: RecordContext) -> str:
-    """A machine that answered is a voicemail, unless there was a talk after all."""
-    status = fields.status_outcome(reading, "status") or "unknown"
-    return "voicemail" if reading.row["answered_by"] == "machine" and status != "completed" else status
+def _outcome(context: RecordContext) -> str:
+    """A call that a machine answered is a voicemail, unless it was completed."""
+    status = fields.status_outcome(context, "status") or "unknown"
+    return "voicemail" if context.row["answered_by"] == "machine" and status != "completed" else status
 
 
-def _ended_by(reading: RecordContext) -> str:
-    status = fields.meaning_of(reading, "status", {"endedbycustomer": "customer", "endedbyassistant": "agent"})
+def _ended_by(context: RecordContext) -> str:
+    status = fields.known_word(context, "status", {"endedbycustomer": "customer", "endedbyassistant": "agent"})
     return status or "unknown"
 
 
 def _number(inbound: str, outbound: str) -> Field:
-    """The number of the customer or the agent, which stay who they are whichever way the call went."""
+    """The number of the customer or of the agent, by the direction of the call."""
 
-    def read_number(reading: RecordContext) -> str | None:
-        column = {"inbound": inbound, "outbound": outbound}.get(reading.row["direction"])
-        found: str | None = reading.row[column] if column else None
+    def read_number(context: RecordContext) -> str | None:
+        column = {"inbound": inbound, "outbound": outbound}.get(context.row["direction"])
+        found: str | None = context.row[column] if column else None
         return found
 
     return Field((), read_number)
@@ -52,7 +54,7 @@ def _number(inbound: str, outbound: str) -> Field:
 
 COLUMNS = {
     "provider_status": fields.text("status"),
-    "is_live": fields.live("status"),
+    "is_live": fields.is_live("status"),
     "is_final": fields.all_of(fields.is_over),
     "answered_by": fields.one_of("answered_by", ANSWERED_BY),
     "outcome": Field(("status",), _outcome),
@@ -75,16 +77,11 @@ COLUMNS = {
 }
 
 
-def credential(key: str) -> tuple[str, str]:
-    """The header that carries the key."""
-    return "Authorization", f"Bearer {key}"
-
-
 PROVIDER = Provider(
     name="autocalls",
     title="Autocalls",
     base_url="https://app.autocalls.ai/api",
-    credential=credential,
+    credential=lambda key: ("Authorization", f"Bearer {key}"),
     cost_unit="USD",
     page_size=100,
     paging=Paging.PAGES,

@@ -1,11 +1,11 @@
-"""Ravan's (Agni's) phone history → pages and columns. Its page: Phone Call History, https://docs.ravan.ai."""
+"""Ravan's (Agni's) phone history → pages and columns. Documented as "Phone Call History" at https://docs.ravan.ai."""
 
 from decimal import Decimal
 
 from etl import fields
 from etl.extractors._envelope import check_phone, check_position, page
 from etl.fields.turns import turns
-from etl.fields.vocabulary import DIRECTIONS, LONGEST_WORD, OUTCOMES, lookup, normalize
+from etl.fields.vocabulary import DIRECTIONS, MAX_WORD_LENGTH, OUTCOMES, lookup, normalize
 from etl.model import (
     DateFilter,
     Field,
@@ -21,7 +21,7 @@ from etl.model import (
 
 PARTS = ("twilio_cost", "model_cost")
 CHANNELS = {**DIRECTIONS, **dict.fromkeys(("phone", "voice", "sip"), "unknown")}
-# The first letters of a disconnect reason, as seen: user_hangup, agent_hangup, max_duration_reached, …
+# How a disconnect reason starts: user_hangup, agent_hangup, max_duration_reached, …
 ENDED_BY = {
     **dict.fromkeys(("user", "customer", "caller"), "customer"),
     **dict.fromkeys(("agent", "assistant", "bot"), "agent"),
@@ -29,69 +29,71 @@ ENDED_BY = {
 }
 
 
-def ask(a: PageRequest) -> HttpRequest:
-    """Calls of one of the organisation's numbers; without ``include_transcripts`` the transcripts are left out."""
-    size = {"page": str(a.position), "page_size": str(a.size)}
-    return HttpRequest("/api/v1/calling/phone-history", {"phone": a.partition, **size, "include_transcripts": "true"})
+def ask(request: PageRequest) -> HttpRequest:
+    """Calls of one of the organisation's numbers; transcripts are included on request only."""
+    size = {"page": str(request.position), "page_size": str(request.size)}
+    return HttpRequest(
+        "/api/v1/calling/phone-history", {"phone": request.partition, **size, "include_transcripts": "true"}
+    )
 
 
-def read(a: PageRequest, body: ResponseBody) -> Page:
-    """An error comes as ``success: false`` under HTTP 200."""
+def read(request: PageRequest, body: ResponseBody) -> Page:
+    """``success: false`` under HTTP 200 is an error."""
     if fields.is_false(body.get("success")):
-        raise InvalidResponse("the answer says that the request did not succeed")
-    check_position(body.get("page"), a.position)
-    check_phone(body.get("phone"), a.partition)
+        raise InvalidResponse("the response says that the request failed")
+    check_position(body.get("page"), request.position)
+    check_phone(body.get("phone"), request.partition)
     return page(body, "calls", body.get("total_count"), body.get("page_size"))
 
 
-def _direction(reading: RecordContext) -> str:
-    """There is no field for it: the side that is the organisation's own number tells, else the channel may."""
-    row, phones = reading.row, reading.source.partitions
+def _direction(context: RecordContext) -> str:
+    """No field gives it: the side with the organisation's own number decides, else the channel."""
+    row, phones = context.row, context.source.partitions
     ours = (row["from_number"] in phones, row["to_number"] in phones)
     if ours[0] != ours[1]:
         return "outbound" if ours[0] else "inbound"
-    return fields.word_at(reading, "channel", CHANNELS) or "unknown"
+    return fields.word_at(context, "channel", CHANNELS) or "unknown"
 
 
-def _ended_by(reading: RecordContext) -> str:
-    reason = reading.record.get("disconnect_reason")
+def _ended_by(context: RecordContext) -> str:
+    reason = context.record.get("disconnect_reason")
     if fields.is_empty(reason) or lookup(OUTCOMES, reason) not in (None, "failed"):
         return "unknown"
     if not isinstance(reason, str):
-        fields.flag_wrong_type(reading, "disconnect_reason", reason)
+        fields.flag_wrong_type(context, "disconnect_reason", reason)
         return "unknown"
-    word = normalize(reason[:LONGEST_WORD])
+    word = normalize(reason[:MAX_WORD_LENGTH])
     found = next((who for start, who in ENDED_BY.items() if word.startswith(start)), "")
     found = "system" if "timeout" in word else found
     if not found and not lookup(OUTCOMES, reason):
-        fields.flag_unknown_value(reading, "disconnect_reason", reason)
+        fields.flag_unknown_value(context, "disconnect_reason", reason)
     return found or "unknown"
 
 
-_cost, _said_duration = fields.money("cost_total"), fields.seconds("duration_sec")
+_cost, _stated_duration = fields.money("cost_total"), fields.seconds("duration_sec")
 _measured = fields.between("started_at", "ended_at")
 
 
-def _checked_cost(reading: RecordContext) -> Decimal | None:
-    """The total as sent; it is often not the sum of the parts that are shown, and then a flag says so."""
-    total: Decimal | None = _cost.read(reading)
-    parts = [part for name in PARTS if (part := fields.decimal_of(reading.record.get(name))) is not None]
+def _checked_cost(context: RecordContext) -> Decimal | None:
+    """The total as sent, with a flag where it differs from the sum of its parts."""
+    total: Decimal | None = _cost.read(context)
+    parts = [part for name in PARTS if (part := fields.decimal_of(context.record.get(name))) is not None]
     if total is not None and len(parts) == len(PARTS) and total != sum(parts):
-        reading.flags.append("cost_total_differs")
+        context.flags.append("cost_total_differs")
     return total
 
 
-def _checked_duration(reading: RecordContext) -> Decimal | None:
-    said, measured = _said_duration.read(reading), _measured.read(reading)
-    if said is not None and measured is not None and abs(said - measured) > 2:
-        reading.flags.append("duration_differs")
-    return said  # type: ignore[no-any-return]
+def _checked_duration(context: RecordContext) -> Decimal | None:
+    stated, measured = _stated_duration.read(context), _measured.read(context)
+    if stated is not None and measured is not None and abs(stated - measured) > 2:
+        context.flags.append("duration_differs")
+    return stated  # type: ignore[no-any-return]
 
 
 COLUMNS: dict[str, Field] = {
     "provider_status": fields.text("status"),
-    "is_live": fields.live("status"),
-    "outcome": Field(("status",), lambda reading: fields.status_outcome(reading, "status") or "unknown"),
+    "is_live": fields.is_live("status"),
+    "outcome": fields.outcome("status"),
     "agent_id": fields.text("agent_id"),
     "agent_name": fields.text("agent_name"),
     "from_number": fields.phone_number("caller_number"),
@@ -101,7 +103,7 @@ COLUMNS: dict[str, Field] = {
     "customer_email": fields.text("caller_email"),
     "started_at": fields.utc("started_at"),
     "ended_at": fields.utc("ended_at"),
-    "is_final": fields.all_of(fields.is_over, lambda reading: reading.row["ended_at"] is not None),
+    "is_final": fields.all_of(fields.is_over, lambda context: context.row["ended_at"] is not None),
     "duration_seconds": Field(("duration_sec",), _checked_duration),
     "duration_basis": fields.constant("provider", where="duration_seconds"),
     "cost": Field(("cost_total",), _checked_cost),
@@ -116,17 +118,12 @@ COLUMNS: dict[str, Field] = {
 }
 
 
-def credential(key: str) -> tuple[str, str]:
-    """The header that carries the key; a JWT in ``Authorization`` would be the other way, and one is enough."""
-    return "X-Api-Key", key
-
-
 PROVIDER = Provider(
     name="ravan",
     title="Ravan",
     base_url="https://api.ravan.ai",
-    credential=credential,
-    cost_unit="unknown",  # the page does not say
+    credential=lambda key: ("X-Api-Key", key),
+    cost_unit="unknown",  # not documented
     page_size=100,
     paging=Paging.PAGES,
     date_filter=DateFilter.NONE,

@@ -1,13 +1,13 @@
-"""Paths of a record → the fields that read one column each; what cannot be read becomes null, a flag and drift."""
+"""Paths of a record → fields that read one column each; an unreadable value becomes null, a flag and drift."""
 
-from etl.fields.amounts import LONGEST_CALL, costs, decimal_of, money, number, seconds
+from etl.fields.amounts import MAX_CALL_SECONDS, costs, decimal_of, money, number, seconds
 from etl.fields.columns import identity, json, number_of, phone_number, text, utc
 from etl.fields.derived import all_of, between, constant, is_over
-from etl.fields.enums import live, meaning_of, one_of, status_outcome, word_at
+from etl.fields.enums import is_live, known_word, one_of, outcome, status_outcome, word_at
 from etl.fields.values import flag_unknown_value, flag_wrong_type, is_empty, is_false, is_true, json_type
 
 __all__ = [
-    "LONGEST_CALL",
+    "MAX_CALL_SECONDS",
     "all_of",
     "between",
     "constant",
@@ -18,16 +18,17 @@ __all__ = [
     "identity",
     "is_empty",
     "is_false",
+    "is_live",
     "is_over",
     "is_true",
     "json",
     "json_type",
-    "live",
-    "meaning_of",
+    "known_word",
     "money",
     "number",
     "number_of",
     "one_of",
+    "outcome",
     "phone_number",
     "seconds",
     "status_outcome",

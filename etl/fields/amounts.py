@@ -1,4 +1,4 @@
-"""A path of a record → the field that reads a number from it, exact: durations, amounts, the parts of a cost."""
+"""A path of a record → the field that reads an exact number from it: a duration, an amount, the parts of a cost."""
 
 import re
 from decimal import Decimal
@@ -7,38 +7,38 @@ from typing import Any
 from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
 from etl.model import Field, RecordContext
 
-LONGEST_CALL = 10**7  # seconds: past four months it is no call, and no time follows from it
+MAX_CALL_SECONDS = 10**7  # four months: no end time is derived from a longer duration
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
 
 
 def decimal_of(value: Any) -> Decimal | None:
-    """A number, or a text that is one in plain ASCII digits, exact; ``None`` for anything else, or past 10^18."""
+    """A number, or a text of one in ASCII digits, exact; ``None`` for anything else and from 10^18 on."""
     if isinstance(value, str):
         value = value.strip()
         if len(value) > 64 or not _NUMBER.fullmatch(value):
             return None
-    elif type(value) not in (Decimal, int):  # a bool is an int, but no number
+    elif type(value) not in (Decimal, int):  # bool is a subclass of int
         return None
     number = Decimal(value)
     return number if _SMALLEST < number < _LARGEST else None
 
 
 def number(path: str, unreadable: str = "number_unreadable", negative: str | None = None) -> Field:
-    """A number or a numeric text, exact. One below zero is null where ``negative`` names the flag for it."""
+    """A number or a numeric text, exact. A negative one is null where ``negative`` names the flag for it."""
     get = getter(path)
 
-    def read(reading: RecordContext) -> Decimal | None:
-        value = get(reading.record)
+    def read(context: RecordContext) -> Decimal | None:
+        value = get(context.record)
         found = decimal_of(value)
         if found is not None and not (negative and found < 0):
             return found
         if is_empty(value):
             return None
         if found is None and as_text(value) is None:
-            flag_wrong_type(reading, path, value)
+            flag_wrong_type(context, path, value)
         else:
-            reading.flag_and_keep(path, unreadable if found is None else str(negative))
+            context.flag_and_keep(path, unreadable if found is None else str(negative))
         return None
 
     return Field((path,), read)
@@ -50,36 +50,36 @@ def seconds(path: str) -> Field:
 
 
 def money(path: str) -> Field:
-    """An amount, exact from the text; separators and currency signs are not guessed at."""
+    """An amount, exact from its text; thousands separators and currency signs are not interpreted."""
     read_number = number(path, "cost_unreadable").read
 
-    def read(reading: RecordContext) -> Decimal | None:
-        found: Decimal | None = read_number(reading)
+    def read(context: RecordContext) -> Decimal | None:
+        found: Decimal | None = read_number(context)
         if found is not None and found < 0:
-            reading.flags.append("cost_negative")
+            context.flags.append("cost_negative")
         return found
 
     return Field((path,), read)
 
 
-def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's own word for the unit
-    """The parts of a cost by the provider's names, each ``[amount, unit]``; those under ``credits`` are in credits."""
+def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's name for the unit
+    """The parts of a cost by the provider's names, each ``[amount, unit]``; those below ``credits`` are in credits."""
     amounts = [(path, money(path).read) for path in paths]
 
-    def read(reading: RecordContext) -> dict[str, Any] | None:
-        unit = reading.source.cost_unit
-        found = {path: [amount, unit] for path, amount_of in amounts if (amount := amount_of(reading)) is not None}
-        return (found | _credits(reading, credits) if credits else found) or None
+    def read(context: RecordContext) -> dict[str, Any] | None:
+        unit = context.source.cost_unit
+        found = {path: [amount, unit] for path, amount_of in amounts if (amount := amount_of(context)) is not None}
+        return (found | _credits(context, credits) if credits else found) or None
 
     return Field((*paths, credits) if credits else paths, read)
 
 
-def _credits(reading: RecordContext, path: str) -> dict[str, Any]:
-    parts = reading.record.get(path)
+def _credits(context: RecordContext, path: str) -> dict[str, Any]:
+    parts = context.record.get(path)
     if is_empty(parts):
         return {}
     if not isinstance(parts, dict):
-        flag_wrong_type(reading, path, parts)
+        flag_wrong_type(context, path, parts)
         return {}
     found: dict[str, Any] = {}
     for name, part in parts.items():
@@ -87,5 +87,5 @@ def _credits(reading: RecordContext, path: str) -> dict[str, Any]:
         if amount is not None:
             found[name] = [amount, "credits"]
         elif not is_empty(part):
-            reading.flag_and_keep(f"{path}.{name}", "cost_unreadable")
+            context.flag_and_keep(f"{path}.{name}", "cost_unreadable")
     return found

@@ -1,4 +1,4 @@
-"""Columns that are read already → the field that follows from them."""
+"""Columns that were read before → a field that is derived from them."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,30 +9,30 @@ from etl.model import Field, RecordContext
 
 
 def all_of(*conditions: Callable[[RecordContext], bool | None]) -> Field:
-    """Whether every condition holds: false where one does not, null where nobody knows of one."""
+    """Whether every condition holds: false where one does not, null where one is unknown."""
 
-    def read(reading: RecordContext) -> bool | None:
-        found = [condition(reading) for condition in conditions]
+    def read(context: RecordContext) -> bool | None:
+        found = [condition(context) for condition in conditions]
         return False if False in found else None if None in found else True
 
     return Field((), read)
 
 
-def is_over(reading: RecordContext) -> bool | None:
-    """Whether the call is known to have ended by its status."""
-    is_live = reading.row["is_live"]
+def is_over(context: RecordContext) -> bool | None:
+    """Whether the call has ended by its status; ``None`` where that is unknown."""
+    is_live = context.row["is_live"]
     return None if is_live is None else not is_live
 
 
 def between(first: str, last: str) -> Field:
-    """The seconds from one column's time to another's, exact; null where the second is earlier."""
+    """The exact seconds from one column's time to another's; null where the second is earlier."""
 
-    def read(reading: RecordContext) -> Decimal | None:
-        start, end = reading.row[first], reading.row[last]
+    def read(context: RecordContext) -> Decimal | None:
+        start, end = context.row[first], context.row[last]
         if start is None or end is None:
             return None
         if end < start:
-            reading.flags.append("ends_before_start")
+            context.flags.append("ends_before_start")
             return None
         return times.seconds(end - start)
 
@@ -40,5 +40,5 @@ def between(first: str, last: str) -> Field:
 
 
 def constant(value: Any, where: str) -> Field:
-    """A value wherever another column has one."""
-    return Field((), lambda reading: None if reading.row[where] is None else value)
+    """A constant where another column is not null."""
+    return Field((), lambda context: None if context.row[where] is None else value)

@@ -1,4 +1,4 @@
-"""A path of a record → the field that reads a word from it, by a vocabulary that all providers share."""
+"""A path of a record → the field that maps its word to one of the warehouse, by a vocabulary of all providers."""
 
 from collections.abc import Mapping
 
@@ -7,49 +7,54 @@ from etl.fields.vocabulary import OUTCOMES, lookup
 from etl.model import Field, RecordContext
 
 
-def word_at(reading: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
-    """What a vocabulary makes of the word at a path: ``None`` for no word, ``unknown`` for one that it does not know.
+def word_at(context: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
+    """The vocabulary's term for the word at a path: ``None`` where there is none, ``unknown`` for an unknown word.
 
-    The unknown word is noted as drift, and kept in ``extra``.
+    An unknown word is recorded as drift and kept in ``extra``.
     """
-    value = getter(path)(reading.record)
+    value = getter(path)(context.record)
     if is_empty(value):
         return None
     written = as_text(value)
     if written is None:
-        flag_wrong_type(reading, path, value)
+        flag_wrong_type(context, path, value)
         return "unknown"
     found = lookup(words, written)
     if found is None:
-        flag_unknown_value(reading, path, written)
+        flag_unknown_value(context, path, written)
     return found or "unknown"
 
 
-def meaning_of(reading: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
-    """What a few words at a path mean; the others are left to the column that reads them."""
-    return lookup(words, reading.record.get(path))
+def known_word(context: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
+    """The term for the word at a path; ``None``, without drift, for any other word."""
+    return lookup(words, context.record.get(path))
 
 
 def one_of(path: str, words: Mapping[str, str]) -> Field:
-    """A word of a vocabulary; ``unknown`` for none, and for one that it does not know."""
-    return Field((path,), lambda reading: word_at(reading, path, words) or "unknown")
+    """A term of a vocabulary; ``unknown`` for no word and for an unknown one."""
+    return Field((path,), lambda context: word_at(context, path, words) or "unknown")
 
 
-def status_outcome(reading: RecordContext, path: str) -> str | None:
-    """The outcome that a status word stands for; an unknown word is kept in ``provider_status`` alone."""
-    kept = len(reading.extra_paths)
-    found = word_at(reading, path, OUTCOMES)
-    if reading.row.get("provider_status") is not None:
-        del reading.extra_paths[kept:]
+def outcome(path: str) -> Field:
+    """The outcome of a status; ``unknown`` for no status and for an unknown one."""
+    return Field((path,), lambda context: status_outcome(context, path) or "unknown")
+
+
+def status_outcome(context: RecordContext, path: str) -> str | None:
+    """The outcome of a status, ``None`` where there is none; ``provider_status`` holds an unknown one as it is."""
+    kept = len(context.extra_paths)
+    found = word_at(context, path, OUTCOMES)
+    if context.row.get("provider_status") is not None:
+        del context.extra_paths[kept:]
     return found
 
 
-def live(path: str) -> Field:
-    """Whether a status word says that the call goes on; null for none or an unknown one."""
+def is_live(path: str) -> Field:
+    """Whether the call is still going on by its status; null for no status and for an unknown one."""
     get = getter(path)
 
-    def read(reading: RecordContext) -> bool | None:
-        outcome = lookup(OUTCOMES, get(reading.record))
+    def read(context: RecordContext) -> bool | None:
+        outcome = lookup(OUTCOMES, get(context.record))
         return None if outcome is None else outcome == "in_progress"
 
     return Field((), read)

@@ -1,4 +1,4 @@
-"""A telephone number as a provider writes it → E.164, or the reason why it stays as it is."""
+"""A telephone number as a provider writes it → E.164, or the flag that says why it stays as sent."""
 
 import re
 from functools import lru_cache
@@ -10,7 +10,7 @@ _NUMBER = re.compile(r"\s*(?:tel:)?[\s(]*\+?(?=[^\d]*\d)[\d\s().\-/\u2010-\u2015
 
 
 class Phone(NamedTuple):
-    """A number, and the quality flag where it could not become E.164."""
+    """A number, and a quality flag where it could not be converted to E.164."""
 
     number: str
     flag: str | None = None
@@ -18,13 +18,10 @@ class Phone(NamedTuple):
 
 @lru_cache(maxsize=1 << 15)
 def phone(text: str, region: str | None) -> Phone:
-    """A number in E.164; one without a country is of this region.
-
-    What is no telephone number ("anonymous", a SIP address) stays as sent.
-    """
+    """A number in E.164, by default of this region; other texts, such as a SIP address, stay as sent."""
     if not _NUMBER.fullmatch(text):
         return Phone(text)
-    import phonenumbers  # its tables take long to load: only a number pays for them
+    import phonenumbers  # loaded only for a number: its tables take long
 
     if not region and "+" not in text:
         return Phone(text, "number_without_country")
@@ -38,5 +35,5 @@ def phone(text: str, region: str | None) -> Phone:
 
 
 def digits(text: str) -> str:
-    """What tells one number from another, however it is written."""
+    """The digits of a number, which are the same in every notation."""
     return "".join(character for character in text if character in "0123456789")

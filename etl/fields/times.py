@@ -1,4 +1,4 @@
-"""The ways in which providers write a point in time → UTC; strict, so that what is no time is never taken for one."""
+"""The notations in which providers write a time → UTC; strict, so that no other text is taken for a time."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -7,20 +7,20 @@ from zoneinfo import ZoneInfo
 
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
-# The shape alone: fromisoformat refuses what is no date, but would also take week dates and an hour 24.
+# fromisoformat checks the values, but alone it would also accept week dates and an hour 24.
 _ISO = re.compile(
     r"\d{4}-\d\d-\d\d[T ](?!24)\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(Z|[+-](?!1[6-9]|[2-9])\d\d(?::?\d\d)?)?", re.ASCII
 )
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))  # below this number: one is so many microseconds
+_UNITS = ((10**11, 10**6), (10**14, 10**3), (10**17, 1))  # (numbers below this, microseconds per unit)
 
 
 def instant(text: str, zone: ZoneInfo) -> datetime | None:
-    """The UTC time of an ISO 8601 date and time; one without an offset is of this zone. ``None`` for no time.
+    """The UTC time of an ISO 8601 date and time, by default in this zone; ``None`` for any other text.
 
-    Fractions are cut to microseconds. A local time that a clock shows twice is the first of the two; one that it skips
-    is read with the offset from before the gap.
+    Fractions are cut to microseconds. An ambiguous local time is the first of the two; a skipped one has the offset
+    from before the gap.
     """
     found = _ISO.fullmatch(text) or _ISO.fullmatch(
         text.strip().upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
@@ -38,7 +38,7 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
 
 
 def epoch(number: Decimal | int) -> datetime | None:
-    """The UTC time of a number of seconds, milliseconds or microseconds since 1970, told apart by their size."""
+    """The UTC time of seconds, milliseconds or microseconds since 1970; the size of the number decides which."""
     for limit, microseconds in _UNITS:
         if 0 <= number < limit:
             return _EPOCH + timedelta(0, 0, int(number * microseconds))
@@ -46,7 +46,7 @@ def epoch(number: Decimal | int) -> datetime | None:
 
 
 def is_plausible(moment: datetime) -> bool:
-    """Whether a call can have been at this time."""
+    """Whether a call can have happened at this time."""
     return FIRST_YEAR <= moment.year <= LAST_YEAR
 
 

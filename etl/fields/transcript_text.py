@@ -1,4 +1,4 @@
-"""A transcript, in any of the shapes that providers send → its turns, in order, without losing a word."""
+"""A transcript in any shape that providers send → its turns in order, without losing a word."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ SPEAKERS = {
 }
 _ROLES = {**SPEAKERS, "function": "system", "developer": "system", "model": "agent"}
 
-# A line that begins with [hh:mm:ss], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or nothing but a colon.
+# The start of a line: an optional [hh:mm:ss], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or only a colon.
 _LABEL = re.compile(
     r"\n[ \t]*+(?:\[(?P<clock>(?:\d{1,3}:)?\d{1,2}:\d{2}(?:\.\d{1,6})?)\][ \t]*+)?"
     r"(?:\*\*|__)?[ \t]*+\[?[ \t]*+"
@@ -41,10 +41,10 @@ Moment = Callable[[Mapping[str, Any]], tuple[datetime | None, Decimal | None]]
 
 
 def turns_of(value: Any, moment: Moment = lambda item: (None, None)) -> list[Turn]:
-    """The turns of a transcript: a list of messages, a text with labels, or JSON in a text; no turn is empty.
+    """The turns of a transcript: a list of messages, a text with labels, or JSON in a text; empty turns are dropped.
 
-    ``moment`` says when an item of a list was spoken, and how many seconds after the start. A text that no shape fits
-    is one turn of an unknown speaker.
+    ``moment`` gives the time of a list item and its seconds from the start. A text in no known shape is one turn of an
+    unknown speaker.
     """
     if isinstance(value, str):
         return _of_text(value, moment)
@@ -58,7 +58,7 @@ def turns_of(value: Any, moment: Moment = lambda item: (None, None)) -> list[Tur
 
 
 def is_spoken(value: Mapping[str, Any]) -> bool:
-    """Whether an object is a message, or holds a transcript; any other is no transcript at all."""
+    """Whether an object is a message or contains a transcript."""
     return any(key in value for key in (*_LIST_KEYS, *_TEXT_KEYS)) or all(_role(key) for key in value)
 
 
@@ -101,7 +101,7 @@ def _turn(speaker: str, text: str, at: datetime | None, offset: Decimal | None) 
 
 
 def _of_item(item: Any, moment: Moment) -> list[Turn]:
-    """The turns of what stands in a list and is no object."""
+    """The turns of a list item that is no object."""
     if isinstance(item, str):
         return _of_text(item, moment)
     if isinstance(item, list):
@@ -111,20 +111,20 @@ def _of_item(item: Any, moment: Moment) -> list[Turn]:
 
 def _of_object(item: Mapping[str, Any], moment: Moment) -> list[Turn]:
     """The turns of one object: a message, an event, or ``{"bot": "…"}``."""
-    message = item.get("message")
-    said = {**item, "message": None, **message} if isinstance(message, dict) else item
-    (at, offset), kind = moment(item), said.get("type")
+    inner = item.get("message")
+    message = {**item, "message": None, **inner} if isinstance(inner, dict) else item
+    (at, offset), kind = moment(item), message.get("type")
     if isinstance(kind, str) and kind and kind.lower() not in _SPOKEN_TYPES:
-        return _turn("system", _first_text(said) or _compact(item), at, offset)
-    if not _TEXT_KEYS_SET.isdisjoint(said):
-        return _turn(_speaker(said), _first_text(said), at, offset)
+        return _turn("system", _first_text(message) or _compact(item), at, offset)
+    if not _TEXT_KEYS_SET.isdisjoint(message):
+        return _turn(_speaker(message), _first_text(message), at, offset)
     if item and all(map(_role, item)):
         return [turn for name, text in item.items() for turn in _turn(_role(name), _text(text), at, offset)]
-    return _of_odd_object(item, at, offset)
+    return _of_unknown_object(item, at, offset)
 
 
-def _of_odd_object(item: Mapping[str, Any], at: datetime | None, offset: Decimal | None) -> list[Turn]:
-    """One key that is no known speaker, or an object of no known shape: kept, as words of nobody known."""
+def _of_unknown_object(item: Mapping[str, Any], at: datetime | None, offset: Decimal | None) -> list[Turn]:
+    """An object with one unknown speaker, or of no known shape: one turn of an unknown speaker."""
     values = [value for value in item.values() if value not in (None, "", [], {})]
     if len(item) == 1 and values and isinstance(values[0], str):
         return _turn("unknown", values[0], at, offset)
@@ -141,7 +141,7 @@ def _speaker(item: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1 << 10)
 def _role(word: str) -> str:
-    """The speaker that a word names, empty for none."""
+    """The speaker that a word names, "" for none."""
     return _ROLES.get(_ROLE_NOISE.sub("", word.lower()), "")
 
 
@@ -156,7 +156,7 @@ def _first_text(item: Mapping[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    """The words of a message: a text, or parts of one."""
+    """The text of a message, or of its parts."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, list):
@@ -171,6 +171,6 @@ def _compact(value: Any) -> str:
 
 
 def render(turns: Sequence[Turn]) -> str:
-    """Turns as a text with labels, which :func:`turns_of` reads again."""
+    """Turns as a text with labels, which :func:`turns_of` can read."""
     names = {"agent": "AGENT", "customer": "USER", "system": "SYSTEM", "unknown": ""}
     return "\n\n".join(f"{names[turn.speaker]}: {turn.text}" for turn in turns)

@@ -1,11 +1,11 @@
-"""A value of a record → what it is, wherever it stands; and the notes that a reader leaves of an odd one."""
+"""A value of a record → its type and meaning, and the flags and drift of an unexpected one."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from etl.fields.vocabulary import LONGEST_WORD
+from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Drift, RecordContext
 
 Get = Callable[[Mapping[str, Any]], Any]
@@ -18,7 +18,7 @@ def json_type(value: Any) -> str:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a value says nothing: null, an empty object or list, a text of spaces. False and 0 say something."""
+    """Whether a value is null, a blank text, or an empty object or list; false and 0 are not empty."""
     if value is None:
         return True
     if isinstance(value, str):
@@ -27,17 +27,17 @@ def is_empty(value: Any) -> bool:
 
 
 def is_true(value: Any) -> bool:
-    """Whether a value says yes, as JSON or in words."""
+    """Whether a value is true, 1 or a text of either."""
     return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "1"))
 
 
 def is_false(value: Any) -> bool:
-    """Whether a value says no, as JSON or in words; null says nothing."""
+    """Whether a value is false, 0 or a text of either; null is not."""
     return value is False or value == 0 or (isinstance(value, str) and value.strip().lower() in ("false", "0"))
 
 
 def as_text(value: Any) -> str | None:
-    """A scalar as text, a number in plain digits; ``None`` for what is no scalar."""
+    """A text or number as text, in plain digits; ``None`` for any other value."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
@@ -47,7 +47,7 @@ def as_text(value: Any) -> str | None:
 
 @cache
 def getter(path: str) -> Get:
-    """The value at a path of one or two keys, ``None`` where there is none."""
+    """A function that gets the value at a path of one or two keys, ``None`` where there is none."""
     head, _, rest = path.partition(".")
     if not rest:
         return lambda record: record.get(head)
@@ -59,13 +59,13 @@ def getter(path: str) -> Get:
     return inner
 
 
-def flag_wrong_type(reading: RecordContext, path: str, value: Any) -> None:
-    """Note a value of a type that its column cannot hold."""
-    reading.flag_and_keep(path, "type_unexpected")
-    reading.drift.append(Drift(path, "type", json_type(value)))
+def flag_wrong_type(context: RecordContext, path: str, value: Any) -> None:
+    """Records a value of a type that its column cannot hold; ``extra`` keeps it."""
+    context.flag_and_keep(path, "type_unexpected")
+    context.drift.append(Drift(path, "type", json_type(value)))
 
 
-def flag_unknown_value(reading: RecordContext, path: str, word: str) -> None:
-    """Note a word that no vocabulary knows; ``extra`` keeps it."""
-    reading.extra_paths.append(path)
-    reading.drift.append(Drift(path, "unknown_word", word.strip()[:LONGEST_WORD]))
+def flag_unknown_value(context: RecordContext, path: str, word: str) -> None:
+    """Records a word that the vocabulary does not know; ``extra`` keeps it."""
+    context.extra_paths.append(path)
+    context.drift.append(Drift(path, "unknown_word", word.strip()[:MAX_WORD_LENGTH]))

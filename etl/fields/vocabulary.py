@@ -1,27 +1,27 @@
-"""The words of the providers → the words of the warehouse; a word that one provider uses counts for all of them."""
+"""The providers' words → the warehouse's terms; a word that one provider uses is known for all of them."""
 
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-LONGEST_WORD = 80
+MAX_WORD_LENGTH = 80
 
 _SEPARATORS = re.compile(r"[\s_\-]+")
 
 
 @lru_cache(maxsize=1 << 12)
 def normalize(word: str) -> str:
-    """A word as the vocabularies hold it: case, spaces, hyphens and underscores make no difference."""
+    """A word without case, spaces, hyphens and underscores."""
     return _SEPARATORS.sub("", word.casefold())
 
 
 def _words(table: Mapping[str, str]) -> dict[str, str]:
-    return {normalize(word): lookup for lookup, words in table.items() for word in words.split()}
+    return {normalize(word): term for term, words in table.items() for word in words.split()}
 
 
 def lookup(words: Mapping[str, str], word: object) -> str | None:
-    """What a vocabulary says of a word; ``None`` for one that it does not know, and for what is no word at all."""
-    return words.get(normalize(word)) if isinstance(word, str) and len(word) <= LONGEST_WORD else None
+    """The vocabulary's term for a word; ``None`` for an unknown word and for any other value."""
+    return words.get(normalize(word)) if isinstance(word, str) and len(word) <= MAX_WORD_LENGTH else None
 
 
 OUTCOMES = _words(
@@ -45,17 +45,17 @@ DIRECTIONS = _words(
 ANSWERED_BY = _words({"human": "human", "machine": "machine", "unknown": "unknown"})
 FLAGS = {
     "cost_negative": "The cost is below zero.",
-    "cost_total_differs": "The total cost is not the sum of the parts that the provider shows.",
-    "cost_unreadable": "A cost is no plain number, such as 12,50; it is in extra.",
+    "cost_total_differs": "The total cost differs from the sum of the parts that the provider shows.",
+    "cost_unreadable": "A cost is not a plain number (12,50); it is in extra.",
     "duration_differs": "The provider's own duration is not the time between start and end.",
     "duration_negative": "The duration is below zero; it is in extra.",
-    "ends_before_start": "The call ends before it starts; no duration follows from its times.",
-    "number_unreadable": "A number or telephone number could not be read as one.",
+    "ends_before_start": "The call ends before it starts; no duration is derived from its times.",
+    "number_unreadable": "A number or telephone number could not be read.",
     "number_without_country": "A telephone number has no country code; it is as sent.",
-    "text_repaired": "A text held a character that PostgreSQL cannot store; U+FFFD stands in its place.",
+    "text_repaired": "A text contained a character that PostgreSQL cannot store; U+FFFD replaces it.",
     "time_implausible": "A time lies before 2000 or after 2100; it is in extra.",
-    "time_unreadable": "A time could not be read as one; it is in extra.",
-    "turn_time_outside_call": "A turn's time lies outside the call; it was left out.",
+    "time_unreadable": "A time could not be read; it is in extra.",
+    "turn_time_outside_call": "A turn's time lies outside the call; the turn has no time.",
     "type_unexpected": "A field has a type that its column cannot hold; it is in extra.",
 }
-"""Every quality flag and what it means."""
+"""Every data-quality flag and its meaning."""

@@ -4,17 +4,17 @@ from etl import fields
 from etl.extractors._envelope import check_position, page
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS
-from etl.model import DateFilter, Field, HttpRequest, Page, PageRequest, Paging, Provider, ResponseBody
+from etl.model import DateFilter, HttpRequest, Page, PageRequest, Paging, Provider, ResponseBody
 
 
-def ask(a: PageRequest) -> HttpRequest:
-    """A page of the whole list."""
-    return HttpRequest("/v1/calls", {"page": str(a.position), "per_page": str(a.size)})
+def ask(request: PageRequest) -> HttpRequest:
+    """One page of the whole list."""
+    return HttpRequest("/v1/calls", {"page": str(request.position), "per_page": str(request.size)})
 
 
-def read(a: PageRequest, body: ResponseBody) -> Page:
-    """The items, and how many there are in all."""
-    check_position(body.get("page"), a.position)
+def read(request: PageRequest, body: ResponseBody) -> Page:
+    """The items and their total."""
+    check_position(body.get("page"), request.position)
     return page(body, "items", body.get("count"), body.get("per_page"))
 
 
@@ -33,8 +33,8 @@ PROVIDER = Provider(
     created_at=fields.utc("started"),
     columns={
         "provider_status": fields.text("state"),
-        "is_live": fields.live("state"),
-        "outcome": Field(("state",), lambda reading: fields.status_outcome(reading, "state") or "unknown"),
+        "is_live": fields.is_live("state"),
+        "outcome": fields.outcome("state"),
         "is_final": fields.all_of(fields.is_over),
         "direction": fields.one_of("way", DIRECTIONS),
         "from_number": fields.phone_number("from"),
