@@ -1,6 +1,7 @@
 """Connections that behave, and errors of a database that show none of its data."""
 
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,9 @@ from sqlalchemy import Engine, bindparam, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
-from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url
+from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url, uuid_array
+from etl.state.session import StateSession
+from etl.sync.load import STORED
 
 PERSON = "Asha Rao +919876543210 said: my card is 4111"
 json_numbers = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20)
@@ -91,3 +94,12 @@ def test_an_invalid_database_url_is_reported_without_showing_it(url: str) -> Non
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
 def test_every_spelling_of_the_scheme_selects_psycopg_3(scheme: str) -> None:
     assert sqlalchemy_url(f"{scheme}://u@h/d") == make_url("postgresql+psycopg://u@h/d")
+
+
+def test_a_page_of_calls_is_found_by_key_though_the_table_was_empty_when_the_plan_was_made(db: Engine) -> None:
+    page = uuid_array(UUID(int=number) for number in range(200))
+    with StateSession(db) as session:
+        rows = session.fetch_all(text(f"EXPLAIN {STORED.text}"), {"keys": page})
+    plan = "\n".join(row[0] for row in rows)
+    assert "pk_calls" in plan
+    assert "Seq Scan" not in plan

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
+from etl.ops.metrics import Metrics, exposition
 from etl.settings import variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,8 @@ COLUMNS = text("""
               'daily_call_metrics', 'agents', 'campaigns', 'freshness'], c.table_name::text), c.table_name,
               c.ordinal_position
 """)
+SERIES = ("", "_bucket", "_count", "_sum", "_total")  # what Prometheus adds to the name of a histogram or a counter
+NOT_METRICS = {"callhouse_postgres"}  # a volume of Docker
 GENERATED = "<!-- from the comments in the database: `make regenerate` -->"
 
 
@@ -50,6 +54,42 @@ def test_every_command_is_in_the_documents_and_every_documented_command_exists()
     assert missing == set()
     named = set(re.findall(r"`(?:\.venv/bin/)?etl ([a-z]+)", everything))
     assert named - commands == set()
+
+
+def test_every_table_and_column_named_in_the_documents_exists(db: Engine) -> None:
+    named = {
+        name
+        for document in DOCS
+        for name in re.findall(r"\b((?:bi|ops|raw|warehouse)\.[a-z_]+(?:\.[a-z_]+)?)\b(?!\.sql)", document.read_text())
+        if not name.endswith(".md")
+    }
+    existing = text("""
+        SELECT format('%s.%s', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+         UNION
+        SELECT format('%s.%s', nspname, proname) FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
+         UNION
+        SELECT format('%s.%s.%s', nspname, relname, attname)
+          FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
+    """)
+    with db.connect() as connection:
+        assert "bi.calls" in named
+        assert named - set(connection.scalars(existing)) == set()
+
+
+def test_every_query_in_the_documents_is_valid(db: Engine) -> None:
+    blocks = [block for document in DOCS for block in re.findall(r"```sql\n(.*?)```", document.read_text(), re.DOTALL)]
+    queries = [block for block in blocks if block.startswith(("SELECT", "WITH"))]
+    assert queries
+    with db.connect() as connection:
+        for query in queries:
+            connection.exec_driver_sql(f"EXPLAIN {query}", execution_options={"no_parameters": True})
+
+
+def test_every_metric_named_in_the_documents_exists(db: Engine) -> None:
+    named = {name for document in DOCS for name in re.findall(r"\bcallhouse_[a-z_]+", document.read_text())}
+    exposed = exposition(Metrics(), db, [], datetime.now(UTC)).decode()
+    series = {f"{name}{suffix}" for name in re.findall(r"# TYPE (\w+) ", exposed) for suffix in SERIES}
+    assert named - NOT_METRICS - series == set()
 
 
 def test_every_variable_is_explained() -> None:

@@ -20,7 +20,9 @@ from etl.db import objects, revisions, tables
 from etl.db.engine import DatabaseProblem, open_engine, sqlstate
 from etl.embedded import Server
 from etl.fields.vocabulary import FLAGS
+from etl.sandbox.world import World
 from tests.commands import run_etl, start_etl
+from tests.harness import make_harness
 
 PG15 = Path("/usr/lib/postgresql/15/bin")
 
@@ -213,6 +215,34 @@ def test_a_call_of_unknown_status_is_final_after_a_day(db: Engine, is_final: str
     with db.connect() as connection:
         query = f"SELECT warehouse.is_final({is_final}, now() - interval '{age}', now())"
         assert connection.scalar(text(query)) is expected
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT FROM warehouse.calls WHERE source = 'a' AND is_final IS NOT TRUE"
+         " AND NOT warehouse.is_final(is_final, created_at, now())", "ix_calls_open"),
+        ("SELECT FROM warehouse.calls WHERE source = 'a' AND created_at > now() - interval '1 day'"
+         " AND warehouse.in_partition('+1', from_number, to_number)", "ix_calls_source_created_at"),
+        ("SELECT open_calls FROM bi.freshness", "ix_calls_open"),
+    ],
+)  # fmt: skip
+def test_the_planner_inlines_the_functions_of_finality_and_partition(db: Engine, query: str, index: str) -> None:
+    with db.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(connection.scalars(text(f"EXPLAIN {query}")))
+    assert index in plan
+    assert not re.search(r"is_final\(|in_partition\(", plan)
+
+
+def test_no_statistics_are_collected_on_transcripts(db: Engine) -> None:
+    make_harness(db, World(3, calls=30)).sync("ringg")
+    with db.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE warehouse.calls, warehouse.transcripts"))
+        known = text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'warehouse'")
+        columns = {f"{row.tablename}.{row.attname}" for row in connection.execute(known)}
+    assert {"calls.customer_number", "transcripts.call_key"} <= columns
+    assert not columns & {"transcripts.texts", "ix_transcripts_tsv.transcript_tsv", "calls.extra", "calls.content_hash"}
 
 
 def test_the_public_views_are_those_that_are_promised(db: Engine) -> None:

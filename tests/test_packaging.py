@@ -2,7 +2,10 @@
 
 import re
 import tomllib
+import zipfile
 from pathlib import Path
+
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-uv.lock")
@@ -51,6 +54,15 @@ def test_the_image_holds_what_exists_and_no_secret() -> None:
     set_here = " ".join(rest for word, rest in instructions() if word in ("ENV", "ARG"))
     assert not re.search(r"KEY|TOKEN|PASSWORD|SECRET|DATABASE_URL", set_here)
     assert not re.search(r"curl|wget|\|\s*(ba)?sh|--trusted-host|--index-url", read("Dockerfile"))
+
+
+def test_the_wheel_has_every_file_that_the_code_reads(tmp_path: Path) -> None:
+    wheel = next(iter(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])))
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    files = [path for folder in ("etl", "migrations") for path in (ROOT / folder).rglob("*.*") if path.is_file()]
+    needed = {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"}
+    assert "migrations/sql/views/calls.sql" in needed
+    assert needed - packed == set()
 
 
 def test_all_that_is_locked_has_an_exact_version_and_hashes() -> None:
