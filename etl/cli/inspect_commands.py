@@ -80,13 +80,13 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("call", metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")
-@click.option("--show-values", is_flag=True, help="Also changed numbers, names, summaries and the like.")
+@click.option("--show-values", is_flag=True, help="Show changed phone numbers, names, summaries and other personal data.")
 @context.as_json
 def why(call: str, show_values: bool, as_json: bool) -> None:
-    """Tell one call's life: what was seen of it, and what is next.
+    """Show the history of one call, and when it is read next.
 
-    When it was first and last seen, every version received, each changed field, the runs that did it, what is odd in
-    it, and which sweep reads it next. Changed values that show a person are hidden unless you ask for them.
+    When it was first and last seen, every version received, each changed field, the runs that did it, its data-quality
+    flags, and which lookback reads it next. Changed values with personal data are hidden by default.
 
     \b
     Example:  etl why ringg:7f9c2ba4
@@ -103,14 +103,14 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
     with context.opened(settings) as engine, engine.connect() as connection:
         found = resolve(connection, call)
         if len(found) == 1:
-            told = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
+            history = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
-        choices = " or ".join(f"{each.source}:{each.provider_call_id}" for each in found)
+        choices = " or ".join(f"{call.source}:{call.provider_call_id}" for call in found)
         raise click.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
     if not found:
         click.echo(f"etl: {UNKNOWN}", err=True)
         sys.exit(FAILED)
     if as_json:
-        print_json(to_builtins(told))
+        print_json(to_builtins(history))
     else:
-        print_history(told)
+        print_history(history)

@@ -1,4 +1,4 @@
-"""The books → one call's life: what was seen of it and when, what changed, and what reads it again."""
+"""A call → its history: when it was seen, its versions and changes, the runs involved, and when it is read next."""
 
 import uuid
 from collections import Counter
@@ -14,21 +14,21 @@ from etl.loader import raw
 from etl.loader.writer import call_key
 from etl.model import Source
 from etl.reports.call_history_model import (
+    CallCost,
     CallDetails,
     CallHistory,
     CallRef,
     Change,
-    Cost,
     ReceivedVersion,
     Rejected,
     RunEffect,
-    Transcript,
+    TranscriptState,
 )
-from etl.reports.next_read import NextRead, next_read
+from etl.reports.next_read import next_read
 from etl.reports.status import known_sources
 
 HIDDEN = "(hidden)"
-# The columns whose values show nothing of a person; those of any other are hidden, a column of tomorrow's too.
+# The columns without personal data; the values of all others are hidden, also those of a new column.
 OPEN = frozenset({
     "direction", "outcome", "provider_status", "is_final", "agent_id", "agent_name", "campaign_name", "created_at",
     "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds", "talk_seconds", "duration_basis", "cost",
@@ -66,82 +66,82 @@ RUNS = text("SELECT run_id, kind, status, started_at FROM ops.runs WHERE run_id 
 
 
 def resolve(connection: Connection, wanted: str) -> list[CallRef]:
-    """The calls that a text may mean: a call's key, a provider's id, or ``SOURCE:ID``."""
-    wanted = wanted.encode(errors="replace").decode()  # a word of the command line may be no UTF-8
+    """The calls that a text may refer to: a call's key, a provider's id, or ``SOURCE:ID``."""
+    wanted = wanted.encode(errors="replace").decode()  # an argument of the command line may not be UTF-8
     names = known_sources(connection)
     prefix, _, rest = wanted.partition(":")
     ids = [(name, wanted) for name in names] + ([(prefix, rest)] if prefix in names else [])
     keys = [call_key(name, call_id) for name, call_id in ids] + _as_key(wanted)
-    held = [
+    stored = [
         CallRef(row.source, row.provider_call_id, row.call_key) for row in connection.execute(CALLS, {"keys": keys})
     ]
-    known = {(each.source, each.provider_call_id) for each in held}
-    waiting = {(row.source, row.provider_call_id) for row in _rejects(connection, ids)} - known
-    return sorted(held + [CallRef(*each, None) for each in waiting])
+    stored_ids = {(call.source, call.provider_call_id) for call in stored}
+    rejected = {(row.source, row.provider_call_id) for row in _rejects(connection, ids)} - stored_ids
+    return sorted(stored + [CallRef(source, call_id, None) for source, call_id in rejected])
 
 
-def _as_key(wanted: str) -> list[uuid.UUID]:
+def _as_key(text: str) -> list[uuid.UUID]:
     try:
-        return [uuid.UUID(wanted)]
+        return [uuid.UUID(text)]
     except ValueError:
         return []
 
 
 def _rejects(connection: Connection, ids: Sequence[tuple[str, str]]) -> Sequence[Row[Any]]:
-    sources, of_calls = [name for name, _ in ids], [call_id for _, call_id in ids]
-    return connection.execute(REJECTS, {"sources": sources, "ids": of_calls}).all()
+    sources, call_ids = [name for name, _ in ids], [call_id for _, call_id in ids]
+    return connection.execute(REJECTS, {"sources": sources, "ids": call_ids}).all()
 
 
 def call_history(
     connection: Connection, call: CallRef, sources: Sequence[Source], now: datetime, *, show_values: bool = False
 ) -> CallHistory:
-    """The life of a call that :func:`resolve` found; ``sources`` are those configured, whose sweeps read it again.
+    """The history of a call that :func:`resolve` found; ``sources`` are those configured, which may read it again.
 
-    Changed values of a person, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
+    Changed values with personal data, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
     """
     rejected = [
         Rejected(r.quarantine_id, r.reason, r.first_seen_at, r.last_seen_at, r.resolved_at, r.run_id)
         for r in _rejects(connection, [(call.source, call.provider_call_id)])
     ]
-    row = connection.execute(CALL, {"key": call.call_key, "now": now}).one_or_none()
-    held = None
-    if row is not None:
-        source = next((each for each in sources if each.name == call.source), None)
-        of_call = dict(row._mapping)
-        held = _held(connection, of_call, next_read(connection, of_call, source, now), now, show_values=show_values)
-    runs = _runs(connection, held, row.seen_by if row else None, rejected)
-    return CallHistory(call.source, call.provider_call_id, held, rejected, runs)
+    found = connection.execute(CALL, {"key": call.call_key, "now": now}).one_or_none()
+    if found is None or call.call_key is None:
+        runs = _runs(connection, [], [], None, rejected)
+        return CallHistory(call.source, call.provider_call_id, None, [], [], None, rejected, runs)
+    row = dict(found._mapping)
+    source = next((source for source in sources if source.name == call.source), None)
+    versions = _versions(connection, call.call_key)
+    changes = _changes(connection, call.call_key, show_values=show_values)
+    return CallHistory(
+        call.source,
+        call.provider_call_id,
+        _details(row, versions, now),
+        versions,
+        changes,
+        next_read(connection, row, source, now),
+        rejected,
+        _runs(connection, versions, changes, row["seen_by"], rejected),
+    )
 
 
-def _held(
-    connection: Connection, row: Mapping[str, Any], next_reading: NextRead, now: datetime, *, show_values: bool
-) -> CallDetails:
-    versions = _versions(connection, row["call_key"])
-    is_settled = row["is_final"] and row["settles_at"] <= now
-    sightings = [row["first_seen_at"], row["seen_at"], *(each.received_at for each in versions)]
+def _details(row: Mapping[str, Any], versions: Sequence[ReceivedVersion], now: datetime) -> CallDetails:
+    seen = [row["first_seen_at"], row["seen_at"], *(version.received_at for version in versions)]
     return CallDetails(
         **{name: row[name] for name in ("call_key", "provider", "direction", "outcome", "created_at", "ended_at")},
         **{name: row[name] for name in ("first_seen_at", "changed_at", "is_final", "delisted_at")},
-        last_seen_at=max(at for at in sightings if at is not None),
-        settles_at=row["settles_at"] if row["is_final"] and not is_settled else None,
-        settled_at=row["settles_at"] if is_settled else None,
+        last_seen_at=max(at for at in seen if at is not None),
+        settles_at=row["settles_at"] if row["is_final"] else None,
         flags={flag: FLAGS.get(flag, "") for flag in row["quality_flags"]},
         transcript=_transcript(row),
-        cost=_cost(row, is_settled=is_settled),
-        versions=versions,
-        changes=_changes(connection, row["call_key"], show_values=show_values),
-        next_reading=next_reading,
+        cost=_cost(row, is_settled=row["is_final"] and row["settles_at"] <= now),
     )
 
 
 def _versions(connection: Connection, key: uuid.UUID) -> list[ReceivedVersion]:
     found = raw.versions(connection, [key])[key]
-    newest = {each.kind: each for each in found}
+    newest = {version.kind: version for version in found}
     return [
-        ReceivedVersion(
-            each.kind, each.received_at, each.run_id, len(each.payload), each.seq, each is newest[each.kind]
-        )
-        for each in sorted(found, key=lambda each: each.received_at)
+        ReceivedVersion(v.kind, v.received_at, v.run_id, len(v.payload), v.seq, v is newest[v.kind])
+        for v in sorted(found, key=lambda version: version.received_at)
     ]
 
 
@@ -155,56 +155,52 @@ def _changes(connection: Connection, key: uuid.UUID, *, show_values: bool) -> li
     ]
 
 
-def _transcript(row: Mapping[str, Any]) -> Transcript:
-    return Transcript(
-        row["has_transcript"], row["turn_count"], _of_transcript(row), row["asked_at"], row["attempts"] or 0
-    )
+def _transcript(row: Mapping[str, Any]) -> TranscriptState:
+    message = _transcript_message(row)
+    return TranscriptState(row["has_transcript"], row["turn_count"], message, row["asked_at"], row["attempts"] or 0)
 
 
-def _of_transcript(row: Mapping[str, Any]) -> str:
+def _transcript_message(row: Mapping[str, Any]) -> str:
     provider = providers().get(row["provider"])
     if row["has_transcript"]:
-        return "held"
+        return "stored"
     if provider is None or provider.transcript is None:
-        return "none yet: it would come with the record"
+        return "none yet: it comes with the record"
     if not row["is_final"]:
-        return "not asked for: it is asked for once the call is final"
+        return "not requested: it is requested once the call is final"
     if row["answered_at"] is None:
-        return "not asked for: nobody answered the call"
+        return "not requested: the call was not answered"
     if row["transcript"] is None:
-        return "not asked for yet: the next run does"
+        return "not requested yet: the next run does"
     state = "not ready" if row["transcript"] == "not_ready" else row["transcript"]
     reason = f" ({row['reason']})" if row["reason"] else ""
-    return f"{state}{reason}: asked for again by each sweep that reads the call"
+    return f"{state}{reason}: requested again by each lookback that reads the call"
 
 
-def _cost(row: Mapping[str, Any], *, is_settled: bool) -> Cost:
-    said = "held" if row["cost"] is not None else "none was sent" if is_settled else "none was sent yet"
+def _cost(row: Mapping[str, Any], *, is_settled: bool) -> CallCost:
+    message = "stored" if row["cost"] is not None else "none was sent" if is_settled else "none was sent yet"
     parts = {name: {"amount": amount, "unit": unit} for name, (amount, unit) in (row["costs"] or {}).items()}
-    return Cost(row["cost"], row["cost_unit"], parts, said)
+    return CallCost(row["cost"], row["cost_unit"], parts, message)
 
 
 def _runs(
-    connection: Connection, held: CallDetails | None, seen_by: int | None, rejected: Sequence[Rejected]
+    connection: Connection,
+    versions: Sequence[ReceivedVersion],
+    changes: Sequence[Change],
+    seen_by: int | None,
+    rejected: Sequence[Rejected],
 ) -> list[RunEffect]:
-    """The runs that the books name with the call, and what each did to it."""
-    received = Counter(version.run_id for version in held.versions) if held else Counter()
-    changed = Counter(change.run_id for change in held.changes) if held else Counter()
-    quarantined = Counter(each.run_id for each in rejected)
+    """The runs that touched the call, and what each did to it."""
+    received = Counter(version.run_id for version in versions)
+    changed = Counter(change.run_id for change in changes)
+    quarantined = Counter(record.run_id for record in rejected)
     numbers = sorted(run for run in {*received, *changed, *quarantined, seen_by} if run is not None)
-    known = {row.run_id: row for row in connection.execute(RUNS, {"runs": numbers})}
+    stored = {row.run_id: row for row in connection.execute(RUNS, {"runs": numbers})}
 
-    def touch(number: int) -> RunEffect:
-        run = known.get(number)
-        return RunEffect(
-            number,
-            run.kind if run else None,
-            run.status if run else None,
-            run.started_at if run else None,
-            received[number],
-            changed[number],
-            quarantined[number],
-            number == seen_by,
-        )
+    def effect(number: int) -> RunEffect:
+        run = stored.get(number)
+        kind, status, started_at = (run.kind, run.status, run.started_at) if run else (None, None, None)
+        counts = received[number], changed[number], quarantined[number]
+        return RunEffect(number, kind, status, started_at, *counts, number == seen_by)
 
-    return [touch(number) for number in numbers]
+    return [effect(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""The words for one call's life, as `etl why` and the daemon's page tell it."""
+"""The value types of one call's history, for `etl why` and the page (pure)."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from etl.reports.next_read import NextRead
 
 
 class CallRef(NamedTuple):
-    """A call that somebody may mean; ``call_key`` is null where it never became a row."""
+    """A call that a key or an id may refer to; ``call_key`` is null if it is only in quarantine."""
 
     source: str
     provider_call_id: str
@@ -20,13 +20,15 @@ class CallRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedVersion:
-    """One content of a record as received, its size in bytes, in the row ``seq`` of ``raw.payloads``; the newest of its
-    kind is the one in force."""
+    """One version of a record or a transcript as received; ``seq`` is its row in ``raw.payloads``.
+
+    The newest of its kind is the current one.
+    """
 
     kind: str
     received_at: datetime
     run_id: int | None
-    size: int
+    size_bytes: int
     seq: int
     is_newest: bool
 
@@ -44,7 +46,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One record of the call that could not become a row; ``quarantine_id`` is what `etl quarantine show` takes."""
+    """One record of the call that could not be loaded; `etl quarantine show` takes its ``quarantine_id``."""
 
     quarantine_id: int
     reason: str
@@ -56,42 +58,45 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RunEffect:
-    """A run, and what it did to the call; of a run that the books hold no more, its number alone is known."""
+    """What one run did to the call; kind, status and start are null once the run itself is no longer stored."""
 
     run_id: int
     kind: str | None
     status: str | None
     started_at: datetime | None
-    received: int  # new versions of its records
-    changed: int  # fields
-    quarantined: int  # records
-    saw_it_last: bool  # as it is held
+    versions_received: int
+    fields_changed: int
+    records_quarantined: int
+    saw_it_last: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Transcript:
-    """Whether a transcript is held, and why not; of one that takes a request of its own, when it was asked for."""
+class TranscriptState:
+    """Whether the transcript is stored, or why not; ``asked_at`` is null if it comes with the record."""
 
-    is_held: bool
+    is_stored: bool
     turns: int
-    said: str
+    message: str
     asked_at: datetime | None
     attempts: int
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What the call cost, by component too, or why nobody knows yet."""
+class CallCost:
+    """The cost and its components, or why it is not known."""
 
     amount: Decimal | None
     unit: str | None
     components: Mapping[str, Any]
-    said: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class CallDetails:
-    """What the warehouse holds of a call; values that show a person are not among it."""
+    """What is stored of a call, without personal data.
+
+    ``settles_at`` is when the last lookback leaves the call, past or future; null until the call is final.
+    """
 
     call_key: uuid.UUID
     provider: str
@@ -104,22 +109,21 @@ class CallDetails:
     changed_at: datetime
     is_final: bool
     settles_at: datetime | None
-    settled_at: datetime | None
     delisted_at: datetime | None
     flags: Mapping[str, str]
-    transcript: Transcript
-    cost: Cost
-    versions: Sequence[ReceivedVersion]
-    changes: Sequence[Change]
-    next_reading: NextRead
+    transcript: TranscriptState
+    cost: CallCost
 
 
 @dataclass(frozen=True, slots=True)
 class CallHistory:
-    """One call's life; ``held`` is null where only the quarantine knows of it."""
+    """One call's history; ``details`` and ``next_read`` are null if it is only in quarantine."""
 
     source: str
     provider_call_id: str
-    held: CallDetails | None
+    details: CallDetails | None
+    versions: Sequence[ReceivedVersion]
+    changes: Sequence[Change]
+    next_read: NextRead | None
     rejected: Sequence[Rejected]
     runs: Sequence[RunEffect]

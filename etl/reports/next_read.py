@@ -1,4 +1,4 @@
-"""One call and the books of the lists it stands in → what reads it again, and about when."""
+"""A call and the sync state of its streams → when it is read next, and why."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from etl.state import lookbacks, streams
 from etl.sync.checkpoint import OVERLAP
 from etl.sync.window import UNSORTED_AT_LEAST
 
-BOOKS = text("""
+SCHEDULE = text("""
     SELECT s.next_run_at, s.paused_until, s.pause_reason, p.blocked_until
       FROM ops.sources s LEFT JOIN ops.rate_limits p USING (source) WHERE s.source = :source
 """)
@@ -26,89 +26,86 @@ BOOKS = text("""
 
 @dataclass(frozen=True, slots=True)
 class NextRead:
-    """What reads a call again: ``by`` head, sweep or whole list, null where nothing does; ``said`` in words why.
+    """When a call is read again: ``by`` is head, lookback or full_scan, null if nothing reads it; ``message`` says why.
 
-    ``at`` is about when: the run that finds it due starts no earlier. It ``is_scheduled`` where a daemon will do it.
+    ``at`` is when its run may start at the earliest; ``is_scheduled`` says whether a daemon will start it.
     """
 
     by: str | None
     at: datetime | None
     is_scheduled: bool
-    said: str
+    message: str
 
 
 def next_read(connection: Connection, call: Mapping[str, Any], source: Source | None, now: datetime) -> NextRead:
-    """The earliest reading that comes to a call again; ``call`` is its row, with ``is_final`` decided."""
+    """The earliest run that reads a call again; ``call`` is its row, with ``is_final`` decided."""
     if source is None:
-        return _never("its source is configured no more")
-    stream = connection.execute(BOOKS, {"source": source.name}).one()
-    run = max(at for at in (now, stream.next_run_at, stream.paused_until, stream.blocked_until) if at is not None)
-    readings = [
-        reading
-        for partition in _phones(source, call)
-        for reading in _readings(connection, source, partition, call["created_at"], run)
+        return NextRead(None, None, False, "its source is no longer configured")
+    state = connection.execute(SCHEDULE, {"source": source.name}).one()
+    run_at = max(at for at in (now, state.next_run_at, state.paused_until, state.blocked_until) if at is not None)
+    reads = [
+        read
+        for partition in _partitions(source, call)
+        for read in _reads(connection, source, partition, call["created_at"], run_at)
     ]
-    if not readings:
-        return _never(_why_never(call, source, now))
-    at, by, said = min(readings)
+    if not reads:
+        return NextRead(None, None, False, _why_never(call, source, now))
+    at, by, message = min(reads)
     if call["delisted_at"]:
-        said += "; the provider listed it no more when it was last read whole"
-    if stream.next_run_at is None:
-        said += "; no daemon is running: `etl sync` does it"
-    if stream.paused_until and stream.paused_until > now:
-        said += f"; the source is paused: {PauseReason(stream.pause_reason).problem}"
-    if stream.blocked_until and stream.blocked_until > now:
-        said += "; the provider asked us to wait until then"
-    return NextRead(by, at, stream.next_run_at is not None, said)
+        message += "; the provider did not list it in the last full scan"
+    if state.next_run_at is None:
+        message += "; no daemon is running: `etl sync` does it"
+    if state.paused_until and state.paused_until > now:
+        message += f"; the source is paused: {PauseReason(state.pause_reason).problem}"
+    if state.blocked_until and state.blocked_until > now:
+        message += "; the provider asked us to wait until then"
+    return NextRead(by, at, state.next_run_at is not None, message)
 
 
-def _never(said: str) -> NextRead:
-    return NextRead(None, None, False, said)
-
-
-def _phones(source: Source, call: Mapping[str, Any]) -> tuple[str, ...]:
-    """The lists that a call stands in."""
+def _partitions(source: Source, call: Mapping[str, Any]) -> tuple[str, ...]:
+    """The partitions whose lists contain a call."""
     if not providers()[source.provider].is_partitioned:
         return ("",)
     own = {call["from_number"], call["to_number"]}
     return tuple(partition for partition in source.partitions if partition in own) or source.partitions
 
 
-def _readings(
-    connection: Connection, source: Source, partition: str, created_at: datetime, run: datetime
+def _reads(
+    connection: Connection, source: Source, partition: str, created_at: datetime, run_at: datetime
 ) -> Iterator[tuple[datetime, str, str]]:
-    """Each reading of a list that comes down to a time: about when, which kind, and in words."""
+    """Each scan of a stream that reaches ``created_at``: when, which kind, and a message."""
     stream = streams.load_stream(connection, source.name, partition)
     if stream.sort_order is SortOrder.UNSORTED and providers()[source.provider].date_filter is DateFilter.NONE:
-        due = stream.full_scan_at + UNSORTED_AT_LEAST if stream.full_scan_at else run
-        yield max(run, due), "whole list", "the list has no order, so it is read whole once a day, or when it grew"
+        due = stream.full_scan_at + UNSORTED_AT_LEAST if stream.full_scan_at else run_at
+        yield max(run_at, due), "full_scan", "the list has no order: it is read completely once a day, or when it grew"
         return
     if stream.watermark is None or created_at >= stream.watermark - OVERLAP:
-        yield run, "head", "the next run: it is at the head of the list"
-    widest = max((sweep.window for sweep in source.lookbacks), default=None)
-    done = _sweeps_done(connection, source.name, partition)
-    for sweep in source.lookbacks:
-        at = run if sweep.window not in done else max(run, done[sweep.window] + sweep.interval)
-        name = f"the sweep of {duration(sweep.window.total_seconds())} back, due every {duration(sweep.interval.total_seconds())}"
-        if created_at >= at - sweep.window:
-            yield at, "sweep", name
-        elif sweep.window == widest:
-            unfinished = lookbacks.oldest_open_call(connection, source.name, at - OLDEST_LOOKBACK)
-            if unfinished and created_at >= unfinished - timedelta(seconds=1):
-                yield at, "sweep", f"{name}, which goes on to the oldest call that is not final"
+        yield run_at, "head", "the next run: it is among the newest calls"
+    widest = max((lookback.window for lookback in source.lookbacks), default=None)
+    done = _completed_lookbacks(connection, source.name, partition)
+    for lookback in source.lookbacks:
+        at = run_at if lookback.window not in done else max(run_at, done[lookback.window] + lookback.interval)
+        window, interval = (duration(part.total_seconds()) for part in (lookback.window, lookback.interval))
+        name = f"the lookback of {window}, due every {interval}"
+        if created_at >= at - lookback.window:
+            yield at, "lookback", name
+        elif lookback.window == widest:
+            oldest_open = lookbacks.oldest_open_call(connection, source.name, at - OLDEST_LOOKBACK)
+            if oldest_open and created_at >= oldest_open - timedelta(seconds=1):
+                yield at, "lookback", f"{name}, which extends to the oldest open call"
 
 
-def _sweeps_done(connection: Connection, source: str, partition: str) -> dict[timedelta, datetime]:
+def _completed_lookbacks(connection: Connection, source: str, partition: str) -> dict[timedelta, datetime]:
     t = tables.lookbacks
     rows = connection.execute(select(t).where(t.c.source == source, t.c.partition == partition))
     return {timedelta(seconds=float(row.window_seconds)): row.completed_at for row in rows}
 
 
 def _why_never(call: Mapping[str, Any], source: Source, now: datetime) -> str:
-    widest = max((sweep.window for sweep in source.lookbacks), default=timedelta(0))
+    widest = max((lookback.window for lookback in source.lookbacks), default=timedelta(0))
     if call["is_final"] and call["created_at"] + widest <= now:
-        return "settled: it is final, and older than any sweep reads"
+        return "it is final, and older than every lookback"
     if call["is_final"]:
-        return "it is final, and will be older than any sweep reads when the next is due"
+        return "it is final, and will be older than every lookback when the next one is due"
     day = f"{call['created_at']:%Y-%m-%d}"
-    return f"older than any sweep reads; `etl backfill {source.name} --from {day} --again` reads it once more"
+    return f"it is older than every lookback; `etl backfill {source.name} --from {day} --again` reads it once more"

@@ -19,13 +19,13 @@ class Event:
 
 def timeline_events(history: CallHistory, limit: int = 200) -> list[Event]:
     """The last events: each version received, each set of changed fields, and when the call was last seen."""
-    details = history.held
+    details = history.details
     if details is None:
         return []
     kinds = {run.run_id: run.kind for run in history.runs if run.kind}
-    events = [Event(version.received_at, _received(version, kinds)) for version in details.versions]
-    for at in dict.fromkeys(change.changed_at for change in details.changes):
-        events.append(_changed(at, [change for change in details.changes if change.changed_at == at]))
+    events = [Event(version.received_at, _received(version, kinds)) for version in history.versions]
+    for at in dict.fromkeys(change.changed_at for change in history.changes):
+        events.append(_changed(at, [change for change in history.changes if change.changed_at == at]))
     if all(event.at < details.last_seen_at for event in events):
         events.append(Event(details.last_seen_at, "seen again, unchanged"))
     return sorted(events, key=lambda event: event.at)[-limit:]
@@ -36,7 +36,7 @@ def _received(version: ReceivedVersion, kinds: dict[int, str]) -> str:
     by = f" by run {version.run_id}" + (f" ({kind})" if kind else "") if version.run_id else ""
     current = ", current version" if version.is_newest else ""
     what = "transcript" if version.kind == "transcript" else "record"
-    return f"{what} received{by}: {version.size:,} bytes{current}"
+    return f"{what} received{by}: {version.size_bytes:,} bytes{current}"
 
 
 def _changed(at: datetime, changes: Sequence[Change]) -> Event:
