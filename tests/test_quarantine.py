@@ -21,7 +21,7 @@ BAD = {
     "created_at is missing": ringg_record("bad", created_at=None),
     "created_at is not a time": ringg_record("bad", created_at="on Tuesday"),
     "the record is not an object": b'"a call"',
-    "a key stands twice": b'{"id":"bad","id":"worse","created_at":"2025-04-30T10:00:00Z"}',
+    "duplicate key": b'{"id":"bad","id":"worse","created_at":"2025-04-30T10:00:00Z"}',
 }
 
 
@@ -56,7 +56,7 @@ def test_a_bad_record_waits_with_its_reason_and_bytes_and_its_neighbours_load(db
     assert (report.counts.inserted, report.counts.quarantined) == (2, 1)
     [row] = waiting(harness)
     assert (row["source"], bytes(row["payload"]), row["resolved_at"]) == ("ringg", BAD[reason], None)
-    assert reason in row["reason"] or "twice" in row["reason"]
+    assert reason in row["reason"]
     assert (row["first_seen_at"], row["last_seen_at"]) == (began, began)
     assert harness.scalar("SELECT quarantined FROM bi.freshness") == 1
     synced(harness, shelf, *shelf.records)

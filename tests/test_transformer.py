@@ -92,7 +92,7 @@ def test_a_record_without_id_or_time_is_a_reject_with_its_reason(
     [
         (b"[]", "the record is not an object"),
         (b"7", "the record is not an object"),
-        (b'{"id": "a", "id": "b"}', "a key stands in it twice"),
+        (b'{"id": "a", "id": "b"}', "it has a duplicate key"),
         (b'{"id": "a"', "it is not JSON"),
         (b'{"id": ' + b"[" * 99 + b"]" * 99 + b"}", "it is nested deeper than 64 levels"),
     ],

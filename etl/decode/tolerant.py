@@ -124,7 +124,7 @@ def repair(data: bytes) -> Any:
     parser = _Parser()
     found = parser.value(data)
     if parser.has_duplicates:
-        raise InvalidResponse("a key stands in it twice")
+        raise InvalidResponse("it has a duplicate key")
     if not isinstance(found, dict):
         return found
     record = RepairedRecord(found)
