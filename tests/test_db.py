@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url, uuid_array
+from etl.db.statements import Statements
 from etl.state.session import StateSession
-from etl.sync.load import STORED
 
 PERSON = "Asha Rao +919876543210 said: my card is 4111"
 json_numbers = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20)
@@ -99,7 +99,7 @@ def test_every_spelling_of_the_scheme_selects_psycopg_3(scheme: str) -> None:
 def test_a_page_of_calls_is_found_by_key_though_the_table_was_empty_when_the_plan_was_made(db: Engine) -> None:
     page = uuid_array(UUID(int=number) for number in range(200))
     with StateSession(db) as session:
-        rows = session.fetch_all(text(f"EXPLAIN {STORED.text}"), {"keys": page})
+        rows = session.fetch_all(b"EXPLAIN " + Statements("calls").stored_versions, {"keys": page})
     plan = "\n".join(row[0] for row in rows)
     assert "pk_calls" in plan
     assert "Seq Scan" not in plan

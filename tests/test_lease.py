@@ -187,7 +187,7 @@ def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None
 def test_who_waited_for_a_whole_term_goes_before_any_priority(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as old, process(db, clock) as stuck:
-        stuck._has_its_turn(0, set())  # the first of the live lane, which never goes on
+        stuck._acquire_in_turn(0, set())  # the first of the live lane, which never goes on
         stuck.release()
         old.priority = Priority.BACKFILL
         old.acquire(lambda: None)
@@ -241,7 +241,7 @@ def test_a_holder_who_slept_past_the_term_writes_nothing(db: Engine) -> None:
         first.acquire(never)
         clock.sleep(TERM.total_seconds() + 1)
         second.acquire(never)
-        with pytest.raises(LeaseLost, match="took the source over"), first.transaction() as connection:
+        with pytest.raises(LeaseLost, match="took over this source"), first.transaction() as connection:
             connection.execute(text("UPDATE ops.rate_limits SET next_slot_at = NULL"))
         with second.transaction():
             pass
@@ -253,7 +253,7 @@ def test_a_commit_ends_the_turn_and_a_rollback_does_not(db: Engine) -> None:
         with pytest.raises(LookupError), first.transaction():
             raise LookupError
         with first.transaction():
-            assert not second._takes(before=Priority.HEAD)
+            assert not second._try_acquire(before=Priority.HEAD)
         second.acquire(never)
 
 
@@ -296,7 +296,7 @@ def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engi
     harness.transport = InterceptingTransport(sandbox, sleep_on_the_third)
     overtaken = harness.run("ringg")
     assert (overtaken.status, overtaken.counts.received) == ("failed", 0)
-    assert "another process took the source over" in (overtaken.error or "")
+    assert "another process took over this source" in (overtaken.error or "")
     assert differences(harness, "ringg") == []
     assert counts_add_up(harness)
 
@@ -328,6 +328,6 @@ def test_a_run_that_lost_its_lease_writes_nothing(db: Engine) -> None:
         harness.transport = InterceptingTransport(harness.transport, sleep_too_long)
         report = harness.run("ringg")
         assert (report.status, report.counts.received) == ("failed", 0)
-        assert "took the source over" in str(report.error)
+        assert "took over this source" in str(report.error)
         assert harness.scalar("SELECT count(*) FROM warehouse.calls") == 0
         assert harness.scalar("SELECT count(*) FROM ops.coverage") == 0

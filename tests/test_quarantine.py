@@ -219,11 +219,11 @@ def test_drift_is_counted_per_field_and_reported_once(db: Engine, caplog: pytest
         ("call_duration", "type", "array", 2),
         ("status", "unknown_word", "teleported", 2),
     ]
-    assert [record.getMessage() for record in caplog.records].count("drift") == 3
+    assert [record.getMessage() for record in caplog.records].count("schema_drift") == 3
     synced(
         harness, shelf, ringg_record("a", **odd), ringg_record("b", **odd), ringg_record("c"), ringg_record("d", **odd)
     )
-    assert [record.getMessage() for record in caplog.records].count("drift") == 3
+    assert [record.getMessage() for record in caplog.records].count("schema_drift") == 3
     assert {row["record_count"] for row in harness.rows(drift)} == {3}
     first, last = harness.rows("SELECT DISTINCT first_seen_at, last_seen_at FROM ops.schema_drift")[0].values()
     assert first < last == harness.clock.now()

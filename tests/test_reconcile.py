@@ -489,7 +489,7 @@ def test_three_of_twenty_thousand_calls_in_no_order_are_found_by_the_counts_of_d
 class OnPaper:
     """What is held, as a list of instants and keys."""
 
-    floating = 0
+    undated_quarantined = 0
 
     def __init__(self, calls: Mapping[int, datetime]) -> None:
         self.calls = calls

@@ -6,30 +6,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine
 
+from etl.db.statements import Statements, fetch_all
 from etl.sync.run import RunResult
 
-BY_SOURCE = text("""
-    SELECT f.source, f.newest_call_at, f.completeness, f.quarantined, coalesce(m.calls, 0) AS calls,
-           coalesce(m.answered, 0) AS answered, coalesce(m.minutes, 0) AS minutes, m.cost, m.cost_unit,
-           coalesce(t.turns, 0) AS turns
-      FROM bi.freshness f
-      LEFT JOIN (SELECT source, sum(calls) AS calls, sum(answered) AS answered, sum(minutes) AS minutes,
-                        sum(cost) AS cost, max(cost_unit) AS cost_unit
-                   FROM bi.daily_call_metrics GROUP BY source) m USING (source)
-      LEFT JOIN (SELECT source, count(*) AS turns FROM bi.transcript_turns GROUP BY source) t USING (source)
-     ORDER BY f.source
-""")
-ODD = text("""
-    SELECT flag, string_agg(DISTINCT source, ', ' ORDER BY source) AS sources, count(*) AS calls
-      FROM bi.calls CROSS JOIN LATERAL unnest(quality_flags) flag
-     GROUP BY flag ORDER BY calls DESC, flag LIMIT 6
-""")
-DRIFT = text("""
-    SELECT source, field, kind, detail, record_count FROM ops.schema_drift
-     ORDER BY record_count DESC, source, field LIMIT 5
-""")
+STATUS, DRIFT = Statements("status"), Statements("schema_drift")
 
 QUERIES = (
     (
@@ -72,8 +54,8 @@ def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, 
     """
     console = Console(highlight=False, soft_wrap=True)
     with db.connect() as connection:
-        by_source = connection.execute(BY_SOURCE).all()
-        odd, drift = connection.execute(ODD).all(), connection.execute(DRIFT).all()
+        by_source = fetch_all(connection, STATUS.demo_sources)
+        odd, drift = fetch_all(connection, STATUS.flag_counts), fetch_all(connection, DRIFT.most_frequent_drift)
     console.print("\n[bold]Every call of four providers, in one warehouse[/]\n")
     console.print(_table(by_source))
     console.print()
@@ -89,7 +71,7 @@ def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, 
         _the_page(console, page)
 
 
-def _table(rows: Sequence[Row[Any]]) -> Table:
+def _table(rows: Sequence[Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in COLUMNS:
         table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
@@ -101,7 +83,7 @@ def _table(rows: Sequence[Row[Any]]) -> Table:
     return table
 
 
-def _completeness(console: Console, rows: Sequence[Row[Any]]) -> None:
+def _completeness(console: Console, rows: Sequence[Any]) -> None:
     short = [row for row in rows if row.completeness not in ("count_match", "verified")]
     if not short:
         _line(console, "Complete", "yes: each provider lists as many calls as the warehouse holds", "green")
@@ -110,9 +92,7 @@ def _completeness(console: Console, rows: Sequence[Row[Any]]) -> None:
         _line(console, "Complete", f"{row.source}: {row.completeness}; `etl status` says why", colour)
 
 
-def _oddities(
-    console: Console, by_source: Sequence[Row[Any]], odd: Sequence[Row[Any]], drift: Sequence[Row[Any]]
-) -> None:
+def _oddities(console: Console, by_source: Sequence[Any], odd: Sequence[Any], drift: Sequence[Any]) -> None:
     waiting = sum(row.quarantined for row in by_source)
     _line(
         console, "Quarantine", f"{waiting:,} records became no row" if waiting else "empty: every record became a row"

@@ -25,19 +25,18 @@ def quarantine() -> None:
 @context.as_json
 def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
     """List the records that wait, newest first."""
-    from etl.reports.status import known_sources
-    from etl.state import quarantine
+    from etl.state import quarantine, registry
 
     with context.opened(context.settings()) as engine, engine.connect() as connection:
-        context.require_known(sources, known_sources(connection))
+        context.require_known(sources, registry.known_sources(connection))
         rows = quarantine.listed(connection, sources, resolved=everything)
     if as_json:
-        print_json([{name: _plain(row[name]) for name in SHOWN} for row in rows])
+        print_json([{name: _plain(getattr(row, name)) for name in SHOWN} for row in rows])
         return
     for row in rows:
-        done = " (resolved)" if row["resolved_at"] else ""
-        seen = f"{row['last_seen_at']:%Y-%m-%d %H:%M}"
-        click.echo(f"{row['quarantine_id']}  {row['source']}  {seen}  {row['reason']}{done}")
+        done = " (resolved)" if row.resolved_at else ""
+        seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{row.quarantine_id}  {row.source}  {seen}  {row.reason}{done}")
     next_step = "; `etl quarantine show N` shows one, `etl quarantine retry` tries them again" if rows else ""
     click.echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
 
@@ -52,8 +51,8 @@ def show(number: int) -> None:
         row = quarantine.one(connection, number)
     if row is None:
         raise click.BadParameter(f"there is no record {number}: `etl quarantine list --all` lists them")
-    click.echo(f"{row['source']}: {row['reason']}; first seen {row['first_seen_at']:%Y-%m-%d %H:%M} UTC", err=True)
-    sys.stdout.buffer.write(bytes(row["payload"]) + b"\n")
+    click.echo(f"{row.source}: {row.reason}; first seen {row.first_seen_at:%Y-%m-%d %H:%M} UTC", err=True)
+    sys.stdout.buffer.write(bytes(row.payload) + b"\n")
 
 
 @quarantine.command()

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from etl.reports.backfill_plan import BackfillPlan
+from etl.reports.status import SourceStatus
 from etl.runtime import humanize
 from etl.runtime.humanize import duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
@@ -141,7 +141,7 @@ def _number(count: int | None) -> str:
 COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
 
 
-def status_table(rows: Sequence[dict[str, Any]]) -> None:
+def status_table(rows: Sequence[SourceStatus]) -> None:
     """Print what `etl status` knows, one block per source."""
     from rich.console import Console
     from rich.text import Text
@@ -191,7 +191,7 @@ def _alike(verdicts: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
     return out
 
 
-def _facts(row: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _facts(row: SourceStatus) -> list[tuple[str, str, str]]:
     last = row["last_run"]
     run = f"{last['kind']} {last['status']} {ago(last['finished_at'] or last['started_at'])}" if last else "never"
     return [
@@ -205,11 +205,9 @@ def _facts(row: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _remarks(row: dict[str, Any]) -> list[str]:
+def _remarks(row: SourceStatus) -> list[str]:
     last = row.get("last_run") or {}
-    lines = []
-    if row.get("reason"):
-        lines.append(row["reason"])
+    lines = [row["reason"]] if row["reason"] else []
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
     if days := row.get("incomplete_days"):
         missing = sum(each["missing_count"] for each in days)

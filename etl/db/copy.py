@@ -1,4 +1,4 @@
-"""Rows → a table: copied straight in, or into a staging table and from there to where they are new or differ."""
+"""Rows ↔ a table: copied straight in, or through a staging table to where they are new or differ."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,10 +10,11 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql import dialect
 
 from etl.db.engine import json_bytes
+from etl.db.statements import fetch_all
 
 
 class _Layout(NamedTuple):
-    """A table as COPY sees it: the columns that a row gives, and their types by PostgreSQL's names."""
+    """A table as COPY sees it: the columns that a row has, and their PostgreSQL types."""
 
     columns: tuple[str, ...]
     types: tuple[str, ...]
@@ -21,24 +22,29 @@ class _Layout(NamedTuple):
 
 @cache
 def _layout(table: Table, names: tuple[str, ...] = ()) -> _Layout:
-    """Of the columns named, or of all that the database does not fill by itself."""
-    given = [table.c[name] for name in names] or [column for column in table.columns if column.identity is None]
-    kinds = (column.type.compile(dialect=dialect()).lower() for column in given)  # type: ignore[no-untyped-call]
-    return _Layout(tuple(column.name for column in given), tuple(kinds))
+    """The layout of some columns, or of all that the database does not generate."""
+    columns = [table.c[name] for name in names] or [column for column in table.columns if column.identity is None]
+    types = (column.type.compile(dialect=dialect()).lower() for column in columns)  # type: ignore[no-untyped-call]
+    return _Layout(tuple(column.name for column in columns), tuple(types))
+
+
+def fetch(connection: Connection, table: Table, columns: tuple[str, ...], keys: str) -> Sequence[Any]:
+    """Some columns of the rows with these keys, an array of uuid as text."""
+    return fetch_all(connection, _fetch_statement(table, columns), {"keys": keys})
 
 
 def append(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Copy rows of a table, their values in the order of its columns, into it: none of them may be there already."""
+    """Copy new rows, their values in the order of the table's columns; one that is there already is an error."""
     _copy(connection, f"{table.schema}.{table.name}", _layout(table), rows)
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Put rows of a table, their values in the order of its columns, into it where they are new or differ."""
+    """Insert or update rows, their values in the order of the table's columns; equal rows are not written."""
     _write_staged(connection, table, _layout(table), rows, _upsert_statement(table))
 
 
 def update(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
-    """Set some columns of rows that are there; each of these rows gives its primary key and then these columns."""
+    """Set some columns of existing rows; each row has its primary key and then these columns."""
     if columns:
         layout = _layout(table, (*_key(table), *columns))
         _write_staged(connection, table, layout, rows, _update_statement(table, columns))
@@ -47,18 +53,18 @@ def update(connection: Connection, table: Table, columns: tuple[str, ...], rows:
 def _write_staged(
     connection: Connection, table: Table, layout: _Layout, rows: Sequence[Sequence[Any]], statement: str
 ) -> None:
-    """Copy rows into the session's own table like this one, for a statement that takes them from ``staged``."""
+    """Copy rows into a temporary table like this one, for a statement that reads them from ``staged``."""
     if not rows:
         return
-    staging, its_columns = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
-    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS AS {its_columns}")
+    staging, definition = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
+    connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS AS {definition}")
     _copy(connection, staging, layout, rows)
-    taken = f"WITH staged AS (DELETE FROM {staging} RETURNING *)"  # noqa: S608 - a name of our own; none is left behind
-    connection.exec_driver_sql(f"{taken} {statement}")
+    staged = f"WITH staged AS (DELETE FROM {staging} RETURNING *)"  # noqa: S608 - a name of our own; leaves it empty
+    connection.exec_driver_sql(f"{staged} {statement}")
 
 
 def _copy(connection: Connection, target: str, layout: _Layout, rows: Sequence[Sequence[Any]]) -> None:
-    """Binary, which takes half of what text takes on either side."""
+    """Binary COPY takes half the time of text on either side."""
     if not rows:
         return
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
@@ -76,26 +82,33 @@ def _key(table: Table) -> tuple[str, ...]:
 
 
 @cache
+def _fetch_statement(table: Table, columns: tuple[str, ...]) -> bytes:
+    (key,) = _key(table)
+    rows = f"FROM {table.schema}.{table.name} WHERE {key} = ANY(CAST(%(keys)s AS uuid[]))"
+    return f"SELECT {', '.join(columns)} {rows}".encode()
+
+
+@cache
 def _upsert_statement(table: Table) -> str:
-    """In the order of the key, so that two writers meet the same rows in the same order."""
+    """Ordered by key, so that two writers lock rows in the same order."""
     key, names = _key(table), _layout(table).columns
     rest = [name for name in names if name not in key]
-    listed, held, new = (", ".join(f"{of}{name}" for name in rest) for of in ("", "held.", "excluded."))
+    targets, stored, new = (", ".join(f"{prefix}{name}" for name in rest) for prefix in ("", "stored.", "excluded."))
     return (
-        f"INSERT INTO {table.schema}.{table.name} AS held ({', '.join(names)})"  # noqa: S608 - names of our own
+        f"INSERT INTO {table.schema}.{table.name} AS stored ({', '.join(names)})"  # noqa: S608 - names of our own
         f" SELECT {', '.join(names)} FROM staged ORDER BY {', '.join(key)}"
-        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET ({listed}) = ROW({new})"
-        f" WHERE ROW({held}) IS DISTINCT FROM ROW({new})"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET ({targets}) = ROW({new})"
+        f" WHERE ROW({stored}) IS DISTINCT FROM ROW({new})"
     )
 
 
 @cache
 def _update_statement(table: Table, columns: tuple[str, ...]) -> str:
-    """In the same order."""
+    """Ordered by key as well."""
     key = _key(table)
     return (
-        f"UPDATE {table.schema}.{table.name} held"  # noqa: S608 - names of our own
+        f"UPDATE {table.schema}.{table.name} stored"  # noqa: S608 - names of our own
         f" SET {', '.join(f'{name} = new.{name}' for name in columns)}"
         f" FROM (SELECT * FROM staged ORDER BY {', '.join(key)}) new"
-        f" WHERE {' AND '.join(f'held.{name} = new.{name}' for name in key)}"
+        f" WHERE {' AND '.join(f'stored.{name} = new.{name}' for name in key)}"
     )

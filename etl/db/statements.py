@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 QUERIES = Path(__file__).parent / "queries"
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _NOTHING: Mapping[str, Any] = {}
 
@@ -31,8 +32,8 @@ class Statements:
 
 
 def _as_psycopg(sql: str) -> bytes:
-    """``:name`` → ``%(name)s``."""
-    return _PLACEHOLDER.sub(r"%(\1)s", sql.strip().replace("%", "%%")).encode()
+    """``:name`` → ``%(name)s``, without comments."""
+    return _PLACEHOLDER.sub(r"%(\1)s", _COMMENT.sub("", sql).strip().replace("%", "%%")).encode()
 
 
 def fetch_all(connection: Connection, statement: bytes, values: Mapping[str, Any] = _NOTHING) -> Sequence[Any]:

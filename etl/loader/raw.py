@@ -11,18 +11,17 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from etl.db import tables
 from etl.db.copy import append
+from etl.db.statements import Statements, fetch_all
 from etl.loader.writer import RawRecord, RowChange, WriteContext, fetch_rows, seqs_of
 
 LEVEL = 3  # a sixteenth smaller than the lowest for a tenth more time; the next takes half as long again
 _FRAMED = msgspec.msgpack.Decoder(list[bytes])
 
-ANSWERS = text("""
-    SELECT seq, kind, received_at, run_id, call_keys, records_zlib_msgpack FROM raw.payloads WHERE seq = ANY(:seqs) ORDER BY seq
-""")
+SQL = Statements("payloads")
 
 
 class PayloadVersion(NamedTuple):
@@ -55,7 +54,7 @@ def versions(connection: Connection, keys: Collection[uuid.UUID]) -> Mapping[uui
     rows = fetch_rows(connection, keys, ("call_key", "latest_request_seq", "payload_seqs"))
     wanted = {key: set(seqs_of(row)) for key, row in rows.items()}
     found: dict[uuid.UUID, list[PayloadVersion]] = {key: [] for key in wanted}
-    for row in connection.execute(ANSWERS, {"seqs": list(set().union(*wanted.values()))}):
+    for row in fetch_all(connection, SQL.payloads, {"seqs": list(set().union(*wanted.values()))}):
         for key, payload in zip(row.call_keys, unpacked(row.records_zlib_msgpack), strict=True):
             if row.seq in wanted.get(key, ()):
                 found[key].append(PayloadVersion(row.kind, row.seq, row.received_at, row.run_id, payload))

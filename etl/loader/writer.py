@@ -6,15 +6,14 @@ import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple
 
 import psycopg
-from sqlalchemy import Connection, Select, Table, select, text
+from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError
 
 from etl.db import tables
-from etl.db.copy import append, update, upsert
+from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, json_bytes, sqlstate, uuid_array
 from etl.loader.merge import changes, merge
 from etl.model import CALL_KEY_NAMESPACE, Call, Drift, Reject, Turn
@@ -75,13 +74,8 @@ def fetch_rows(
     """The rows that are held of some calls: whole, or of each some columns, its key among them."""
     if not keys:
         return {}
-    found = connection.execute(_of_keys(columns), {"keys": uuid_array(keys)})
+    found = fetch(connection, tables.calls, columns, uuid_array(keys))
     return {row.call_key: dict(zip(columns, row, strict=True)) for row in found}
-
-
-@cache
-def _of_keys(columns: tuple[str, ...]) -> Select[Any]:
-    return select(*(tables.calls.c[name] for name in columns)).where(text("call_key = ANY(CAST(:keys AS uuid[]))"))
 
 
 def plan_row(

@@ -4,26 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.db.engine import DatabaseProblem, describe
 from etl.db.revisions import require_revision
+from etl.db.statements import Statements, fetch_all
 from etl.model import Source
 from etl.settings import schedule
 
 MAX_HEARTBEAT_AGE_SECONDS = 90.0  # the daemon's main loop beats every fifteen seconds
 MISSED_RUNS = 3
 MIN_FRESHNESS = timedelta(minutes=15)
-# A scan that takes hours succeeds late, and makes progress all the while.
-PROGRESS = text("""
-    SELECT s.source,
-           greatest(s.first_seen_at,
-                    (SELECT max(finished_at) FROM ops.runs r
-                      WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')),
-                    (SELECT max(updated_at) FROM ops.checkpoints w WHERE w.source = s.source)) AS at
-      FROM ops.sources s
-""")
+SQL = Statements("sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,4 +63,4 @@ def freshness_deadline(source: Source, at: datetime) -> datetime:
 
 def progress(connection: Connection) -> dict[str, datetime]:
     """When each stored source last made progress, UTC."""
-    return {row.source: row.at for row in connection.execute(PROGRESS)}
+    return {row.source: row.at for row in fetch_all(connection, SQL.last_progress)}

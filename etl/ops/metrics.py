@@ -11,13 +11,14 @@ import httpx
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.transport import DeadlineTransport
+from etl.db.statements import Statements, fetch_all, fetch_one
 from etl.model import Source
 from etl.ops import health
-from etl.state.adaptive_rate import AdaptiveRate, current_rate
+from etl.state.adaptive_rate import stored_rate
 from etl.sync.run import RunDependencies, RunResult
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
@@ -27,27 +28,7 @@ COMPLETENESS = ("verified", "count_match", "incomplete", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
 NO_RESPONSE = "none"
 
-# Calls are counted from the daily rollup: counting ten million rows takes longer than Prometheus waits.
-BOOKS = text("""
-    SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_calls, f.quarantined,
-           s.next_run_at, s.paused_until > :now AS is_paused, coalesce(p.blocked_until > :now, false) AS is_held,
-           coalesce(extract(epoch FROM p.next_slot_at - :now), 0) AS ahead_seconds,
-           p.requests_per_minute, p.adaptive_rate_per_minute, p.adapted_at,
-           (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
-             WHERE d.source = f.source AND d.partition = '') AS calls,
-           (SELECT count(*) FROM ops.schema_drift d WHERE d.source = f.source) AS drift,
-           (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
-             WHERE r.source = f.source AND kind = 'sync' AND finished_at IS NOT NULL
-             ORDER BY started_at DESC LIMIT 1) AS run_seconds
-      FROM bi.freshness f
-      JOIN ops.sources s USING (source)
-      LEFT JOIN ops.rate_limits p USING (source)
-     WHERE f.source = ANY(:sources)
-     ORDER BY f.source
-""")
-
-
-ALERTS = text("SELECT source, kind FROM ops.alerts WHERE resolved_at IS NULL AND source = ANY(:sources) ORDER BY 1, 2")
+STATUS, ALERTS, SERVER = Statements("status"), Statements("alerts"), Statements("server")
 
 
 class Metrics:
@@ -157,11 +138,12 @@ def _from_database(metrics: Metrics, db: Engine, sources: Sequence[Source], now:
     yield _gauge(
         "rate_budget_per_minute", "The configured rate limit.", ((s.name, s.requests_per_minute) for s in sources)
     )
+    names = [source.name for source in sources]
     try:
         with db.connect() as connection:
-            connection.execute(text("SET LOCAL statement_timeout = '10s'"))
-            rows = connection.execute(BOOKS, {"now": now, "sources": [source.name for source in sources]}).all()
-            alerts = connection.execute(ALERTS, {"sources": [source.name for source in sources]}).all()
+            fetch_one(connection, SERVER.set_statement_timeout, {"timeout": "10s"})
+            rows = fetch_all(connection, STATUS.source_metrics, {"now": now, "sources": names})
+            alerts = fetch_all(connection, ALERTS.open_alerts, {"sources": names})
             late = {name for name, _ in health.stale(sources, health.progress(connection), now)}
     except SQLAlchemyError:
         yield GaugeMetricFamily("callhouse_database_up", "Whether the database could be read.", 0)
@@ -174,8 +156,8 @@ def _from_database(metrics: Metrics, db: Engine, sources: Sequence[Source], now:
         yield from _of_sources(rows, now, late)
 
 
-def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iterator[Metric]:
-    def gauge(name: str, description: str, value: Callable[[Row[Any]], Any]) -> Metric:
+def _of_sources(rows: Sequence[Any], now: datetime, late: set[str]) -> Iterator[Metric]:
+    def gauge(name: str, description: str, value: Callable[[Any], Any]) -> Metric:
         return _gauge(name, description, ((row.source, value(row)) for row in rows))
 
     yield gauge("calls", "Calls stored.", lambda row: row.calls)
@@ -193,11 +175,15 @@ def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iter
         "Whether it is paused: key, rights, balance or a long Retry-After.",
         lambda row: row.is_paused or False,
     )
-    yield gauge("backing_off", "Whether requests wait because the provider asked for it.", lambda row: row.is_held)
+    yield gauge(
+        "backing_off", "Whether requests wait because the provider asked for it.", lambda row: row.is_backing_off
+    )
     yield gauge("quarantined", "Records in quarantine.", lambda row: row.quarantined)
     yield gauge("open_calls", "Calls that may still change and are read again.", lambda row: row.open_calls)
     yield gauge("drift", "Unexpected fields, values and types in the provider's records.", lambda row: row.drift)
-    yield gauge("rate_per_minute", "The current rate limit, lowered after rejections.", lambda row: _rate(row, now))
+    yield gauge(
+        "rate_per_minute", "The current rate limit, lowered after rejections.", lambda row: stored_rate(row, now)
+    )
     yield gauge(
         "rate_budget_used_ratio",
         "The share of the burst that is used up; above 1 requests wait.",
@@ -210,11 +196,6 @@ def _of_sources(rows: Sequence[Row[Any]], now: datetime, late: set[str]) -> Iter
         for status in COMPLETENESS:
             complete.add_metric([row.source, status], row.completeness == status)
     yield complete
-
-
-def _rate(row: Row[Any], now: datetime) -> float | None:
-    learned = AdaptiveRate(row.adaptive_rate_per_minute, row.adapted_at) if row.adaptive_rate_per_minute else None
-    return current_rate(row.requests_per_minute, learned, now) if row.requests_per_minute else None
 
 
 def _gauge(name: str, description: str, values: Iterable[tuple[str, Any]]) -> Metric:

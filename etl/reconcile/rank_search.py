@@ -46,7 +46,7 @@ class LocalCounts(Protocol):
     """What the warehouse holds of the list, records that wait in quarantine counted in."""
 
     @property
-    def floating(self) -> int:
+    def undated_quarantined(self) -> int:
         """How many records wait whose time is not known."""
 
     def count(self, start: datetime, end: datetime) -> int:
@@ -128,7 +128,7 @@ def search(ladder: RankIndex, held: LocalCounts, marks: Sequence[datetime]) -> S
     for x in reversed(marks):
         levels[x] = yield from _level(ladder, held, levels, x)
     short = levels[marks[-1]] - levels[marks[0]] - held.count(marks[0], marks[-1])
-    if 0 < short <= held.floating:
+    if 0 < short <= held.undated_quarantined:
         return [Segment(marks[0], marks[-1], by_id=False)]
     out: list[Segment] = []
     for start, end in pairwise(marks):

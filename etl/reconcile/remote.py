@@ -140,13 +140,13 @@ class RemoteStream:
         """Note what is listed and not held, and load it where that is wanted."""
         if any(is_foreign(self.reader, self.books.partition, each) for each in arrivals):
             raise CannotVerify(OTHERS)
-        lacking = self.held.lacks(arrivals)
+        lacking = self.held.not_stored(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:
             batch.stored.update(stored_versions(self.reader, arrivals))
             with self.reader.lease.transaction() as connection:
                 load(connection, self.reader, batch)
-            self.held.look_at_quarantine()
+            self.held.load_quarantine()
 
 
 def _filled(times: Sequence[datetime | None]) -> list[datetime | None]:

@@ -75,7 +75,7 @@ class StreamCheck:
 
     def _sort_out(self, finding: StreamFinding) -> None:
         """What of that which was seen and not held is missing: not what nobody has read yet, nor what waits."""
-        held = self.held.holds(list(self.listing.lacking)) | self.held.waiting.keys()
+        held = self.held.stored(list(self.listing.lacking)) | self.held.waiting.keys()
         seen = {
             key: at
             for key, at in self.listing.lacking.items()

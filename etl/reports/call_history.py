@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection
 
+from etl.db.statements import Statements, fetch_all, fetch_one
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.loader import raw
@@ -25,7 +26,7 @@ from etl.reports.call_history_model import (
     TranscriptState,
 )
 from etl.reports.next_read import next_read
-from etl.reports.status import known_sources
+from etl.state import registry
 
 HIDDEN = "(hidden)"
 # The columns without personal data; the values of all others are hidden, also those of a new column.
@@ -36,44 +37,18 @@ OPEN = frozenset({
     "quality_flags", "delisted_at",
 })  # fmt: skip
 
-CALLS = text("""
-    SELECT call_key, source, provider_call_id FROM warehouse.calls WHERE call_key = ANY(:keys) ORDER BY source
-""")
-REJECTS = text("""
-    SELECT quarantine_id, source, provider_call_id, reason, first_seen_at, last_seen_at, resolved_at, run_id
-      FROM ops.quarantine
-     WHERE (source, provider_call_id) IN (SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])))
-     ORDER BY source, first_seen_at, quarantine_id
-""")
-CALL = text("""
-    SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.created_at, c.ended_at,
-           c.answered_at, c.from_number, c.to_number, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
-           c.quality_flags, c.first_seen_at, c.changed_at, c.delisted_at,
-           coalesce(c.is_final, c.created_at < CAST(:now AS timestamptz) - interval '1 day') AS is_final,
-           c.created_at + make_interval(secs => s.settled_after_seconds::double precision) AS settles_at,
-           seen.seen_at, seen.run_id AS seen_by, t.state AS transcript, t.asked_at, t.attempts, t.reason
-      FROM warehouse.calls c
-      JOIN ops.sources s USING (source)
-      LEFT JOIN ops.call_last_seen seen USING (call_key)
-      LEFT JOIN ops.transcript_requests t USING (call_key)
-     WHERE c.call_key = :key
-""")
-CHANGES = text("""
-    SELECT changed_at, run_id, field, old_value, new_value
-      FROM warehouse.changes WHERE call_key = :key ORDER BY change_id
-""")
-RUNS = text("SELECT run_id, kind, status, started_at FROM ops.runs WHERE run_id = ANY(:runs) ORDER BY run_id")
+CALLS, QUARANTINE, RUNS = Statements("calls"), Statements("quarantine"), Statements("runs")
 
 
 def resolve(connection: Connection, wanted: str) -> list[CallRef]:
     """The calls that a text may refer to: a call's key, a provider's id, or ``SOURCE:ID``."""
     wanted = wanted.encode(errors="replace").decode()  # an argument of the command line may not be UTF-8
-    names = known_sources(connection)
+    names = registry.known_sources(connection)
     prefix, _, rest = wanted.partition(":")
     ids = [(name, wanted) for name in names] + ([(prefix, rest)] if prefix in names else [])
     keys = [call_key(name, call_id) for name, call_id in ids] + _as_key(wanted)
     stored = [
-        CallRef(row.source, row.provider_call_id, row.call_key) for row in connection.execute(CALLS, {"keys": keys})
+        CallRef(row.source, row.provider_call_id, row.call_key) for row in fetch_all(connection, CALLS.calls_by_key, {"keys": keys})
     ]
     stored_ids = {(call.source, call.provider_call_id) for call in stored}
     rejected = {(row.source, row.provider_call_id) for row in _rejects(connection, ids)} - stored_ids
@@ -87,9 +62,9 @@ def _as_key(text: str) -> list[uuid.UUID]:
         return []
 
 
-def _rejects(connection: Connection, ids: Sequence[tuple[str, str]]) -> Sequence[Row[Any]]:
+def _rejects(connection: Connection, ids: Sequence[tuple[str, str]]) -> Sequence[Any]:
     sources, call_ids = [name for name, _ in ids], [call_id for _, call_id in ids]
-    return connection.execute(REJECTS, {"sources": sources, "ids": call_ids}).all()
+    return fetch_all(connection, QUARANTINE.rejects_of_calls, {"sources": sources, "ids": call_ids})
 
 
 def call_history(
@@ -103,11 +78,11 @@ def call_history(
         Rejected(r.quarantine_id, r.reason, r.first_seen_at, r.last_seen_at, r.resolved_at, r.run_id)
         for r in _rejects(connection, [(call.source, call.provider_call_id)])
     ]
-    found = connection.execute(CALL, {"key": call.call_key, "now": now}).one_or_none()
+    found = fetch_one(connection, CALLS.call_state, {"key": call.call_key, "now": now})
     if found is None or call.call_key is None:
         runs = _runs(connection, [], [], None, rejected)
         return CallHistory(call.source, call.provider_call_id, None, [], [], None, rejected, runs)
-    row = dict(found._mapping)
+    row = found._asdict()
     source = next((source for source in sources if source.name == call.source), None)
     versions = _versions(connection, call.call_key)
     changes = _changes(connection, call.call_key, show_values=show_values)
@@ -151,7 +126,7 @@ def _changes(connection: Connection, key: uuid.UUID, *, show_values: bool) -> li
 
     return [
         Change(r.changed_at, r.run_id, r.field, shown(r.field, r.old_value), shown(r.field, r.new_value))
-        for r in connection.execute(CHANGES, {"key": key})
+        for r in fetch_all(connection, CALLS.changes_of_call, {"key": key})
     ]
 
 
@@ -195,7 +170,7 @@ def _runs(
     changed = Counter(change.run_id for change in changes)
     quarantined = Counter(record.run_id for record in rejected)
     numbers = sorted(run for run in {*received, *changed, *quarantined, seen_by} if run is not None)
-    stored = {row.run_id: row for row in connection.execute(RUNS, {"runs": numbers})}
+    stored = {row.run_id: row for row in fetch_all(connection, RUNS.runs_by_id, {"runs": numbers})}
 
     def effect(number: int) -> RunEffect:
         run = stored.get(number)

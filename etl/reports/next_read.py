@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection
 
 from etl.client.errors import PauseReason
-from etl.db import tables
+from etl.db.statements import Statements, fetch_one
 from etl.extractors import providers
 from etl.model import DateFilter, Source
 from etl.paging import SortOrder
@@ -18,10 +18,7 @@ from etl.state import lookbacks, streams
 from etl.sync.checkpoint import OVERLAP
 from etl.sync.window import UNSORTED_AT_LEAST
 
-SCHEDULE = text("""
-    SELECT s.next_run_at, s.paused_until, s.pause_reason, p.blocked_until
-      FROM ops.sources s LEFT JOIN ops.rate_limits p USING (source) WHERE s.source = :source
-""")
+SQL = Statements("sources")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def next_read(connection: Connection, call: Mapping[str, Any], source: Source | 
     """The earliest run that reads a call again; ``call`` is its row, with ``is_final`` decided."""
     if source is None:
         return NextRead(None, None, False, "its source is no longer configured")
-    state = connection.execute(SCHEDULE, {"source": source.name}).one()
+    state = fetch_one(connection, SQL.next_run, {"source": source.name})
     run_at = max(at for at in (now, state.next_run_at, state.paused_until, state.blocked_until) if at is not None)
     reads = [
         read
@@ -82,7 +79,7 @@ def _reads(
     if stream.watermark is None or created_at >= stream.watermark - OVERLAP:
         yield run_at, "head", "the next run: it is among the newest calls"
     widest = max((lookback.window for lookback in source.lookbacks), default=None)
-    done = _completed_lookbacks(connection, source.name, partition)
+    done = lookbacks.completed(connection, source.name, partition)
     for lookback in source.lookbacks:
         at = run_at if lookback.window not in done else max(run_at, done[lookback.window] + lookback.interval)
         window, interval = (duration(part.total_seconds()) for part in (lookback.window, lookback.interval))
@@ -93,12 +90,6 @@ def _reads(
             oldest_open = lookbacks.oldest_open_call(connection, source.name, at - OLDEST_LOOKBACK)
             if oldest_open and created_at >= oldest_open - timedelta(seconds=1):
                 yield at, "lookback", f"{name}, which extends to the oldest open call"
-
-
-def _completed_lookbacks(connection: Connection, source: str, partition: str) -> dict[timedelta, datetime]:
-    t = tables.lookbacks
-    rows = connection.execute(select(t).where(t.c.source == source, t.c.partition == partition))
-    return {timedelta(seconds=float(row.window_seconds)): row.completed_at for row in rows}
 
 
 def _why_never(call: Mapping[str, Any], source: Source, now: datetime) -> str:

@@ -1,36 +1,24 @@
-"""What records held that nobody expected, counted per source and field, and said once."""
+"""Fields, words and types that records had and nobody expected, counted per source."""
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
-from sqlalchemy import Connection, Row, literal_column
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from etl.db.tables import schema_drift as table
+from etl.db.statements import Statements, fetch_all
 from etl.loader.writer import WriteContext
 from etl.model import Drift
 
+SQL = Statements("schema_drift")
+
 
 def record(connection: Connection, writing: WriteContext, drifts: Iterable[Drift]) -> list[Drift]:
-    """Count what was noticed in a batch; what was never noticed before comes back, to be said."""
-    new = []
-    for drift, times in sorted(Counter(drifts).items()):
-        found: Row[Any] = connection.execute(
-            insert(table)
-            .values(
-                source=writing.source,
-                **drift._asdict(),
-                record_count=times,
-                first_seen_at=writing.now,
-                last_seen_at=writing.now,
-            )
-            .on_conflict_do_update(
-                constraint="pk_schema_drift",
-                set_={"record_count": table.c.record_count + times, "last_seen_at": writing.now},
-            )
-            .returning(literal_column("xmax = 0").label("is_new"))
-        ).one()
-        if found.is_new:
-            new.append(drift)
-    return new
+    """Count the drift of a batch → what of it was never seen before."""
+    counts = sorted(Counter(drifts).items())
+    if not counts:
+        return []
+    fields, kinds, details = zip(*(drift for drift, _ in counts), strict=True)
+    columns = {"fields": list(fields), "kinds": list(kinds), "details": list(details)}
+    values = {"source": writing.source, "now": writing.now, "counts": [count for _, count in counts]}
+    rows = fetch_all(connection, SQL.record_drift, columns | values)
+    return [Drift(row.field, row.kind, row.detail) for row in rows if row.is_new]

@@ -1,4 +1,4 @@
-"""The right to write a source's data: one holder at a time, and none that slept through its end."""
+"""The right to write a source's data: one owner at a time, and none after its lease has expired."""
 
 import os
 import secrets
@@ -15,93 +15,89 @@ from etl.runtime.clock import Clock
 from etl.runtime.tracing import span
 from etl.state.session import StateSession
 
-TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before it is tried again
+SQL = Statements("leases")
+TERM = timedelta(minutes=3)  # longer than the longest request and the longest wait before a retry
 RENEW_SECONDS = 30.0
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = TERM.total_seconds()
 
-SQL = Statements("leases")
-
 
 class Priority(IntEnum):
-    """Whose work at a source goes first: a turn is given to the lowest number that waits for one."""
+    """What goes first at a source: the lease is given to the lowest number that waits."""
 
-    HEAD = 1  # the head, and what somebody waits for
-    LOOKBACK = 2  # the newest stretch once more, for what changes late
-    BACKFILL = 3  # what lies further back
+    HEAD = 1  # the newest pages, and what a person waits for
+    LOOKBACK = 2  # the last days once more, for late changes
+    BACKFILL = 3  # older history
 
 
 class LeaseLost(Exception):
-    """Somebody else holds the source by now: what was read and not yet written is left to them."""
+    """Another process owns the source now: what was read and is not written is left to it."""
 
 
 class Lease:
-    """One process's turn at a source: taken before a batch is read, checked and given up as that is written.
+    """The lease of one process on a source: acquired before a batch is read, checked and released as it is written."""
 
-    ``lane`` is that of the work in hand.
-    """
-
-    def __init__(self, desk: StateSession, db: Engine, source: str, clock: Clock) -> None:
-        self._desk, self._db, self._source, self._clock = desk, db, source, clock
+    def __init__(self, state: StateSession, db: Engine, source: str, clock: Clock) -> None:
+        self._state, self._db, self._source, self._clock = state, db, source, clock
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._fencing_token: int | None = None
         self._renewed_at = 0.0
         self.priority = Priority.HEAD
-        self._told = False
+        self._has_waited = False
 
     @property
     def owner(self) -> str:
-        """Who this process is in the books."""
+        """The name of this process in ``ops.leases``."""
         return self._owner
 
-    def acquire(self, waiting: Callable[[], None]) -> None:
-        """Wait for this process's turn and take it; ``waiting`` is called the first time that it has to wait."""
-        if self._fencing_token is not None or self._takes(before=self.priority + 1):
+    def acquire(self, on_wait: Callable[[], None]) -> None:
+        """Wait for the lease and take it; ``on_wait`` is called the first time that it is not free."""
+        if self._fencing_token is not None or self._try_acquire(before=self.priority + 1):
             return
         began, queues = self._clock.monotonic(), set[Priority]()
         try:
-            while not self._has_its_turn(self._clock.monotonic() - began, queues):
-                if not self._told:
-                    waiting()
-                    self._told = True
+            while not self._acquire_in_turn(self._clock.monotonic() - began, queues):
+                if not self._has_waited:
+                    on_wait()
+                    self._has_waited = True
                 self._clock.sleep(POLL_SECONDS)
         finally:
-            for lane in queues:
-                self._desk.fetch_one(SQL.leave_queue, {"source": self._source, "priority": int(lane)})
+            for priority in queues:
+                self._state.fetch_one(SQL.leave_queue, {"source": self._source, "priority": int(priority)})
 
-    def _has_its_turn(self, waited: float, queues: set[Priority]) -> bool:
-        """Queue up and try; who waited for a whole term goes before any lane, and past a queue that stands still."""
-        patient = waited < PATIENCE_SECONDS
-        lane = self.priority if patient else Priority.HEAD
-        values = {"source": self._source, "priority": int(lane)}
-        if lane not in queues and self._desk.fetch_one(SQL.enter_queue, values):
-            queues.add(lane)
-        if patient and lane not in queues:
+    def _acquire_in_turn(self, waited_seconds: float, queues: set[Priority]) -> bool:
+        """Queue up and try; after a whole term, ahead of every priority, even of a queue that does not move."""
+        is_patient = waited_seconds < PATIENCE_SECONDS
+        priority = self.priority if is_patient else Priority.HEAD
+        values = {"source": self._source, "priority": int(priority)}
+        if priority not in queues and self._state.fetch_one(SQL.enter_queue, values):
+            queues.add(priority)
+        if is_patient and priority not in queues:
             return False
-        return self._takes(before=lane)
+        return self._try_acquire(before=priority)
 
-    def _takes(self, before: int) -> bool:
-        """Take it where it can be had and nobody waits in a lane before this one."""
-        row = self._desk.fetch_one(SQL.acquire_lease, self._values() | {"before": before})
+    def _try_acquire(self, before: int) -> bool:
+        """Take the lease if it is free and nobody waits with a priority before this one."""
+        row = self._state.fetch_one(SQL.acquire_lease, self._values() | {"before": before})
         if row is not None:
             self._fencing_token, self._renewed_at = row.fencing_token, self._clock.monotonic()
         return row is not None
 
     def renew(self) -> None:
-        """Hold it for another term, if it is held and was not just renewed."""
+        """Extend the lease by a term, if it is owned and was not renewed lately."""
         if self._fencing_token is not None and self._clock.monotonic() - self._renewed_at >= RENEW_SECONDS:
             self._renewed_at = self._clock.monotonic()
-            self._desk.fetch_one(SQL.renew_lease, self._values())
+            self._state.fetch_one(SQL.renew_lease, self._values())
 
     def release(self) -> None:
-        """Let others have their turn."""
+        """Let another process have the source."""
         if self._fencing_token is not None:
-            self._desk.fetch_one(SQL.release_lease, {"source": self._source, "owner": self._owner})
+            self._state.fetch_one(SQL.release_lease, {"source": self._source, "owner": self._owner})
             self._fencing_token = None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction in which only the holder writes, and whose commit ends the turn.
+        """A transaction that only the owner of the lease can write in; its commit releases the lease.
 
         Raises :class:`LeaseLost` before anything is written.
         """

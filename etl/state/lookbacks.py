@@ -1,43 +1,46 @@
-"""When each stretch of a list was last read again for late changes, and which is due."""
+"""When each lookback of a stream was last completed, and which is due."""
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from etl.db import tables
+from etl.db.statements import Statements, execute, fetch_all, fetch_value
 from etl.model import Lookback, Source
 
-AHEAD = timedelta(minutes=2)  # so far the clocks of two machines may be apart
+SQL = Statements("streams")
+MAX_CLOCK_SKEW = timedelta(minutes=2)
 
 
 def due_lookback(connection: Connection, source: Source, partition: str, now: datetime) -> Lookback | None:
-    """The widest sweep of a list whose last time is long enough ago; a wider one does the work of the narrower."""
-    t = tables.lookbacks
-    rows = connection.execute(select(t).where(t.c.source == source.name, t.c.partition == partition)).all()
-    last = {timedelta(seconds=float(row.window_seconds)): row.completed_at for row in rows}
-    due = [s for s in source.lookbacks if s.window not in last or not _is_fresh(now - last[s.window], s)]
-    return max(due, key=lambda sweep: sweep.window, default=None)
+    """The widest lookback of a stream that is due: it includes the narrower ones."""
+    completed_at = completed(connection, source.name, partition)
+    due = [
+        lookback
+        for lookback in source.lookbacks
+        if lookback.window not in completed_at or not _is_fresh(now - completed_at[lookback.window], lookback)
+    ]
+    return max(due, key=lambda lookback: lookback.window, default=None)
 
 
-def _is_fresh(ago: timedelta, sweep: Lookback) -> bool:
-    """Whether a sweep was done not long ago; one that lies ahead was done before a clock was set back."""
-    return -AHEAD <= ago < sweep.interval
+def completed(connection: Connection, source: str, partition: str) -> dict[timedelta, datetime]:
+    """When each lookback of a stream was last completed, by its window."""
+    rows = fetch_all(connection, SQL.lookbacks, {"source": source, "partition": partition})
+    return {timedelta(seconds=float(row.window_seconds)): row.completed_at for row in rows}
+
+
+def _is_fresh(age: timedelta, lookback: Lookback) -> bool:
+    """Whether a lookback is not due yet; one from the future was completed before a clock was set back."""
+    return -MAX_CLOCK_SKEW <= age < lookback.interval
 
 
 def mark_done(connection: Connection, source: Source, partition: str, back_to: timedelta, now: datetime) -> None:
-    """Note that a list was read back that far: every sweep of that horizon or less is done."""
-    of_list = {"source": source.name, "partition": partition, "completed_at": now}
-    done = [s.window.total_seconds() for s in source.lookbacks if s.window <= back_to]
-    if done:
-        new = insert(tables.lookbacks).values([{**of_list, "window_seconds": horizon} for horizon in done])
-        connection.execute(new.on_conflict_do_update(constraint="pk_lookbacks", set_={"completed_at": now}))
+    """Store that a stream was read that far back: every lookback with this window or a narrower one is completed."""
+    windows = [lookback.window.total_seconds() for lookback in source.lookbacks if lookback.window <= back_to]
+    values = {"source": source.name, "partition": partition, "windows": windows, "now": now}
+    execute(connection, SQL.complete_lookbacks, values)
 
 
 def oldest_open_call(connection: Connection, source: str, since: datetime) -> datetime | None:
-    """``created_at`` of the oldest call since then that may still change by its own marks."""
-    c = tables.calls.c
-    found: datetime | None = connection.scalar(
-        select(func.min(c.created_at)).where(c.source == source, c.is_final.is_not(True), c.created_at >= since)
-    )
-    return found
+    """When the oldest call since then was created that may still change by its status."""
+    oldest: datetime | None = fetch_value(connection, SQL.oldest_open_call, {"source": source, "since": since})
+    return oldest

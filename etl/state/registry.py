@@ -1,68 +1,55 @@
-"""What the books remember of each source: whose account it is, and until when it is set aside or left alone."""
+"""The sources that were ever configured: whose account each is, and until when it is not to be read."""
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection
 
 from etl.client.errors import PauseReason
-from etl.db import tables
+from etl.db.statements import Statements, fetch_all, fetch_one, fetch_value
 from etl.model import Source
 
-LONGEST_PAUSE = timedelta(hours=1)
-
-REGISTER = text("""
-    WITH entered AS (
-        INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)
-        VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule)
-        ON CONFLICT (source) DO UPDATE SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule
-        RETURNING provider, host
-    ), leased AS (
-        INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
-    ), paced AS (
-        INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
-    )
-    SELECT provider, host FROM entered
-""")
-WATERMARKS = text("""
-    SELECT EXISTS (SELECT FROM ops.coverage WHERE source = :source)
-           OR EXISTS (SELECT FROM ops.checkpoints WHERE source = :source AND resume_point ->> 'newest' IS NOT NULL)
-""")
+SQL, RATE_LIMITS = Statements("sources"), Statements("rate_limits")
+LONGEST_PAUSE = timedelta(hours=1)  # a later time was stored before a clock was set back
 
 
 class SourceMismatch(Exception):
-    """The books hold another provider or host under a source's name; the text says both and the way out."""
+    """A source's name is stored with another provider or host; the message names both and the way out."""
 
 
 def register(connection: Connection, source: Source, now: datetime) -> None:
-    """Enter a source into the books; raises :class:`SourceMismatch` where its name stands for another account."""
+    """Add a source, or update its settings; raises :class:`SourceMismatch` if its name was another account's."""
     host = urlsplit(source.base_url).hostname or ""
-    settled_after_seconds = max((sweep.window for sweep in source.lookbacks), default=timedelta(0)).total_seconds()
-    values = {"source": source.name, "provider": source.provider, "host": host, "schedule": source.schedule}
-    row = connection.execute(REGISTER, {**values, "now": now, "settled_after_seconds": settled_after_seconds}).one()
+    final_after = max((lookback.window for lookback in source.lookbacks), default=timedelta(0))
+    account = {"source": source.name, "provider": source.provider, "host": host}
+    values = {"schedule": source.schedule, "now": now, "settled_after_seconds": final_after.total_seconds()}
+    row = fetch_one(connection, SQL.register_source, account | values)
     if (row.provider, row.host) != (source.provider, host):
         raise SourceMismatch(
-            f"source {source.name!r} is {source.provider} at {host}, but the books hold {row.provider} at {row.host} "
+            f"source {source.name!r} is {source.provider} at {host}, but the database has {row.provider} at {row.host} "
             "under this name: give the new account a name of its own in etl.toml, or use another database"
         )
 
 
+def known_sources(connection: Connection) -> list[str]:
+    """The names of all sources that were ever configured."""
+    return [row.source for row in fetch_all(connection, SQL.source_names)]
+
+
 def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, PauseReason] | None:
-    """Until when a source is paused, and why; ``None`` where it is not, or a clock was set back since."""
-    t = tables.sources
-    row = connection.execute(select(t.c.paused_until, t.c.pause_reason).where(t.c.source == source)).one()
+    """Until when a source is paused, and why; ``None`` if it is not."""
+    row = fetch_one(connection, SQL.pause, {"source": source})
     is_paused = row.paused_until and now < row.paused_until <= now + LONGEST_PAUSE
     return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
 
 
 def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:
-    """Until when a provider wants to be left alone; a time further ahead than it may be is that of a wrong clock."""
-    t = tables.rate_limits.c
-    query = select(t.blocked_until).where(t.source == source, t.blocked_until <= now + LONGEST_PAUSE)
-    found: datetime | None = connection.scalar(query)
-    return found
+    """Until when the provider asked to send nothing."""
+    values = {"source": source, "latest": now + LONGEST_PAUSE}
+    until: datetime | None = fetch_value(connection, RATE_LIMITS.blocked_until, values)
+    return until
 
 
 def was_never_read(connection: Connection, source: str) -> bool:
-    """Whether no list of a source has a watermark yet."""
-    return not connection.scalar(WATERMARKS, {"source": source})
+    """Whether no stream of a source has a watermark yet."""
+    return not fetch_value(connection, SQL.has_watermark, {"source": source})

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy import Connection, Engine
 
-from etl.db import statements
+from etl.db.statements import Statements, fetch_all, fetch_one
 
 P = ParamSpec("P")
 T = TypeVar("T")
+SQL = Statements("server")
 
 
 class StateSession:
@@ -24,7 +25,7 @@ class StateSession:
     def __init__(self, db: Engine) -> None:
         self._connection = db.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._lock = threading.Lock()
-        self._connection.execute(text("SET synchronous_commit = off; SET enable_seqscan = off"))
+        fetch_one(self._connection, SQL.set_state_session)
 
     def __enter__(self) -> Self:
         return self
@@ -34,19 +35,15 @@ class StateSession:
             self._connection.invalidate()  # its settings are its own: the session ends, it does not go back to the pool
             self._connection.close()
 
-    def fetch_one(self, statement: "bytes | TextClause", values: Mapping[str, Any]) -> Any:
+    def fetch_one(self, statement: bytes, values: Mapping[str, Any]) -> Any:
         """Run a statement → its first row, whose columns are attributes; ``None`` where it returns none."""
-        return self.run(statements.fetch_one, _as_bytes(statement), values)
+        return self.run(fetch_one, statement, values)
 
-    def fetch_all(self, statement: "bytes | TextClause", values: Mapping[str, Any]) -> Sequence[Any]:
+    def fetch_all(self, statement: bytes, values: Mapping[str, Any]) -> Sequence[Any]:
         """Run a statement → all its rows."""
-        return self.run(statements.fetch_all, _as_bytes(statement), values)
+        return self.run(fetch_all, statement, values)
 
     def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function with the connection; no other thread's statement comes in between."""
         with self._lock:
             return work(self._connection, *args, **kwargs)
-
-
-def _as_bytes(statement: bytes | TextClause) -> bytes:
-    return statement if isinstance(statement, bytes) else statements._as_psycopg(statement.text)

@@ -1,22 +1,25 @@
-"""What the books remember of each list: its order, what of it is held for certain, and where unfinished walks go on."""
+"""The state of each stream of a source: its order, what of it is complete, and where unfinished scans go on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from etl.db import tables
+from etl.db.engine import as_json
+from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.intervals import coalesce
 from etl.model import Window
 from etl.paging import ResumePoint, SortOrder
 
+SQL = Statements("streams")
+EVER = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A walk through a window that was cut off, and where it goes on."""
+    """An unfinished scan of a window, and where it goes on."""
 
     window: Window
     resume_point: ResumePoint
@@ -24,7 +27,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What is known of one list of a source before it is read."""
+    """What is known of a stream before it is read."""
 
     source: str
     partition: str
@@ -33,37 +36,25 @@ class StreamState:
     local_count: int | None = None
     full_scan_at: datetime | None = None
     completeness: str = "unknown"
-    remote_oldest_at: datetime | None = None  # the oldest call that the provider still lists, where older ones are held
-    page_size: int | None = None  # the largest that the provider accepts, where it refused a larger one
+    remote_oldest_at: datetime | None = None  # the oldest call still listed, if older ones are stored
+    page_size: int | None = None  # the largest that the provider accepts, if it refused a larger one
     coverage: tuple[Window, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()  # newest first
     is_filter_ignored: bool = False  # this run saw calls of other partitions in it; not stored
 
     @property
     def watermark(self) -> datetime | None:
-        """The newest instant that is held; everything above it is still to be read."""
-        tops = [w.end for w in self.coverage] + [
-            w.resume_point.newest for w in self.checkpoints if w.resume_point.newest
+        """The newest time up to which calls are stored; everything above it is still to be read."""
+        ends = [window.end for window in self.coverage] + [
+            checkpoint.resume_point.newest for checkpoint in self.checkpoints if checkpoint.resume_point.newest
         ]
-        return max(tops, default=None)
-
-
-LIST = text("""
-    SELECT l.sort_order, l.remote_count, l.local_count, l.full_scan_at, l.completeness, l.remote_oldest_at, l.page_size,
-           ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.coverage
-                  WHERE source = :source AND partition = :partition) AS coverage,
-           ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.checkpoints
-                  WHERE source = :source AND partition = :partition ORDER BY ends_at DESC, starts_at) AS checkpoints,
-           ARRAY(SELECT resume_point FROM ops.checkpoints
-                  WHERE source = :source AND partition = :partition ORDER BY ends_at DESC, starts_at) AS resume_points
-      FROM (SELECT) AS nothing LEFT JOIN ops.streams l ON l.source = :source AND l.partition = :partition
-""")
+        return max(ends, default=None)
 
 
 def load_stream(connection: Connection, source: str, partition: str) -> StreamState:
-    """What the books hold of a list."""
-    row = connection.execute(LIST, {"source": source, "partition": partition}).one()
-    walks = zip(row.checkpoints, row.resume_points, strict=True)
+    """The stored state of a stream."""
+    row = fetch_one(connection, SQL.load_stream, {"source": source, "partition": partition})
+    checkpoints = zip(row.checkpoints, row.resume_points, strict=True)
     return StreamState(
         source,
         partition,
@@ -74,156 +65,93 @@ def load_stream(connection: Connection, source: str, partition: str) -> StreamSt
         row.completeness or "unknown",
         row.remote_oldest_at,
         row.page_size,
-        coalesce(Window(*ends) for ends in row.coverage),
-        tuple(Checkpoint(Window(*ends), _place(place)) for ends, place in walks),
+        coalesce(Window(*span) for span in row.coverage),
+        tuple(Checkpoint(Window(*span), _resume_point(stored)) for span, stored in checkpoints),
     )
-
-
-def save_checkpoint(
-    connection: Connection, state: StreamState, window: Window, place: ResumePoint, now: datetime
-) -> None:
-    """Note where a walk through a window goes on, in the transaction of the data before it."""
-    values = {"resume_point": _as_json(place), "updated_at": now}
-    connection.execute(
-        insert(tables.checkpoints)
-        .values(source=state.source, partition=state.partition, starts_at=window.start, ends_at=window.end, **values)
-        .on_conflict_do_update(constraint="pk_checkpoints", set_=values)
-    )
-
-
-def finish_checkpoint(connection: Connection, state: StreamState, window: Window, held: Sequence[Window]) -> None:
-    """Note that a walk is at its end, and what of its window is held for certain."""
-    t = tables.checkpoints
-    connection.execute(
-        delete(t).where(
-            t.c.source == state.source,
-            t.c.partition == state.partition,
-            t.c.starts_at == window.start,
-            t.c.ends_at == window.end,
-        )
-    )
-    if held:
-        _cover(connection, state, held)
-
-
-def _cover(connection: Connection, state: StreamState, held: Sequence[Window]) -> None:
-    c = tables.coverage
-    of_list = (c.c.source == state.source, c.c.partition == state.partition)
-    rows = connection.execute(select(c.c.starts_at, c.c.ends_at).where(*of_list)).all()
-    before = {Window(row.starts_at, row.ends_at) for row in rows}
-    after = set(coalesce([*before, *held]))
-    for gone in before - after:
-        connection.execute(delete(c).where(*of_list, c.c.starts_at == gone.start))
-    for new in after - before:
-        connection.execute(
-            insert(c)
-            .values(source=state.source, partition=state.partition, starts_at=new.start, ends_at=new.end)
-            .on_conflict_do_update(constraint="pk_coverage", set_={"ends_at": new.end})
-        )
 
 
 def save_stream(connection: Connection, state: StreamState, **values: Any) -> None:
-    """Write what a walk found out about a list: any columns of ``ops.streams``."""
-    connection.execute(
-        insert(tables.streams)
-        .values(
-            source=state.source,
-            partition=state.partition,
-            **{"sort_order": state.sort_order.value, "completeness": "unknown", **values},
-        )
-        .on_conflict_do_update(constraint="pk_streams", set_=values or {"partition": state.partition})
-    )
+    """Store what a scan found out about a stream: any columns of ``ops.streams``."""
+    new = {**_stream_key(state), "sort_order": state.sort_order.value, "completeness": "unknown", **values}
+    execute(connection, SQL.save_stream, {"new": as_json(new), "changes": as_json(values)})
+
+
+def save_checkpoint(
+    connection: Connection, state: StreamState, window: Window, resume_point: ResumePoint, now: datetime
+) -> None:
+    """Store where the scan of a window goes on, in the transaction of the rows before it."""
+    stored = as_json({name: getattr(resume_point, name) for name in ResumePoint.__slots__})
+    execute(connection, SQL.save_checkpoint, {**_scan_key(state, window), "resume_point": stored, "now": now})
+
+
+def finish_checkpoint(connection: Connection, state: StreamState, window: Window, covered: Sequence[Window]) -> None:
+    """Remove the checkpoint of a finished scan, and store what of its window is complete."""
+    execute(connection, SQL.delete_checkpoint, _scan_key(state, window))
+    if covered:
+        _cover(connection, state, covered)
+
+
+def _cover(connection: Connection, state: StreamState, covered: Sequence[Window]) -> None:
+    rows = fetch_all(connection, SQL.coverage, _stream_key(state))
+    before = {Window(row.starts_at, row.ends_at) for row in rows}
+    after = set(coalesce([*before, *covered]))
+    if obsolete := [window.start for window in before - after]:
+        execute(connection, SQL.delete_coverage, {**_stream_key(state), "starts": obsolete})
+    if new := sorted(after - before, key=lambda window: window.start):
+        spans = {"starts": [window.start for window in new], "ends": [window.end for window in new]}
+        execute(connection, SQL.save_coverage, _stream_key(state) | spans)
+
+
+def _stream_key(state: StreamState) -> dict[str, Any]:
+    return {"source": state.source, "partition": state.partition}
+
+
+def _scan_key(state: StreamState, window: Window) -> dict[str, Any]:
+    return {**_stream_key(state), "start": window.start, "end": window.end}
+
+
+def _resume_point(stored: dict[str, Any]) -> ResumePoint:
+    times = {name: datetime.fromisoformat(stored[name]) for name in ("end", "newest", "oldest") if stored[name]}
+    return ResumePoint(**{**stored, **times, "order": SortOrder(stored["order"])})
+
+
+def coverage_of(connection: Connection, source: str) -> dict[str, Sequence[Window]]:
+    """The complete windows of a source, by partition."""
+    windows: dict[str, list[Window]] = {}
+    for row in fetch_all(connection, SQL.coverage, {"source": source, "partition": None}):
+        windows.setdefault(row.partition, []).append(Window(row.starts_at, row.ends_at))
+    return {partition: coalesce(spans) for partition, spans in windows.items()}
 
 
 def promote_to_verified(connection: Connection, source: str) -> None:
-    """Note that all days of a source were compared one by one; that does for lists whose whole count agrees."""
-    t = tables.streams
-    agrees = (t.c.source == source, t.c.completeness == "count_match")
-    connection.execute(update(t).where(*agrees).values(completeness="verified", reason=None))
-
-
-HELD = text("""
-    WITH edges AS (
-        SELECT created_at FROM warehouse.calls
-         WHERE source = :source AND delisted_at IS NULL
-           AND (CAST(:partition AS text) = '' OR :partition IN (from_number, to_number))
-           AND created_at >= :since AND created_at < :until
-         UNION ALL
-        SELECT created_at FROM warehouse.calls
-         WHERE source = :source AND delisted_at IS NULL
-           AND (CAST(:partition AS text) = '' OR :partition IN (from_number, to_number))
-           AND created_at >= :again AND created_at < :before
-    )
-    SELECT (SELECT count(*) FROM edges)
-         + (SELECT coalesce(sum(calls - delisted_count), 0) FROM warehouse.stream_rollup_daily
-             WHERE source = :source AND partition = :partition AND day >= :first AND day < :last)
-""")
-EVER = datetime.max.replace(tzinfo=UTC)
-SETTLED = text("""
-    SELECT count(*) AS calls, count(*) FILTER (WHERE is_final IS NOT TRUE) AS unfinished FROM warehouse.calls
-     WHERE source = :source AND delisted_at IS NULL AND created_at >= :since
-       AND (CAST(:partition AS text) = '' OR :partition IN (from_number, to_number))
-""")
+    """Mark streams whose counts match as verified, once every day of the source was compared call by call."""
+    execute(connection, SQL.promote_to_verified, {"source": source})
 
 
 def count_stored(connection: Connection, state: StreamState, since: datetime, *, before: datetime = EVER) -> int:
-    """How many calls of a list the warehouse holds of a span of time, those marked missing aside.
+    """The number of stored calls of a stream in a span of time, without delisted ones.
 
-    Whole days, UTC, are counted already, and only the calls of the days that the span cuts are looked at.
+    Whole days, UTC, come from the rollup; only the calls of the days that the span cuts are read.
     """
     first, last = _midnight(since), _midnight(before)
     first += timedelta(days=first < since)
-    if first >= last or not _is_counted(connection, state):
+    if first >= last or not _has_rollup(connection, state):
         first = last = before
     edges = {"since": since, "until": first, "again": last, "before": before}
-    values = {"source": state.source, "partition": state.partition, "first": first.date(), "last": last.date(), **edges}
-    return int(connection.scalar(HELD, values) or 0)
+    days = {"first": first.date(), "last": last.date()}
+    return int(fetch_value(connection, SQL.count_stored, _stream_key(state) | edges | days))
 
 
 def count_if_all_final(connection: Connection, state: StreamState, since: datetime) -> int | None:
-    """How many calls of a list are held from then on; ``None`` where one of them may still change by its own marks."""
-    row = connection.execute(SETTLED, {"source": state.source, "partition": state.partition, "since": since}).one()
-    return None if row.unfinished else int(row.calls)
+    """The number of stored calls of a stream since then; ``None`` if one of them may still change by its status."""
+    row = fetch_one(connection, SQL.count_open, {**_stream_key(state), "since": since})
+    return None if row.open_calls else int(row.calls)
 
 
 def _midnight(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _is_counted(connection: Connection, state: StreamState) -> bool:
-    """Whether a list's calls are counted as they come: those of a whole source, and of a number in the books."""
-    t = tables.streams.c
-    in_the_books = select(t.partition).where(t.source == state.source, t.partition == state.partition)
-    return not state.partition or connection.scalar(in_the_books) is not None
-
-
-def _as_json(place: ResumePoint) -> dict[str, Any]:
-    def plain(value: Any) -> Any:
-        return value.isoformat() if isinstance(value, datetime) else value
-
-    return {name: plain(getattr(place, name)) for name in ResumePoint.__slots__}
-
-
-def _place(stored: dict[str, Any]) -> ResumePoint:
-    def time(name: str) -> datetime | None:
-        return datetime.fromisoformat(stored[name]) if stored[name] else None
-
-    end = time("end")
-    assert end is not None  # noqa: S101 - written by _as_json above
-    return ResumePoint(
-        stored["position"],
-        stored["size"],
-        end,
-        SortOrder(stored["order"]),
-        time("newest"),
-        time("oldest"),
-        stored["total"],
-    )
-
-
-def coverage_of(connection: Connection, source: str) -> dict[str, Sequence[Window]]:
-    """What is held for certain, by partition."""
-    out: dict[str, list[Window]] = {}
-    for row in connection.execute(select(tables.coverage).filter_by(source=source)):
-        out.setdefault(row.partition, []).append(Window(row.starts_at, row.ends_at))
-    return {partition: coalesce(windows) for partition, windows in out.items()}
+def _has_rollup(connection: Connection, state: StreamState) -> bool:
+    """Whether a stream's calls are counted in the rollup: those of a source always, of a partition once it is stored."""
+    return not state.partition or bool(fetch_value(connection, SQL.has_rollup, _stream_key(state)))

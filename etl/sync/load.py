@@ -4,9 +4,10 @@ import logging
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from etl.db.engine import uuid_array
+from etl.db.statements import Statements
 from etl.loader import raw, writer
 from etl.loader.batch import Batch, Counts, ReceivedRecord, StoredVersion
 from etl.loader.writer import RowChange, WriteContext
@@ -17,11 +18,7 @@ from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.load")
 
-# A delisted call has no content hash here: when the provider lists it again, its row has to be written.
-STORED = text("""
-    SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq
-      FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
-""")
+SQL = Statements("calls")
 
 
 def stored_versions(run: SourceRun, arrivals: Sequence[ReceivedRecord]) -> dict[UUID, StoredVersion]:
@@ -29,7 +26,7 @@ def stored_versions(run: SourceRun, arrivals: Sequence[ReceivedRecord]) -> dict[
     keys = uuid_array(arrival.key for arrival in arrivals if arrival.key)
     return {
         row.call_key: StoredVersion(row.digest, row.latest_request_seq)
-        for row in run.state.fetch_all(STORED, {"keys": keys})
+        for row in run.state.fetch_all(SQL.stored_versions, {"keys": keys})
     }
 
 

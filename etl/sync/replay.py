@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from etl.db.engine import uuid_array
+from etl.db.statements import Statements, fetch_all
 from etl.decode import decode
 from etl.extractors import providers
 from etl.loader import raw, writer
@@ -23,24 +24,7 @@ from etl.sync.run import SourceRun
 from etl.transformer import transform_record
 
 BATCH = 500  # calls
-
-# The answers that come next, with about a batch of calls: each call is replayed with the first answer that brought it.
-NEXT = text("""
-    WITH answers AS (
-        SELECT seq, call_keys, sum(cardinality(call_keys)) OVER (ORDER BY seq) - cardinality(call_keys) AS before
-          FROM (SELECT seq, call_keys FROM raw.payloads
-                 WHERE source = :source AND kind = 'call' AND seq > :after ORDER BY seq LIMIT :batch) few
-    )
-    SELECT seq, c.call_key
-      FROM answers CROSS JOIN LATERAL unnest(call_keys) came(call_key)
-      LEFT JOIN warehouse.calls c ON c.call_key = came.call_key AND coalesce(c.payload_seqs[1], c.latest_request_seq) = seq
-     WHERE before < :batch
-     ORDER BY seq
-""")
-TRANSCRIPTS = text("""
-    SELECT call_key, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
-     WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
-""")
+PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
 
 
@@ -108,11 +92,11 @@ def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
 
 def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[ReplayCall], int | None]:
     """The next calls in the order in which they came first, and the last answer of them; none when all were there."""
-    found = connection.execute(NEXT, {"source": source.name, "after": after, "batch": BATCH}).all()
+    found = fetch_all(connection, PAYLOADS.next_calls, {"source": source.name, "after": after, "batch": BATCH})
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
     versions, rows = raw.versions(connection, keys), writer.fetch_rows(connection, keys)
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
-    for key, *turn in connection.execute(TRANSCRIPTS, {"keys": uuid_array(keys)}):
+    for key, *turn in fetch_all(connection, TRANSCRIPTS.stored_turns, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))
     return [ReplayCall(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
 

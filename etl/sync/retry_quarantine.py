@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
-
+from etl.db.statements import Statements
 from etl.loader import writer
 from etl.loader.batch import Batch
 from etl.model import Page
@@ -14,7 +13,7 @@ from etl.sync.run import SourceRun
 BATCH = 500
 OLDER_THAN_ALL = 1 << 62  # a record that waited fills what is empty and overwrites nothing that an answer brought
 
-NUMBER = text("SELECT nextval('ops.request_seq') - :older AS seq")
+SQL = Statements("payloads")
 
 
 def retry(run: SourceRun) -> None:
@@ -22,13 +21,13 @@ def retry(run: SourceRun) -> None:
     with run.deps.db.connect() as connection:
         waiting = quarantine.listed(connection, [run.source.name])
     for first in range(0, len(waiting), BATCH):
-        _retry(run, [bytes(row["payload"]) for row in waiting[first : first + BATCH]])
+        _retry(run, [bytes(row.payload) for row in waiting[first : first + BATCH]])
 
 
 def _retry(run: SourceRun, payloads: Sequence[bytes]) -> None:
     run.acquire_lease()
     batch = Batch(run.provider, run.source)
-    [number] = run.state.fetch_all(NUMBER, {"older": OLDER_THAN_ALL})
+    [number] = run.state.fetch_all(SQL.older_than_all, {"older": OLDER_THAN_ALL})
     batch.add_page(Page(payloads), number.seq)
     batch.stored.update(stored_versions(run, batch.received))
     with run.lease.transaction() as connection:

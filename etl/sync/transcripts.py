@@ -8,10 +8,11 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from etl.client.errors import RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
+from etl.db.statements import Statements, execute
 from etl.loader import writer
 from etl.loader.batch import Counts
 from etl.loader.writer import RawRecord, RowChange
@@ -20,6 +21,7 @@ from etl.sync.load import write
 from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.transcripts")
+SQL = Statements("transcripts")
 
 MAX_PARALLEL_TRANSCRIPTS = 4
 QUICK_SECONDS = 0.005  # one hand whose answers take less asks more often than any pace allows
@@ -28,29 +30,11 @@ BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as fa
 NOT_FOUND = (404, 410)
 AGE_CAP = timedelta(days=30)
 
-# Never asked, of any age; asked and not ready, while young enough for a sweep; each once in a run.
-DUE = """
-      FROM warehouse.calls c
-      LEFT JOIN ops.transcript_requests t USING (call_key)
-     WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
-       AND (c.is_final OR c.created_at < CAST(:run_began AS timestamptz) - interval '1 day')
-       AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
-"""
 # What a transcript changes of its call, and what says which call it is.
 TOUCHED = (
     "call_key", "provider_call_id", "latest_request_seq", "payload_seqs", "turn_count", "has_transcript", "transcript_hash",
     "changed_at",
 )  # fmt: skip
-PENDING = text(f"SELECT c.call_key, c.provider_call_id {DUE} ORDER BY c.created_at DESC LIMIT :batch")
-WAITING = text(f"SELECT count(*) AS calls {DUE}")  # once in a run: it looks at all of them
-ASKED = text("""
-    INSERT INTO ops.transcript_requests (call_key, asked_at, attempts, state, reason)
-    SELECT call_key, :now, 1, state, reason
-      FROM unnest(CAST(:keys AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[])) t (call_key, state, reason)
-    ON CONFLICT (call_key) DO UPDATE
-       SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
-           state = excluded.state, reason = excluded.reason
-""")
 
 
 class Fetched(NamedTuple):
@@ -65,7 +49,7 @@ class Fetched(NamedTuple):
 
 def waiting(run: SourceRun) -> int:
     """How many transcripts a command by hand would ask for now."""
-    return int(run.state.fetch_all(WAITING, _due(run, None))[0].calls)
+    return int(run.state.fetch_all(SQL.count_due_transcripts, _due(run, None))[0].calls)
 
 
 def _due(run: SourceRun, lookback_start: datetime | None) -> dict[str, object]:
@@ -86,10 +70,10 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
         return False
     due, done, total = _due(run, lookback_start), 0, 0
     with ThreadPoolExecutor(MAX_PARALLEL_TRANSCRIPTS) as threads:
-        while batch := run.state.fetch_all(PENDING, due):
+        while batch := run.state.fetch_all(SQL.due_transcripts, due):
             if batches is not None and done >= batches * BATCH:
                 return True
-            total = total or int(run.state.fetch_all(WAITING, due)[0].calls)
+            total = total or int(run.state.fetch_all(SQL.count_due_transcripts, due)[0].calls)
             run.acquire_lease()
             fetched = _fetch(run, threads, wanted, batch)
             with run.lease.transaction() as connection:
@@ -154,7 +138,7 @@ def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) ->
     write(connection, run, writing, changing, Counts(received=len(changing)))
     states, reasons = [each.state for each in fetched], [each.reason for each in fetched]
     keys = uuid_array(each.key for each in fetched)
-    connection.execute(ASKED, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})
+    execute(connection, SQL.record_requests, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})
 
 
 def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: RawRecord) -> RowChange:

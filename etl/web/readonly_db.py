@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from sqlalchemy import URL, Connection, Engine, create_engine
 
 from etl.db.engine import as_json
+from etl.db.statements import Statements, fetch_one
 
 POOL_SIZE = 3
 STATEMENT_TIMEOUT_SECONDS = 5
+SQL = Statements("server")
 QUERY_CANCELED = "57014"  # SQLSTATE of a statement that took too long
 
 
@@ -41,5 +43,5 @@ def limited(db: Engine, seconds: float) -> Iterator[Connection]:
     """A transaction whose statements are canceled after ``seconds``, with SQLSTATE :data:`QUERY_CANCELED`."""
     with db.connect() as connection:
         timeout = {"timeout": f"{max(int(seconds * 1000), 1)}ms"}
-        connection.execute(text("SELECT set_config('statement_timeout', :timeout, true)"), timeout)
+        fetch_one(connection, SQL.set_statement_timeout, timeout)
         yield connection

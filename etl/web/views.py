@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from etl.db.engine import sqlstate
 from etl.db.statements import fetch_all, fetch_one
-from etl.reports.status import status
+from etl.reports.status import SourceStatus, status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
 from etl.web import call_search, charts, overview, sync_state
@@ -42,7 +42,7 @@ class Pages:
         headline = overview.headline(cards, context.now())
         return context.render(request, "home", cards=cards, headline=headline, **self._totals(days, ""))
 
-    def _status_rows(self) -> list[dict[str, Any]]:
+    def _status_rows(self) -> list[SourceStatus]:
         context = self._context
         names = [source.name for source in context.sources]
         return context.cache.get("status", lambda: status(context.db, names, context.now()))

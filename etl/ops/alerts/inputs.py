@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from etl.client.errors import PauseReason
+from etl.db.statements import Statements, fetch_all, fetch_one
 from etl.model import Source
 from etl.ops import health
 from etl.ops.alerts.rules import FAILED_RUNS, WEEKS, AlertInputs, Filled, Period
@@ -19,55 +20,13 @@ DELAYED = ("cost", "recording_url", "summary", "sentiment", "analysis", "transcr
 FILLED_AFTER = {PROMPT: timedelta(hours=2), DELAYED: timedelta(days=3)}
 BASELINE = timedelta(days=7)
 
-STATE = text("""
-    SELECT s.pause_reason,
-           (SELECT reason FROM ops.streams l
-             WHERE l.source = s.source AND completeness = 'incomplete' LIMIT 1) AS missing,
-           (SELECT count(*) FROM ops.quarantine q
-             WHERE q.source = s.source AND resolved_at IS NULL AND first_seen_at > :yesterday) AS new_rejects
-      FROM ops.sources s
-     WHERE s.source = :source
-""")
-ENDINGS = text("""
-    SELECT status, error FROM ops.runs
-     WHERE source = :source AND kind IN ('sync', 'backfill') AND status IN ('succeeded', 'failed')
-     ORDER BY started_at DESC, run_id DESC LIMIT :runs
-""")
-# In an initial sync everything is new, and no news.
-NEW_DRIFT = text("""
-    SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
-     WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
-     ORDER BY 1, 2
-""")
-COUNTS = text("""
-    SELECT (SELECT count(*) FROM warehouse.calls c
-             WHERE c.source = :source AND c.created_at >= spans.starts_at AND c.created_at < spans.ends_at) AS calls
-      FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY
-           AS spans (starts_at, ends_at, place)
-     ORDER BY place
-""")
-FILLED = text("""
-    SELECT name, count(*) FILTER (WHERE created_at >= :new) AS calls,
-           count(*) FILTER (WHERE created_at < :new) AS before,
-           count(*) FILTER (WHERE is_filled AND created_at >= :new) AS filled,
-           count(*) FILTER (WHERE is_filled AND created_at < :new) AS filled_before
-      FROM warehouse.calls c,
-           LATERAL (VALUES ('agent_id', agent_id IS NOT NULL), ('agent_name', agent_name IS NOT NULL),
-                           ('campaign_name', campaign_name IS NOT NULL), ('agent_number', agent_number IS NOT NULL),
-                           ('customer_number', customer_number IS NOT NULL),
-                           ('duration_seconds', duration_seconds IS NOT NULL), ('cost', cost IS NOT NULL),
-                           ('recording_url', recording_url IS NOT NULL), ('summary', summary IS NOT NULL),
-                           ('sentiment', sentiment IS NOT NULL), ('analysis', analysis IS NOT NULL),
-                           ('transcript', has_transcript)) AS filled (name, is_filled)
-     WHERE source = :source AND is_final AND created_at >= :since AND created_at < :until AND name = ANY(:columns)
-     GROUP BY name
-""")
+ALERTS, CALLS, DRIFT, RUNS = (Statements(subject) for subject in ("alerts", "calls", "schema_drift", "runs"))
 
 
 def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertInputs | None:
     """What is known of a source; ``None`` where it was never registered."""
     of = {"source": source.name, "now": now, "yesterday": now - DAY, "runs": FAILED_RUNS}
-    state = connection.execute(STATE, of).one_or_none()
+    state = fetch_one(connection, ALERTS.alert_inputs, of)
     read_at = health.progress(connection).get(source.name)
     if state is None or read_at is None:
         return None
@@ -75,11 +34,11 @@ def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertI
         source,
         now,
         read_at,
-        [(row.status, row.error) for row in connection.execute(ENDINGS, of)],
+        [(row.status, row.error) for row in fetch_all(connection, RUNS.last_statuses, of)],
         PauseReason(state.pause_reason) if state.pause_reason else None,
         state.missing,
         state.new_rejects,
-        [(row.field, row.kind) for row in connection.execute(NEW_DRIFT, of)],
+        [(row.field, row.kind) for row in fetch_all(connection, DRIFT.new_drift, of)],
         _periods(connection, source, read_at - LISTING_DELAY),
         [
             filled
@@ -102,12 +61,14 @@ def _periods(connection: Connection, source: Source, end: datetime) -> list[Peri
 
 def _counts(connection: Connection, source: Source, wanted: Sequence[tuple[datetime, datetime]]) -> list[int]:
     starts, ends = zip(*wanted, strict=True)
-    return list(connection.scalars(COUNTS, {"source": source.name, "starts": list(starts), "ends": list(ends)}))
+    values = {"source": source.name, "starts": list(starts), "ends": list(ends)}
+    return [row.calls for row in fetch_all(connection, CALLS.count_in_spans, values)]
 
 
 def _filled(connection: Connection, source: Source, columns: tuple[str, ...], until: datetime) -> list[Filled]:
     new = until - DAY
     of = {"source": source.name, "columns": list(columns), "new": new, "since": new - BASELINE, "until": until}
     return [
-        Filled(row.name, row.calls, row.filled, row.before, row.filled_before) for row in connection.execute(FILLED, of)
+        Filled(row.name, row.calls, row.filled, row.before, row.filled_before)
+        for row in fetch_all(connection, CALLS.count_filled, of)
     ]

@@ -1,0 +1,89 @@
+-- Calls that are stored: whether their content is known, when they were last seen, and how many there are.
+
+-- name: stored_versions
+-- The content of some calls by its hash. A delisted call has none: when it comes again, its row has to be written.
+SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq
+  FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
+
+-- name: touch_calls
+-- Stores when calls that were stored already came again.
+INSERT INTO ops.call_last_seen (call_key, seen_at, run_id)
+SELECT unnest(CAST(:keys AS uuid[])), :now, CAST(:run_id AS bigint)
+    ON CONFLICT (call_key) DO UPDATE SET seen_at = excluded.seen_at, run_id = excluded.run_id
+
+-- name: mark_delisted
+-- Marks the calls of a stream in a window that were neither inserted nor seen since the scan began.
+WITH delisted AS (
+    UPDATE warehouse.calls c SET delisted_at = :now, changed_at = :now
+     WHERE c.source = :source AND c.delisted_at IS NULL AND c.created_at >= :start AND c.created_at < :end
+       AND warehouse.in_partition(:partition, c.from_number, c.to_number)
+       AND c.first_seen_at < :began
+       AND NOT EXISTS (SELECT FROM ops.call_last_seen s WHERE s.call_key = c.call_key AND s.seen_at >= :began)
+    RETURNING call_key
+)
+INSERT INTO warehouse.changes (call_key, changed_at, run_id, field, new_value)
+SELECT call_key, :now, CAST(:run_id AS bigint), 'delisted_at', :since FROM delisted
+
+-- name: stored_keys
+-- Which of some calls are stored.
+SELECT call_key FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
+
+-- name: calls_in_span
+-- The calls of a stream that were created in a span and are not delisted, oldest first.
+SELECT call_key, created_at FROM warehouse.calls
+ WHERE source = :source AND delisted_at IS NULL AND warehouse.in_partition(:partition, from_number, to_number)
+   AND created_at >= :start AND created_at < :end
+ ORDER BY created_at
+
+-- name: oldest_call_at
+-- When the oldest call of a stream was created, delisted or not.
+SELECT min(created_at) FROM warehouse.calls
+ WHERE source = :source AND warehouse.in_partition(:partition, from_number, to_number)
+
+-- name: calls_by_key
+-- Some calls by their keys.
+SELECT call_key, source, provider_call_id FROM warehouse.calls WHERE call_key = ANY(:keys) ORDER BY source
+
+-- name: call_state
+-- What `etl why` says of one call; is_final is decided as of :now.
+SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.created_at, c.ended_at,
+       c.answered_at, c.from_number, c.to_number, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
+       c.quality_flags, c.first_seen_at, c.changed_at, c.delisted_at,
+       warehouse.is_final(c.is_final, c.created_at, :now) AS is_final,
+       c.created_at + make_interval(secs => s.settled_after_seconds::double precision) AS settles_at,
+       seen.seen_at, seen.run_id AS seen_by, t.state AS transcript, t.asked_at, t.attempts, t.reason
+  FROM warehouse.calls c
+  JOIN ops.sources s USING (source)
+  LEFT JOIN ops.call_last_seen seen USING (call_key)
+  LEFT JOIN ops.transcript_requests t USING (call_key)
+ WHERE c.call_key = :key
+
+-- name: changes_of_call
+-- What changed of one call, oldest first.
+SELECT changed_at, run_id, field, old_value, new_value
+  FROM warehouse.changes WHERE call_key = :key ORDER BY change_id
+
+-- name: count_in_spans
+-- The number of calls of a source in each of some spans, in their order.
+SELECT (SELECT count(*) FROM warehouse.calls c
+         WHERE c.source = :source AND c.created_at >= spans.starts_at AND c.created_at < spans.ends_at) AS calls
+  FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY
+       AS spans (starts_at, ends_at, position)
+ ORDER BY position
+
+-- name: count_filled
+-- How many final calls of a source have a value in each of some columns, before :new and since.
+SELECT name, count(*) FILTER (WHERE created_at >= :new) AS calls,
+       count(*) FILTER (WHERE created_at < :new) AS before,
+       count(*) FILTER (WHERE is_filled AND created_at >= :new) AS filled,
+       count(*) FILTER (WHERE is_filled AND created_at < :new) AS filled_before
+  FROM warehouse.calls c,
+       LATERAL (VALUES ('agent_id', agent_id IS NOT NULL), ('agent_name', agent_name IS NOT NULL),
+                       ('campaign_name', campaign_name IS NOT NULL), ('agent_number', agent_number IS NOT NULL),
+                       ('customer_number', customer_number IS NOT NULL),
+                       ('duration_seconds', duration_seconds IS NOT NULL), ('cost', cost IS NOT NULL),
+                       ('recording_url', recording_url IS NOT NULL), ('summary', summary IS NOT NULL),
+                       ('sentiment', sentiment IS NOT NULL), ('analysis', analysis IS NOT NULL),
+                       ('transcript', has_transcript)) AS filled (name, is_filled)
+ WHERE source = :source AND is_final AND created_at >= :since AND created_at < :until AND name = ANY(:columns)
+ GROUP BY name

@@ -1,0 +1,55 @@
+-- Records that could not become rows.
+
+-- name: put_rejects
+-- Stores rejected records; one that is stored already is seen again, and no longer resolved.
+INSERT INTO ops.quarantine (source, provider_call_id, digest, payload, reason, first_seen_at, last_seen_at, run_id)
+SELECT :source, provider_call_id, digest, payload, reason, :now, :now, CAST(:run_id AS bigint)
+  FROM unnest(CAST(:call_ids AS text[]), CAST(:digests AS bytea[]), CAST(:payloads AS bytea[]), CAST(:reasons AS text[]))
+       AS rejects (provider_call_id, digest, payload, reason)
+    ON CONFLICT (source, digest) DO UPDATE
+   SET last_seen_at = excluded.last_seen_at, reason = excluded.reason, resolved_at = NULL
+
+-- name: waiting_call_ids
+-- The calls that records of a source in quarantine name.
+SELECT provider_call_id FROM ops.quarantine
+ WHERE source = :source AND resolved_at IS NULL AND provider_call_id IS NOT NULL
+
+-- name: resolve_calls
+-- Marks the records of these calls as resolved.
+UPDATE ops.quarantine SET resolved_at = :now
+ WHERE source = :source AND resolved_at IS NULL AND provider_call_id = ANY(:call_ids)
+
+-- name: resolve_records
+-- Marks the records with this content as resolved.
+UPDATE ops.quarantine SET resolved_at = :now WHERE source = :source AND resolved_at IS NULL AND digest = ANY(:digests)
+
+-- name: payloads_without_row
+-- The records of a source that wait in place of a call: a bad version of a stored call stands for none.
+SELECT payload FROM ops.quarantine q
+ WHERE source = :source AND resolved_at IS NULL
+   AND NOT EXISTS (SELECT FROM warehouse.calls c
+                    WHERE c.source = :source AND c.provider_call_id = q.provider_call_id)
+
+-- name: count_without_row
+-- The number of those.
+SELECT count(*) FROM ops.quarantine q
+ WHERE source = :source AND resolved_at IS NULL
+   AND NOT EXISTS (SELECT FROM warehouse.calls c
+                    WHERE c.source = :source AND c.provider_call_id = q.provider_call_id)
+
+-- name: quarantined
+-- The records of some sources, or of all, newest first; resolved ones only where asked for.
+SELECT * FROM ops.quarantine
+ WHERE (CAST(:sources AS text[]) IS NULL OR source = ANY(:sources)) AND (:with_resolved OR resolved_at IS NULL)
+ ORDER BY last_seen_at DESC, quarantine_id DESC
+
+-- name: quarantined_record
+-- One record.
+SELECT * FROM ops.quarantine WHERE quarantine_id = :quarantine_id
+
+-- name: rejects_of_calls
+-- The records of some calls, resolved ones too.
+SELECT quarantine_id, source, provider_call_id, reason, first_seen_at, last_seen_at, resolved_at, run_id
+  FROM ops.quarantine
+ WHERE (source, provider_call_id) IN (SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])))
+ ORDER BY source, first_seen_at, quarantine_id

@@ -1,0 +1,80 @@
+-- Runs of a source: what was done, when, and how it ended.
+
+-- name: begin_run
+-- Adds a run, and marks those whose session has ended as interrupted: nobody else will.
+WITH interrupted AS (
+    UPDATE ops.runs r
+       SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
+     WHERE source = :source AND status = 'running'
+       AND NOT EXISTS (SELECT FROM pg_stat_activity a
+                        WHERE a.pid = r.backend_pid
+                          AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
+)
+INSERT INTO ops.runs (source, kind, status, started_at, owner, backend_pid, backend_started_at)
+SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
+  FROM pg_stat_activity WHERE pid = pg_backend_pid()
+RETURNING run_id
+
+-- name: count_batch
+-- Adds the counts of a batch, in the transaction of the batch.
+UPDATE ops.runs
+   SET pages = pages + :pages, received = received + :received, inserted = inserted + :inserted,
+       updated = updated + :updated, unchanged = unchanged + :unchanged,
+       quarantined = quarantined + :quarantined, requests = :requests
+ WHERE run_id = :run_id
+
+-- name: end_run
+-- Stores how a run ended; one that succeeded ends the pause of its source.
+WITH resumed AS (
+    UPDATE ops.sources SET paused_until = NULL, pause_reason = NULL
+     WHERE source = :source AND :status = 'succeeded' AND paused_until IS NOT NULL
+)
+UPDATE ops.runs
+   SET status = :status, finished_at = :now, requests = :requests, error = :error, notes = :notes
+ WHERE run_id = :run_id
+RETURNING pages, received, inserted, updated, unchanged, quarantined
+
+-- name: is_running
+-- Whether another process is at such a run, by a session that is alive.
+SELECT EXISTS (
+    SELECT FROM ops.runs r
+     WHERE source = :source AND kind = :kind AND status = 'running' AND run_id < :before
+       AND EXISTS (SELECT FROM pg_stat_activity a
+                    WHERE a.pid = r.backend_pid
+                      AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at)))
+
+-- name: has_succeeded_since
+-- Whether such a run succeeded since then. One that began later than now began before a clock was set back, and is ignored.
+SELECT EXISTS (SELECT FROM ops.runs
+                WHERE source = :source AND kind = :kind AND status = 'succeeded' AND run_id < :before
+                  AND started_at BETWEEN :since AND :now)
+
+-- name: fail_run
+-- Marks a run that hangs as failed.
+UPDATE ops.runs SET status = 'failed', finished_at = :now, error = :error
+ WHERE run_id = :run_id AND status = 'running'
+RETURNING backend_pid, backend_started_at
+
+-- name: end_session
+-- Ends the session of a run that hangs, and with it the lease.
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE pid = :backend_pid AND (backend_start IS NULL OR backend_start = :backend_started_at)
+
+-- name: runs_by_id
+-- Some runs.
+SELECT run_id, kind, status, started_at FROM ops.runs WHERE run_id = ANY(:runs) ORDER BY run_id
+
+-- name: last_run_of_each_source
+-- The newest run of each source.
+SELECT s.source, r.*
+  FROM ops.sources s
+ CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, pages, received, inserted, updated,
+                            unchanged, quarantined, error, notes
+                       FROM ops.runs WHERE source = s.source
+                      ORDER BY started_at DESC, run_id DESC LIMIT 1) r
+
+-- name: last_statuses
+-- How the last syncs and backfills of a source ended, newest first.
+SELECT status, error FROM ops.runs
+ WHERE source = :source AND kind IN ('sync', 'backfill') AND status IN ('succeeded', 'failed')
+ ORDER BY started_at DESC, run_id DESC LIMIT :runs

@@ -1,0 +1,22 @@
+-- Fields, words and types that records had and nobody expected.
+
+-- name: record_drift
+-- Counts what a batch brought; returns whether each of it is new.
+INSERT INTO ops.schema_drift AS stored (source, field, kind, detail, record_count, first_seen_at, last_seen_at)
+SELECT :source, field, kind, detail, record_count, :now, :now
+  FROM unnest(CAST(:fields AS text[]), CAST(:kinds AS text[]), CAST(:details AS text[]), CAST(:counts AS bigint[]))
+       AS drift (field, kind, detail, record_count)
+    ON CONFLICT (source, field, kind, detail) DO UPDATE
+   SET record_count = stored.record_count + excluded.record_count, last_seen_at = excluded.last_seen_at
+RETURNING field, kind, detail, xmax = 0 AS is_new
+
+-- name: new_drift
+-- The fields and kinds of drift since yesterday; on the first day of a source everything is new, and none is returned.
+SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
+ WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
+ ORDER BY 1, 2
+
+-- name: most_frequent_drift
+-- What most records had.
+SELECT source, field, kind, detail, record_count FROM ops.schema_drift
+ ORDER BY record_count DESC, source, field LIMIT 5

@@ -1,0 +1,37 @@
+-- The database itself: its version, its revision, and who may read it.
+
+-- name: version_table
+-- The table of the revision, null where the database was never migrated.
+SELECT to_regclass('ops.alembic_version')
+
+-- name: revision
+-- The revision of the database.
+SELECT version_num FROM ops.alembic_version
+
+-- name: server
+-- The server's major version, and the encoding of the database.
+SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('server_encoding') AS encoding
+
+-- name: foreign_table
+-- Any table that is there before the first migration.
+SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
+ WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_schema NOT LIKE 'pg\_%'
+   AND table_type = 'BASE TABLE' ORDER BY 1 LIMIT 1
+
+-- name: bi_reader_can_read
+-- Whether the role bi_reader exists and may read the schema bi.
+SELECT EXISTS (SELECT FROM pg_roles
+                WHERE rolname = 'bi_reader' AND has_schema_privilege(oid, 'bi', 'USAGE')
+                  AND has_table_privilege(oid, 'bi.calls', 'SELECT'))
+
+-- name: wait_for_migration
+-- Waits for the migration of another process, ten minutes at most.
+SELECT set_config('lock_timeout', '10min', true), pg_advisory_xact_lock(:lock)
+
+-- name: set_state_session
+-- Sets up a session for state: commits do not wait for the disk, and rows are found by key whatever the statistics say.
+SELECT set_config('synchronous_commit', 'off', false) AS commit, set_config('enable_seqscan', 'off', false) AS scan
+
+-- name: set_statement_timeout
+-- Bounds the statements of this transaction.
+SELECT set_config('statement_timeout', :timeout, true)

@@ -1,0 +1,46 @@
+-- Whose account a source is, whether it is paused, and when it is read next.
+
+-- name: register_source
+-- Adds a source with its lease and its rate limit, or updates its settings; returns the account that is stored.
+WITH registered AS (
+    INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)
+    VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule)
+    ON CONFLICT (source) DO UPDATE SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule
+    RETURNING provider, host
+), lease AS (
+    INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
+), rate_limit AS (
+    INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
+)
+SELECT provider, host FROM registered
+
+-- name: pause_source
+-- Pauses a source: its credentials or its account are refused.
+UPDATE ops.sources SET paused_until = :until, pause_reason = :reason WHERE source = :source
+
+-- name: pause
+-- Until when a source is paused, and why.
+SELECT paused_until, pause_reason FROM ops.sources WHERE source = :source
+
+-- name: has_watermark
+-- Whether any stream of a source was read as far as a call.
+SELECT EXISTS (SELECT FROM ops.coverage WHERE source = :source)
+       OR EXISTS (SELECT FROM ops.checkpoints WHERE source = :source AND resume_point ->> 'newest' IS NOT NULL)
+
+-- name: source_names
+-- Every source that was ever configured.
+SELECT source FROM ops.sources ORDER BY source
+
+-- name: next_run
+-- What the next run of a source waits for.
+SELECT s.next_run_at, s.paused_until, s.pause_reason, r.blocked_until
+  FROM ops.sources s LEFT JOIN ops.rate_limits r USING (source) WHERE s.source = :source
+
+-- name: last_progress
+-- When each source last finished a run or saved a checkpoint: a scan of hours makes progress all the while.
+SELECT s.source,
+       greatest(s.first_seen_at,
+                (SELECT max(finished_at) FROM ops.runs r
+                  WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')),
+                (SELECT max(updated_at) FROM ops.checkpoints c WHERE c.source = s.source)) AS at
+  FROM ops.sources s

@@ -1,0 +1,35 @@
+-- Transcripts that take a request of their own.
+
+-- name: due_transcripts
+-- The newest calls whose transcript is to be requested: never requested, at any age; requested and not ready, while young
+-- enough; none twice in a run.
+SELECT c.call_key, c.provider_call_id
+  FROM warehouse.calls c
+  LEFT JOIN ops.transcript_requests t USING (call_key)
+ WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
+   AND warehouse.is_final(c.is_final, c.created_at, :run_began)
+   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
+ ORDER BY c.created_at DESC LIMIT :batch
+
+-- name: count_due_transcripts
+-- The number of those; it reads all of them, so it is asked once in a run.
+SELECT count(*) AS calls
+  FROM warehouse.calls c
+  LEFT JOIN ops.transcript_requests t USING (call_key)
+ WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
+   AND warehouse.is_final(c.is_final, c.created_at, :run_began)
+   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
+
+-- name: record_requests
+-- Stores when transcripts were requested, and with what result.
+INSERT INTO ops.transcript_requests (call_key, asked_at, attempts, state, reason)
+SELECT call_key, :now, 1, state, reason
+  FROM unnest(CAST(:keys AS uuid[]), CAST(:states AS text[]), CAST(:reasons AS text[])) t (call_key, state, reason)
+    ON CONFLICT (call_key) DO UPDATE
+   SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
+       state = excluded.state, reason = excluded.reason
+
+-- name: stored_turns
+-- The transcripts of some calls, turn by turn.
+SELECT call_key, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
+ WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
