@@ -80,7 +80,9 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("call", metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")
-@click.option("--show-values", is_flag=True, help="Show changed phone numbers, names, summaries and other personal data.")
+@click.option(
+    "--show-values", is_flag=True, help="Show changed phone numbers, names, summaries and other personal data."
+)
 @context.as_json
 def why(call: str, show_values: bool, as_json: bool) -> None:
     """Show the history of one call, and when it is read next.

@@ -48,7 +48,8 @@ def resolve(connection: Connection, wanted: str) -> list[CallRef]:
     ids = [(name, wanted) for name in names] + ([(prefix, rest)] if prefix in names else [])
     keys = [call_key(name, call_id) for name, call_id in ids] + _as_key(wanted)
     stored = [
-        CallRef(row.source, row.provider_call_id, row.call_key) for row in fetch_all(connection, CALLS.calls_by_key, {"keys": keys})
+        CallRef(row.source, row.provider_call_id, row.call_key)
+        for row in fetch_all(connection, CALLS.calls_by_key, {"keys": keys})
     ]
     stored_ids = {(call.source, call.provider_call_id) for call in stored}
     rejected = {(row.source, row.provider_call_id) for row in _rejects(connection, ids)} - stored_ids
