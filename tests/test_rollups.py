@@ -1,4 +1,4 @@
-"""Whoever writes calls, and however: what is added up of them is what counting them all would say."""
+"""The rollups equal what counting the calls gives, whoever writes the calls and however."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ from etl.transformer import DEFAULTS
 NOW = datetime.now(UTC)
 MIDNIGHT = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
 SETTLED_AFTER = timedelta(days=7)
-# Where a day begins and ends, and on both sides of each line that bi.freshness draws.
+# Around midnight, and on both sides of each limit in bi.freshness.
 INSTANTS = [
     *(MIDNIGHT - timedelta(days=days) + step for days in (0, 1, 8)
       for step in (timedelta(0), timedelta(microseconds=1), timedelta(hours=5), -timedelta(microseconds=1))),
@@ -32,11 +32,11 @@ INSTANTS = [
 PHONES = ("+1", "+2", "+3")
 SOURCES = ("one", "two")
 
-KEPT = """(
+STREAM_ROLLUP = """(
     SELECT * FROM warehouse.stream_rollup_daily
      WHERE partition = '' OR (source, partition) IN (SELECT source, partition FROM ops.streams)
 )"""
-# The views as they would be asked of the calls themselves: the truth.
+# The same numbers computed from the calls.
 TRUTH = {
     "bi.daily_call_metrics": """
         SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
@@ -61,14 +61,14 @@ TRUTH = {
          GROUP BY source, campaign_name
     """,
     "(SELECT source, open_calls FROM bi.freshness)": """
-        SELECT source, count(*) FILTER (WHERE c.created_at > swept_from
+        SELECT source, count(*) FILTER (WHERE c.created_at > lookback_start
                                            OR NOT coalesce(is_final, c.created_at < now() - interval '1 day'))
-          FROM (SELECT source, now() - make_interval(secs => settled_after_seconds::double precision) AS swept_from
+          FROM (SELECT source, now() - make_interval(secs => settled_after_seconds::double precision) AS lookback_start
                   FROM ops.sources) s
           LEFT JOIN warehouse.calls c USING (source)
          GROUP BY source
     """,
-    KEPT: """
+    STREAM_ROLLUP: """
         SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(delisted_at),
                count(*) FILTER (WHERE is_final IS FALSE)
           FROM (SELECT source, partition FROM ops.streams WHERE partition <> ''
@@ -81,13 +81,13 @@ TRUTH = {
         SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) FROM warehouse.calls GROUP BY 1
     """,
 }
-HELD = text("""
+STORED = text("""
     SELECT count(*) FROM warehouse.calls
      WHERE source = :source AND delisted_at IS NULL AND (:partition = '' OR :partition IN (from_number, to_number))
        AND created_at >= :since AND created_at < :before
 """)
 
-# Few words, so that many calls are added up in the same row.
+# Few values, so that many calls are counted in the same row.
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "created_at": st.sampled_from([*INSTANTS, *(MIDNIGHT - timedelta(hours=hour) for hour in range(1, 11))]),
     "agent_id": st.sampled_from(["a", "a", "a", "", None]),
@@ -103,7 +103,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "from_number": st.sampled_from([None, *PHONES]),
     "to_number": st.sampled_from([None, *PHONES]),
 }
-BY_HAND = {**VALUES, "delisted_at": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
+BY_SQL = {**VALUES, "delisted_at": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
 WHERE = st.sampled_from(
     ["true", "false", "cost IS NOT NULL", "provider_call_id < '3'", "'+1' IN (from_number, to_number)",
      *(f"created_at = (SELECT {which}(created_at) FROM warehouse.calls WHERE {some})"
@@ -114,7 +114,7 @@ Step = Callable[[Connection], object]
 
 
 def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
-    """A batch through the loader, merged with what is held."""
+    """A batch through the loader, merged with the stored rows."""
 
     def step(connection: Connection) -> None:
         writing = WriteContext(source, "ringg", None, NOW)
@@ -130,7 +130,7 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
     return step
 
 
-def said(statement: str, **values: Any) -> Step:
+def run_sql(statement: str, **values: Any) -> Step:
     return lambda connection: connection.execute(text(statement), values)
 
 
@@ -147,7 +147,7 @@ MERGED = f"""
      WHEN MATCHED AND c.latest_request_seq = 99 THEN UPDATE SET cost = 1, {NEW_KEY}
      WHEN MATCHED THEN UPDATE SET cost = 2
 """
-LISTED = """
+REGISTERED = """
     INSERT INTO ops.streams (source, partition, sort_order, completeness)
     VALUES (:source, :partition, 'desc', 'incomplete')
         ON CONFLICT (source, partition) DO UPDATE SET completeness = 'count_match'
@@ -157,24 +157,26 @@ RENAMED = """
      WHERE source = :source AND partition = (SELECT min(partition) FROM ops.streams WHERE source = :source)
        AND NOT EXISTS (SELECT FROM ops.streams WHERE (source, partition) = (:source, :partition))
 """
-FORGOTTEN = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partition)"
+REMOVED = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partition)"
 
 
 @st.composite
 def steps(draw: st.DrawFn) -> Step:
-    """One thing that somebody does to the calls, or to the lists in the books."""
-    source, phone, where = draw(st.sampled_from(SOURCES)), draw(st.sampled_from(PHONES)), draw(WHERE)
-    kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by hand", "listed"]))
+    """One change of calls or of registered streams."""
+    source, partition, where = draw(st.sampled_from(SOURCES)), draw(st.sampled_from(PHONES)), draw(WHERE)
+    kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by SQL", "stream"]))
     if kind == "loaded":
         return loaded(
             source, draw(st.dictionaries(st.sampled_from("123456"), st.fixed_dictionaries(VALUES), min_size=1))
         )
     if kind == "updated":
-        column = draw(st.sampled_from(["created_at"] * 8 + sorted(BY_HAND)))
+        column = draw(st.sampled_from(["created_at"] * 8 + sorted(BY_SQL)))
         change = f"UPDATE warehouse.calls SET {column} = :value, provider_call_id = call_key::text WHERE {where}"
-        return said(change, value=draw(BY_HAND[column]))
-    if kind == "listed":
-        return said(draw(st.sampled_from([LISTED, LISTED, RENAMED, FORGOTTEN])), source=source, partition=phone)
+        return run_sql(change, value=draw(BY_SQL[column]))
+    if kind == "stream":
+        return run_sql(
+            draw(st.sampled_from([REGISTERED, REGISTERED, RENAMED, REMOVED])), source=source, partition=partition
+        )
     statements = [
         f"DELETE FROM warehouse.calls WHERE {where}",
         f"UPDATE warehouse.calls SET {NEW_KEY} WHERE {where} AND latest_request_seq = 99",
@@ -182,11 +184,11 @@ def steps(draw: st.DrawFn) -> Step:
         MERGED.format(where=where),
         "TRUNCATE warehouse.calls CASCADE",
     ]
-    return said(draw(st.sampled_from(statements)))
+    return run_sql(draw(st.sampled_from(statements)))
 
 
 def differences(connection: Connection) -> list[str]:
-    """What of that which is added up differs from the truth."""
+    """The rows in which a rollup or view differs from the calls."""
     return [
         f"{view}: {row}"
         for view, truth in TRUTH.items()
@@ -202,7 +204,7 @@ def differences(connection: Connection) -> list[str]:
 
 @contextmanager
 def rolled_back(db: Engine) -> Iterator[Connection]:
-    """A transaction on a database that knows two sources, and that nothing is left of."""
+    """A transaction on a database with two sources, rolled back at the end."""
     with db.connect() as connection:
         for source in SOURCES:
             register(connection, source)
@@ -223,7 +225,7 @@ def register(connection: Connection, source: str) -> None:
 
 @given(st.lists(steps(), min_size=1, max_size=8))
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_done_to_the_calls_is_counted(db: Engine, done: list[Step]) -> None:
+def test_every_change_of_calls_is_counted(db: Engine, done: list[Step]) -> None:
     with rolled_back(db) as connection:
         for step in done:
             step(connection)
@@ -244,11 +246,11 @@ def test_the_local_count_of_a_stream_is_exact(
     with rolled_back(db) as connection:
         for step in done:
             step(connection)
-        for phone, since, before in [*spans, ("", datetime.min.replace(tzinfo=UTC), EVER), ("+1", MIDNIGHT, EVER)]:
-            values = {"source": "one", "partition": phone, "since": since, "before": before}
+        for partition, since, before in [*spans, ("", datetime.min.replace(tzinfo=UTC), EVER), ("+1", MIDNIGHT, EVER)]:
+            values = {"source": "one", "partition": partition, "since": since, "before": before}
             assert streams.count_stored(
-                connection, StreamState("one", phone), since, before=before
-            ) == connection.scalar(HELD, values)
+                connection, StreamState("one", partition), since, before=before
+            ) == connection.scalar(STORED, values)
 
 
 def planted(db: Engine, number: int, **columns: Any) -> None:
@@ -262,14 +264,14 @@ def plant(connection: Connection, number: int, source: str = "one", **columns: A
 
 @pytest.fixture
 def sources(db: Engine) -> Engine:
-    """A database that knows two sources."""
+    """A database with two sources."""
     with db.begin() as connection:
         for source in SOURCES:
             register(connection, source)
     return db
 
 
-def test_a_change_that_nobody_counts_writes_nothing(db: Engine) -> None:
+def test_a_change_of_columns_without_rollup_writes_nothing(db: Engine) -> None:
     with rolled_back(db) as connection:
         versions = text(
             "SELECT ctid FROM warehouse.call_rollup_daily UNION ALL SELECT ctid FROM warehouse.stream_rollup_daily"
@@ -282,7 +284,7 @@ def test_a_change_that_nobody_counts_writes_nothing(db: Engine) -> None:
         assert connection.scalars(versions).all() != before
 
 
-def test_words_of_any_length_are_counted(sources: Engine) -> None:
+def test_names_of_any_length_are_counted(sources: Engine) -> None:
     with sources.begin() as connection:
         plant(connection, 1, agent_name="A" * 9000, campaign_name="é" * 9000)
         assert differences(connection) == []
@@ -342,7 +344,7 @@ def test_a_new_stream_waits_for_calls_being_written(sources: Engine) -> None:
 
 
 @pytest.mark.parametrize("view", ["daily_call_metrics", "agents", "campaigns"])
-def test_no_call_is_looked_at_for_what_is_added_up(db: Engine, view: str) -> None:
+def test_the_views_read_rollups_and_no_calls(db: Engine, view: str) -> None:
     with db.connect() as connection:
         plan = connection.scalars(text(f"EXPLAIN SELECT * FROM bi.{view}")).all()
     assert any("call_rollup_daily" in line for line in plan)

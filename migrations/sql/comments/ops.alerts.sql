@@ -3,8 +3,9 @@ COMMENT ON TABLE ops.alerts IS
 COMMENT ON COLUMN ops.alerts.alert_id IS 'Number of the alert';
 COMMENT ON COLUMN ops.alerts.source IS 'Name of the source in the configuration';
 COMMENT ON COLUMN ops.alerts.kind IS
-    'failing (runs fail), stale (no recent success), incomplete (calls are missing), credentials (the key is '
-    'rejected), quarantine (new rejected records), drift (new schema drift) or silence (far fewer calls than usual)';
+    'failing (runs fail), stale (no recent success), incomplete (calls are missing), credentials (the provider refuses '
+    'access: key, rights or balance), quarantine (new rejected records), drift (new schema drift, or a column that is '
+    'suddenly empty) or silence (no calls where there usually are many)';
 COMMENT ON COLUMN ops.alerts.message IS 'What is wrong, without secrets and personal data';
 COMMENT ON COLUMN ops.alerts.opened_at IS 'When the problem was first found';
 COMMENT ON COLUMN ops.alerts.resolved_at IS 'When the problem was gone. Null: the alert is open';

@@ -9,5 +9,5 @@ COMMENT ON COLUMN ops.sources.settled_after_seconds IS
 COMMENT ON COLUMN ops.sources.schedule IS 'When the daemon syncs it: a cron expression, or every N minutes';
 COMMENT ON COLUMN ops.sources.next_run_at IS 'When the daemon syncs it next. Null where no daemon ever ran';
 COMMENT ON COLUMN ops.sources.paused_until IS
-    'The source is paused until then: one request by hand may test it earlier. Null: not paused';
+    'No request is sent before this time, except one by hand that tests the source. Null or past: not paused';
 COMMENT ON COLUMN ops.sources.pause_reason IS 'Why it is paused, for instance a rejected key. Null: not paused';

@@ -12,9 +12,9 @@ COMMENT ON COLUMN ops.streams.remote_count IS
     'Number of calls that the provider says it lists, at checked_at. Null where it gives no total';
 COMMENT ON COLUMN ops.streams.local_count IS 'Number of these calls that were stored at checked_at';
 COMMENT ON COLUMN ops.streams.completeness IS
-    'verified (`etl verify` compared every day and found every listed call), count_match (the provider''s total '
-    'equals the number of stored calls), incomplete (calls are listed that are not stored) or unknown (the counts '
-    'could not be compared, or not yet)';
+    'How the stored calls compare with the provider''s list. verified: `etl verify` compared every day and nothing '
+    'differs; count_match: the provider''s total equals the number of stored calls; incomplete: calls are listed that '
+    'are not stored; unknown: the counts could not be compared, or not yet';
 COMMENT ON COLUMN ops.streams.reason IS 'Why completeness is not better, in words. Null where there is nothing to say';
 COMMENT ON COLUMN ops.streams.checked_at IS 'When the counts were last compared. Null before the first time';
 COMMENT ON COLUMN ops.streams.full_scan_at IS 'When the whole list was last read in one scan. Null where it never was';

@@ -59,10 +59,10 @@ COMMENT ON COLUMN bi.freshness.complete_since IS
     'All calls that the provider lists from this time on, up to the last sync, are stored. Null while part of the source was '
     'never read';
 COMMENT ON COLUMN bi.freshness.completeness IS
-    'How the stored calls compare with the provider''s own counts, of the least complete list or day of the source. '
-    'verified: a complete scan found every listed call; count_match: the provider''s total equals the number of stored '
-    'calls; incomplete: calls are listed that are not stored; unknown: the counts could not be compared, or not yet. '
-    'Never null';
+    'How the stored calls compare with the provider''s list, of the least complete list or day of the source. '
+    'verified: `etl verify` compared every day and nothing differs; count_match: the provider''s total equals the '
+    'number of stored calls; incomplete: calls are listed that are not stored; unknown: the counts could not be '
+    'compared, or not yet. Never null';
 COMMENT ON COLUMN bi.freshness.open_calls IS
     'Number of calls that may still change: those without settled_at in bi.calls. Never null';
 COMMENT ON COLUMN bi.freshness.quarantined IS
