@@ -3,7 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +43,7 @@ class Harness:
     clock: FakeClock
     transport: httpx.BaseTransport
     requests_per_minute: int = FAST
-    ahead: int = 0  # with pages in flight beside each other no two runs are the same
+    prefetch: Callable[[], Executor] | None = field(default=None, init=False)  # with threads no two runs are the same
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -53,7 +54,7 @@ class Harness:
     def dependencies(self, clock: FakeClock | None = None) -> RunDependencies:
         """What a process of its own would work with."""
         return RunDependencies(
-            self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.ahead
+            self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.prefetch
         )
 
     def run(

@@ -217,9 +217,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
                 time.sleep(0.01)
 
     with ThreadPoolExecutor(1) as threads:
-        means = RunDependencies(
-            db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), prefetch_pages=0
-        )
+        means = RunDependencies(db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None)
         work = partial(pipeline.backfill, window=window, again=True)
         done = run.run_source(means, harness.sources[name], "backfill", work, lambda progress: None, by_hand=True)
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2

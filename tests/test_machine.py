@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from sqlalchemy import Engine
 
-from tests.playing import play
-from tests.schedules import Act, Schedule, schedules
+from tests.simulation import play
+from tests.strategies import Act, Schedule, schedules
 
 AT_ONCE = 25  # schedules a test: the workers share them evenly
 

@@ -168,7 +168,8 @@ def _page(
         stretch.total = (stretch.total or 0) - max(0, (seen.total or 0) - (had or 0))
     times = [row.created_at for row in seen.rows if row.created_at is not None]
     shown = detect_order(times)
-    if times and not course.repeats and course.contradicts(position, times):
+    is_contradicted = bool(times) and course.contradicts(position, times)  # by the page read before, whatever it was
+    if is_contradicted and not course.repeats:
         shown = SortOrder.UNSORTED  # each page is in order, but they are not in order among each other
     if seen.total is None or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
         raise SortOrderChanged(SortOrder.UNSORTED if seen.total is None else shown, seen)

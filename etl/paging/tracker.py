@@ -148,6 +148,7 @@ class PageTracker:
         self.last, self.stale = None, self.stale - 2
         if forget_total:
             self.total, self.is_narrowed = None, True
+            self.furthest, self.backs = 0, 0  # positions count in a narrower window from here on
 
     def lacks_rows(self, seen: PageView, rows_before: int) -> bool:
         """Whether a page in the middle is empty or shorter than its size, and was not asked for twice yet."""

@@ -1,7 +1,7 @@
-"""The page that a walk wants now → its answer, with the pages after it asked for meanwhile, and judged in order."""
+"""The page that a scan wants → its answer, with the page after it requested while this one is loaded."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from types import TracebackType
 
 from etl.client.api_client import Response
@@ -9,75 +9,60 @@ from etl.model import DateFilter, Page, Window
 from etl.paging import NextPage, ScanGoal, SortOrder, positions
 
 Fetch = Callable[[NextPage], Response[Page]]
-Wanted = tuple[Window, int]
 
 
 class Prefetcher:
-    """Up to ``most`` pages of one walk in flight beside the one that it reads.
+    """Requests the next page of a scan as soon as the page before it has been received, and never earlier.
 
-    Only where the way is known: a reading up to the end of a list or window that says how long it is.
-    The walk judges the pages in its own order, so that its rule for a list that became shorter holds for each two that
-    follow on each other, whichever was answered first. Where it turns back, a page that was asked for before is taken
-    only if the list is as long as it was.
+    The scan's rule needs its pages in the order in which the server answered them. Of two requests that are under way
+    at the same time nobody knows which was answered first, and neither the rows nor the totals tell: an arrival and a
+    deletion between the two answers leave pages that look like those of a list that stood still, with a row on neither.
+    So no two pages that the scan reads are in flight together, and an answer that it did not ask for next is dropped.
     """
 
-    def __init__(self, fetch: Fetch, goal: ScanGoal, most: int) -> None:
+    def __init__(self, fetch: Fetch, goal: ScanGoal, executor: Executor | None) -> None:
         self._fetch, self._goal = fetch, goal
         ends_by_its_total = goal.to_end or goal.date_filter is not DateFilter.NONE
-        self._most = most if ends_by_its_total and not goal.stop_at_known_row else 0
-        self._threads = ThreadPoolExecutor(most) if self._most else None
-        self._asked: dict[Wanted, Future[Response[Page]]] = {}
-        self._before_a_turn: set[Wanted] = set()
-        self._expected: Wanted | None = None
-        self._last: Page | None = None
+        may_stop_early = goal.stop_at_known_row or goal.skip_if_total_unchanged
+        self._executor = executor if ends_by_its_total and not may_stop_early else None
+        self._ahead: tuple[Window, int, Future[Response[Page]]] | None = None
+        self._total: int | None = None
 
     def __enter__(self) -> "Prefetcher":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._threads:
-            self._threads.shutdown(cancel_futures=True)
+        if self._executor:
+            self._executor.shutdown(cancel_futures=True)
 
     def fetch(self, step: NextPage) -> Response[Page]:
-        """The page of this step, with the observation number of its request; raises what the request raises."""
-        here = (step.window, step.position)
-        if self._expected != here:
-            self._before_a_turn |= self._asked.keys()
-        is_old = here in self._before_a_turn
-        asked = self._asked.pop(here, None)
-        self._ask_ahead(step)
-        answer = asked.result() if asked else self._fetch(step)
-        if is_old and (self._last is None or answer.value.total != self._last.total):
+        """The page of this step, with the sequence number of its request; raises what the request raises."""
+        ahead, self._ahead = self._ahead, None
+        if ahead and ahead[:2] == (step.window, step.position):
+            answer = ahead[2].result()
+        else:
+            if ahead:
+                ahead[2].cancel()
             answer = self._fetch(step)
-        self._last = answer.value
+        self._request_following(step, answer.value)
         return answer
 
-    def _ask_ahead(self, step: NextPage) -> None:
-        """Ask for what follows if the walk goes on as it went; what it has passed by is of no use any more."""
-        ahead = [(step.window, position) for position in self._following(step)]
-        self._expected = ahead[0] if ahead else None
-        self._asked = {place: self._asked[place] for place in ahead if place in self._asked}
-        self._before_a_turn &= self._asked.keys()
-        for place in ahead[: self._most]:
-            if self._threads and place not in self._asked:
-                following = NextPage(step.window, place[1], step.resume_point)
-                self._asked[place] = self._threads.submit(self._fetch, following)
+    def _request_following(self, step: NextPage, page: Page) -> None:
+        """Request the page after this one, unless the list changed: then the scan decides first where to go on."""
+        is_unchanged, self._total = self._total in (None, page.total), page.total
+        position = _following(step, page, self._goal) if self._executor and is_unchanged else None
+        if self._executor and position is not None:
+            following = NextPage(step.window, position, step.resume_point)
+            self._ahead = (step.window, position, self._executor.submit(self._fetch, following))
 
-    def _following(self, step: NextPage) -> list[int]:
-        """The next positions of a walk, as far as its list goes by its own word."""
-        found: list[int] = []
-        page, paging, position = self._last, self._goal.paging, step.position
-        if page is None or page.total is None or not page.records:
-            return found
-        count = page.count
-        for _ in range(self._most + 2):  # a turn goes back two pages at most
-            if step.resume_point.order is SortOrder.ASC:
-                position = positions.before(paging, position, count)
-                is_there = position < (found[-1] if found else step.position)
-            else:
-                position = positions.after(paging, position, count)
-                is_there = positions.row(paging, position, count) < page.total
-            if not is_there:
-                break
-            found.append(position)
-        return found
+
+def _following(step: NextPage, page: Page, goal: ScanGoal) -> int | None:
+    """The next position of a scan that goes on as it went; ``None`` where its list ends, or its order is not known."""
+    order = step.resume_point.order
+    if page.total is None or not page.records or order is SortOrder.UNKNOWN:
+        return None
+    if order is SortOrder.ASC:
+        before = positions.before(goal.paging, step.position, page.count)
+        return before if step.resume_point.oldest and before < step.position else None
+    after = positions.after(goal.paging, step.position, page.count)
+    return after if positions.row(goal.paging, after, page.count) < page.total else None

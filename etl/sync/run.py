@@ -3,8 +3,10 @@
 import logging
 import random
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -39,7 +41,7 @@ class RunDependencies:
     clock: Clock
     random: Callable[[], float] = random.random
     transport: Callable[[Source], Transport | None] = lambda source: None
-    prefetch_pages: int = 2  # how many pages of a list may be in flight beside the one that is read
+    prefetch_executor: Callable[[], Executor] | None = partial(ThreadPoolExecutor, 1)  # None: no page is prefetched
 
 
 @dataclass(frozen=True, slots=True)

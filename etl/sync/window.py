@@ -141,7 +141,7 @@ def _scan_at_accepted_size(
 
 
 def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult, bool]:
-    """From the provider to the warehouse, with a few pages in flight where the way ahead is known."""
+    """From the provider to the warehouse, the next page requested while one is loaded."""
     claims, in_force = CoverageRecorder(run, stream, goal, run.deps.clock.now()), goal.size
 
     def ask(step: NextPage) -> Response[Page]:
@@ -151,9 +151,8 @@ def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[Coverage
         in_force = answer.value.size or in_force
         return answer
 
-    # Where a list that becomes shorter is gone on with from an instant, what was asked ahead is of no use.
-    most = min(run.deps.prefetch_pages, 1) if goal.date_filter is DateFilter.INSTANTS else run.deps.prefetch_pages
-    with Prefetcher(ask, goal, most) as pages:
+    executor = run.deps.prefetch_executor() if run.deps.prefetch_executor else None
+    with Prefetcher(ask, goal, executor) as pages:
         return claims, *_load(claims, pages)
 
 
