@@ -194,7 +194,7 @@ class Play(httpx.BaseTransport):
         taken = self.harness.rows(f"{CLAIMS} UNION ALL {WALKS}", name=self.name)
         for call in self.world.calls(self.provider):
             claimed = any(
-                row["phone"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
+                row["partition"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
                 for row in taken
             )
             if not claimed:
@@ -208,7 +208,7 @@ class Play(httpx.BaseTransport):
 
         def is_claimed(call: SimulatedCall) -> bool:
             return call.call_id in self.obliged and any(
-                row["phone"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
+                row["partition"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
                 for row in claims
             )
 
@@ -221,7 +221,7 @@ class Play(httpx.BaseTransport):
             assert lost == set(), f"{len(lost)} calls lie in coverage and are not held"
         if not self.gone and not self.deceived:
             agreeing = self.harness.rows(AGREEING, name=self.name)
-            told = {row["phone"] for row in agreeing}
+            told = {row["partition"] for row in agreeing}
             unsaid = {
                 call.call_id for call in self.world.calls(self.provider) if told & set(self.lists_of(call))
             } & lost
