@@ -49,7 +49,7 @@ def synced(harness: Harness, provider: StubProvider, *records: bytes) -> datetim
 
 
 def ages(*counts: float) -> dict[str, bytes]:
-    """Records of calls so many hours old, over and done, by their ids."""
+    """Records of ended calls of these ages in hours, by their ids."""
     return {f"{count:g}h": ringg_record(f"{count:g}h", created_at=(NOW - hours(count)).isoformat()) for count in counts}
 
 
@@ -92,7 +92,7 @@ def test_a_life_has_every_version_change_and_run_and_hides_what_shows_a_person(d
     assert details.transcript.message == "none yet: it comes with the record"
 
 
-def test_a_cost_is_told_by_its_components(db: Engine) -> None:
+def test_a_cost_has_its_components(db: Engine) -> None:
     harness = make_harness(db, World(3, calls={"ravan": 20}, now=NOW))
     harness.sync("ravan")
     rows = harness.rows("SELECT * FROM bi.call_costs")
@@ -111,7 +111,7 @@ def test_every_column_whose_changes_are_shown_exists(db: Engine) -> None:
     assert call_history.OPEN - {column.name for column in tables.calls.columns} == {"transcript"}
 
 
-def test_a_flag_says_what_it_means(db: Engine) -> None:
+def test_a_flag_has_its_meaning(db: Engine) -> None:
     harness, provider = make_stub_harness(db)
     synced(harness, provider, ringg_record("a", call_duration=-3))
     details = history_of(harness, "a").details
@@ -253,7 +253,7 @@ def configured(database_url: str) -> dict[str, str]:
     return {"DATABASE_URL": database_url, "RINGG_API_KEY": "a-key", "VAANI_API_KEY": "another-key"}
 
 
-def test_the_command_tells_it_and_obeys_nothing_that_a_provider_sent(
+def test_the_command_prints_it_without_control_characters(
     db: Engine, tmp_path: Path, configured: dict[str, str]
 ) -> None:
     harness, provider = make_stub_harness(db)

@@ -54,8 +54,8 @@ def page(harness: Harness, token: Secret | None = None, clock: FakeClock | None 
     """A client of the page that has not presented a token."""
     with serving(harness.dependencies(clock), list(harness.sources.values()), HERE, token, Metrics()) as where:
         assert where
-        with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as reader:
-            yield reader
+        with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as client:
+            yield client
 
 
 @pytest.fixture
@@ -73,29 +73,29 @@ def plain(html: str) -> str:
 
 
 def seen(harness: Harness, path: str = "/", **given: Any) -> str:
-    with page(harness) as reader:
-        answer = reader.get(path, **given)
-        assert answer.status_code == 200
-        return answer.text
+    with page(harness) as client:
+        response = client.get(path, **given)
+        assert response.status_code == 200
+        return response.text
 
 
-def test_the_first_page_says_of_each_source_how_it_is(harness: Harness) -> None:
-    said = plain(seen(harness))
-    assert "All four sources are being read; 2 not yet known to be complete." in said
-    assert said.count("up to date the provider lists as many calls as are stored") == 2
-    assert said.count("never synced the first sync has not started") == 2
+def test_the_overview_shows_the_health_of_each_source(harness: Harness) -> None:
+    shown = plain(seen(harness))
+    assert "All four sources are being read; 2 not yet known to be complete." in shown
+    assert shown.count("up to date the provider lists as many calls as are stored") == 2
+    assert shown.count("never synced the first sync has not started") == 2
     open_calls = harness.scalar("SELECT sum(open_calls) FROM bi.freshness")
-    assert f"{open_calls} calls still open, nothing in quarantine." in said
+    assert f"{open_calls} calls still open, nothing in quarantine." in shown
     for days in (7, 30, 90):
-        held = harness.scalar(
+        stored = harness.scalar(
             "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
             since=harness.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
         )
-        with page(harness) as reader:
-            assert f"Calls {held} " in plain(reader.get(f"/?days={days}").text)
+        with page(harness) as client:
+            assert f"Calls {stored} " in plain(client.get(f"/?days={days}").text)
 
 
-def test_a_rate_that_a_provider_lowered_is_said(harness: Harness) -> None:
+def test_a_lowered_request_rate_is_shown(harness: Harness) -> None:
     assert "lowered as the provider limits the rate" not in seen(harness)
     at = harness.clock.now()
     harness.execute(
@@ -104,14 +104,17 @@ def test_a_rate_that_a_provider_lowered_is_said(harness: Harness) -> None:
     assert " of 12, lowered as the provider limits the rate" in plain(seen(harness))
 
 
-def test_an_empty_database_and_a_wrong_address_are_said_kindly(db: Engine) -> None:
-    with page(make_harness(db)) as reader:
-        assert "No calls in these days." in reader.get("/?days=7&x=1").text
-        assert "No calls are stored yet." in reader.get("/calls").text
+def test_an_empty_database_and_an_unknown_path_are_explained(db: Engine) -> None:
+    with page(make_harness(db)) as client:
+        assert "No calls in these days." in client.get("/?days=7&x=1").text
+        assert "No calls are stored yet." in client.get("/calls").text
         for wrong in ("/nothing", "/sources/nobody", "/calls/x", "/quarantine/1", f"/calls/{'0' * 32}"):
-            answer = reader.get(wrong)
-            assert (answer.status_code, "There is no such" in answer.text or "no source" in answer.text) == (404, True)
-        assert reader.get("/nothing", headers={"accept": "*/*"}).text == (
+            response = client.get(wrong)
+            assert (response.status_code, "There is no such" in response.text or "no source" in response.text) == (
+                404,
+                True,
+            )
+        assert client.get("/nothing", headers={"accept": "*/*"}).text == (
             "There is no such page. Start from the overview.\n"
         )
 
@@ -139,14 +142,14 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
             d=day, v=status, m=missing,
         )  # fmt: skip
     html = seen(harness, "/sources/ringg")
-    said = plain(html)
-    assert "2025-04-30: 2 calls listed but not stored; etl verify ringg --heal loads them" in said
+    shown = plain(html)
+    assert "2025-04-30: 2 calls listed but not stored; etl verify ringg --heal loads them" in shown
     assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
-    assert "failing ringg: the key is refused" in said
-    assert "gap: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in said
+    assert "failing ringg: the key is refused" in shown
+    assert "gap: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in shown
     assert len(re.findall(r'<rect class="incomplete" x=[^>]* fill="url', html)) == 1
-    assert "a.field new field text 3" in said
-    assert "No record is in quarantine." in said
+    assert "a.field new field text 3" in shown
+    assert "No record is in quarantine." in shown
     assert "Calls of number •••• " in plain(seen(harness, "/sources/ravan"))
 
 
@@ -165,7 +168,7 @@ class Elements(HTMLParser):
         self.found |= {(tag, name) for name, _ in attributes} | {(tag, "")}
 
 
-def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
+def test_values_of_a_provider_are_escaped(harness: Harness) -> None:
     key = harness.scalar("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
     paths = ("/", "/calls", "/sources/ravan", f"/calls/{key}", "/quarantine/1")
     harness.execute("INSERT INTO ops.schema_drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
@@ -179,9 +182,9 @@ def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
         " sentiment = 'x', extra = '{\"x\": 1}', agent_name = 'x', customer_name = 'x', customer_email = 'x',"
         " recording_url = 'x' WHERE call_key = :key", key=key,
     )  # fmt: skip
-    with page(harness) as reader:
-        reader.post("/personal-data", data={"show": "yes"})
-        tame = {path: Elements(reader.get(path).text).found for path in paths}
+    with page(harness) as client:
+        client.post("/personal-data", data={"show": "yes"})
+        tame = {path: Elements(client.get(path).text).found for path in paths}
     for statement in (
         "UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', to_jsonb(CAST(:evil AS text)))",
         "UPDATE warehouse.calls SET error_message = :evil, summary = :evil, provider_status = :evil, sentiment = :evil,"
@@ -192,36 +195,36 @@ def test_whatever_a_provider_sends_is_text(harness: Harness) -> None:
         "UPDATE ops.quarantine SET reason = :evil, payload = convert_to(:evil, 'UTF8')",
     ):
         harness.execute(statement, evil=EVIL)
-    with page(harness) as reader:
-        reader.post("/personal-data", data={"show": "yes"})
+    with page(harness) as client:
+        client.post("/personal-data", data={"show": "yes"})
         for path in paths:
-            html = reader.get(path).text
+            html = client.get(path).text
             assert Elements(html).found == tame[path]
             assert "49" not in re.findall(r"&amp;(.{0,9})&lt;/p", html)
-        assert "&lt;script&gt;alert(1)" in reader.get(f"/calls/{key}").text
+        assert "&lt;script&gt;alert(1)" in client.get(f"/calls/{key}").text
 
 
-def test_people_are_hidden_until_the_reader_asks_for_them(harness: Harness) -> None:
+def test_personal_data_is_hidden_until_it_is_asked_for(harness: Harness) -> None:
     row = harness.rows("SELECT * FROM bi.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
     turns = harness.rows("SELECT text FROM bi.transcript_turns WHERE call_key = :key", key=row["call_key"])
     people = [row["customer_name"], row["customer_number"], turns[0]["text"]]
-    with page(harness) as reader:
+    with page(harness) as client:
         for path in ("/calls", f"/calls/{row['call_key']}"):
-            assert not [value for value in people if value in reader.get(path).text]
-        answer = reader.post("/personal-data", data={"show": "yes", "next": "/calls"})
-        assert (answer.status_code, answer.headers["location"]) == (303, "/calls")
-        assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", answer.headers["set-cookie"])
-        shown = reader.get(f"/calls/{row['call_key']}").text
+            assert not [value for value in people if value in client.get(path).text]
+        response = client.post("/personal-data", data={"show": "yes", "next": "/calls"})
+        assert (response.status_code, response.headers["location"]) == (303, "/calls")
+        assert re.search(r"; HttpOnly; Max-Age=900; .*SameSite=strict", response.headers["set-cookie"])
+        shown = client.get(f"/calls/{row['call_key']}").text
         assert [value in shown for value in people] == [True] * 3
         harness.clock.sleep(901)
-        assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
-        reader.post("/personal-data", data={"show": "yes"})
-        assert people[1] in reader.get("/calls").text + reader.get(f"/calls/{row['call_key']}").text
-        reader.post("/personal-data", data={"show": "no"})
-        assert people[1] not in reader.get(f"/calls/{row['call_key']}").text
+        assert people[1] not in client.get(f"/calls/{row['call_key']}").text
+        client.post("/personal-data", data={"show": "yes"})
+        assert people[1] in client.get("/calls").text + client.get(f"/calls/{row['call_key']}").text
+        client.post("/personal-data", data={"show": "no"})
+        assert people[1] not in client.get(f"/calls/{row['call_key']}").text
 
 
-def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness: Harness) -> None:
+def test_a_search_finds_numbers_and_words_and_puts_none_into_a_url(harness: Harness) -> None:
     row = harness.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
     turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     harness.execute(
@@ -229,26 +232,26 @@ def test_a_search_finds_numbers_and_words_and_leaves_none_in_an_address(harness:
         " WHERE call_key = :key", key=turn["call_key"],
     )  # fmt: skip
 
-    def found(reader: httpx.Client, sought: str, **more: str) -> set[str]:
-        answer = reader.post("/calls", data={"words": sought, **more})
-        assert sought not in answer.headers["location"]
-        return set(re.findall(r"/calls/([0-9a-f-]{36})", reader.get(answer.headers["location"]).text))
+    def found(client: httpx.Client, sought: str, **more: str) -> set[str]:
+        response = client.post("/calls", data={"words": sought, **more})
+        assert sought not in response.headers["location"]
+        return set(re.findall(r"/calls/([0-9a-f-]{36})", client.get(response.headers["location"]).text))
 
-    with page(harness) as reader:
+    with page(harness) as client:
         number = row["customer_number"]
         for sought in (number, number[1:], number[-6:], f"{number[:3]} {number[3:7]} {number[7:]}"):
-            assert str(row["call_key"]) in found(reader, sought)
-        assert found(reader, "SURELY Callback") == {str(turn["call_key"])}
-        assert found(reader, '"callback surely"') == set()
-        assert found(reader, str(turn["call_key"])) == {str(turn["call_key"])}
-        assert found(reader, "surely", source="vaani") == set()
-        assert "That search has expired" in reader.get("/calls?search=abc").text
+            assert str(row["call_key"]) in found(client, sought)
+        assert found(client, "SURELY Callback") == {str(turn["call_key"])}
+        assert found(client, '"callback surely"') == set()
+        assert found(client, str(turn["call_key"])) == {str(turn["call_key"])}
+        assert found(client, "surely", source="vaani") == set()
+        assert "That search has expired" in client.get("/calls?search=abc").text
         harness.execute("UPDATE warehouse.calls SET created_at = '2025-04-30'")
-        older = reader.get("/calls").text
+        older = client.get("/calls").text
         assert "Newest calls" in older
         following = re.search(r'href="(/calls\?before=[^"]+)"', older)
         assert following
-        second = reader.get(following[1].replace("&amp;", "&")).text
+        second = client.get(following[1].replace("&amp;", "&")).text
         pages = [re.findall(r"/calls/([0-9a-f-]{36})", html) for html in (older, second)]
         assert [len(keys) for keys in pages] == [50, 30]
         assert not set(pages[0]) & set(pages[1])
@@ -262,7 +265,7 @@ class SlowClock(FakeClock):
         return super().monotonic()
 
 
-def test_a_search_that_takes_too_long_says_how_far_it_came(harness: Harness) -> None:
+def test_a_search_that_takes_too_long_shows_how_far_it_came(harness: Harness) -> None:
     clock = SlowClock(harness.clock.now())
     found = call_search.search_calls(harness.db, clock, "hello", ["ringg", "ravan"])
     assert (found.stopped_at, found.has_more) == (harness.clock.now() - timedelta(days=2), False)
@@ -273,7 +276,7 @@ def test_a_search_that_takes_too_long_says_how_far_it_came(harness: Harness) -> 
     )
 
 
-def test_a_search_ends_a_statement_that_takes_longer_than_its_time(harness: Harness) -> None:
+def test_a_search_cancels_a_statement_at_its_time_limit(harness: Harness) -> None:
     db = readonly_engine(harness.db.url)
     tomorrow = harness.clock.now() + timedelta(days=1)
     with harness.db.begin() as connection:
@@ -284,30 +287,30 @@ def test_a_search_ends_a_statement_that_takes_longer_than_its_time(harness: Harn
     db.dispose()
 
 
-def test_the_quarantine_is_tried_again_from_there(harness: Harness) -> None:
+def test_the_quarantine_is_retried_from_the_page(harness: Harness) -> None:
     call_id = harness.world.calls("ringg")[0].call_id
     harness.execute(
         "INSERT INTO ops.quarantine (source, provider_call_id, digest, reason, payload, first_seen_at, last_seen_at)"
         " VALUES ('ringg', :id, 'x', 'created_at is missing', :payload, now(), now())",
         id=call_id, payload=harness.versions_of(call_id)[0],
     )  # fmt: skip
-    with page(harness) as reader:
-        said = plain(reader.get("/sources/ringg").text)
-        assert "1 record could not be loaded" in said
-        assert "created_at is missing" in said
-        assert call_id not in plain(reader.get("/quarantine/1").text).partition("Record as received")[2]
-        assert "Hidden" in reader.get("/quarantine/1").text
-        answer = reader.post("/sources/ringg/retry")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/sources/ringg#quarantine")
+    with page(harness) as client:
+        shown = plain(client.get("/sources/ringg").text)
+        assert "1 record could not be loaded" in shown
+        assert "created_at is missing" in shown
+        assert call_id not in plain(client.get("/quarantine/1").text).partition("Record as received")[2]
+        assert "Hidden" in client.get("/quarantine/1").text
+        response = client.post("/sources/ringg/retry")
+        assert (response.status_code, response.headers["location"]) == (303, "/sources/ringg#quarantine")
         wait_until(
             lambda: harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'replay' AND status = 'succeeded'") == 1,
             seconds=20,
         )
-        assert reader.post("/sources/nobody/retry").status_code == 404
+        assert client.post("/sources/nobody/retry").status_code == 404
 
 
-def test_a_change_is_only_made_where_the_page_itself_asks_for_it(harness: Harness) -> None:
-    with page(harness) as reader:
+def test_cross_site_and_oversized_requests_are_refused(harness: Harness) -> None:
+    with page(harness) as client:
         for headers in (
             {"origin": "https://evil.example"},
             {"origin": "null"},
@@ -317,24 +320,24 @@ def test_a_change_is_only_made_where_the_page_itself_asks_for_it(harness: Harnes
             {"sec-fetch-site": "none"},
         ):
             for path in ("/sources/ringg/retry", "/personal-data", "/login", "/calls"):
-                assert reader.post(path, headers=headers).status_code == 403
-        assert reader.get("/sources/ringg/retry").status_code == 405
-        assert reader.put("/personal-data").status_code == 405
-        assert reader.post("/personal-data", content=b"x" * 20_000).status_code == 413
-        assert reader.post("/personal-data", data={"next": "//evil.example"}).headers["location"] == "/"
-        assert reader.post("/personal-data", data={"next": "/\\evil.example"}).headers["location"] == "/"
+                assert client.post(path, headers=headers).status_code == 403
+        assert client.get("/sources/ringg/retry").status_code == 405
+        assert client.put("/personal-data").status_code == 405
+        assert client.post("/personal-data", content=b"x" * 20_000).status_code == 413
+        assert client.post("/personal-data", data={"next": "//evil.example"}).headers["location"] == "/"
+        assert client.post("/personal-data", data={"next": "/\\evil.example"}).headers["location"] == "/"
     assert harness.scalar("SELECT count(*) FROM ops.runs WHERE kind = 'replay'") == 0
 
 
-def test_a_name_that_is_pointed_here_is_refused(harness: Harness) -> None:
-    with page(harness) as reader:
+def test_on_loopback_only_loopback_host_names_are_accepted(harness: Harness) -> None:
+    with page(harness) as client:
         for host in ("evil.example", "evil.example:8787", "127.0.0.1.evil.example", "", "[::1", "10.0.0.1"):
-            assert reader.get("/", headers={"host": host}).status_code == 421
+            assert client.get("/", headers={"host": host}).status_code == 421
         for host in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", "LOCALHOST"):
-            assert reader.get("/", headers={"host": host}).status_code == 200
+            assert client.get("/", headers={"host": host}).status_code == 200
 
 
-def test_an_address_that_others_reach_takes_names_of_its_own(harness: Harness) -> None:
+def test_elsewhere_only_own_host_names_are_accepted(harness: Harness) -> None:
     with serving(harness.dependencies(), [], [Listen("0.0.0.0", 0)], TOKEN, Metrics()) as where:  # noqa: S104 - what is tested
         assert where
         base = where.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
@@ -342,82 +345,85 @@ def test_an_address_that_others_reach_takes_names_of_its_own(harness: Harness) -
             assert httpx.get(base, headers={"host": host}).status_code == status
 
 
-def test_with_a_token_only_who_presents_it_reads(harness: Harness) -> None:
+def test_with_a_token_every_page_requires_it(harness: Harness) -> None:
     bearer = {"authorization": f"Bearer {TOKEN.reveal()}"}
-    with page(harness, TOKEN) as reader:
+    with page(harness, TOKEN) as client:
         for path in ("/", "/calls", "/sources/ringg", "/metrics", "/nothing"):
-            answer = reader.get(path)
-            assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-            assert "ringg" not in answer.text.replace('value="/sources/ringg"', "")
-        assert reader.post("/sources/ringg/retry").status_code == 401
-        assert reader.get("/", headers={"accept": "*/*"}).text == (
+            response = client.get(path)
+            assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+            assert "ringg" not in response.text.replace('value="/sources/ringg"', "")
+        assert client.post("/sources/ringg/retry").status_code == 401
+        assert client.get("/", headers={"accept": "*/*"}).text == (
             "Unauthorized: send the token in ETL_TOKEN as Authorization: Bearer …\n"
         )
-        assert reader.get("/healthz").text == "alive\n"
-        assert reader.get("/static/page.css").status_code == 200
+        assert client.get("/healthz").text == "alive\n"
+        assert client.get("/static/page.css").status_code == 200
         for wrong in ("Bearer", "Bearer x", f"Basic {TOKEN.reveal()}", f"Bearer {TOKEN.reveal()}x"):
-            assert reader.get("/", headers={"authorization": wrong}).status_code == 401
-        assert reader.get("/", headers=bearer).status_code == 200
+            assert client.get("/", headers={"authorization": wrong}).status_code == 401
+        assert client.get("/", headers=bearer).status_code == 200
 
 
-def test_programs_learn_whether_it_is_well_and_what_it_counts(harness: Harness) -> None:
+def test_probes_and_metrics_answer_programs(harness: Harness) -> None:
     harness.execute("UPDATE ops.sources SET first_seen_at = '2025-05-01'")
-    with page(harness) as reader:
-        assert (reader.get("/healthz").text, reader.get("/readyz").text) == ("alive\n", "ready\n")
-        said = reader.get("/metrics")
-        assert said.headers["content-type"].startswith("text/plain; version=")
-        held = harness.scalar("SELECT count(*) FROM warehouse.calls WHERE source = 'ringg'")
-        assert re.search(rf'^callhouse_calls{{source="ringg"}} {held}\.0$', said.text, re.M)
+    with page(harness) as client:
+        assert (client.get("/healthz").text, client.get("/readyz").text) == ("alive\n", "ready\n")
+        shown = client.get("/metrics")
+        assert shown.headers["content-type"].startswith("text/plain; version=")
+        stored = harness.scalar("SELECT count(*) FROM warehouse.calls WHERE source = 'ringg'")
+        assert re.search(rf'^callhouse_calls{{source="ringg"}} {stored}\.0$', shown.text, re.M)
         harness.clock.sleep(7200)
-        late = reader.get("/readyz")
+        late = client.get("/readyz")
         assert (late.status_code, "ringg: last read 2025-05-01 12:00 UTC" in late.text) == (503, True)
-    with page(harness, TOKEN) as reader:
-        late = reader.get("/readyz")
+    with page(harness, TOKEN) as client:
+        late = client.get("/readyz")
         assert (late.status_code, late.text) == (503, "not ready: the page and etl status say why\n")
-        assert reader.get("/metrics").status_code == 401
+        assert client.get("/metrics").status_code == 401
 
 
-def test_the_form_gives_a_browser_a_pass_and_takes_it_back(harness: Harness) -> None:
-    with page(harness, TOKEN) as reader:
-        form = reader.get("/sources/ringg").text
+def test_signing_in_sets_a_cookie_and_signing_out_deletes_it(harness: Harness) -> None:
+    with page(harness, TOKEN) as client:
+        form = client.get("/sources/ringg").text
         assert '<input type="hidden" name="next" value="/sources/ringg">' in form
-        wrong = reader.post("/login", data={"token": "x", "next": "/calls"})
+        wrong = client.post("/login", data={"token": "x", "next": "/calls"})
         assert (wrong.status_code, "Wrong token." in wrong.text) == (401, True)
-        right = reader.post("/login", data={"token": TOKEN.reveal(), "next": "/sources/ringg"})
-        assert (right.status_code, right.headers["location"]) == (303, "/sources/ringg")
-        assert re.search(r"; HttpOnly; .*SameSite=strict", right.headers["set-cookie"])
-        assert TOKEN.reveal() not in right.headers["set-cookie"]
-        assert reader.get("/sources/ringg").status_code == 200
-        given = reader.cookies[LOGIN]
-        reader.post("/logout")
-        assert reader.get("/").status_code == 401
+        accepted = client.post("/login", data={"token": TOKEN.reveal(), "next": "/sources/ringg"})
+        assert (accepted.status_code, accepted.headers["location"]) == (303, "/sources/ringg")
+        assert re.search(r"; HttpOnly; .*SameSite=strict", accepted.headers["set-cookie"])
+        assert TOKEN.reveal() not in accepted.headers["set-cookie"]
+        assert client.get("/sources/ringg").status_code == 200
+        given = client.cookies[LOGIN]
+        client.post("/logout")
+        assert client.get("/").status_code == 401
         other = SignedCookies(Secret("another token"), harness.clock).issue(LOGIN, 99)
         for forged in (f"9{given}", given[:-1] + ("0" if given[-1] != "0" else "1"), "", "x.y", other):
-            assert reader.get("/", headers={"cookie": f"{LOGIN}={forged}"}).status_code == 401
-        assert reader.get("/", headers={"cookie": f"{LOGIN}={given}"}).status_code == 200
-        secure = reader.post(
+            assert client.get("/", headers={"cookie": f"{LOGIN}={forged}"}).status_code == 401
+        assert client.get("/", headers={"cookie": f"{LOGIN}={given}"}).status_code == 200
+        secure = client.post(
             "/login", data={"token": TOKEN.reveal()}, headers={"origin": "https://x", "sec-fetch-site": "same-origin"}
         )
         assert "; Secure" in secure.headers["set-cookie"]
 
 
-def test_after_twenty_wrong_tokens_a_minute_no_other_is_looked_at_from_there(harness: Harness) -> None:
-    right = {"authorization": f"Bearer {TOKEN.reveal()}"}
-    with page(harness, TOKEN) as reader:
-        reader.post("/login", data={"token": TOKEN.reveal()})
-        assert all(reader.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
-        pass_of_reader = {"cookie": f"{LOGIN}={reader.cookies[LOGIN]}"}
-        reader.cookies.clear()
-        assert all(reader.get("/", headers={"authorization": f"Bearer {n}"}).status_code == 401 for n in range(10))
-        for answer in (reader.get("/metrics", headers=right), reader.post("/login", data={"token": TOKEN.reveal()})):
-            assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
-        assert [reader.get(path).status_code for path in ("/healthz", "/login")] == [200, 200]
-        assert reader.get("/", headers=pass_of_reader).status_code == 200
+def test_after_twenty_wrong_tokens_an_address_waits_for_the_rest_of_the_minute(harness: Harness) -> None:
+    accepted = {"authorization": f"Bearer {TOKEN.reveal()}"}
+    with page(harness, TOKEN) as client:
+        client.post("/login", data={"token": TOKEN.reveal()})
+        assert all(client.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
+        signed_in = {"cookie": f"{LOGIN}={client.cookies[LOGIN]}"}
+        client.cookies.clear()
+        assert all(client.get("/", headers={"authorization": f"Bearer {n}"}).status_code == 401 for n in range(10))
+        for response in (
+            client.get("/metrics", headers=accepted),
+            client.post("/login", data={"token": TOKEN.reveal()}),
+        ):
+            assert (response.status_code, response.headers["retry-after"]) == (429, "60")
+        assert [client.get(path).status_code for path in ("/healthz", "/login")] == [200, 200]
+        assert client.get("/", headers=signed_in).status_code == 200
         harness.clock.sleep(60)
-        assert reader.get("/metrics", headers=right).status_code == 200
+        assert client.get("/metrics", headers=accepted).status_code == 200
 
 
-def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
+def test_the_login_throttle_keeps_a_bounded_number_of_addresses() -> None:
     throttle = LoginThrottle(FakeClock())
     for number in range(3 * MAX_ADDRESSES):
         for _ in range(MAX_FAILURES):
@@ -425,7 +431,7 @@ def test_wrong_tokens_of_many_addresses_take_little_memory() -> None:
     assert sum(throttle.wait_seconds(str(number)) > 0 for number in range(3 * MAX_ADDRESSES)) == MAX_ADDRESSES
 
 
-def test_a_pass_is_for_one_purpose_and_ends() -> None:
+def test_a_signed_cookie_is_valid_for_one_purpose_until_it_expires() -> None:
     clock = FakeClock()
     cookies = SignedCookies(TOKEN, clock)
     value = cookies.issue(SHOW_PII, 60)
@@ -437,19 +443,19 @@ def test_a_pass_is_for_one_purpose_and_ends() -> None:
     assert not cookies.is_valid(SHOW_PII, value)
 
 
-def test_every_answer_says_what_a_browser_may_do_with_it(harness: Harness) -> None:
-    with page(harness, TOKEN) as reader:
-        answers = [reader.get(path) for path in ("/", "/healthz", "/static/page.js", "/static/nothing", "/login")]
-        answers.append(reader.get("/", headers={"host": "evil.example"}))
-    for answer in answers:
-        policy = answer.headers["content-security-policy"]
+def test_every_response_has_security_headers(harness: Harness) -> None:
+    with page(harness, TOKEN) as client:
+        responses = [client.get(path) for path in ("/", "/healthz", "/static/page.js", "/static/nothing", "/login")]
+        responses.append(client.get("/", headers={"host": "evil.example"}))
+    for response in responses:
+        policy = response.headers["content-security-policy"]
         assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'; ")
         assert "unsafe" not in policy
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "same-origin"
-        assert "server" not in answer.headers
-        assert "access-control-allow-origin" not in answer.headers
-        assert answer.headers["cache-control"] == ("no-cache" if "static" in answer.url.path else "no-store")
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["referrer-policy"] == "same-origin"
+        assert "server" not in response.headers
+        assert "access-control-allow-origin" not in response.headers
+        assert response.headers["cache-control"] == ("no-cache" if "static" in response.url.path else "no-store")
     templates = Path(__file__).parent.parent / "etl" / "web" / "templates"
     for template in templates.glob("*.html"):
         assert not re.search(r"\bstyle=|\bon[a-z]+=|<style|<script>|https?://|\|\s*safe", template.read_text()), (
@@ -457,40 +463,38 @@ def test_every_answer_says_what_a_browser_may_do_with_it(harness: Harness) -> No
         )
 
 
-def test_a_database_that_is_away_is_said_without_a_word_of_its_rows(
+def test_a_database_that_is_down_is_a_503_page(
     harness: Harness, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
     name = make_url(harness.db.url.render_as_string(hide_password=False)).database
     admin = open_engine(server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
-    with page(harness) as reader, caplog.at_level(logging.INFO), admin.connect() as connection:
+    with page(harness) as client, caplog.at_level(logging.INFO), admin.connect() as connection:
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
         connection.execute(
             text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
         )
-        answer = reader.get("/")
-        assert (answer.status_code, "The database does not answer." in answer.text) == (503, True)
-        assert reader.get("/healthz").status_code == 200
+        response = client.get("/")
+        assert (response.status_code, "The database does not answer." in response.text) == (503, True)
+        assert client.get("/healthz").status_code == 200
         connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
-        assert reader.get("/").status_code == 200
+        assert client.get("/").status_code == 200
     admin.dispose()
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == ["page_failed"]
 
 
-def test_a_defect_is_answered_and_logged_without_what_it_was_about(
-    harness: Harness, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_shows_and_logs_no_data(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     number = "+91" + "9876543210"
     broken = replace(harness.sources["ringg"], schedule=f"* * * * {number[3:]}")  # which no configuration lets in
     with (
         serving(harness.dependencies(), [broken], HERE, None, Metrics()) as where,
         httpx.Client(headers=HTML) as client,
     ):
-        answer = client.get(str(where))
-    assert (answer.status_code, "this is a defect of Callhouse" in answer.text) == (500, True)
-    assert number[3:] not in answer.text + caplog.text
+        response = client.get(str(where))
+    assert (response.status_code, "this is a defect of Callhouse" in response.text) == (500, True)
+    assert number[3:] not in response.text + caplog.text
 
 
-def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
+def test_the_pages_connections_are_read_only_and_limited_in_time(db: Engine) -> None:
     readonly = readonly_engine(db.url)
     with pytest.raises(SQLAlchemyError) as refused, readonly.connect() as connection:
         connection.execute(text("CREATE TABLE warehouse.x ()"))
@@ -503,7 +507,7 @@ def test_the_pages_connections_only_read_and_not_for_long(db: Engine) -> None:
     readonly.dispose()
 
 
-def test_a_port_that_is_taken_keeps_nobody_from_loading(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_port_in_use_does_not_stop_the_daemon(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, caplog.at_level(logging.WARNING):
         busy = Listen("127.0.0.1", taken.getsockname()[1])
         with serving(harness.dependencies(), [], [busy], None, Metrics()) as nowhere:
@@ -521,7 +525,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_the_daemon_serves_it_and_ends_within_seconds_while_somebody_reads(tmp_path: Path, database_url: str) -> None:
+def test_the_daemon_stops_within_seconds_while_a_client_is_connected(tmp_path: Path, database_url: str) -> None:
     port = free_port()
     with Sandbox(World(5, calls=12, days=2, now=datetime.now(UTC).replace(microsecond=0))) as sandbox:
         given = {
@@ -530,8 +534,8 @@ def test_the_daemon_serves_it_and_ends_within_seconds_while_somebody_reads(tmp_p
         }  # fmt: skip
         process = start_etl("daemon", cwd=tmp_path, given=given)
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=20)
-        with httpx.Client() as reader, socket.create_connection(("127.0.0.1", port)):
-            wait_until(lambda: "autocalls" in reader.get(f"http://127.0.0.1:{port}/", headers=HTML).text, seconds=20)
+        with httpx.Client() as client, socket.create_connection(("127.0.0.1", port)):
+            wait_until(lambda: "autocalls" in client.get(f"http://127.0.0.1:{port}/", headers=HTML).text, seconds=20)
             began = time.monotonic()
             code, out, err = stop_etl(process)
     assert (code, out) == (0, ""), err
@@ -547,17 +551,17 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_path: Path) -> None:
+def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = Popen(
         [*ETL, "demo"], cwd=tmp_path, env={**environment(tmp_path, {}), "TERM": "dumb"}, stdin=theirs, stdout=theirs,
         stderr=theirs, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)
-    said = b""
+    shown = b""
     try:
-        while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", said, re.S)):
-            said += os.read(ours, 65536)
+        while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", shown, re.S)):
+            shown += os.read(ours, 65536)
         where = found[1].decode()
         wait_until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
         process.terminate()
@@ -582,7 +586,7 @@ def test_the_demo_on_a_terminal_stays_with_its_page_until_somebody_ends_it(tmp_p
         ({"gaps": [{}]}, "catching up"),
     ],
 )
-def test_one_word_says_how_a_source_is(change: dict[str, Any], word: str, tmp_path: Path) -> None:
+def test_each_state_of_a_source_has_its_badge(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
     row: dict[str, Any] = {
@@ -608,7 +612,7 @@ def test_an_incomplete_source_says_how_many_calls_are_missing_and_when(tmp_path:
     ]
 
 
-def test_words_for_times_and_numbers() -> None:
+def test_times_and_numbers_as_text() -> None:
     spans = [0, 59, 60, 61, 185, 3600, 3660, 4 * 3600 + 60, 86400, 90000, 5 * 86400]
     assert [humanize.duration(seconds) for seconds in spans] == [
         "0 s", "59 s", "1 min", "1 min 1 s", "3 min", "1 h", "1 h 1 min", "4 h", "1 d", "1 d 1 h", "5 d",
@@ -623,7 +627,7 @@ def test_words_for_times_and_numbers() -> None:
     assert [formatting.short(value) for value in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
 
 
-def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
+def test_a_gap_of_an_hour_in_a_year_is_visible_on_a_timeline() -> None:
     start = datetime(2025, 1, 1, tzinfo=UTC)
     span = Window(start, start + timedelta(days=365))
     hour = Window(start + timedelta(days=364, hours=23), start + timedelta(days=365))
@@ -632,7 +636,7 @@ def test_an_hour_in_a_year_is_still_to_be_seen_on_a_timeline() -> None:
     assert (gap.kind, gap.width, gap.x) == ("incomplete", charts.MIN_WIDTH_PERCENT, 100 - charts.MIN_WIDTH_PERCENT)
 
 
-def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
+def test_a_day_of_a_source_begins_at_midnight_in_its_time_zone() -> None:
     span = Window(datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 11, tzinfo=UTC))
     found = [DayStatus("ringg", date(2025, 6, day), "count_match") for day in (2, 3)]
     for zone, start in (("UTC", 10), ("Asia/Kolkata", 10 - 5.5 / 2.4)):
@@ -641,7 +645,7 @@ def test_a_day_of_a_source_begins_at_its_own_midnight() -> None:
         assert piece.label == "2025-06-02 to 2025-06-03: counts match"
 
 
-def test_a_plot_is_as_high_as_its_numbers() -> None:
+def test_the_bars_of_a_chart_are_as_high_as_its_numbers() -> None:
     assert [round(charts.nice(most), 9) for most in (0, 0.3, 7, 8.1, 20, 68, 101, 3500)] == [
         1,
         0.3,
@@ -658,7 +662,7 @@ def test_a_plot_is_as_high_as_its_numbers() -> None:
     assert [bar.label for bar in chart.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
 
 
-def test_an_answer_is_worked_out_once_and_the_longer_it_took_the_longer_it_is_kept() -> None:
+def test_a_cached_result_is_kept_ten_times_as_long_as_it_took() -> None:
     clock, asked = FakeClock(), [0]
     cache = Cache(clock, 2.0)
 

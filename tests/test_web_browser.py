@@ -18,7 +18,7 @@ from etl.web.http_server import serving
 from tests.harness import Harness, make_harness
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the page was not looked at in a browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 
@@ -34,7 +34,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def harness(db: Engine) -> Harness:
-    """A warehouse with something of everything: a gap, a failure, a quarantine, drift, and two sources never read."""
+    """A warehouse with a gap, a failure, a quarantine, drift, and two sources that were never synced."""
     harness = make_harness(db, None, "V14")
     for name in ("ringg", "ravan"):
         harness.sync(name)
@@ -62,17 +62,17 @@ def harness(db: Engine) -> Harness:
 
 
 class Watched:
-    """A tab, and all that went wrong in it."""
+    """A tab that records console messages, errors and requests to other servers."""
 
     def __init__(self, context: BrowserContext, where: str) -> None:
-        self.page, self.where, self.wrong = context.new_page(), where, list[str]()
-        self.page.on("console", lambda said: self.wrong.append(said.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page, self.where, self.problems = context.new_page(), where, list[str]()
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", self._asked)
 
     def _asked(self, request: Any) -> None:
         if not request.url.startswith(self.where):
-            self.wrong.append(request.url)
+            self.problems.append(request.url)
 
     def open(self, path: str) -> Page:
         self.page.goto(self.where + path.removeprefix("/"))
@@ -90,7 +90,7 @@ def tab(browser: Browser, harness: Harness, **given: Any) -> Iterator[Watched]:
         watched = Watched(context, where)
         yield watched
         context.close()
-        assert watched.wrong == []
+        assert watched.problems == []
 
 
 def paths(harness: Harness) -> list[str]:
@@ -102,7 +102,7 @@ FLAWS = (Path(__file__).parent / "flaws.js").read_text()
 
 
 @pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE), ("dark", PHONE)])
-def test_every_page_is_quiet_readable_and_fits(
+def test_every_page_is_accessible_and_fits_its_screen(
     browser: Browser, harness: Harness, scheme: str, size: dict[str, int]
 ) -> None:
     with tab(browser, harness, color_scheme=scheme, viewport=size) as watched:
@@ -114,7 +114,7 @@ def test_every_page_is_quiet_readable_and_fits(
         assert (int(background.removeprefix("rgb(").partition(",")[0]) < 60) == (scheme == "dark")
 
 
-def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browser, harness: Harness) -> None:
+def test_the_page_updates_itself_and_keeps_focus_and_scroll_position(browser: Browser, harness: Harness) -> None:
     with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
@@ -133,7 +133,7 @@ def test_it_is_up_to_date_by_itself_and_nobody_loses_their_place(browser: Browse
         expect(page.get_by_role("status")).to_have_text("Two of four sources need attention.")
 
 
-def test_a_page_that_is_out_of_reach_says_so(browser: Browser, harness: Harness) -> None:
+def test_a_page_that_cannot_reach_the_daemon_shows_it(browser: Browser, harness: Harness) -> None:
     with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
@@ -143,10 +143,10 @@ def test_a_page_that_is_out_of_reach_says_so(browser: Browser, harness: Harness)
         page.unroute("**/*")
         page.clock.fast_forward(6_000)
         expect(page.locator(".indicator.live")).to_have_count(1)
-        watched.wrong[:] = [said for said in watched.wrong if "ERR_FAILED" not in said]
+        watched.problems[:] = [text for text in watched.problems if "ERR_FAILED" not in text]
 
 
-def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, harness: Harness) -> None:
+def test_the_keyboard_reaches_every_control_with_a_visible_focus(browser: Browser, harness: Harness) -> None:
     with tab(browser, harness) as watched:
         page = watched.open("/")
         reached = []
@@ -170,7 +170,7 @@ def test_a_keyboard_reaches_everything_and_shows_where_it_is(browser: Browser, h
 
 
 @pytest.mark.parametrize("has_script", [True, False])
-def test_from_the_first_page_to_a_conversation(browser: Browser, harness: Harness, has_script: bool) -> None:
+def test_from_the_overview_to_a_transcript(browser: Browser, harness: Harness, has_script: bool) -> None:
     turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     with tab(browser, harness, java_script_enabled=has_script, viewport=PHONE) as watched:
         page = watched.open("/")
