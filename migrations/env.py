@@ -1,4 +1,4 @@
-"""Alembic's migrations, run one process at a time and all or nothing."""
+"""The environment of the revisions: one process at a time applies them, in one transaction."""
 
 import os
 from typing import Any
@@ -11,10 +11,10 @@ from etl.db.engine import open_engine
 from etl.db.revisions import MIGRATION_LOCK
 from etl.db.tables import SCHEMAS, metadata
 
-# The role of those who only read; each `etl migrate` sees to it, so that an administrator's grant is not needed twice.
-# Another database of the cluster may create it at the same moment. Where this user may not create roles, the migration
-# goes on, and the command says what to run.
-READER = """
+# Creates the role of BI tools and grants it what it reads, at every migration, so that new views are readable too.
+# Another database of the cluster may create the role at the same moment. Where this user may not create roles or grant,
+# the migration continues, and the command prints what an administrator has to run.
+BI_READER = """
 DO $$
 BEGIN
     BEGIN
@@ -36,12 +36,12 @@ $$
 
 
 def include_name(name: str | None, type_: str, _parents: Any) -> bool:
-    """Compare our own schemas only: a database may hold other people's."""
+    """Compare the schemas of Callhouse only: a database may have others."""
     return type_ != "schema" or name in SCHEMAS
 
 
 def migrate(connection: Connection) -> None:
-    """Take the lock before the revision is read: of several processes one migrates, the others find it done."""
+    """Apply the missing revisions, under a lock: of several processes one migrates and the others wait for it."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -59,15 +59,15 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
         if is_behind:
             objects.create_views(connection)
-        connection.execute(text(READER))
+        connection.execute(text(BI_READER))
 
 
-given = context.config.attributes.get("connection")
-if given is not None:
-    migrate(given)
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    migrate(connection)
 elif "DATABASE_URL" not in os.environ:
     raise SystemExit("set DATABASE_URL, or run `etl migrate`, which also knows the embedded PostgreSQL")
 else:
-    with open_engine(os.environ["DATABASE_URL"]).connect() as own:
-        migrate(own)
-        own.commit()
+    with open_engine(os.environ["DATABASE_URL"]).connect() as connection:
+        migrate(connection)
+        connection.commit()

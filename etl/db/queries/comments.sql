@@ -1,0 +1,16 @@
+-- The comments that people read in a BI tool.
+
+-- name: inherited_comments
+-- Columns without a comment of their own, with the comment of the column by the same name in the first of three tables
+-- that has one.
+SELECT format('%s.%s.%s', n.nspname, r.relname, a.attname) AS name, source.comment
+  FROM pg_class r
+  JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = ANY(:schemas)
+  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+ CROSS JOIN LATERAL (
+       SELECT col_description(t.attrelid, t.attnum) AS comment
+         FROM unnest(ARRAY['warehouse.calls', 'warehouse.changes', 'warehouse.call_rollup_daily']::regclass[])
+              WITH ORDINALITY described(relation, place)
+         JOIN pg_attribute t ON t.attrelid = described.relation AND t.attname = a.attname
+        ORDER BY place LIMIT 1) source
+ WHERE r.relkind IN ('r', 'v') AND format('%s.%s.%s', n.nspname, r.relname, a.attname) <> ALL(:described)
