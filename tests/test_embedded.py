@@ -22,7 +22,7 @@ from etl.embedded import EmbeddedError, Server
 from tests import postgres
 
 PROJECT = Path(__file__).resolve().parents[1]
-HAVEN = Path("/var/lib/callhouse")
+FALLBACK_DIR = Path("/var/lib/callhouse")
 IS_ROOT = os.geteuid() == 0
 START = "import sys, pathlib; from etl import embedded; s = embedded.start(pathlib.Path(sys.argv[1])); print(s.port)"
 as_root = pytest.mark.skipif(not IS_ROOT, reason="only root becomes another user")
@@ -266,7 +266,7 @@ class TestLife:
 
     def test_a_lost_note_is_written_anew(self, home: Path) -> None:
         server = embedded.start(home)
-        (home / "postgres" / "place.json").write_text("{")
+        (home / "postgres" / "cluster.json").write_text("{")
         assert embedded.running(home) == server
         assert embedded.stop(home) is True
         assert value(embedded.start(home), "SELECT n FROM kept") == 42
@@ -290,12 +290,12 @@ class TestLife:
 class TestErrors:
     def test_pgbindir_without_programs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PGBINDIR", str(tmp_path))
-        with pytest.raises(EmbeddedError, match=r"PGBINDIR is .* lacks one of postgres, initdb, pg_ctl"):
+        with pytest.raises(EmbeddedError, match=r"PGBINDIR is .* does not contain all of postgres, initdb, pg_ctl"):
             embedded.start(tmp_path / "home")
 
     def test_data_of_another_release(self, home: Path) -> None:
         (home / "postgres" / "data" / "PG_VERSION").write_text("12\n")
-        with pytest.raises(EmbeddedError, match=r"data is of release 12.*set PGBINDIR"):
+        with pytest.raises(EmbeddedError, match=r"data is of version 12.*set PGBINDIR"):
             embedded.start(home)
 
     def test_a_setting_that_the_server_refuses(self, home: Path) -> None:
@@ -379,7 +379,7 @@ class TestUsers:
         if libraries.exists():
             shutil.copytree(libraries, private / "venv" / libraries.name)
         monkeypatch.setenv("PGBINDIR", str(install / "bin"))
-        copies = set(HAVEN.glob("postgres-*"))
+        copies = set(FALLBACK_DIR.glob("postgres-*"))
         modes = {path: path.stat().st_mode for path in (private, *private.rglob("*"), *yard.resolve().parents)}
         home = private / "clone" / ".etl"
         first = embedded.start(home)
@@ -397,7 +397,7 @@ class TestUsers:
             assert again.data_dir == first.data_dir
         finally:
             forget(home)
-            for copy in set(HAVEN.glob("postgres-*")) - copies:
+            for copy in set(FALLBACK_DIR.glob("postgres-*")) - copies:
                 shutil.rmtree(copy)
 
     @pytest.mark.skipif(not DEBIAN, reason="no PostgreSQL of the system's")

@@ -130,9 +130,9 @@ def test_a_call_that_can_never_be_had_fails_the_run_and_keeps_no_other_from_load
         assert "HTTP 500" in report.error
     hidden = [call for call in world.calls(name) if call.call_id not in harness.stored_ids(name)]
     assert len(hidden) <= (len(world.phones) if name == "ravan" else 1)
-    held = harness.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
+    coverage = harness.rows("SELECT partition, starts_at, ends_at FROM ops.coverage")
     for call in hidden:
-        of_its_lists = [row for row in held if row["partition"] in ("", call.caller, call.callee)]
+        of_its_lists = [row for row in coverage if row["partition"] in ("", call.caller, call.callee)]
         assert not any(row["starts_at"] <= call.created_at < row["ends_at"] for row in of_its_lists)
     heal(harness)
     harness.sync(name)

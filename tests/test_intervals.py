@@ -1,4 +1,4 @@
-"""Intervals of source time: merged they hold the same instants, and what they lack is the rest."""
+"""Intervals of source time: merged they hold the same instants, and the gaps are the rest."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,27 +19,27 @@ def window(first: int, length: int) -> Window:
 windows = st.lists(st.builds(window, st.integers(0, 40), st.integers(0, 12)), max_size=8)
 
 
-def hours(held: list[Window] | tuple[Window, ...]) -> set[int]:
-    return {hour for hour in range(60) if any(w.start <= START + timedelta(hours=hour) < w.end for w in held)}
+def hours(covered: list[Window] | tuple[Window, ...]) -> set[int]:
+    return {hour for hour in range(60) if any(w.start <= START + timedelta(hours=hour) < w.end for w in covered)}
 
 
 @given(windows)
-def test_coalesced_intervals_cover_the_same_instants_and_do_not_touch(held: list[Window]) -> None:
-    found = coalesce(held)
-    assert hours(found) == hours(held)
+def test_coalesced_intervals_cover_the_same_instants_and_do_not_touch(covered: list[Window]) -> None:
+    found = coalesce(covered)
+    assert hours(found) == hours(covered)
     assert all(older.end < newer.start for older, newer in pairwise(found))
 
 
 @given(windows, st.integers(0, 40), st.integers(0, 20))
-def test_subtract_leaves_what_is_wanted_and_not_covered(held: list[Window], first: int, length: int) -> None:
+def test_subtract_leaves_what_is_wanted_and_not_covered(covered: list[Window], first: int, length: int) -> None:
     wanted = window(first, length)
-    found = subtract(wanted, held)
-    assert hours(found) == hours([wanted]) - hours(held)
+    found = subtract(wanted, covered)
+    assert hours(found) == hours([wanted]) - hours(covered)
     assert all(found)
 
 
 @given(windows)
-def test_gaps_lie_between_the_intervals(held: list[Window]) -> None:
-    whole = hours(held)
+def test_gaps_lie_between_the_intervals(covered: list[Window]) -> None:
+    whole = hours(covered)
     between = set(range(min(whole), max(whole) + 1)) - whole if whole else set()
-    assert hours(gaps(held)) == between
+    assert hours(gaps(covered)) == between

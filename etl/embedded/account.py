@@ -1,4 +1,4 @@
-"""Turns "whoever runs this" into the operating system's user that PostgreSQL runs as: it refuses to be root."""
+"""The user of this process → the user that PostgreSQL runs as, for it refuses to run as root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNPRIVILEGED = ("postgres", "nobody", "daemon")
 
 @dataclass(frozen=True)
 class Account:
-    """The user of the server's processes: `uid` and `gid` are None where that is the caller itself."""
+    """The user of the server's processes; `uid` and `gid` are None for the user of this process."""
 
     uid: int | None = None
     gid: int | None = None
@@ -26,10 +26,10 @@ class Account:
     def run(
         self, argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: IO[bytes] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Runs `argv` to its end as this user, output captured or appended to `log`.
+        """Runs `argv` as this user; its output is captured or appended to `log`.
 
-        The environment is a new one: the server outlives the command, and the caller's holds API keys. Messages are
-        in English, for they are read. Raises OSError where the program cannot be started.
+        The environment is a new one, because the caller's holds API keys and the server outlives the caller. Messages
+        are in English, because they are parsed. Raises OSError where the program cannot be started.
         """
         return subprocess.run(
             [str(part) for part in argv],
@@ -46,26 +46,26 @@ class Account:
             check=False,
         )
 
-    def runs(self, program: Path) -> bool:
-        """Whether this user can start `program`: the directories above it and the file system must let it."""
+    def can_run(self, program: Path) -> bool:
+        """Whether this user can start `program`, which permissions and mount options decide."""
         try:
             return self.run([program, "--version"]).returncode == 0
         except OSError:
             return False
 
-    def reaches(self, directory: Path) -> bool:
-        """Whether this user can go into `directory`."""
+    def can_enter(self, directory: Path) -> bool:
+        """Whether this user can enter `directory`."""
         return self.run(["/bin/sh", "-c", 'cd -- "$1"', "sh", directory]).returncode == 0
 
-    def take(self, path: Path) -> None:
-        """Makes this user the owner of `path`. Raises OSError where the file system cannot."""
+    def own(self, path: Path) -> None:
+        """Makes this user the owner of `path`. Raises OSError where the file system does not support that."""
         if self.uid is not None and self.gid is not None:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def initdb_prefix(self) -> list[str]:
-        """What to put before initdb for a user without a line in /etc/passwd, as containers with `--user 12345` have.
+        """The prefix of an initdb command for a user that is not in /etc/passwd, as in a container with `--user 12345`.
 
-        initdb looks its user's name up and gives up without one; inside a user namespace the same user is `nobody`.
+        initdb needs the name of its user; in a user namespace the same user is `nobody`.
         """
         uid = os.geteuid() if self.uid is None else self.uid
         try:
@@ -77,7 +77,7 @@ class Account:
 
 
 def account_for(home: Path, data_dir: Path | None) -> Account:
-    """The user that owns `data_dir`, else the one that suits `home`. Raises EmbeddedError where there is none."""
+    """The user that owns `data_dir`, else one for `home`. Raises EmbeddedError where there is none."""
     if os.geteuid() != 0:
         if data_dir is not None and data_dir.stat().st_uid != os.geteuid():
             raise EmbeddedError(
@@ -96,8 +96,8 @@ def account_for(home: Path, data_dir: Path | None) -> Account:
     return account
 
 
-def keep_owner(path: Path) -> None:
-    """Gives what root wrote into somebody's directory to that directory's owner, who must be able to use it later."""
+def give_to_owner(path: Path) -> None:
+    """Gives a file that root wrote to the owner of its directory, who must be able to use it later."""
     if os.geteuid() == 0:
         owner = path.parent.stat()
         os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
@@ -108,18 +108,18 @@ def _for_root(home: Path, data_dir: Path | None) -> Account:
         owner = data_dir.stat()
         if owner.st_uid == 0:
             raise EmbeddedError(
-                f"{data_dir} belongs to root, as whom PostgreSQL refuses to run: chown it to another user."
+                f"{data_dir} belongs to root, and PostgreSQL refuses to run as root: chown it to another user."
             )
         return Account(owner.st_uid, owner.st_gid)
     names = [_name(home.stat().st_uid), *UNPRIVILEGED]
-    for entry in (entry for name in names if (entry := _entry(name)) and entry.pw_uid != 0):
+    for entry in (entry for name in names if (entry := _user(name)) and entry.pw_uid != 0):
         return Account(entry.pw_uid, entry.pw_gid)
     raise EmbeddedError(
         "PostgreSQL refuses to run as root, and there is no user postgres or nobody: add one (useradd postgres)."
     )
 
 
-def _entry(name: str) -> pwd.struct_passwd | None:
+def _user(name: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(name)
     except KeyError:
@@ -127,7 +127,7 @@ def _entry(name: str) -> pwd.struct_passwd | None:
 
 
 def _nobody() -> int:
-    entry = _entry("nobody")
+    entry = _user("nobody")
     return entry.pw_uid if entry else 65534
 
 

@@ -1,4 +1,4 @@
-"""Turns a running PostgreSQL's address into URLs, databases and a psql command line."""
+"""A running PostgreSQL → URLs, databases and a psql command line."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ HOST = "127.0.0.1"
 
 
 class EmbeddedError(Exception):
-    """The embedded PostgreSQL cannot do what was asked: one sentence that says why, and what to do."""
+    """The embedded PostgreSQL failed: the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """One running embedded PostgreSQL; its `repr` never shows the password."""
+    """A running embedded PostgreSQL; its `repr` does not show the password."""
 
     host: str
     port: int
@@ -41,31 +41,31 @@ class Server:
 
 
 def ensure_database(server: Server, name: str) -> None:
-    """Creates the database `name` (UTF-8) where it is missing; two processes may ask at once. Raises EmbeddedError."""
+    """Creates the UTF-8 database `name` unless it exists, safe to run concurrently. Raises EmbeddedError."""
     import psycopg
     from psycopg import sql
 
     create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name))
-    with _administered(server, name) as connection:
+    with _connect_as_admin(server, name) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(create)  # another process may be first
 
 
 def drop_database(server: Server, name: str) -> None:
-    """Drops the database `name` where it is, whoever is still connected. Raises EmbeddedError."""
+    """Drops the database `name` if it exists, with its connections. Raises EmbeddedError."""
     from psycopg import sql
 
-    with _administered(server, name) as connection:
+    with _connect_as_admin(server, name) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextlib.contextmanager
-def _administered(server: Server, name: str) -> Iterator[psycopg.Connection[Any]]:
+def _connect_as_admin(server: Server, name: str) -> Iterator[psycopg.Connection[Any]]:
     import psycopg
 
     try:
-        # sslmode is given because a PGSSLMODE meant for another server would refuse this one, which has no TLS.
+        # This server has no TLS, which a PGSSLMODE for another server might require.
         with psycopg.connect(
             server.url("postgres"), sslmode="disable", autocommit=True, connect_timeout=30
         ) as connection:
@@ -78,9 +78,9 @@ def _administered(server: Server, name: str) -> Iterator[psycopg.Connection[Any]
 
 
 def psql_command(server: Server, database: str) -> tuple[list[str], dict[str, str]]:
-    """The argv of psql on `database`, and the whole environment to run it in: the password stands in PGPASSWORD only.
+    """The argv of psql on `database`, and its environment, which holds the password as PGPASSWORD.
 
-    Raises EmbeddedError where neither the server's binaries nor PATH have a psql.
+    Raises EmbeddedError where there is no psql.
     """
     own = server.bin_dir / "psql"
     psql = str(own) if os.access(own, os.X_OK) else shutil.which("psql")
