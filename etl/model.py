@@ -163,10 +163,9 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A record that could not become rows, and why; the reason shows no value of the record."""
+    """Why a record cannot become rows; the reason shows no value of the record."""
 
     reason: str
-    payload: bytes
     provider_call_id: str | None = None
 
 
@@ -197,13 +196,14 @@ class RecordContext:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """How one column is read: the paths of the record that it uses up (``"agent.id"``), and what reads it.
+    """How one column is read: the paths of the record that it uses up (``"agent.id"``), and the function that reads it.
 
-    ``read`` never raises, whatever the record holds.
+    ``read`` never raises, whatever the record holds. ``needs`` are the columns that it reads from the row so far.
     """
 
     paths: tuple[str, ...]
     read: Callable[[RecordContext], Any]
+    needs: tuple[str, ...] = ()
 
 
 class TranscriptNotReady(Exception):

@@ -1,4 +1,4 @@
-"""A record → the row of its call, its turns and what is odd about it, or a reject that says why there is none."""
+"""A record → its call's row, turns and schema drift, or a reject with the reason why there is no row."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -10,7 +10,7 @@ from etl.fields import between, is_empty, json_type
 from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
 from etl.model import Call, Drift, Field, InvalidResponse, Provider, RecordContext, Reject, Source
 
-MOST_DRIFT = 50  # notes of one record: a record of a thousand new keys is one oddity, not a thousand
+MAX_DRIFT = 50  # per record: one with a thousand new keys is reported once, not a thousand times
 
 DEFAULTS: Mapping[str, Any] = {
     "direction": "unknown",
@@ -26,56 +26,58 @@ DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys(("analysis", "metadata", "extra")),
     "quality_flags": [],
 }
-"""Every column that a record decides, and what it holds where the record says nothing."""
+"""Every column that a record decides, and its value where the record has none."""
 
 
 class _Mapping(NamedTuple):
-    """A provider's mapping, worked out once: what to read, and which keys that uses up."""
+    """What is read of a provider's records, and which keys that uses up."""
 
     columns: tuple[tuple[str, Any], ...]
-    whole: frozenset[str]  # keys that a field reads whole
-    parts: Mapping[str, frozenset[str]]  # keys of which fields read parts
-    known: frozenset[str]  # paths that go to extra on purpose
+    whole: frozenset[str]  # keys that one field reads whole
+    parts: Mapping[str, frozenset[str]]  # keys of which fields read parts, and the parts
+    known: frozenset[str]  # paths that go to ``extra`` on purpose
 
 
 def transform(provider: Provider, source: Source, payload: bytes) -> Call | Reject:
-    """One record's exact bytes as rows. Never raises, whatever the bytes are."""
+    """One record's bytes → rows. Never raises, whatever the bytes are."""
     try:
         record, _ = read_record(payload)
-    except InvalidResponse as flaw:
-        return Reject(str(flaw), payload)
-    return transform_record(provider, read_identity(provider, source, record), payload)
+    except InvalidResponse as error:
+        return Reject(str(error))
+    return transform_record(provider, read_identity(provider, source, record))
 
 
 def read_identity(provider: Provider, source: Source, record: Mapping[str, Any]) -> RecordContext:
-    """Whose a record is and of when, which is read of every one, whether its content is known or not."""
-    reading = RecordContext(source, record)
-    reading.call_id = provider.call_id.read(reading)
-    reading.row["created_at"] = provider.created_at.read(reading)
-    return reading
+    """Read the id and the creation time, which are read of every record, whether its content is known or not."""
+    context = RecordContext(source, record)
+    context.call_id = provider.call_id.read(context)
+    context.row["created_at"] = provider.created_at.read(context)
+    return context
 
 
-def transform_record(provider: Provider, reading: RecordContext, payload: bytes) -> Call | Reject:
-    """A record that was recognised as rows; ``payload`` are its exact bytes."""
-    plan, record, call_id = _mapping(provider), reading.record, reading.call_id
+def transform_record(provider: Provider, context: RecordContext) -> Call | Reject:
+    """A record whose identity is read → rows."""
+    mapping, record, call_id = mapping_of(provider), context.record, context.call_id
     if call_id is None:
-        return Reject("the record has no usable id", payload)
-    row = reading.row = {**DEFAULTS, **reading.row}
+        return Reject("the record has no usable id")
+    row = context.row = {**DEFAULTS, **context.row}
     if row["created_at"] is None:
-        return Reject("created_at is not a time" if reading.flags else "created_at is missing", payload, call_id)
-    for name, read in plan.columns:
-        row[name] = read(reading)
-    turns = provider.turns.read(reading)
-    row["extra"] = _extra(plan, reading) or None
+        return Reject("created_at is not a time" if context.flags else "created_at is missing", call_id)
+    for name, read in mapping.columns:
+        row[name] = read(context)
+    turns = provider.turns.read(context)
+    row["extra"] = _extra(mapping, context) or None
     if isinstance(record, RepairedRecord):
-        reading.flags += record.flags
-    row["quality_flags"] = sorted(set(reading.flags)) if reading.flags else []
-    return Call(call_id, row, turns, tuple(dict.fromkeys(reading.drift)) if reading.drift else ())
+        context.flags += record.flags
+    row["quality_flags"] = sorted(set(context.flags)) if context.flags else []
+    return Call(call_id, row, turns, tuple(dict.fromkeys(context.drift)) if context.drift else ())
 
 
 @cache
-def _mapping(provider: Provider) -> _Mapping:
+def mapping_of(provider: Provider) -> _Mapping:
+    """A provider's fields, checked and indexed once; ``ValueError`` where a column needs one that is read after it."""
     columns = {**provider.columns, **{name: field for name, field in DERIVED.items() if name not in provider.columns}}
+    _check_order(provider.name, columns)
     paths = {path for field in (provider.call_id, provider.created_at, provider.turns) for path in field.paths}
     paths |= {path for field in columns.values() for path in field.paths}
     parts: dict[str, set[str]] = {}
@@ -92,34 +94,43 @@ def _mapping(provider: Provider) -> _Mapping:
     )
 
 
-def _extra(plan: _Mapping, reading: RecordContext) -> dict[str, Any]:
-    """What no column holds: fields that nobody read, and those that a reader left to be kept."""
+def _check_order(provider: str, columns: Mapping[str, Field]) -> None:
+    """A column can only need what is read before it, or what keeps its default."""
+    unread = set(columns)
+    for name, field in columns.items():
+        if late := unread.intersection(field.needs):
+            raise ValueError(f"{provider}: column {name} needs {', '.join(sorted(late))}, which is read after it")
+        unread.remove(name)
+
+
+def _extra(mapping: _Mapping, context: RecordContext) -> dict[str, Any]:
+    """What no column keeps: keys that no field reads, and values that a field could not use."""
     extra: dict[str, Any] = {}
-    record, whole = reading.record, plan.whole
+    record, whole = context.record, mapping.whole
     for key in [key for key in record if key not in whole]:
         value = record[key]
-        if key in plan.parts and isinstance(value, dict):
-            value = _rest(plan, reading, key, value)
-        elif key not in plan.known and not (key in plan.parts and is_empty(value)):
-            _drift(reading, key, value)
+        if key in mapping.parts and isinstance(value, dict):
+            value = _unread_parts(mapping, context, key, value)
+        elif key not in mapping.known and not (key in mapping.parts and is_empty(value)):
+            _add_drift(context, key, value)
         if not is_empty(value):
             extra[key] = value
-    for path in reading.extra_paths:
-        _keep(extra, reading.record, path)
+    for path in context.extra_paths:
+        _keep(extra, record, path)
     return extra
 
 
-def _rest(plan: _Mapping, reading: RecordContext, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: inner for name, inner in value.items() if name not in plan.parts[key]}
+def _unread_parts(mapping: _Mapping, context: RecordContext, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: inner for name, inner in value.items() if name not in mapping.parts[key]}
     for name, inner in rest.items():
-        if f"{key}.{name}" not in plan.known:
-            _drift(reading, f"{key}.{name}", inner)
+        if f"{key}.{name}" not in mapping.known:
+            _add_drift(context, f"{key}.{name}", inner)
     return {name: inner for name, inner in rest.items() if not is_empty(inner)}
 
 
-def _drift(reading: RecordContext, path: str, value: Any) -> None:
-    if len(reading.drift) < MOST_DRIFT:
-        reading.drift.append(Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value)))
+def _add_drift(context: RecordContext, path: str, value: Any) -> None:
+    if len(context.drift) < MAX_DRIFT:
+        context.drift.append(Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value)))
 
 
 def _keep(extra: dict[str, Any], record: Mapping[str, Any], path: str) -> None:
@@ -132,23 +143,19 @@ def _keep(extra: dict[str, Any], record: Mapping[str, Any], path: str) -> None:
         extra[head] = {**extra.get(head, {}), rest: value[rest]}
 
 
-def _is_answered(reading: RecordContext) -> bool:
-    return bool(reading.row["outcome"] == "completed")
-
-
 def _side(inbound: str, outbound: str) -> Field:
-    """The number of one side, which is the one or the other by the direction of the call."""
+    """The number of one side: which column that is depends on the direction of the call."""
 
-    def read(reading: RecordContext) -> Any:
-        column = {"inbound": inbound, "outbound": outbound}.get(reading.row["direction"])
-        return reading.row[column] if column else None
+    def read(context: RecordContext) -> Any:
+        column = {"inbound": inbound, "outbound": outbound}.get(context.row["direction"])
+        return context.row[column] if column else None
 
-    return Field((), read)
+    return Field((), read, needs=("direction", inbound, outbound))
 
 
-def _sentiment(reading: RecordContext) -> str | None:
+def _sentiment(context: RecordContext) -> str | None:
     """The item ``sentiment`` of the analysis: a scalar, or one within ``{"value": …}``."""
-    analysis = reading.row["analysis"]
+    analysis = context.row["analysis"]
     found: Any = None
     if isinstance(analysis, dict):
         found = analysis.get("sentiment")
@@ -167,11 +174,11 @@ def _is_named(name: Any) -> bool:
 
 
 DERIVED: Mapping[str, Field] = {
-    "is_answered": Field((), _is_answered),
+    "is_answered": Field((), lambda context: context.row["outcome"] == "completed", needs=("outcome",)),
     "customer_number": _side(inbound="from_number", outbound="to_number"),
     "agent_number": _side(inbound="to_number", outbound="from_number"),
     "talk_seconds": between("answered_at", "ended_at"),
-    "cost_unit": Field((), lambda reading: reading.source.cost_unit),
-    "sentiment": Field((), _sentiment),
+    "cost_unit": Field((), lambda context: context.source.cost_unit),
+    "sentiment": Field((), _sentiment, needs=("analysis",)),
 }
 """Columns that follow from others in the same way for every provider, unless its mapping names them itself."""

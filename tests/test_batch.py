@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from etl.loader.writer import call_key
+from etl.loader.batch import call_key
 from tests.harness import FAST, VERSIONS, Harness, counts_add_up
 from tests.stub_provider import StubProvider, make_stub_harness, ringg_record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from etl.loader.writer import call_key
+from etl.loader.batch import call_key
 from etl.reports import call_history
 from etl.reports.call_history_model import CallHistory
 from etl.reports.next_read import NextRead

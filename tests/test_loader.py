@@ -7,8 +7,9 @@ from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.extractors import providers
-from etl.loader.batch import read_received
-from etl.loader.writer import WriteContext, plan_row, write
+from etl.loader.batch import WriteContext, read_received
+from etl.loader.plan import row_change
+from etl.loader.writer import write
 from etl.model import Call, Window
 from etl.sandbox.world import World
 from etl.sync.checkpoint import BEGINNING
@@ -139,14 +140,13 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     before, call_id = harness.rows(rows), any_call(harness, "ringg")
     source, provider = harness.sources["ringg"], providers()["ringg"]
     came = read_received(provider, source, harness.versions_of(call_id)[0], 1_000_000)
-    assert came.reading is not None
-    found = transform_record(provider, came.reading, came.record.payload)
+    assert came.context is not None
+    found = transform_record(provider, came.context)
     assert isinstance(found, Call)
-    assert came.key is not None
-    writing = WriteContext("ringg", "ringg", None, NOW)
-    entry = plan_row(writing, came.key, None, found, came.record)
+    ctx = WriteContext("ringg", "ringg", None, NOW)
+    change = row_change(ctx, None, found, came)
     with db.begin() as connection:
-        assert write(connection, writing, [entry]) == []
+        assert write(connection, ctx, [change]) == ([change], [])
     assert harness.rows(rows) == before
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from etl import pipeline
 from etl.db.engine import open_engine
 from etl.embedded import Server
-from etl.loader.writer import call_key
+from etl.loader.batch import call_key
 from etl.model import Window
 from etl.reconcile import VerifyRequest, verify
 from etl.reconcile.rank_search import BOTTOM, ListChanged, RankedPage, RankedRow, RankIndex, Segment, missing, search

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
 from etl.loader import writer
-from etl.loader.writer import RawRecord, WriteContext
+from etl.loader.batch import ReceivedRecord, WriteContext, call_key
+from etl.loader.plan import row_change
 from etl.model import Call
 from etl.state import streams
 from etl.state.streams import EVER, StreamState
@@ -117,15 +118,15 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
     """A batch through the loader, merged with the stored rows."""
 
     def step(connection: Connection) -> None:
-        writing = WriteContext(source, "ringg", None, NOW)
-        keys = {name: writer.call_key(source, name) for name in calls}
+        ctx = WriteContext(source, "ringg", None, NOW)
+        keys = {name: call_key(source, name) for name in calls}
         before = writer.fetch_rows(connection, keys.values())
-        entries = [
-            writer.plan_row(writing, keys[name], before.get(keys[name]),
-                         Call(name, {**DEFAULTS, **ENDED, **columns}), RawRecord("call", name.encode(), 1, b"{}"))
+        changes = [
+            row_change(ctx, before.get(keys[name]), Call(name, {**DEFAULTS, **ENDED, **columns}),
+                       ReceivedRecord("call", name.encode(), 1, b"{}", name, keys[name]))
             for name, columns in calls.items()
         ]  # fmt: skip
-        assert writer.write(connection, writing, entries) == []
+        assert writer.write(connection, ctx, changes) == (changes, [])
 
     return step
 

@@ -21,11 +21,9 @@ class _Layout(NamedTuple):
 
 
 @cache
-def _layout(table: Table, names: tuple[str, ...] = ()) -> _Layout:
-    """The layout of some columns, or of all that the database does not generate."""
-    columns = [table.c[name] for name in names] or [column for column in table.columns if column.identity is None]
-    types = (column.type.compile(dialect=dialect()).lower() for column in columns)  # type: ignore[no-untyped-call]
-    return _Layout(tuple(column.name for column in columns), tuple(types))
+def _layout(table: Table, columns: tuple[str, ...]) -> _Layout:
+    types = (table.c[name].type.compile(dialect=dialect()).lower() for name in columns)  # type: ignore[no-untyped-call]
+    return _Layout(columns, tuple(types))
 
 
 def fetch(connection: Connection, table: Table, columns: tuple[str, ...], keys: str) -> Sequence[Any]:
@@ -33,14 +31,14 @@ def fetch(connection: Connection, table: Table, columns: tuple[str, ...], keys: 
     return fetch_all(connection, _fetch_statement(table, columns), {"keys": keys})
 
 
-def append(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Copy new rows, their values in the order of the table's columns; one that is there already is an error."""
-    _copy(connection, f"{table.schema}.{table.name}", _layout(table), rows)
+def append(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
+    """Copy new rows, their values in the order of ``columns``; one that is there already is an error."""
+    _copy(connection, f"{table.schema}.{table.name}", _layout(table, columns), rows)
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
-    """Insert or update rows, their values in the order of the table's columns; equal rows are not written."""
-    _write_staged(connection, table, _layout(table), rows, _upsert_statement(table))
+def upsert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert or update rows, their values in the order of ``columns``; equal rows are not written."""
+    _write_staged(connection, table, _layout(table, columns), rows, _upsert_statement(table, columns))
 
 
 def update(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
@@ -89,9 +87,9 @@ def _fetch_statement(table: Table, columns: tuple[str, ...]) -> bytes:
 
 
 @cache
-def _upsert_statement(table: Table) -> str:
+def _upsert_statement(table: Table, names: tuple[str, ...]) -> str:
     """Ordered by key, so that two writers lock rows in the same order."""
-    key, names = _key(table), _layout(table).columns
+    key = _key(table)
     rest = [name for name in names if name not in key]
     targets, stored, new = (", ".join(f"{prefix}{name}" for name in rest) for prefix in ("", "stored.", "excluded."))
     return (

@@ -49,15 +49,15 @@ def _number(inbound: str, outbound: str) -> Field:
         found: str | None = context.row[column] if column else None
         return found
 
-    return Field((), read_number)
+    return Field((), read_number, needs=("direction", inbound, outbound))
 
 
 COLUMNS = {
     "provider_status": fields.text("status"),
     "is_live": fields.is_live("status"),
-    "is_final": fields.all_of(fields.is_over),
+    "is_final": fields.all_of(fields.is_over, needs=("is_live",)),
     "answered_by": fields.one_of("answered_by", ANSWERED_BY),
-    "outcome": Field(("status",), _outcome),
+    "outcome": Field(("status",), _outcome, needs=("provider_status", "answered_by")),
     "ended_by": Field((), _ended_by),
     "direction": fields.one_of("type", DIRECTIONS),
     "agent_name": fields.text("assistant_name"),  # rows carry names, no ids

@@ -55,6 +55,10 @@ def _direction(context: RecordContext) -> str:
     return fields.word_at(context, "channel", CHANNELS) or "unknown"
 
 
+def _has_ended(context: RecordContext) -> bool:
+    return context.row["ended_at"] is not None
+
+
 def _ended_by(context: RecordContext) -> str:
     reason = context.record.get("disconnect_reason")
     if fields.is_empty(reason) or lookup(OUTCOMES, reason) not in (None, "failed"):
@@ -98,13 +102,13 @@ COLUMNS: dict[str, Field] = {
     "agent_name": fields.text("agent_name"),
     "from_number": fields.phone_number("caller_number"),
     "to_number": fields.phone_number("callee_number"),
-    "direction": Field((), _direction),
+    "direction": Field((), _direction, needs=("from_number", "to_number")),
     "customer_name": fields.text("caller_name"),
     "customer_email": fields.text("caller_email"),
     "started_at": fields.utc("started_at"),
     "ended_at": fields.utc("ended_at"),
-    "is_final": fields.all_of(fields.is_over, lambda context: context.row["ended_at"] is not None),
-    "duration_seconds": Field(("duration_sec",), _checked_duration),
+    "is_final": fields.all_of(fields.is_over, _has_ended, needs=("is_live", "ended_at")),
+    "duration_seconds": Field(("duration_sec",), _checked_duration, needs=_measured.needs),
     "duration_basis": fields.constant("provider", where="duration_seconds"),
     "cost": Field(("cost_total",), _checked_cost),
     "costs": fields.costs(*PARTS, credits="credit_breakdown"),

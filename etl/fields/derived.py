@@ -8,18 +8,18 @@ from etl.fields import times
 from etl.model import Field, RecordContext
 
 
-def all_of(*conditions: Callable[[RecordContext], bool | None]) -> Field:
+def all_of(*conditions: Callable[[RecordContext], bool | None], needs: tuple[str, ...] = ()) -> Field:
     """Whether every condition holds: false where one does not, null where one is unknown."""
 
     def read(context: RecordContext) -> bool | None:
         found = [condition(context) for condition in conditions]
         return False if False in found else None if None in found else True
 
-    return Field((), read)
+    return Field((), read, needs)
 
 
 def is_over(context: RecordContext) -> bool | None:
-    """Whether the call has ended by its status; ``None`` where that is unknown."""
+    """Whether the call has ended by its status; ``None`` where that is unknown. Needs ``is_live``."""
     is_live = context.row["is_live"]
     return None if is_live is None else not is_live
 
@@ -36,9 +36,9 @@ def between(first: str, last: str) -> Field:
             return None
         return times.seconds(end - start)
 
-    return Field((), read)
+    return Field((), read, needs=(first, last))
 
 
 def constant(value: Any, where: str) -> Field:
     """A constant where another column is not null."""
-    return Field((), lambda context: None if context.row[where] is None else value)
+    return Field((), lambda context: None if context.row[where] is None else value, needs=(where,))

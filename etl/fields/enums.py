@@ -37,14 +37,14 @@ def one_of(path: str, words: Mapping[str, str]) -> Field:
 
 def outcome(path: str) -> Field:
     """The outcome of a status; ``unknown`` for no status and for an unknown one."""
-    return Field((path,), lambda context: status_outcome(context, path) or "unknown")
+    return Field((path,), lambda context: status_outcome(context, path) or "unknown", needs=("provider_status",))
 
 
 def status_outcome(context: RecordContext, path: str) -> str | None:
     """The outcome of a status, ``None`` where there is none; ``provider_status`` holds an unknown one as it is."""
     kept = len(context.extra_paths)
     found = word_at(context, path, OUTCOMES)
-    if context.row.get("provider_status") is not None:
+    if context.row["provider_status"] is not None:
         del context.extra_paths[kept:]
     return found
 

@@ -1,48 +1,81 @@
-"""Pages as received → entries, rejects and counts: what one transaction will write."""
+"""Payloads as received → records whose call, time and content hash are known, beside what is stored of them."""
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from etl.decode import read_record
-from etl.loader.writer import RawRecord, RowChange, WriteContext, call_key, has_changes, plan_row
-from etl.model import InvalidResponse, Page, Provider, RecordContext, Reject, Source
-from etl.transformer import read_identity, transform_record
+from etl.model import CALL_KEY_NAMESPACE, InvalidResponse, Provider, RecordContext, Source
+from etl.transformer import read_identity
+
+NAMESPACE = CALL_KEY_NAMESPACE.bytes
+
+
+def call_key(source: str, provider_call_id: str) -> uuid.UUID:
+    """The key of a call: the same for the same source and provider id, everywhere and always (RFC 9562, version 5)."""
+    name = f"{source}\x1f{provider_call_id}".encode()
+    digest = hashlib.sha1(NAMESPACE + name, usedforsecurity=False).digest()
+    return uuid.UUID(bytes=digest[:16], version=5)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteContext:
+    """Which run writes, of which source, and at what time."""
+
+    source: str
+    provider: str
+    run_id: int | None
+    now: datetime
 
 
 class StoredVersion(NamedTuple):
-    """What the warehouse holds of a call before its record is read: its content, by digest, and which request's."""
+    """The stored version of a call: the hash of its content, ``None`` if its row has to be written, and its request."""
 
     digest: bytes | None
     seq: int
 
 
 class ReceivedRecord(NamedTuple):
-    """One record as received: read as far as to know whose it is and whether its content is known."""
+    """One record as received, read as far as to know its call and whether its content is new."""
 
-    record: RawRecord
-    reading: RecordContext | None
-    call_id: str | None
-    key: uuid.UUID | None
-    created_at: datetime | None
-    flaw: str | None = None
+    kind: str  # call: an element of a list; transcript: the answer to a request of its own
+    digest: bytes  # of its content: the order of keys and the signature of a link are not part of it
+    seq: int  # the number of the request that it answers
+    payload: bytes
+    call_id: str | None = None
+    key: uuid.UUID | None = None
+    created_at: datetime | None = None
+    context: RecordContext | None = None
+    error: str | None = None  # why it cannot be read
+    stored: StoredVersion | None = None  # when it was received
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether its content is the stored one."""
+        return self.stored is not None and self.stored.digest == self.digest
 
 
 def read_received(provider: Provider, source: Source, payload: bytes, seq: int) -> ReceivedRecord:
-    """Read a record's id, time and content digest; a record that is none arrives with its flaw."""
+    """Read a record's id, creation time and content hash; one that cannot be read says why in ``error``."""
     try:
-        parsed, digest = read_record(payload)
-    except InvalidResponse as flaw:
-        digest = hashlib.blake2b(payload, digest_size=16).digest()
-        return ReceivedRecord(RawRecord("call", digest, seq, payload), None, None, None, None, str(flaw))
-    reading = read_identity(provider, source, parsed)
-    key = call_key(source.name, reading.call_id) if reading.call_id else None
-    return ReceivedRecord(
-        RawRecord("call", digest, seq, payload), reading, reading.call_id, key, reading.row["created_at"]
-    )
+        values, digest = read_record(payload)
+    except InvalidResponse as error:
+        return ReceivedRecord("call", content_hash(payload), seq, payload, error=str(error))
+    context = read_identity(provider, source, values)
+    call_id = context.call_id
+    key = call_key(source.name, call_id) if call_id else None
+    return ReceivedRecord("call", digest, seq, payload, call_id, key, context.row["created_at"], context)
+
+
+def content_hash(payload: bytes) -> bytes:
+    """The hash of a payload's content, or of its bytes where it cannot be read."""
+    try:
+        return read_record(payload)[1]
+    except InvalidResponse:
+        return hashlib.blake2b(payload, digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -57,111 +90,33 @@ class Counts:
     quarantined: int = 0
 
     def add(self, other: "Counts") -> None:
-        """Take another's counts in."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-    def count(self, entry: RowChange) -> None:
-        """Count what an entry did to the warehouse."""
-        changed = has_changes(entry)
-        self.inserted += entry.before is None
-        self.updated += entry.before is not None and changed
-        self.unchanged += entry.before is not None and not changed
+        """Add another's counts."""
+        for column in fields(self):
+            setattr(self, column.name, getattr(self, column.name) + getattr(other, column.name))
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {column.name: getattr(self, column.name) for column in fields(self)}
 
 
 @dataclass(slots=True)
 class Batch:
-    """The arrivals of some pages, and what was held of them when they came."""
+    """The records of the pages that one transaction loads."""
 
-    provider: Provider
-    source: Source
     received: list[ReceivedRecord] = field(default_factory=list)
-    stored: dict[uuid.UUID, StoredVersion] = field(default_factory=dict)
     pages: int = 0
-    size: int = 0
+    size_bytes: int = 0
 
-    def add_page(self, page: Page, seq: int) -> Sequence[ReceivedRecord]:
-        """Take a page in; its arrivals."""
-        new = [read_received(self.provider, self.source, payload, seq) for payload in page.records]
-        self.received += new
+    def add_page(self, records: Sequence[ReceivedRecord]) -> None:
+        """Add the records of a page."""
+        self.received += records
         self.pages += 1
-        self.size += sum(len(payload) for payload in page.records)
-        return new
+        self.size_bytes += sum(len(record.payload) for record in records)
 
-    def stored_version(self, each: ReceivedRecord) -> StoredVersion | None:
-        """What was held of an arrival's call when it came."""
-        return self.stored.get(each.key) if self.stored and each.key else None
+    def stored_keys(self) -> set[uuid.UUID]:
+        """The calls that are stored already."""
+        return {record.key for record in self.received if record.key and record.stored}
 
     def changed_keys(self) -> set[uuid.UUID]:
-        """The calls among the arrivals whose content is not the one held."""
-        return {
-            a.key
-            for a in self.received
-            if a.key and (held := self.stored_version(a)) and held.digest != a.record.digest
-        }
-
-    def unchanged(self, rejects: Sequence[Reject]) -> set[str]:
-        """The ids of calls that came as they are held, and of which no record was rejected."""
-        same = {
-            a.call_id
-            for a in self.received
-            if a.call_id and (held := self.stored_version(a)) and held.digest == a.record.digest
-        }
-        return same - {reject.provider_call_id for reject in rejects}
-
-    def plan_writes(
-        self, writing: WriteContext, rows: Mapping[uuid.UUID, Mapping[str, Any]], seen: set[bytes]
-    ) -> tuple[list[RowChange], list[Reject], Counts]:
-        """What becomes of each arrival.
-
-        ``rows`` are the held rows of the calls that :meth:`unknown` names; ``seen`` remembers the rejects of the run:
-        a record seen again in a run is unchanged.
-        """
-        counts = Counts(pages=self.pages, received=len(self.received))
-        entries: dict[str | None, RowChange] = {}
-        rejects: list[Reject] = []
-        for each in self.received:
-            known = entries.get(each.call_id)
-            found = self._enter(writing, each, known, rows)
-            if found is None:
-                counts.unchanged += 1
-            elif isinstance(found, RowChange):
-                counts.unchanged += known is not None  # one call, two records: it counts once
-                entries[each.call_id] = found
-            else:
-                counts.unchanged += each.record.digest in seen
-                counts.quarantined += each.record.digest not in seen
-                rejects += [found] if each.record.digest not in seen else []
-                seen.add(each.record.digest)
-        return list(entries.values()), rejects, counts
-
-    def _enter(
-        self,
-        writing: WriteContext,
-        each: ReceivedRecord,
-        known: RowChange | None,
-        rows: Mapping[uuid.UUID, Mapping[str, Any]],
-    ) -> RowChange | Reject | None:
-        if each.reading is None or each.key is None:
-            return Reject(each.flaw or "the record has no usable id", each.record.payload)
-        held = self.stored_version(each)
-        digest = known.records[-1].digest if known else held.digest if held else None
-        if digest == each.record.digest:
-            return None
-        call = transform_record(self.provider, each.reading, each.record.payload)
-        if isinstance(call, Reject):
-            return call
-        before = known.row if known else rows.get(each.key) if held else None
-        return _joined(known, plan_row(writing, each.key, before, call, each.record))
-
-
-def _joined(known: RowChange | None, new: RowChange) -> RowChange:
-    """One entry for a call that came twice with different content."""
-    if known is None:
-        return new
-    turns = new.turns if new.turns is not None else known.turns
-    return RowChange(known.before, new.row, turns, known.records + new.records, known.drift + new.drift)
+        """The stored calls whose content is another."""
+        return {r.key for r in self.received if r.key and r.stored and not r.is_unchanged}

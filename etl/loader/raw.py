@@ -1,14 +1,14 @@
-"""Records as received → a row of ``raw.payloads`` for each answer that brought any, and back to the calls they are of.
+"""Records as received ↔ ``raw.payloads``: a row for each response that brought new content.
 
-The records of an answer are kept together: they repeat each other's keys and words, and deflate to a fifth.
+The records of a response are stored together: they share keys and words, and compress to a fifth.
 """
 
-import uuid
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,16 +16,18 @@ from sqlalchemy import Connection
 from etl.db import tables
 from etl.db.copy import append
 from etl.db.statements import Statements, fetch_all
-from etl.loader.writer import RawRecord, RowChange, WriteContext, fetch_rows, seqs_of
+from etl.loader.batch import ReceivedRecord, WriteContext
+from etl.loader.plan import RowChange, seqs_of
+from etl.loader.writer import fetch_rows
 
 LEVEL = 3  # a sixteenth smaller than the lowest for a tenth more time; the next takes half as long again
-_FRAMED = msgspec.msgpack.Decoder(list[bytes])
-
+COLUMNS = ("seq", "source", "kind", "received_at", "run_id", "call_keys", "records_zlib_msgpack")
 SQL = Statements("payloads")
+_decoder = msgspec.msgpack.Decoder(list[bytes])
 
 
 class PayloadVersion(NamedTuple):
-    """One content of a record of a call, as received with the answer ``seq``."""
+    """One content of a call's record, as received with the response to request ``seq``."""
 
     kind: str  # call or transcript
     seq: int
@@ -34,37 +36,37 @@ class PayloadVersion(NamedTuple):
     payload: bytes
 
 
-def archive(connection: Connection, writing: WriteContext, entries: Iterable[RowChange]) -> None:
-    """Keep the exact bytes of every record that a batch's entries were made of, unless its content is kept already."""
-    answers: dict[tuple[int, str], list[tuple[uuid.UUID, RawRecord]]] = defaultdict(list)
-    for entry in entries:
-        known = seqs_of(entry.before) if entry.before else ()
-        for record in entry.records:
-            if record.seq not in known and record.seq in seqs_of(entry.row):
-                answers[record.seq, record.kind].append((entry.row["call_key"], record))
+def archive(connection: Connection, ctx: WriteContext, changes: Iterable[RowChange]) -> None:
+    """Store the exact bytes of every record behind some changes, unless its content is stored already."""
+    responses: dict[tuple[int, str], list[tuple[UUID, ReceivedRecord]]] = defaultdict(list)
+    for change in changes:
+        stored = seqs_of(change.before) if change.before else ()
+        for record in change.records:
+            if record.seq not in stored and record.seq in seqs_of(change.row):
+                responses[record.seq, record.kind].append((change.row["call_key"], record))
     rows = [
-        (seq, writing.source, kind, writing.now, writing.run_id, [key for key, _ in came], _compress(came))
-        for (seq, kind), came in answers.items()
+        (seq, ctx.source, kind, ctx.now, ctx.run_id, [key for key, _ in versions], _compress(versions))
+        for (seq, kind), versions in responses.items()
     ]
-    append(connection, tables.payloads, rows)
+    append(connection, tables.payloads, COLUMNS, rows)
 
 
-def versions(connection: Connection, keys: Collection[uuid.UUID]) -> Mapping[uuid.UUID, Sequence[PayloadVersion]]:
+def versions(connection: Connection, keys: Collection[UUID]) -> Mapping[UUID, Sequence[PayloadVersion]]:
     """The versions of the records of some calls, in the order in which they came."""
     rows = fetch_rows(connection, keys, ("call_key", "latest_request_seq", "payload_seqs"))
-    wanted = {key: set(seqs_of(row)) for key, row in rows.items()}
-    found: dict[uuid.UUID, list[PayloadVersion]] = {key: [] for key in wanted}
-    for row in fetch_all(connection, SQL.payloads, {"seqs": list(set().union(*wanted.values()))}):
-        for key, payload in zip(row.call_keys, unpacked(row.records_zlib_msgpack), strict=True):
-            if row.seq in wanted.get(key, ()):
+    seqs = {key: set(seqs_of(row)) for key, row in rows.items()}
+    found: dict[UUID, list[PayloadVersion]] = {key: [] for key in seqs}
+    for row in fetch_all(connection, SQL.payloads, {"seqs": list(set().union(*seqs.values()))}):
+        for key, payload in zip(row.call_keys, decompress(row.records_zlib_msgpack), strict=True):
+            if row.seq in seqs.get(key, ()):
                 found[key].append(PayloadVersion(row.kind, row.seq, row.received_at, row.run_id, payload))
     return found
 
 
-def _compress(came: Sequence[tuple[uuid.UUID, RawRecord]]) -> bytes:
-    return zlib.compress(msgspec.msgpack.encode([record.payload for _, record in came]), LEVEL)
+def _compress(versions: Sequence[tuple[UUID, ReceivedRecord]]) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
 
 
-def unpacked(records: bytes) -> list[bytes]:
+def decompress(records: bytes) -> list[bytes]:
     """The records of a row of ``raw.payloads``, each as received."""
-    return _FRAMED.decode(zlib.decompress(records))
+    return _decoder.decode(zlib.decompress(records))

@@ -87,4 +87,4 @@ class LocalCalls:
 
 def key_of(record: ReceivedRecord) -> Hashable:
     """The identity of a record: the key of its call, or its content if it names none."""
-    return record.key or record.record.digest
+    return record.key or record.digest

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
-from etl.loader.batch import Batch, ReceivedRecord
+from etl.loader.batch import Batch, ReceivedRecord, read_received
 from etl.model import Page, PageRequest, Window
 from etl.paging import SortOrder, detect_order, positions
 from etl.reconcile.local import LocalCalls, key_of
@@ -13,7 +13,7 @@ from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalM
 from etl.state.streams import StreamState
 from etl.sync.completeness import OTHERS, is_foreign
 from etl.sync.fetch import fetch
-from etl.sync.load import load, stored_versions
+from etl.sync.load import load, with_stored
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
@@ -130,20 +130,20 @@ class RemoteStream:
             raise
         if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
             raise answer.value.unreadable
-        batch = Batch(run.provider, run.source)
-        arrivals = batch.add_page(answer.value, answer.seq)
-        self._look(batch, arrivals)
+        arrivals = [read_received(run.provider, run.source, payload, answer.seq) for payload in answer.value.records]
+        self._look(arrivals)
         run.lease.release()
         return answer, arrivals
 
-    def _look(self, batch: Batch, arrivals: Sequence[ReceivedRecord]) -> None:
+    def _look(self, arrivals: Sequence[ReceivedRecord]) -> None:
         """Note what is listed and not held, and load it where that is wanted."""
         if any(is_foreign(self.reader, self.books.partition, each) for each in arrivals):
             raise CannotVerify(OTHERS)
         lacking = self.held.not_stored(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:
-            batch.stored.update(stored_versions(self.reader, arrivals))
+            batch = Batch()
+            batch.add_page(with_stored(self.reader, arrivals))
             with self.reader.lease.transaction() as connection:
                 load(connection, self.reader, batch)
             self.held.load_quarantine()

@@ -209,7 +209,7 @@ class _Survey:
             self._order = detect_order(times)
         self._times[rank] = times
         if run.provider.transcript:
-            found = [transform_record(run.provider, row.reading, row.record.payload) for row in rows if row.reading]
+            found = [transform_record(run.provider, row.context) for row in rows if row.context]
             self._calls += [_takes_a_request(call) for call in found if isinstance(call, Call)]
 
 

@@ -12,7 +12,7 @@ from etl.db.statements import Statements, fetch_all, fetch_one
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.loader import raw
-from etl.loader.writer import call_key
+from etl.loader.batch import call_key
 from etl.model import Source
 from etl.reports.call_history_model import (
     CallCost,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection
 
 from etl.db.statements import Statements, fetch_all
-from etl.loader.writer import WriteContext
+from etl.loader.batch import WriteContext
 from etl.model import Drift
 
 SQL = Statements("schema_drift")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
-from etl.loader.writer import WriteContext
+from etl.loader.batch import WriteContext
 from etl.model import Window
 
 SQL = Statements("calls")

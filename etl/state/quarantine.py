@@ -1,27 +1,25 @@
 """Records that could not become rows: kept with the reason and their exact bytes."""
 
-import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
-from etl.decode import read_record
-from etl.loader.writer import WriteContext
-from etl.model import InvalidResponse, Reject
+from etl.loader.batch import WriteContext
+from etl.loader.plan import Rejected
 
 SQL = Statements("quarantine")
 
 
-def put(connection: Connection, writing: WriteContext, rejects: Sequence[Reject]) -> None:
+def put(connection: Connection, writing: WriteContext, rejects: Sequence[Rejected]) -> None:
     """Store rejected records; one that is stored already is only marked as seen again."""
-    by_digest = {_digest(reject.payload): reject for reject in rejects}
+    by_digest = {reject.record.digest: reject for reject in rejects}
     if by_digest:
         records = {
             "digests": list(by_digest),
-            "call_ids": [reject.provider_call_id for reject in by_digest.values()],
-            "payloads": [reject.payload for reject in by_digest.values()],
+            "call_ids": [reject.record.call_id for reject in by_digest.values()],
+            "payloads": [reject.record.payload for reject in by_digest.values()],
             "reasons": [reject.reason for reject in by_digest.values()],
         }
         values = {"source": writing.source, "now": writing.now, "run_id": writing.run_id}
@@ -36,9 +34,8 @@ def resolve(connection: Connection, writing: WriteContext, call_ids: Collection[
         execute(connection, SQL.resolve_calls, values)
 
 
-def resolve_payloads(connection: Connection, writing: WriteContext, payloads: Sequence[bytes]) -> None:
-    """Mark these records as resolved."""
-    digests = [_digest(payload) for payload in payloads]
+def resolve_records(connection: Connection, writing: WriteContext, digests: Sequence[bytes]) -> None:
+    """Mark the records with these content hashes as resolved."""
     execute(connection, SQL.resolve_records, {"source": writing.source, "digests": digests, "now": writing.now})
 
 
@@ -60,11 +57,3 @@ def listed(connection: Connection, sources: Sequence[str], *, resolved: bool = F
 def one(connection: Connection, quarantine_id: int) -> Any:
     """One record with its bytes, ``None`` if there is no such record."""
     return fetch_one(connection, SQL.quarantined_record, {"quarantine_id": quarantine_id})
-
-
-def _digest(payload: bytes) -> bytes:
-    """The hash of the content: a link that is signed anew in every response does not make it another record."""
-    try:
-        return read_record(payload)[1]
-    except InvalidResponse:
-        return hashlib.blake2b(payload, digest_size=16).digest()

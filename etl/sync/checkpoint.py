@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from etl.intervals import UnreadableRanges, subtract
-from etl.loader.writer import WriteContext
+from etl.loader.batch import WriteContext
 from etl.model import DateFilter, Source, Window
 from etl.paging import ResumePoint, ScanGoal, ScanResult, SortOrder
 from etl.state import last_seen, lookbacks, streams

@@ -80,12 +80,12 @@ def count_foreign_rows(run: SourceRun, partition: str, arrivals: Sequence[Receiv
 
 def is_foreign(run: SourceRun, partition: str, each: ReceivedRecord) -> bool:
     """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
-    if not partition or each.reading is None:
+    if not partition or each.context is None:
         return False
     sides = [run.provider.columns[name] for name in ("from_number", "to_number")]
-    if partition in [each.reading.record.get(path) for side in sides for path in side.paths]:
+    if partition in [each.context.record.get(path) for side in sides for path in side.paths]:
         return False  # as it is written: most are, and need not be read as numbers
-    reading = RecordContext(run.source, each.reading.record)
+    reading = RecordContext(run.source, each.context.record)
     numbers = {side.read(reading) for side in sides} - {None}
     return bool(numbers) and partition not in numbers
 

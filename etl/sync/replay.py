@@ -1,4 +1,4 @@
-"""Raw payloads through the transformer again: what the program would make of them today, without any network."""
+"""Raw payloads → the rows that today's transformer makes of them, without any request."""
 
 import uuid
 from collections import Counter
@@ -14,10 +14,10 @@ from etl.db.statements import Statements, fetch_all
 from etl.decode import decode
 from etl.extractors import providers
 from etl.loader import raw, writer
-from etl.loader.batch import Counts, read_received
-from etl.loader.merge import changes
+from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
+from etl.loader.merge import Row
+from etl.loader.plan import BatchPlan, RowChange, hash_transcript, next_row, with_difference
 from etl.loader.raw import PayloadVersion
-from etl.loader.writer import RawRecord, RowChange, WriteContext
 from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
 from etl.sync.load import write
 from etl.sync.run import SourceRun
@@ -29,7 +29,7 @@ FIRST = -(1 << 63)  # below the number of any answer
 
 
 class ReplayCall(NamedTuple):
-    """What the warehouse holds of a call: its row, its turns, and the versions of its records."""
+    """What is stored of a call: its row, its turns, and the versions of its records."""
 
     row: Mapping[str, Any]
     turns: tuple[Turn, ...]
@@ -45,17 +45,14 @@ class ReplayDiff:
     columns: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)  # the key of one call per column
 
-    def add(self, entry: RowChange) -> None:
-        """Take one call's differences in."""
-        before = entry.before or {}
-        found = changes(before, entry.row)
-        if entry.turns is not None:
-            found.append(("transcript", f"{before['turn_count']} turns", f"{len(entry.turns)} turns"))
+    def add(self, change: RowChange) -> None:
+        """Add one call's changes."""
+        columns = dict.fromkeys([name for name, *_ in change.fields] + ["transcript"] * (change.turns is not None))
         self.calls += 1
-        self.changed += bool(found)
-        for column, *_ in found:
+        self.changed += bool(columns)
+        for column in columns:
             self.columns[column] += 1
-            self.examples.setdefault(column, str(entry.row["call_key"]))
+            self.examples.setdefault(column, str(change.row["call_key"]))
 
 
 def replay(run: SourceRun, difference: ReplayDiff) -> None:
@@ -63,35 +60,36 @@ def replay(run: SourceRun, difference: ReplayDiff) -> None:
     after: int | None = FIRST
     while after is not None:
         run.acquire_lease()
-        with run.lease.transaction() as connection:  # raw is read under it too: nobody else adds to it meanwhile
+        with run.lease.transaction() as connection:  # which nobody adds payloads to meanwhile
             calls, after = _next_calls(connection, run.source, after)
             _replay(connection, run, calls, difference)
         run.recorder.report_progress("replay", difference.calls, None)
 
 
 def _replay(connection: Connection, run: SourceRun, calls: Sequence[ReplayCall], difference: ReplayDiff) -> None:
-    writing = run.write_context()
-    entries = [rebuilt(writing, run.provider, run.source, held) for held in calls]
-    for entry in entries:
-        difference.add(entry)
-    changed = [entry for entry in entries if writer.has_changes(entry)]
-    write(connection, run, writing, changed, Counts(received=len(calls), unchanged=len(calls) - len(changed)))
+    ctx = run.write_context()
+    rebuilt = [rebuild(ctx, run.provider, run.source, call) for call in calls]
+    for change in rebuilt:
+        difference.add(change)
+    changes = [change for change in rebuilt if change.fields]
+    counts = Counts(received=len(calls), unchanged=len(calls) - len(changes))
+    write(connection, run, ctx, BatchPlan(changes, counts))
 
 
 def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
     """The same without writing anything."""
     provider = providers()[source.provider]
-    writing = WriteContext(source.name, source.provider, None, datetime.now(UTC))
+    ctx = WriteContext(source.name, source.provider, None, datetime.now(UTC))
     after: int | None = FIRST
     while after is not None:
         with db.connect() as connection:
             calls, after = _next_calls(connection, source, after)
-        for held in calls:
-            difference.add(rebuilt(writing, provider, source, held))
+        for call in calls:
+            difference.add(rebuild(ctx, provider, source, call))
 
 
 def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[ReplayCall], int | None]:
-    """The next calls in the order in which they came first, and the last answer of them; none when all were there."""
+    """The next calls in the order in which they came first, and the last response with them; none at the end."""
     found = fetch_all(connection, PAYLOADS.next_calls, {"source": source.name, "after": after, "batch": BATCH})
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
     versions, rows = raw.versions(connection, keys), writer.fetch_rows(connection, keys)
@@ -101,34 +99,35 @@ def _next_calls(connection: Connection, source: Source, after: int) -> tuple[lis
     return [ReplayCall(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
 
 
-def rebuilt(writing: WriteContext, provider: Provider, source: Source, held: ReplayCall) -> RowChange:
-    """The row that a call's versions make, folded in their order, as an entry over the row that is held."""
-    entry: RowChange | None = None
+def rebuild(ctx: WriteContext, provider: Provider, source: Source, stored: ReplayCall) -> RowChange:
+    """The row that a call's versions make, merged in their order, as a change of the stored row."""
+    row: dict[str, Any] = {}
+    record: ReceivedRecord | None = None
     turns: tuple[Turn, ...] | None = None
-    came: dict[bytes, tuple[Call, RawRecord]] = {}
-    for version in held.versions:
+    versions: dict[bytes, tuple[Call, ReceivedRecord]] = {}
+    for version in stored.versions:
         if version.kind == "transcript":
             turns = _turns(provider, version.payload) or turns
-        elif found := _read(provider, source, version):
-            call, record = came[found[1].digest] = found
-            entry = writer.plan_row(writing, held.row["call_key"], entry.row if entry else None, call, record)
-            turns = entry.turns or turns
-    if entry is None:  # nothing of it can be read any more: the row stays as it is
-        return RowChange(held.row, dict(held.row))
-    newest = held.row["content_hash"]
-    if entry.row["content_hash"] != newest and newest in came:  # a content that it had before, and that came again
-        call, record = came[newest]
-        entry = writer.plan_row(
-            writing, held.row["call_key"], entry.row, call, record._replace(seq=held.row["latest_request_seq"])
-        )
-        turns = entry.turns or turns
-    return _over(held, entry, turns)
+        elif found := _read(provider, source, version, stored.row["call_key"]):
+            call, record = versions[found[1].digest] = found
+            row, replaced = next_row(ctx, row or None, call, record)
+            turns = replaced or turns
+    if record is None:  # none of its versions can be read any more: the row stays as it is
+        return RowChange(stored.row, dict(stored.row), None, ())
+    newest = stored.row["content_hash"]
+    if row["content_hash"] != newest and newest in versions:  # a content that it had before, and that came again
+        call, record = versions[newest]
+        row, replaced = next_row(ctx, row, call, record._replace(seq=stored.row["latest_request_seq"]))
+        turns = replaced or turns
+    return with_difference(_over(stored, row, turns, record), ctx)
 
 
-def _read(provider: Provider, source: Source, version: PayloadVersion) -> tuple[Call, RawRecord] | None:
-    came = read_received(provider, source, version.payload, version.seq)
-    call = transform_record(provider, came.reading, came.record.payload) if came.reading else None
-    return (call, came.record) if isinstance(call, Call) else None
+def _read(
+    provider: Provider, source: Source, version: PayloadVersion, key: uuid.UUID
+) -> tuple[Call, ReceivedRecord] | None:
+    record = read_received(provider, source, version.payload, version.seq)
+    call = transform_record(provider, record.context) if record.context else None
+    return (call, record._replace(key=key)) if isinstance(call, Call) else None
 
 
 def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
@@ -141,16 +140,17 @@ def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
 
 
 KEPT = (
-    "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes",
-    "transcript_hash",
+    "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
+    "previous_content_hashes", "transcript_hash",
 )  # fmt: skip
 
 
-def _over(held: ReplayCall, last: RowChange, turns: tuple[Turn, ...] | None) -> RowChange:
-    """The rebuilt row and turns, where they are others than those that are there, whatever the row says of them."""
-    said = turns or held.turns
-    row = {**last.row, **{name: held.row[name] for name in KEPT}, "turn_count": len(said), "has_transcript": bool(said)}
-    entry = RowChange(held.row, row, None, last.records)
-    if turns and turns != held.turns:
-        entry.turns, row["transcript_hash"] = turns, writer.hash_transcript(turns)
-    return entry
+def _over(stored: ReplayCall, row: Row, turns: tuple[Turn, ...] | None, record: ReceivedRecord) -> RowChange:
+    """The rebuilt row and turns as a change, whatever the stored row says of its transcript."""
+    kept = {name: stored.row[name] for name in KEPT}
+    now = turns or stored.turns
+    rebuilt = {**row, **kept, "turn_count": len(now), "has_transcript": bool(now)}
+    replaced = turns if turns and turns != stored.turns else None
+    if replaced is not None:
+        rebuilt["transcript_hash"] = hash_transcript(replaced)
+    return RowChange(stored.row, rebuilt, replaced, (record,))

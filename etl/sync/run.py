@@ -16,8 +16,7 @@ from etl.client.api_client import Client, Transport
 from etl.client.errors import SourceError
 from etl.db.engine import describe
 from etl.extractors import providers
-from etl.loader.batch import Counts
-from etl.loader.writer import WriteContext
+from etl.loader.batch import Counts, WriteContext
 from etl.model import Provider, Source
 from etl.paging import PaginationLoop
 from etl.runtime.clock import Clock, Stopped

@@ -1,6 +1,5 @@
-"""Calls whose transcript takes a request of its own: asked once they are final, and again while it is not ready."""
+"""Transcripts that take a request of their own: requested once the call is final, and again while not ready."""
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,8 @@ from etl.client.errors import RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
 from etl.loader import writer
-from etl.loader.batch import Counts
-from etl.loader.writer import RawRecord, RowChange
+from etl.loader.batch import Counts, ReceivedRecord, WriteContext, content_hash
+from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript, with_difference
 from etl.model import ResponseBody, TranscriptNotReady, TranscriptRequest, Turn
 from etl.sync.load import write
 from etl.sync.run import SourceRun
@@ -24,36 +23,36 @@ log = logging.getLogger("etl.sync.transcripts")
 SQL = Statements("transcripts")
 
 MAX_PARALLEL_TRANSCRIPTS = 4
-QUICK_SECONDS = 0.005  # one hand whose answers take less asks more often than any pace allows
-BATCH = 50  # so many answers are asked for again after a crash, at most
-BATCH_MINUTES = 1 / 6  # a slow source is not kept from others for longer, as far as its pace goes
+QUICK_SECONDS = 0.005  # one worker whose responses take less sends more requests than any rate limit allows
+BATCH = 50  # transcripts: this many are requested again after a crash, at most
+BATCH_MINUTES = 1 / 6  # a batch of a slow source takes no longer, so that others get their turn
 NOT_FOUND = (404, 410)
 AGE_CAP = timedelta(days=30)
 
-# What a transcript changes of its call, and what says which call it is.
+# The columns that a transcript changes, and those that identify the call.
 TOUCHED = (
-    "call_key", "provider_call_id", "latest_request_seq", "payload_seqs", "turn_count", "has_transcript", "transcript_hash",
-    "changed_at",
+    "call_key", "provider_call_id", "latest_request_seq", "payload_seqs", "turn_count", "has_transcript",
+    "transcript_hash", "changed_at",
 )  # fmt: skip
 
 
 class Fetched(NamedTuple):
-    """The answer to one transcript request: turns, or the reason why there are none."""
+    """The result of one transcript request: turns, or the reason why there are none."""
 
     key: uuid.UUID
-    state: str  # held, not_ready or failed
+    state: str  # stored, not_ready or failed
     turns: tuple[Turn, ...] = ()
-    record: RawRecord | None = None
+    record: ReceivedRecord | None = None
     reason: str | None = None
 
 
 def waiting(run: SourceRun) -> int:
-    """How many transcripts a command by hand would ask for now."""
+    """How many transcripts a manual run would request now."""
     return int(run.state.fetch_all(SQL.count_due_transcripts, _due(run, None))[0].calls)
 
 
 def _due(run: SourceRun, lookback_start: datetime | None) -> dict[str, object]:
-    """Which transcripts are due: never asked for, or not ready then and young enough for what this run reads."""
+    """Which transcripts are due: never requested, or not ready then and recent enough."""
     now = run.deps.clock.now()
     again_since = now - AGE_CAP if run.is_manual else lookback_start or now
     batch = min(BATCH, max(MAX_PARALLEL_TRANSCRIPTS, round(run.source.requests_per_minute * BATCH_MINUTES)))
@@ -61,21 +60,21 @@ def _due(run: SourceRun, lookback_start: datetime | None) -> dict[str, object]:
 
 
 def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, batches: int | None = None) -> bool:
-    """Ask for every transcript that is due, newest call first, and load them fifty at a time; whether any is left.
+    """Request every transcript that is due, newest call first, and load them fifty at a time → whether any is left.
 
-    One that was not ready is due again for calls since ``lookback_start``. ``batches`` is how many fifties at most.
+    One that was not ready is due again for calls since ``lookback_start``. ``batches`` limits the number of fifties.
     """
-    wanted = run.provider.transcript
-    if wanted is None:
+    request = run.provider.transcript
+    if request is None:
         return False
     due, done, total = _due(run, lookback_start), 0, 0
     with ThreadPoolExecutor(MAX_PARALLEL_TRANSCRIPTS) as threads:
-        while batch := run.state.fetch_all(SQL.due_transcripts, due):
+        while calls := run.state.fetch_all(SQL.due_transcripts, due):
             if batches is not None and done >= batches * BATCH:
                 return True
             total = total or int(run.state.fetch_all(SQL.count_due_transcripts, due)[0].calls)
             run.acquire_lease()
-            fetched = _fetch(run, threads, wanted, batch)
+            fetched = _fetch(run, threads, request, calls)
             with run.lease.transaction() as connection:
                 _load(connection, run, fetched)
             done += len(fetched)
@@ -83,40 +82,41 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
     return False
 
 
-def _fetch(run: SourceRun, threads: Executor, wanted: TranscriptRequest, batch: Sequence[Any]) -> list[Fetched]:
-    """Ask for a batch's transcripts; one that fails stops none of the others, a refused key all.
+def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls: Sequence[Any]) -> list[Fetched]:
+    """Request the transcripts of some calls; an error of one stops none of the others, a paused source stops all.
 
-    One hand asks, and where it waits for an answer more come to it: where none waits, they stand in each other's way.
+    One worker starts; each that has to wait for a response adds another, so that quick responses are not read by
+    threads that only wait for each other.
     """
-    rows, fetched, clock = iter(batch), list[Fetched](), run.deps.clock
-    hands: list[Future[None]] = []
+    remaining, fetched, clock = iter(calls), list[Fetched](), run.deps.clock
+    workers: list[Future[None]] = []
 
-    def hand() -> None:
+    def work() -> None:
         try:
-            for row in rows:  # the next that no other hand took
+            for call in remaining:  # the next that no other worker took
                 began = clock.monotonic()
-                fetched.append(_ask(run, wanted, row.call_key, row.provider_call_id))
-                if clock.monotonic() - began > QUICK_SECONDS and len(hands) < MAX_PARALLEL_TRANSCRIPTS:
-                    hands.append(threads.submit(hand))
+                fetched.append(_fetch_one(run, request, call.call_key, call.provider_call_id))
+                if clock.monotonic() - began > QUICK_SECONDS and len(workers) < MAX_PARALLEL_TRANSCRIPTS:
+                    workers.append(threads.submit(work))
         finally:
-            list(rows)  # who fails leaves nothing for the others
+            list(remaining)  # after an error nothing is left for the others
 
-    hands.append(threads.submit(hand))
-    failure = next(filter(None, [each.exception() for each in hands]), None)  # those too that come meanwhile
-    if isinstance(failure, SourcePaused):
-        with run.lease.transaction() as connection:  # what came before the refusal stays
+    workers.append(threads.submit(work))
+    error = next(filter(None, [worker.exception() for worker in workers]), None)  # workers added meanwhile as well
+    if isinstance(error, SourcePaused):
+        with run.lease.transaction() as connection:  # what came before it is kept
             _load(connection, run, fetched)
-    if failure:
-        raise failure
+    if error:
+        raise error
     return fetched
 
 
-def _ask(run: SourceRun, wanted: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
+def _fetch_one(run: SourceRun, request: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
     def read(body: ResponseBody) -> tuple[tuple[Turn, ...], bytes]:
-        return wanted.read(body), body.payload
+        return request.read(body), body.payload
 
     try:
-        answer = run.client.get(wanted.ask(call_id), read)
+        response = run.client.get(request.ask(call_id), read)
     except TranscriptNotReady:
         return Fetched(key, "not_ready")
     except SourcePaused:
@@ -125,23 +125,26 @@ def _ask(run: SourceRun, wanted: TranscriptRequest, key: uuid.UUID, call_id: str
         return Fetched(key, "not_ready" if refused.status in NOT_FOUND else "failed", reason=refused.problem)
     except SourceError as error:
         return Fetched(key, "failed", reason=error.problem)
-    turns, payload = answer.value
-    digest = hashlib.blake2b(payload, digest_size=16).digest()
-    return Fetched(key, "stored", turns, RawRecord("transcript", digest, answer.seq, payload))
+    turns, payload = response.value
+    record = ReceivedRecord("transcript", content_hash(payload), response.seq, payload, call_id, key)
+    return Fetched(key, "stored", turns, record)
 
 
 def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) -> None:
-    writing = run.write_context()
-    rows = writer.fetch_rows(connection, [each.key for each in fetched if each.record], TOUCHED)
-    entries = [_entry(rows[each.key], each.turns, each.record) for each in fetched if each.record]
-    changing = [entry for entry in entries if writer.has_changes(entry)]
-    write(connection, run, writing, changing, Counts(received=len(changing)))
-    states, reasons = [each.state for each in fetched], [each.reason for each in fetched]
-    keys = uuid_array(each.key for each in fetched)
-    execute(connection, SQL.record_requests, {"keys": keys, "states": states, "reasons": reasons, "now": writing.now})
+    """Write the transcripts that came, and the result of each request."""
+    ctx = run.write_context()
+    rows = writer.fetch_rows(connection, [result.key for result in fetched if result.record], TOUCHED)
+    changes = [_change(ctx, rows[result.key], result.turns, result.record) for result in fetched if result.record]
+    changes = [change for change in changes if change.fields]
+    write(connection, run, ctx, BatchPlan(changes, Counts(received=len(changes))))
+    values = {
+        "keys": uuid_array(result.key for result in fetched),
+        "states": [result.state for result in fetched],
+        "reasons": [result.reason for result in fetched],
+    }
+    execute(connection, SQL.record_requests, values | {"now": ctx.now})
 
 
-def _entry(before: Mapping[str, Any], turns: tuple[Turn, ...], record: RawRecord) -> RowChange:
-    entry = RowChange(before, {**before, "payload_seqs": writer.seqs_with(before, record.seq)}, None, [record])
-    writer.set_transcript(entry, turns)
-    return entry
+def _change(ctx: WriteContext, before: Mapping[str, Any], turns: tuple[Turn, ...], record: ReceivedRecord) -> RowChange:
+    row = {**before, "payload_seqs": seqs_with(before, record.seq)}
+    return with_difference(RowChange(before, row, set_transcript(row, turns), (record,)), ctx)

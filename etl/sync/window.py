@@ -34,7 +34,7 @@ from etl.state.streams import StreamState
 from etl.sync import completeness
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.fetch import fetch
-from etl.sync.load import load, stored_versions
+from etl.sync.load import load, receive
 from etl.sync.prefetch import Prefetcher
 from etl.sync.run import SourceRun
 
@@ -165,7 +165,7 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
     steps = scan(goal)
     step = next(steps)
     outcome: ScanResult | None = None
-    batch, began, first_seq, rows = Batch(run.provider, run.source), clock.monotonic(), None, 0
+    batch, began, first_seq, rows = Batch(), clock.monotonic(), None, 0
     has_foreign_rows = False
     while outcome is None:
         try:
@@ -176,27 +176,27 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
                 step = _after_offset_limit(steps, refused, is_first=first_seq is None and not goal.resume_from)
                 continue
             first_seq = answer.seq if first_seq is None else first_seq
-            arrivals = batch.add_page(answer.value, answer.seq)
-            batch.stored.update(stored_versions(run, arrivals))
+            arrivals = receive(run, answer.value.records, answer.seq)
+            batch.add_page(arrivals)
             rows += len(arrivals)
             claims.unreadable.take([each.created_at for each in arrivals if each.created_at], answer.value.unreadable)
             foreign_rows = completeness.count_foreign_rows(run, stream.partition, arrivals)
             has_foreign_rows = has_foreign_rows or foreign_rows > 0
             run.recorder.count_out_of_window(_count_out_of_window(run.provider, goal.window, arrivals) + foreign_rows)
-            step = steps.send(_view(answer.value, arrivals, batch, first_seq))
+            step = steps.send(_view(answer.value, arrivals, first_seq))
         except StopIteration as end:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
             if batch.pages:  # what was read stays
                 _commit(claims, batch, step.resume_point)
             raise
-        full = len(batch.received) >= BATCH_ROWS or batch.size >= BATCH_BYTES
+        full = len(batch.received) >= BATCH_ROWS or batch.size_bytes >= BATCH_BYTES
         if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
             _commit(claims, batch, step.resume_point)
             run.recorder.report_progress(_name(stream), rows, answer.value.total)
-            batch, began = Batch(run.provider, run.source), clock.monotonic()
+            batch, began = Batch(), clock.monotonic()
     with run.lease.transaction() as connection:
-        claims.finish(connection, load(connection, run, batch), outcome)
+        claims.finish(connection, load(connection, run, batch).ctx, outcome)
     run.recorder.report_progress(_name(stream), rows, rows)
     return outcome, has_foreign_rows
 
@@ -204,8 +204,8 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
 def _commit(claims: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
     with claims.run.lease.transaction() as connection:
-        writing = load(connection, claims.run, batch)
-        claims.save_checkpoint(connection, place, writing.now)
+        result = load(connection, claims.run, batch)
+        claims.save_checkpoint(connection, place, result.ctx.now)
 
 
 def _after_offset_limit(steps: Scan, refused: RequestRefused, *, is_first: bool) -> NextPage:
@@ -218,12 +218,11 @@ def _after_offset_limit(steps: Scan, refused: RequestRefused, *, is_first: bool)
         raise PageSizeRefused(refused) if is_first else refused from None
 
 
-def _view(page: Page, arrivals: Sequence[ReceivedRecord], batch: Batch, first_seq: int) -> PageView:
-    def was_held(each: ReceivedRecord) -> bool:
-        held = batch.stored_version(each)
-        return held is not None and held.seq < first_seq
-
-    rows = [RowView(a.call_id or a.record.digest.hex(), a.created_at, was_held(a)) for a in arrivals]
+def _view(page: Page, arrivals: Sequence[ReceivedRecord], first_seq: int) -> PageView:
+    rows = [
+        RowView(a.call_id or a.digest.hex(), a.created_at, a.stored is not None and a.stored.seq < first_seq)
+        for a in arrivals
+    ]
     return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 

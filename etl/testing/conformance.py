@@ -5,7 +5,7 @@ Every provider, yours included, is measured by the same rules; no test runner is
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -15,10 +15,20 @@ from typing import Any
 
 from etl.db.engine import as_json
 from etl.decode import decode, read_record
-from etl.model import Call, InvalidResponse, Page, PageRequest, Provider, Reject, TranscriptNotReady
+from etl.model import (
+    Call,
+    Field,
+    InvalidResponse,
+    Page,
+    PageRequest,
+    Provider,
+    RecordContext,
+    Reject,
+    TranscriptNotReady,
+)
 from etl.paging import positions
 from etl.testing.recordings import WINDOW, Recording, make_source, recordings
-from etl.transformer import DEFAULTS, read_identity, transform
+from etl.transformer import DEFAULTS, DERIVED, read_identity, transform
 
 VALUES: dict[str, set[object]] = {
     "direction": {"inbound", "outbound", "web", "unknown"},
@@ -269,22 +279,41 @@ def _values(row: Call | Reject) -> object:
 
 
 class _WatchedRow(dict[str, Any]):
-    """A row that fails where a column is looked at before it was read."""
+    """A row that notes which of its columns are read."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        super().__init__(row)
+        self.read = set[str]()
 
     def __getitem__(self, name: str) -> Any:
-        _fail_unless(name in self, f"{name} is looked at before it is read")
+        self.read.add(name)
         return super().__getitem__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self[name]
+        self.read.add(name)
+        return super().get(name, default)
 
 
 def _column_order(subject: Subject) -> None:
+    provider = subject.provider
+    derived = {name: field for name, field in DERIVED.items() if name not in provider.columns}
+    columns = {name: _watched(name, field) for name, field in {**provider.columns, **derived}.items()}
     for recording, record in subject.records():
-        reading = read_identity(recording.provider, recording.source, read_record(record)[0])
-        reading.row = _WatchedRow(reading.row)
-        for name, field in recording.provider.columns.items():
-            reading.row[name] = field.read(reading)
+        transform(replace(provider, columns=columns), recording.source, record)
+
+
+def _watched(name: str, field: Field) -> Field:
+    """The same field, which fails where it reads a column that it does not need."""
+
+    def read(context: RecordContext) -> Any:
+        row = context.row
+        watched = context.row = _WatchedRow(row)
+        value = field.read(context)
+        context.row, undeclared = row, watched.read - {"created_at", *field.needs}
+        _fail_unless(not undeclared, f"{name} reads {', '.join(sorted(undeclared))}, which its `needs` do not name")
+        return value
+
+    return replace(field, read=read)
 
 
 def _both_orders(subject: Subject) -> None:
@@ -350,7 +379,7 @@ RULES = (
     Rule("known_fields", Level.SILVER, "Each field of a recorded page is read or listed in `extra`", _known_fields),
     Rule("drift", Level.SILVER, "A new field is kept and reported", _drift),
     Rule("same_content", Level.SILVER, "The order of keys and the spelling of JSON change neither row nor hash", _same_content),
-    Rule("column_order", Level.SILVER, "A column looks only at columns that are read before it", _column_order),
+    Rule("column_order", Level.SILVER, "A column reads only the columns that it `needs`, and they are read before it", _column_order),
     Rule("both_orders", Level.SILVER, "A list is paged from either end by the same requests, and sorted by time", _both_orders),
     Rule("seen_shapes", Level.GOLD, "Shapes met in practice are recorded beside the documented page", _seen_shapes),
     Rule("foreign_page", Level.GOLD, "A page of another position than was asked for is refused", _foreign_page),

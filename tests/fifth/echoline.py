@@ -35,7 +35,7 @@ PROVIDER = Provider(
         "provider_status": fields.text("state"),
         "is_live": fields.is_live("state"),
         "outcome": fields.outcome("state"),
-        "is_final": fields.all_of(fields.is_over),
+        "is_final": fields.all_of(fields.is_over, needs=("is_live",)),
         "direction": fields.one_of("way", DIRECTIONS),
         "from_number": fields.phone_number("from"),
         "to_number": fields.phone_number("to"),
