@@ -1,26 +1,23 @@
 """Search text → a random token for the URL, so that no phone number or word ends up in a history or a log."""
 
 import secrets
-import threading
 from collections import OrderedDict
 
 MAX_SEARCHES = 200
 
 
 class SearchTokens:
-    """The last searches by their tokens, in memory."""
+    """The last searches by their tokens, in memory; only the event loop adds one, so it needs no lock."""
 
     def __init__(self) -> None:
         self._words: OrderedDict[str, str] = OrderedDict()
-        self._lock = threading.Lock()
 
     def add(self, words: str) -> str:
         """Store a search text under a new token."""
         token = secrets.token_urlsafe(9)
-        with self._lock:
-            self._words[token] = words
-            while len(self._words) > MAX_SEARCHES:
-                self._words.popitem(last=False)
+        self._words[token] = words
+        if len(self._words) > MAX_SEARCHES:
+            self._words.popitem(last=False)
         return token
 
     def words(self, token: str) -> str | None:
