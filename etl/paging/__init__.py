@@ -1,13 +1,15 @@
-"""A list that moves while it is read, as the pages to ask for: which is next, when it ends, and if it was whole.
+"""A list that changes while it is read → which page to ask for next, when the list ends, and if it was complete.
 
-Pure: a walk is a generator that yields the :class:`NextPage` it wants and is sent the :class:`PageView` that came. It goes on
-by what was received, never by what was asked, and finds out the order of the list from the pages themselves.
+Pure: a scan is a generator that yields the :class:`NextPage` it wants and is sent the :class:`PageView` that came. It
+goes on by what was received, never by what was requested, and detects the order of the list from the pages themselves.
+Read `observation` (the facts of a page), `decisions` (what follows from them), then `newest_first` and `oldest_first`.
 """
 
 from dataclasses import replace
 
 from etl.paging.newest_first import newest_first
 from etl.paging.oldest_first import oldest_first
+from etl.paging.order import detect_order
 from etl.paging.scan import (
     NextPage,
     OffsetLimitReached,
@@ -21,7 +23,6 @@ from etl.paging.scan import (
     SortOrder,
     SortOrderChanged,
 )
-from etl.paging.tracker import detect_order
 
 __all__ = [
     "NextPage",
@@ -40,7 +41,7 @@ __all__ = [
 
 
 def scan(goal: ScanGoal) -> Scan:
-    """Read the goal's window; a list whose order turns out to be another is walked again as what it is."""
+    """Read the goal's window; a list whose order turns out to be another is scanned again in that order."""
     order = goal.resume_from.order if goal.resume_from else goal.order
     tried: set[SortOrder] = set()
     while True:

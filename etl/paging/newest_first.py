@@ -1,153 +1,195 @@
-"""A walk from the newest, or the first, page on."""
+"""A scan from the newest, or the first, page on."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from etl.model import DateFilter, Window
+from etl.model import Window
 from etl.paging import positions
+from etl.paging.decisions import FORWARD, Situation, decide, narrowed_window
+from etl.paging.memory import RowCounts, ScanMemory, Totals
+from etl.paging.observation import Observation, observe
+from etl.paging.order import detect_order
 from etl.paging.scan import (
     NextPage,
     OffsetLimitReached,
-    PageView,
     ResumePoint,
     Scan,
     ScanGoal,
+    ScanResult,
     SortOrder,
     SortOrderChanged,
 )
-from etl.paging.tracker import PageTracker, detect_order, reached_start
 
-PASSES = 20  # so often a list is read that has no order and does not stand still
+MAX_PASSES = 20  # how often a list without an order is read that keeps changing
 
 
 def newest_first(goal: ScanGoal, order: SortOrder) -> Scan:
-    """From the newest, or the first, page on; a list without an order that moved meanwhile is read again, until a pass
-    finds it still, or as many calls were met as it had when the pass began."""
-    course = PageTracker(goal)
-    outcome = yield from _descend(goal, order, course)
-    passes = 1
-    while SortOrder.UNSORTED in (order, outcome.order) and outcome.reached_end and course.moved and passes < PASSES:
-        course, passes = PageTracker(goal, met=course.met, falls=course.falls), passes + 1
-        outcome = yield from _descend(replace(goal, resume_from=None), SortOrder.UNSORTED, course)
-        if outcome.first_total is None or len(course.met) - course.falls >= outcome.first_total:
+    """Read on from the newest, or the first, page.
+
+    A list without an order that changed meanwhile is read again, until a pass finds it unchanged, or as many rows were
+    met as it had when the pass began.
+    """
+    forward = ForwardScan(goal, ScanMemory(goal), order)
+    result = yield from forward.run()
+    passes, memory = 1, forward.memory
+    while _may_have_missed(order, result, memory) and passes < MAX_PASSES:
+        memory = ScanMemory(
+            goal, rows=RowCounts(hashes=memory.rows.hashes), totals=Totals(deleted=memory.totals.deleted)
+        )
+        passes += 1
+        result = yield from ForwardScan(replace(goal, resume_from=None), memory, SortOrder.UNSORTED).run()
+        if result.first_total is None or memory.row_count - memory.totals.deleted >= result.first_total:
             break
-    if passes > 1 and course.moved and len(course.met) != outcome.total:
-        outcome = replace(outcome, warnings=(*outcome.warnings, "the list has no order and moved while it was read"))
-    return outcome
+    if passes > 1 and memory.totals.has_changed and len(memory.rows.hashes) != result.total:
+        result = replace(result, warnings=(*result.warnings, "the list has no order and moved while it was read"))
+    return result
 
 
-def _descend(goal: ScanGoal, order: SortOrder, course: PageTracker) -> Scan:
-    first, window, position = positions.first(goal.paging), goal.window, positions.first(goal.paging)
-    looking_back = goal.resume_from is not None  # until a page joins what was read before
-    if goal.resume_from:
-        position, window = goal.resume_from.position, replace(goal.window, end=goal.resume_from.end)
-    while True:
-        total = None if order is SortOrder.UNSORTED and course.moved else course.total
-        place = ResumePoint(position, goal.size, window.end, order, course.newest, course.oldest, total)
-        before, size = course.oldest, course.size
-        try:
-            seen = yield NextPage(window, position, place)
-        except OffsetLimitReached:
-            nearer = _narrowed(goal, window, order, before)
-            if nearer is None or position == first:
-                raise
-            window, position = nearer, first
-            course.turn(forget_total=True)
-            continue
-        repeats = course.read(seen, position)
-        course.moved = course.moved or repeats
-        order = _checked(order, course, seen)
-        course.is_ordered = order is SortOrder.DESC
-        if (
-            goal.resume_from
-            and looking_back
-            and order is SortOrder.UNSORTED
-            and (goal.resume_from.total or -1) != seen.total
-        ):
-            raise SortOrderChanged(
-                SortOrder.UNSORTED, seen
-            )  # it moved: the place that it was cut off at means nothing any more
-        joined = repeats or (goal.resume_from is not None and _joins(goal.resume_from, order, seen))
-        skipped = order is not SortOrder.UNSORTED and course.fell and not repeats
-        outgrown = course.resized and not repeats
-        if position > first and not joined and (looking_back or skipped or outgrown) and course.step_back():
-            # rows above were deleted and pulled unread ones past this page, or its position counts in other pages than
-            # those before: back to what was read, and on from there
-            narrowed = _narrowed(goal, window, order, before) if skipped else None
-            nearer_row = positions.at(goal.paging, positions.row(goal.paging, position, size), course.size)
-            back = positions.before(goal.paging, position, course.size or goal.size)
-            position = first if narrowed else nearer_row if outgrown and nearer_row < position else back
-            window, looking_back, course.oldest = narrowed or window, narrowed is None, before
-            course.turn(forget_total=narrowed is not None)
-            continue
-        if position > first and course.is_another_page():  # perhaps for this once
-            continue
-        looking_back, rows_before = False, positions.row(goal.paging, position, course.size)
-        course.came_to(position)
-        is_down = order is SortOrder.DESC and reached_start(goal, seen)
-        if is_down and not course.is_strange:
-            return course.outcome(order, ended=False)
-        if (
-            order is SortOrder.UNSORTED
-            and goal.skip_if_total_unchanged
-            and seen.total is not None
-            and seen.total == goal.remote_count
-        ):
-            return replace(course.outcome(order, ended=False), skipped=True)
-        if is_down or course.ended(seen, rows_before):
-            if order is SortOrder.DESC and not course.is_anew and (course.lacks or course.is_strange):
-                position = first  # pages may have become larger on the way, or one come in place of another
-                course.begin_anew()
+def _may_have_missed(order: SortOrder, result: ScanResult, memory: ScanMemory) -> bool:
+    is_unsorted = SortOrder.UNSORTED in (order, result.order)
+    return is_unsorted and result.reached_end and memory.totals.has_changed
+
+
+@dataclass(slots=True)
+class ForwardScan:
+    """One pass over a list: where it is, and what it remembers."""
+
+    goal: ScanGoal
+    memory: ScanMemory
+    order: SortOrder
+
+    def run(self) -> Scan:
+        """Read page after page, and do what the table of decisions says."""
+        goal, memory, window = self.goal, self.memory, self.goal.window
+        position, is_looking_back = positions.first(goal.paging), goal.resume_from is not None
+        if goal.resume_from:
+            position, window = goal.resume_from.position, replace(window, end=goal.resume_from.end)
+        while True:
+            oldest, size = memory.oldest, memory.size.rows
+            try:
+                page = yield NextPage(window, position, self._resume_point(position, window))
+            except OffsetLimitReached:
+                window, position = self._below_offset_limit(window, position, oldest)
                 continue
-            course.doubt_lacking()
-            return course.outcome(course.found if order is SortOrder.UNSORTED else order, ended=True)
-        if course.lacks_rows(seen, rows_before):  # perhaps for this once
-            continue
-        narrowed = _narrowed(goal, window, order, course.oldest) if seen.total is None else None
-        if narrowed:  # without a total a deletion would not be seen; from the last instant on nothing is skipped
-            window, position = narrowed, first
-            course.turn(forget_total=True)
-        else:
-            passed = seen.count or seen.size or course.size or goal.size
-            if repeats and size:  # a page may begin with rows of the one before it beside all of its own
-                passed = min(passed, size)
-            rows_read = positions.row(goal.paging, position, size or course.size)
-            upper = positions.at(goal.paging, rows_read, course.size)  # where pages have just become smaller
-            position = max(positions.after(goal.paging, position, passed), upper)
+            seen = observe(memory, page, position)
+            self._take(seen)
+            situation = Situation(goal, memory, seen, self.order, is_looking_back)
+            if situation.is_torn and not situation.can_retreat:
+                memory.retreat()
+            decision = decide(FORWARD, situation)
+            if decision == "scan_as_unsorted":
+                raise SortOrderChanged(SortOrder.UNSORTED, page)
+            if decision == "retreat":
+                window, position, is_looking_back = self._retreat(situation, window, oldest, size)
+                continue
+            if decision == "ask_for_the_page_again":
+                memory.ask_again()
+                continue
+            is_looking_back = False
+            result = self._finish(decision, situation)
+            if result is not None:
+                return result
+            window, position = self._go_on(decision, situation, window, size)
+
+    def _resume_point(self, position: int, window: Window) -> ResumePoint:
+        memory, is_unsorted = self.memory, self.order is SortOrder.UNSORTED
+        total = None if is_unsorted and memory.totals.has_changed else memory.totals.latest
+        return ResumePoint(position, self.goal.size, window.end, self.order, memory.newest, memory.oldest, total)
+
+    def _take(self, seen: Observation) -> None:
+        """Remember a page, and check the order that it shows."""
+        self.memory.take(seen)
+        self.memory.totals.has_changed |= seen.overlaps
+        self.order = check_order(self.order, self.memory, seen)
+        self.memory.is_ordered = self.order is SortOrder.DESC
+
+    def _below_offset_limit(self, window: Window, position: int, oldest: datetime | None) -> tuple[Window, int]:
+        """Where to go on below a position that the provider refuses; raises where there is no such way."""
+        narrowed = narrowed_window(self.goal, window, self.order, oldest)
+        if narrowed is None or position == positions.first(self.goal.paging):
+            raise OffsetLimitReached
+        self.memory.narrow()
+        return narrowed, positions.first(self.goal.paging)
+
+    def _retreat(
+        self, situation: Situation, window: Window, oldest: datetime | None, size: int
+    ) -> tuple[Window, int, bool]:
+        """Rows may lie between this page and those before it: go back to what was read, and on from there."""
+        memory, paging, position = self.memory, self.goal.paging, situation.seen.position
+        memory.retreat()
+        memory.oldest = oldest
+        narrowed = narrowed_window(self.goal, window, self.order, oldest) if situation.may_have_skipped else None
+        if narrowed:
+            memory.narrow()
+            return narrowed, positions.first(paging), False
+        memory.jump()
+        same_row = positions.at(paging, positions.row(paging, position, size), memory.size.rows)
+        if situation.is_of_another_size and same_row < position:
+            return window, same_row, True
+        return window, positions.before(paging, position, memory.size.rows or self.goal.size), True
+
+    def _finish(self, decision: str, situation: Situation) -> ScanResult | None:
+        """The result of the scan where it ends with this page; a page that joins is progress."""
+        memory, seen = self.memory, situation.seen
+        is_doubtful = situation.is_doubtful
+        memory.advance_to(seen.position)
+        memory.recovery.is_doubtful = is_doubtful
+        if decision == "stop_at_known_rows":
+            return memory.result(self.order, reached_end=False)
+        if decision == "skip_unchanged":
+            return memory.result(self.order, reached_end=False, skipped=True)
+        if decision in ("read_again", "finish") and situation.ends_against_total and not situation.has_reached_start:
+            rows = positions.row(self.goal.paging, seen.position, memory.size.rows)
+            memory.warnings.append(f"the total says {seen.page.total}, the list ended after {rows} rows")
+        if decision != "finish":
+            return None
+        memory.warn_if_incomplete()
+        found = memory.evidence.order if self.order is SortOrder.UNSORTED else self.order
+        return memory.result(found, reached_end=True)
+
+    def _go_on(self, decision: str, situation: Situation, window: Window, size: int) -> tuple[Window, int]:
+        """The window and the position of the next page."""
+        memory, seen, paging = self.memory, situation.seen, self.goal.paging
+        if decision == "read_again":
+            memory.restart()
+            return window, positions.first(paging)
+        if decision == "ask_for_a_short_page_again":
+            memory.ask_again()
+            memory.evidence.last_created_at = None
+            return window, seen.position
+        memory.accept(is_short_again=seen.is_short and memory.recovery.asked_again)
+        no_total = seen.page.total is None  # a deletion would not be seen; from the last instant on nothing is skipped
+        narrowed = narrowed_window(self.goal, window, self.order, memory.oldest) if no_total else None
+        if narrowed:
+            memory.narrow()
+            return narrowed, positions.first(paging)
+        rows = memory.size.rows
+        passed = seen.page.count or seen.page.size or rows or self.goal.size
+        if seen.overlaps and size:  # a page may begin with rows of the one before it beside all of its own
+            passed = min(passed, size)
+        same_row = positions.at(paging, positions.row(paging, seen.position, size or rows), rows)
+        return window, max(positions.after(paging, seen.position, passed), same_row)
 
 
-def _joins(place: ResumePoint, order: SortOrder, seen: PageView) -> bool:
-    """Whether a page shows a row that was read before the walk was cut off."""
-    if order is SortOrder.UNSORTED or place.oldest is None:
-        return any(row.is_stored for row in seen.rows)
-    times = [(row.created_at, row.is_stored) for row in seen.rows if row.created_at is not None]
-    return any(at > place.oldest or (at == place.oldest and held) for at, held in times)
-
-
-def _checked(order: SortOrder, course: PageTracker, seen: PageView) -> SortOrder:
-    """The order as it stands after this page; raises where a page contradicts what was believed."""
-    times = [row.created_at for row in seen.rows if row.created_at is not None]
-    fresh = [row.created_at for row in seen.rows if row.created_at is not None and row.call_id in course.fresh]
-    shown = detect_order(times)
-    if times:
-        if course.last is not None and fresh and max(fresh) > course.last and shown is not SortOrder.ASC:
-            shown = SortOrder.UNSORTED  # rows that were pushed down may come again, but new ones lie below the last
-        course.last = times[-1]
-    course.found = shown if course.found is SortOrder.UNKNOWN else course.found
-    if shown is not SortOrder.UNKNOWN and shown is not course.found:
-        course.found = SortOrder.UNSORTED
+def check_order(order: SortOrder, memory: ScanMemory, seen: Observation) -> SortOrder:
+    """The order as it stands after a page; raises where the page contradicts what was believed."""
+    evidence, page = memory.evidence, seen.page
+    rows = [row for row in page.rows if row.created_at is not None]
+    fresh = [row.created_at for row in rows if row.call_id in seen.new_ids]
+    shown = detect_order(seen.times)
+    if seen.times:
+        last = evidence.last_created_at
+        newest = max((at for at in fresh if at is not None), default=None)
+        if last is not None and newest is not None and newest > last and shown is not SortOrder.ASC:
+            shown = SortOrder.UNSORTED  # rows that were pushed down may repeat, but new ones lie below the last
+        evidence.last_created_at = seen.times[-1]
+    evidence.order = shown if evidence.order is SortOrder.UNKNOWN else evidence.order
+    if shown is not SortOrder.UNKNOWN and shown is not evidence.order:
+        evidence.order = SortOrder.UNSORTED
     if order is SortOrder.UNKNOWN:
-        if course.found is SortOrder.ASC:
-            raise SortOrderChanged(SortOrder.ASC, seen)
-        return course.found
-    if order is SortOrder.DESC and course.found not in (SortOrder.DESC, SortOrder.UNKNOWN):
-        raise SortOrderChanged(course.found, seen)
+        if evidence.order is SortOrder.ASC:
+            raise SortOrderChanged(SortOrder.ASC, page)
+        return evidence.order
+    if order is SortOrder.DESC and evidence.order not in (SortOrder.DESC, SortOrder.UNKNOWN):
+        raise SortOrderChanged(evidence.order, page)
     return order
-
-
-def _narrowed(goal: ScanGoal, window: Window, order: SortOrder, oldest: datetime | None) -> Window | None:
-    """The window up to the last instant seen, where the provider can be asked for instants and that is any less."""
-    if goal.date_filter is not DateFilter.INSTANTS or order is not SortOrder.DESC or oldest is None:
-        return None
-    end = oldest.replace(microsecond=0) + timedelta(seconds=1)
-    return replace(window, end=end) if window.start < end < window.end else None

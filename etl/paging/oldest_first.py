@@ -1,182 +1,185 @@
-"""A walk from the last page up to the first, for lists that begin with their oldest row."""
+"""A scan from the last page up to the first, for lists that begin with their oldest row."""
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
-from etl.model import Paging
 from etl.paging import positions
+from etl.paging.decisions import (
+    FIND_END,
+    LOOK_ABOVE,
+    MAX_JUMPS,
+    READ_DOWN,
+    ReadBlock,
+    Situation,
+    decide,
+    reached_start,
+)
+from etl.paging.memory import ScanMemory
+from etl.paging.observation import Observation, observe
+from etl.paging.order import detect_order
 from etl.paging.scan import NextPage, PageView, ResumePoint, Scan, ScanGoal, SortOrder, SortOrderChanged
-from etl.paging.tracker import PageTracker, detect_order, reached_start
 
-JUMPS = 3  # so many times the end is looked for where the total says that it is
-
-
-@dataclass(slots=True)
-class ReadBlock:
-    """The pages that were read in one piece up to the end: the lowest of them, and the list as it was then.
-
-    ``size`` is how many rows that page had where it was full; 0 where nobody knows.
-    """
-
-    bottom: int
-    total: int | None = None
-    oldest: datetime | None = None
-    size: int = 0
-    reached: bool = False  # down to where the goal wants to come
-
-    def take(self, goal: ScanGoal, position: int, seen: PageView) -> None:
-        """Go down to a page that joins."""
-        times = [row.created_at for row in seen.rows if row.created_at is not None]
-        self.bottom, self.total, self.size = position, seen.total, _size_of(goal, seen)
-        self.oldest = min(times, default=self.oldest)
-        self.reached = reached_start(goal, seen)
+PageScan = Generator[NextPage, PageView, Observation]
 
 
 def oldest_first(goal: ScanGoal) -> Scan:
-    """From the last page up to the first: behind the reader nothing moves, whatever arrives at the end or vanishes.
+    """Read from the last page up to the first: behind the reader nothing moves, whatever arrives or is deleted.
 
-    A call that shows up late lands among the rows that are still to be read and pushes one of them to where the reader
-    has been: where the total rose and no row repeats, the pages behind are asked for until one joins.
+    A row that shows up late lands among those that are still to be read, and pushes one of them to where the reader has
+    been: where the total rose and no row repeats, the pages above are read until one joins.
     """
-    course = PageTracker(goal, is_ordered=True)
+    memory = ScanMemory(goal, is_ordered=True)
+    backward = BackwardScan(goal, memory, ReadBlock(0))
     if goal.resume_from and goal.resume_from.oldest:
         bottom = positions.after(goal.paging, goal.resume_from.position, goal.size)
-        stretch = ReadBlock(bottom, goal.resume_from.total, goal.resume_from.oldest)
+        backward.block = ReadBlock(bottom, goal.resume_from.total, goal.resume_from.oldest)
     else:
-        stretch = yield from _find_end(goal, course)
-    yield from _read_down(goal, course, stretch)
-    if course.is_strange or (course.lacks and not stretch.reached):  # pages of another size, or one in place of another
-        course.begin_anew()
-        stretch = yield from _find_end(replace(goal, local_count=course.total), course)
-        yield from _read_down(goal, course, stretch)
-        course.doubt_lacking()
-    return course.outcome(SortOrder.ASC, ended=not stretch.reached)
+        yield from backward.find_end(goal.local_count)
+    yield from backward.read_down()
+    if memory.recovery.is_doubtful or (memory.missing_count and not backward.block.reached_goal):
+        memory.restart()
+        yield from backward.find_end(memory.totals.latest)
+        yield from backward.read_down()
+        memory.warn_if_incomplete()
+    return memory.result(SortOrder.ASC, reached_end=not backward.block.reached_goal)
 
 
-def _read_down(goal: ScanGoal, course: PageTracker, stretch: ReadBlock) -> Generator[NextPage, PageView, None]:
-    while not stretch.reached and stretch.bottom > positions.first(goal.paging):
-        yield from _read_below(goal, course, stretch)
+@dataclass(slots=True)
+class BackwardScan:
+    """A list read backwards: what was read in one piece up to its end, and what is remembered."""
+
+    goal: ScanGoal
+    memory: ScanMemory
+    block: ReadBlock
+
+    def find_end(self, expected_count: int | None) -> Generator[NextPage, PageView, None]:
+        """Find the last page: where the total says, which is a hint, and from there on to the end."""
+        goal, memory, paging = self.goal, self.memory, self.goal.paging
+        position, jumps, has_block = positions.last(paging, expected_count, goal.size), 0, False
+        while True:
+            self.block = self.block if has_block else ReadBlock(position)
+            seen = yield from self._read(position)
+            jumps += 1
+            situation = Situation(goal, memory, seen, SortOrder.ASC, block=self.block, has_block=has_block, jumps=jumps)
+            decision, by_total = decide(FIND_END, situation), situation.last_by_total
+            if self._asks_again(decision, seen):
+                continue
+            if decision == "end_before_this_page":
+                self.block = self.block if has_block else ReadBlock(position, seen.page.total)
+                return
+            if decision == "look_further_up":
+                memory.jump()
+                position = self._further_up(situation)
+                continue
+            self._extend(seen, is_new=not has_block or seen.size_changed or (seen.fall > 0 and not seen.overlaps))
+            has_block = True
+            if decision == "end_on_this_page":
+                return
+            if decision == "jump_to_end":
+                memory.jump()
+                has_block = False
+            position = by_total if decision == "jump_to_end" else situation.after
+
+    def _further_up(self, situation: Situation) -> int:
+        """Where to look for the end of a list that has become shorter."""
+        position, by_total = situation.seen.position, situation.last_by_total
+        half = max(positions.first(self.goal.paging), position // 2)
+        return by_total if by_total < position and situation.jumps < MAX_JUMPS else half
+
+    def _extend(self, seen: Observation, *, is_new: bool) -> None:
+        """Add a page on the way to the end; where it may not join what was read before, the block begins with it."""
+        if is_new:
+            self.block = ReadBlock(seen.position)
+            self.block.take(self.goal, seen)
+            is_cut = (seen.page.size or self.goal.size) < self.goal.size
+            self.block.size = self.block.size if is_cut else 0  # the last page may be short
+            self.memory.joinable = 1
+        self.block.reached_goal = self.block.reached_goal or reached_start(self.goal, seen.page)
+
+    def read_down(self) -> Generator[NextPage, PageView, None]:
+        """Read on from the block down to the first page, or to where the goal wants to come."""
+        goal, memory = self.goal, self.memory
+        while not self.block.reached_goal and self.block.bottom > positions.first(goal.paging):
+            position = positions.before(goal.paging, self.block.bottom, memory.size.rows or goal.size)
+            memory.jump()  # positions only become smaller: pages that repeat are no loop
+            seen = yield from self._read(position)
+            self._note_same_page_twice(seen)
+            decision = decide(READ_DOWN, Situation(goal, memory, seen, SortOrder.ASC, block=self.block))
+            if self._asks_again(decision, seen):
+                continue
+            if decision != "look_above" or (yield from self._look_above(seen)):
+                self.block.take(goal, seen)
+
+    def _look_above(self, lowest: Observation) -> Generator[NextPage, PageView, bool]:
+        """Read on from a page towards the end until one joins what was read before; whether the list kept still."""
+        goal, memory = self.goal, self.memory
+        memory.pages.pop()
+        memory.joinable -= 1
+        position, received = lowest.position, lowest.page.count
+        while True:
+            memory.jump()
+            position = positions.after(goal.paging, position, received)
+            seen = yield from self._read(position)
+            situation = Situation(goal, memory, seen, SortOrder.ASC, block=self.block, lowest=lowest.page)
+            if situation.is_torn_above and not situation.can_retreat:
+                memory.retreat()
+            decision = decide(LOOK_ABOVE, situation)
+            if decision == "list_changed":
+                memory.retreat()
+                return False
+            if self._asks_again(decision, seen):
+                position = positions.before(goal.paging, position, received)
+                continue
+            if decision == "joined":
+                memory.pages.append(lowest.ids)
+                memory.joinable += 1
+                return True
+            received = seen.page.count
+
+    def _read(self, position: int) -> PageScan:
+        """Ask for a page and remember it; a scan that is cut off goes on below the block."""
+        goal, memory, block = self.goal, self.memory, self.block
+        below = positions.before(goal.paging, block.bottom, memory.size.rows or goal.size) if block.oldest else position
+        page = yield NextPage(
+            goal.window,
+            position,
+            ResumePoint(below, goal.size, goal.window.end, SortOrder.ASC, memory.newest, block.oldest, block.total),
+        )
+        seen = observe(memory, page, position)
+        memory.take(seen)
+        if block.total is not None and page.total is not None:
+            block.total -= seen.rise  # a rise is one, even where the total falls again at once
+        shown = detect_order(seen.times)
+        if contradicts_order(memory, seen):
+            shown = SortOrder.UNSORTED  # each page is in order, but they are not in order among each other
+        if page.total is None or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
+            raise SortOrderChanged(SortOrder.UNSORTED if page.total is None else shown, page)
+        return seen
+
+    def _asks_again(self, decision: str, seen: Observation) -> bool:
+        """Whether a page is asked for once more; else it is accepted as it is."""
+        if decision == "ask_for_a_short_page_again":
+            self.memory.ask_again()
+            self.memory.evidence.last_created_at = None
+            return True
+        self.memory.accept(is_short_again=seen.is_short and self.memory.recovery.asked_again)
+        return False
+
+    def _note_same_page_twice(self, seen: Observation) -> None:
+        """Note that a page shows what the one before it showed although nothing moved: one of them was another."""
+        memory = self.memory
+        may_have_shifted = Situation(self.goal, memory, seen, SortOrder.ASC).may_have_shifted
+        is_explained = may_have_shifted or seen.fall > 0 or memory.recovery.is_second_reading
+        is_same = len(memory.pages) > 1 and bool(memory.pages[-1]) and memory.pages[-1] == memory.pages[-2]
+        memory.recovery.is_doubtful = memory.recovery.is_doubtful or (is_same and not is_explained)
 
 
-def _find_end(goal: ScanGoal, course: PageTracker) -> Generator[NextPage, PageView, ReadBlock]:
-    """The last page: where the total says, which is a hint, and from there on to the end."""
-    first, position, jumps = positions.first(goal.paging), positions.last(goal.paging, goal.local_count, goal.size), 0
-    stretch: ReadBlock | None = None
-    while True:
-        seen = yield from _page(goal, course, position, stretch or ReadBlock(position))
-        size, rows_before = course.size or goal.size, positions.row(goal.paging, position, course.size)
-        by_total = positions.last(goal.paging, seen.total, size)
-        jumps += 1
-        if course.lacks_rows(seen, rows_before):  # perhaps for this once
-            continue
-        if not seen.rows:
-            if stretch or position == first:
-                return stretch or ReadBlock(first, seen.total)
-            half = max(first, position // 2)
-            position = by_total if by_total < position and jumps < JUMPS else half  # it has become shorter
-            course.turn(forget_total=False)
-            continue
-        if stretch is None or course.resized or (course.fell and not course.repeats):
-            stretch = ReadBlock(position)  # what was read before may not join this page
-            stretch.take(goal, position, seen)
-            stretch.size = stretch.size if (seen.size or goal.size) < goal.size else 0  # the last page may be short
-            course.joinable = 1
-        stretch.reached = stretch.reached or reached_start(goal, seen)
-        goes_on = any(row.created_at is not None and row.created_at > goal.window.end for row in seen.rows)
-        if goes_on or course.ended(seen, rows_before):  # what came after the walk began is left to the next
-            return stretch
-        following = positions.after(goal.paging, position, seen.count)
-        if following < by_total and jumps < JUMPS:
-            position, stretch = by_total, None
-            course.turn(forget_total=False)
-        else:
-            position = following
-
-
-def _read_below(goal: ScanGoal, course: PageTracker, stretch: ReadBlock) -> Generator[NextPage, PageView, None]:
-    """The page below the stretch, and what was pushed from it meanwhile."""
-    position = positions.before(goal.paging, stretch.bottom, course.size or goal.size)
-    course.turn(forget_total=False)  # positions only become smaller: pages that repeat are no loop
-    seen = yield from _page(goal, course, position, stretch)
-    course.doubt_page()
-    if course.lacks_rows(seen, positions.row(goal.paging, position, course.size)):  # perhaps for this once
-        return
-    joins = course.repeats or _reaches_up(goal, seen)
-    if joins or _is_next(goal, stretch, position, seen) or (yield from _join(goal, course, stretch, position, seen)):
-        stretch.take(goal, position, seen)
-
-
-def _is_next(goal: ScanGoal, stretch: ReadBlock, position: int, seen: PageView) -> bool:
-    """Whether nothing can lie between a page and the stretch, as far as totals and sizes tell."""
-    if stretch.total is not None and (seen.total or 0) > stretch.total:
-        return False  # what came late has pushed something to behind the reader
-    if goal.resume_from and stretch.oldest == goal.resume_from.oldest:
-        return False  # nothing of this walk is read yet
-    if goal.paging is Paging.ROWS:
-        return positions.after(goal.paging, position, seen.count) >= stretch.bottom
-    return not seen.rows or _size_of(goal, seen) == (stretch.size or goal.size)
-
-
-def _join(
-    goal: ScanGoal, course: PageTracker, stretch: ReadBlock, position: int, low: PageView
-) -> Generator[NextPage, PageView, bool]:
-    """On from a page towards the end, until a page shows a row that was read before that one, or there is none;
-    whether nothing vanished on the way."""
-    lowest, received = course.pages.pop(), low.count
-    course.joinable -= 1
-    while True:
-        course.turn(forget_total=False)
-        position = positions.after(goal.paging, position, received)
-        seen = yield from _page(goal, course, position, stretch)
-        if (course.fell or not _is_alike(goal, position, low, seen)) and course.step_back():
-            return False  # what came after that page may have been pulled to before it
-        if course.lacks_rows(seen, positions.row(goal.paging, position, course.size)):
-            position, received = positions.before(goal.paging, position, received), received
-            continue
-        if course.repeats or not seen.rows or _reaches_up(goal, seen):
-            break
-        received = seen.count
-    course.pages.append(lowest)
-    course.joinable += 1
-    return True
-
-
-def _is_alike(goal: ScanGoal, position: int, low: PageView, seen: PageView) -> bool:
-    """Whether two pages count in the same size, as far as they say or show; the last page may be short."""
-    size = _size_of(goal, low)
-    is_end = positions.row(goal.paging, position, size) + seen.count == seen.total
-    return goal.paging is Paging.ROWS or not seen.rows or is_end or _size_of(goal, seen) == size
-
-
-def _size_of(goal: ScanGoal, seen: PageView) -> int:
-    """How many rows a full page has by what this one says or shows; 0 where it leaves that open."""
-    is_said = seen.size is not None and seen.size < goal.size
-    return seen.size or 0 if is_said else seen.count
-
-
-def _page(
-    goal: ScanGoal, course: PageTracker, position: int, stretch: ReadBlock
-) -> Generator[NextPage, PageView, PageView]:
-    """Ask for a page and take it in; a walk that is cut off goes on below the stretch."""
-    below = positions.before(goal.paging, stretch.bottom, course.size or goal.size) if stretch.oldest else position
-    place = ResumePoint(below, goal.size, goal.window.end, SortOrder.ASC, course.newest, stretch.oldest, stretch.total)
-    had = course.total
-    seen = yield NextPage(goal.window, position, place)
-    course.read(seen, position)
-    if None not in (stretch.total, had, seen.total):  # a rise is one, even where the total falls again at once
-        stretch.total = (stretch.total or 0) - max(0, (seen.total or 0) - (had or 0))
-    times = [row.created_at for row in seen.rows if row.created_at is not None]
-    shown = detect_order(times)
-    is_contradicted = bool(times) and course.contradicts(position, times)  # by the page read before, whatever it was
-    if is_contradicted and not course.repeats:
-        shown = SortOrder.UNSORTED  # each page is in order, but they are not in order among each other
-    if seen.total is None or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
-        raise SortOrderChanged(SortOrder.UNSORTED if seen.total is None else shown, seen)
-    return seen
-
-
-def _reaches_up(goal: ScanGoal, seen: PageView) -> bool:
-    """Whether a page shows a row as new as what was read before the walk was cut off."""
-    oldest = goal.resume_from.oldest if goal.resume_from else None
-    return oldest is not None and any(row.created_at >= oldest for row in seen.rows if row.created_at is not None)
+def contradicts_order(memory: ScanMemory, seen: Observation) -> bool:
+    """Whether a page of a list that begins with its oldest row is not in order with the page read before it."""
+    if not seen.times:
+        return False
+    oldest, newest = min(seen.times), max(seen.times)
+    earlier, memory.evidence.span = memory.evidence.span, (seen.position, oldest, newest)
+    if earlier is None or earlier[0] == seen.position or seen.overlaps:
+        return False
+    return oldest < earlier[2] if seen.position > earlier[0] else newest > earlier[1]

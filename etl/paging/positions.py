@@ -14,18 +14,18 @@ def row(paging: Paging, position: int, size: int) -> int:
 
 
 def at(paging: Paging, row: int, size: int) -> int:
-    """The position of the page that shows a row, which has so many rows before it."""
+    """The position of the page that shows the row with this many rows before it."""
     return row // max(size, 1) + 1 if paging is Paging.PAGES else row
 
 
 def last(paging: Paging, total: int | None, size: int) -> int:
-    """The last position of a list of so many rows."""
+    """The last position of a list with this many rows."""
     before = max(0, (total or 0) - 1) // max(size, 1) * size
     return at(paging, before, size)
 
 
 def after(paging: Paging, position: int, received: int) -> int:
-    """The position behind a page that brought so many rows."""
+    """The position after a page that returned this many rows."""
     return position + 1 if paging is Paging.PAGES else position + received
 
 

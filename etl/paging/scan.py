@@ -1,4 +1,4 @@
-"""The words of a walk: what it is to read, what it asks for, what it sees, and how it ended."""
+"""The value types of a scan: its goal, the page it wants, the page it sees, where it can resume, and its result."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class SortOrder(StrEnum):
 
 
 class PaginationLoop(Exception):
-    """A list that repeats itself instead of ending; the text names the page."""
+    """The list repeats itself instead of ending; the message names the page."""
 
 
 class OffsetLimitReached(Exception):
-    """Sent into a walk instead of a page: the provider refuses this position; comes back where no other way is left."""
+    """Thrown into a scan in place of a page: the provider refuses this position. Raised if no way is left."""
 
 
 class RowView(NamedTuple):
-    """One record of a page as the walk sees it; ``held`` says that the warehouse held it before this walk."""
+    """One record of a page as a scan sees it; ``is_stored``: the warehouse had it before this scan."""
 
     call_id: str
     created_at: datetime | None
@@ -37,27 +37,27 @@ class RowView(NamedTuple):
 
 @dataclass(frozen=True)
 class PageView:
-    """One page as the walk sees it."""
+    """One page as a scan sees it."""
 
     rows: Sequence[RowView]
     total: int | None = None
     size: int | None = None
     is_last: bool | None = None
-    unreadable: int = 0  # so many more it would show, if the provider could
+    unreadable: int = 0  # how many rows of the page the provider cannot return
 
     @cached_property
     def count(self) -> int:
-        """How many calls the page shows; one that it shows twice takes one place in the list."""
+        """How many rows of the list the page covers; one that it shows twice counts once."""
         return len({row.call_id for row in self.rows}) + self.unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a walk goes on when all that it read so far is held: kept with the data, used after a crash."""
+    """Where a scan resumes once all that it read is stored: saved in the data's transaction, used after a crash."""
 
     position: int
     size: int  # of the pages that the position counts
-    end: datetime  # of the window, narrowed as the walk came down
+    end: datetime  # of the window, as far as it was narrowed
     order: SortOrder
     newest: datetime | None = None
     oldest: datetime | None = None
@@ -66,12 +66,12 @@ class ResumePoint:
 
 @dataclass(frozen=True, slots=True)
 class ScanGoal:
-    """What a walk is to read: a window of a list, down to its start.
+    """What a scan has to read: a window of a list, down to its start.
 
-    ``joins`` asks to go on to a row that was held before, so that what is read is joined to what is held; ``whole`` to
-    read to the end of the list; ``peek`` to leave an unsorted list alone where its total is still ``listed``, how many
-    rows it had when it was last read; ``held`` is how many of them are held. ``settled`` is the total that it has if
-    nothing is new and nothing held there may change.
+    ``stop_at_known_row``: read on to a row that was stored before, so that nothing is left between. ``to_end``: read to
+    the end of the list. ``remote_count`` and ``local_count``: how many rows the list had when it was last read, and how
+    many of them are stored. ``unchanged_total``: the total that the list has if nothing is new and nothing stored may
+    still change. ``skip_if_total_unchanged``: leave an unsorted list unread where its total is still ``remote_count``.
     """
 
     window: Window
@@ -90,7 +90,7 @@ class ScanGoal:
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """The page that is wanted next, and the place to go on from once all pages before it are held."""
+    """The page that a scan wants next, and where it resumes once all pages before it are stored."""
 
     window: Window
     position: int
@@ -99,11 +99,11 @@ class NextPage:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """How a walk ended: the order it found, the newest and oldest row, the total, and what speaks against it.
+    """How a scan ended: the order it found, the newest and oldest row, the total, and warnings.
 
-    ``ended`` says that the end of the list, or of the window asked for, was reached; ``moved`` that it changed while it
-    was read, from ``first_total`` rows on; ``kept_still`` that a peek was enough; ``met`` how many calls it met, each
-    once, where it was one walk from beginning to end.
+    ``reached_end``: the end of the list, or of the window, was reached. ``changed_during_scan``: the list changed while
+    it was read, from ``first_total`` rows on. ``skipped``: the total was unchanged, and nothing was read.
+    ``distinct_rows``: how many rows were met, where one scan read from beginning to end.
     """
 
     order: SortOrder
@@ -119,7 +119,7 @@ class ScanResult:
 
     @property
     def is_certified(self) -> bool:
-        """Whether the walk met every call that the provider lists: whatever else is held is gone there."""
+        """Whether the scan met every row that the provider lists: whatever else is stored is gone there."""
         return self.reached_end and bool(self.distinct_rows) and self.distinct_rows == self.total and not self.warnings
 
 
@@ -127,7 +127,7 @@ Scan = Generator[NextPage, PageView, ScanResult]
 
 
 class SortOrderChanged(Exception):
-    """The pages show another order than the one that the walk believed in."""
+    """The pages show another order than the scan assumed."""
 
     def __init__(self, order: SortOrder, seen: PageView) -> None:
         self.order, self.total = order, seen.total
