@@ -191,7 +191,7 @@ def test_an_unreachable_database_is_status_78(tmp_path: Path, configured: dict[s
         assert said.returncode == 78
         assert lines(said.stderr) == [
             f"etl: the database at 127.0.0.1:{free}, database 'calls' cannot be used: nothing listens there: "
-            "start the server, or mend host and port in DATABASE_URL"
+            "start the server, or fix host and port in DATABASE_URL"
         ]
 
 
@@ -216,7 +216,7 @@ def test_a_database_that_is_not_migrated_or_of_another_revision_is_status_78(
 ) -> None:
     head = revisions.head_revision()
     for change, expected in (
-        ("UPDATE ops.alembic_version SET version_num = '9999'", "of revision 9999, which this program does not know"),
+        ("UPDATE ops.alembic_version SET version_num = '9999'", "at revision 9999, which this version does not know"),
         ("DROP TABLE ops.alembic_version", "is not migrated: run `etl migrate`"),
     ):
         with db.begin() as connection:

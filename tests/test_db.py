@@ -86,7 +86,7 @@ def test_the_reason_a_database_is_unreachable_is_shown_without_the_password(url:
 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql//u:hunter2@h/d"])
 def test_an_invalid_database_url_is_reported_without_showing_it(url: str) -> None:
-    with pytest.raises(DatabaseProblem, match="DATABASE_URL is no") as raised:
+    with pytest.raises(DatabaseProblem, match="DATABASE_URL is not") as raised:
         sqlalchemy_url(url)
     assert "hunter2" not in str(raised.value)
 

@@ -108,7 +108,7 @@ def at_once(folder: Path, *urls: str) -> list[str]:
 
 def test_three_processes_at_once_all_end_well(empty: str, tmp_path: Path) -> None:
     said = at_once(tmp_path, empty, empty, empty)
-    assert sorted(re.sub(r".*: (migrated|is of).*\n", r"\1", line) for line in said) == ["is of", "is of", "migrated"]
+    assert sorted(re.sub(r".*: (migrated|is at).*\n", r"\1", line) for line in said) == ["is at", "is at", "migrated"]
 
 
 @pytest.mark.parametrize("statements", [1, 3, 10, 60, 150, 250])
@@ -321,7 +321,7 @@ def test_without_the_right_to_create_schemas_it_says_what_to_grant(other_server:
         own = make_url(url).set(username="poor", password="poor").render_as_string(hide_password=False)
         said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
         assert said.returncode == 78
-        assert f"let an administrator run: GRANT CREATE ON DATABASE {make_url(url).database} TO poor" in said.stderr
+        assert f"ask an administrator to run: GRANT CREATE ON DATABASE {make_url(url).database} TO poor" in said.stderr
 
 
 def test_another_ones_database_is_refused_unless_it_is_asked_for(empty: str, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_another_ones_database_is_refused_unless_it_is_asked_for(empty: str, tmp
 
 def test_a_schema_of_another_ones_is_not_touched(empty: str) -> None:
     query(empty, "CREATE SCHEMA ops; CREATE TABLE ops.runs (mine text)")
-    with pytest.raises(DatabaseProblem, match="a table of ours is there already"):
+    with pytest.raises(DatabaseProblem, match="a table of ours that another program created"):
         migrated(empty, beside_others=True)
     assert query(empty, "SELECT mine FROM ops.runs") == []
 

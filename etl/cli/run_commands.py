@@ -59,7 +59,7 @@ def migrate(beside_others: bool) -> None:
 
     with database.disposed_engine(database.url_of(context.settings())) as engine:
         before, after = revisions.migrate(engine, beside_others=beside_others)
-        done = f"is of revision {after}" if before == after else f"migrated to revision {after}"
+        done = f"is at revision {after}" if before == after else f"migrated to revision {after}"
         click.echo(f"database {engine.url.database}: {done}")
         if not revisions.reader_may_read(engine):
             warn(revisions.GRANT_BY_HAND)

@@ -1,4 +1,4 @@
-"""A PostgreSQL URL into connections that behave: UTC, bounded, and with errors that show no data."""
+"""A PostgreSQL URL → connections in UTC, with timeouts, and errors that show no data."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,37 +15,39 @@ _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def json_bytes(value: Any) -> bytes:
-    """A value of a jsonb column as JSON, its numbers exact."""
+    """A value as JSON, with exact numbers."""
     return _encoder.encode(value)
 
 
 def as_json(value: Any) -> str:
-    """The same as text."""
+    """A value as JSON text."""
     return json_bytes(value).decode()
 
 
 def uuid_array(keys: Iterable[UUID]) -> str:
-    """Keys as the text of an array, for ``CAST(… AS uuid[])``: psycopg takes ten times as long over a list of them."""
+    """Keys as an array in text, for ``CAST(… AS uuid[])``: psycopg takes ten times as long for a list of UUIDs."""
     return "{" + ",".join([key.hex for key in keys]) + "}"
 
 
 class DatabaseProblem(Exception):
-    """The database cannot be used as it is; the text says what is wrong and what to do, and shows no data of it."""
+    """The database cannot be used as it is; the message says why and what to do, and shows no data."""
 
 
 def sqlalchemy_url(url: str) -> URL:
-    """The URL as SQLAlchemy takes it, with psycopg 3 as its driver."""
+    """The URL for SQLAlchemy, with psycopg 3 as its driver."""
     try:
         parsed = make_url(url)
     except SQLAlchemyError:
-        raise DatabaseProblem("DATABASE_URL is no URL: write postgresql://user:password@host:5432/database") from None
+        raise DatabaseProblem(
+            "DATABASE_URL is not a URL: write postgresql://user:password@host:5432/database"
+        ) from None
     if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise DatabaseProblem("DATABASE_URL is not a PostgreSQL URL: it has to begin with postgresql://")
+        raise DatabaseProblem("DATABASE_URL is not a PostgreSQL URL: it must start with postgresql://")
     return parsed.set(drivername="postgresql+psycopg")
 
 
 def open_engine(url: str) -> Engine:
-    """Connections to one database; sessions run in UTC, and a process that sleeps in a transaction loses it."""
+    """Connections to one database: sessions are in UTC, and a transaction that idles for two minutes is ended."""
     return create_engine(
         sqlalchemy_url(url),
         hide_parameters=True,
@@ -67,13 +69,13 @@ def open_engine(url: str) -> Engine:
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The five characters that say what went wrong, where the server said so."""
+    """The SQLSTATE of an error, if the server sent one."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None)
 
 
 def describe(error: BaseException) -> str:
-    """A database error as one sentence without any value of a row: its SQLSTATE, constraint and column."""
+    """A database error → one sentence without any value of a row: its SQLSTATE, table, column and constraint."""
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     diag = getattr(cause, "diag", None)
     parts = [f"{type(cause).__name__}"]
@@ -90,7 +92,7 @@ def describe(error: BaseException) -> str:
 
 @contextmanager
 def reachable(db: Engine) -> Iterator[Connection]:
-    """A connection, or a :class:`DatabaseProblem` that says why there is none."""
+    """A connection; raises :class:`DatabaseProblem` with the reason if there is none."""
     where = f"{db.url.host or 'local socket'}:{db.url.port or 5432}, database {db.url.database!r}"
     try:
         connection = db.connect()
@@ -101,22 +103,22 @@ def reachable(db: Engine) -> Iterator[Connection]:
 
 
 def _why(error: DBAPIError) -> str:
-    said = str(error.orig).lower()  # read for its kind only: a driver's text may quote pieces of the URL
-    for sign, sentence in (
-        ("password authentication failed", "the server refuses this user and password: mend them in DATABASE_URL"),
-        ("no password supplied", "the server asks for a password: put it into DATABASE_URL"),
-        ("does not exist", "it, or its user, does not exist there: create it, or mend the name in DATABASE_URL"),
-        ("pg_hba.conf", "the server lets nobody in from here: see its pg_hba.conf"),
-        ("no such file", "nothing listens there: start the server, or mend the host in DATABASE_URL"),
-        ("refused", "nothing listens there: start the server, or mend host and port in DATABASE_URL"),
-        ("timeout", "no answer within 10 s: mend host and port in DATABASE_URL"),
-        ("resolve", "its host name is unknown: mend the host in DATABASE_URL"),
-        ("name or service", "its host name is unknown: mend the host in DATABASE_URL"),
-        ("too many", "it has no connection left: raise max_connections, or close some"),
-        ("invalid", "DATABASE_URL has a parameter that PostgreSQL does not know, or a wrong value for one"),
+    message = str(error.orig).lower()  # only searched: a driver's message may quote parts of the URL
+    for phrase, reason in (
+        ("password authentication failed", "the server refuses this user and password: fix them in DATABASE_URL"),
+        ("no password supplied", "the server asks for a password: add it to DATABASE_URL"),
+        ("does not exist", "it, or its user, does not exist there: create it, or fix the name in DATABASE_URL"),
+        ("pg_hba.conf", "the server accepts no connection from here: see its pg_hba.conf"),
+        ("no such file", "nothing listens there: start the server, or fix the host in DATABASE_URL"),
+        ("refused", "nothing listens there: start the server, or fix host and port in DATABASE_URL"),
+        ("timeout", "no response within 10 s: fix host and port in DATABASE_URL"),
+        ("resolve", "its host name is unknown: fix the host in DATABASE_URL"),
+        ("name or service", "its host name is unknown: fix the host in DATABASE_URL"),
+        ("too many", "it has no free connection: raise max_connections, or close some"),
+        ("invalid", "DATABASE_URL has a parameter that PostgreSQL does not know, or an invalid value"),
         ("starting up", "it is starting up: try again in a moment"),
-        ("ssl", "the two do not agree about SSL: see sslmode in DATABASE_URL"),
+        ("ssl", "client and server do not agree on SSL: see sslmode in DATABASE_URL"),
     ):
-        if sign in said:
-            return sentence
-    return f"{describe(error)}"
+        if phrase in message:
+            return reason
+    return describe(error)

@@ -1,31 +1,28 @@
-"""A database of whatever state → one of this program's own revision, or a sentence that says what is in the way."""
+"""A database in any state → one at this version's revision, or a message that says what is in the way."""
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from etl.db.engine import DatabaseProblem, describe, reachable, sqlstate
+from etl.db.statements import Statements, fetch_one, fetch_value
 
+SQL = Statements("server")
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
-MIGRATION_LOCK = 0x63616C6C686F7573  # the bytes of "callhous", as good a name for an advisory lock as any
+MIGRATION_LOCK = 0x63616C6C686F7573  # the bytes of "callhous": a key for an advisory lock
 OLDEST_SERVER = 15
 GRANT_BY_HAND = (
-    "the role bi_reader, which BI tools read as, cannot read yet, and this user may not see to it; let an "
-    "administrator run: CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader; "
+    "the role bi_reader, which BI tools read as, cannot read yet, and this user may not grant it that; ask an "
+    "administrator to run: CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader; "
     "GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader;"
 )
-MAY_READ = text("""
-    SELECT EXISTS (SELECT FROM pg_roles
-                    WHERE rolname = 'bi_reader' AND has_schema_privilege(oid, 'bi', 'USAGE')
-                      AND has_table_privilege(oid, 'bi.calls', 'SELECT'))
-""")
 
 
 def known_revisions() -> list[str]:
-    """The revisions that this program knows, oldest first, by the names of their files.
+    """The revisions of this version, oldest first, from the names of their files.
 
-    Alembic would say the same (a test asks it), but to import it costs more than a whole run with nothing new.
+    Alembic gives the same (a test compares), but its import takes longer than a whole run with nothing new.
     """
     revisions = sorted(file.name.partition("_")[0] for file in MIGRATIONS.glob("versions/[0-9]*.py"))
     if not revisions:
@@ -34,50 +31,50 @@ def known_revisions() -> list[str]:
 
 
 def head_revision() -> str:
-    """The newest revision that this program knows."""
+    """The newest revision of this version."""
     return known_revisions()[-1]
 
 
-def held_revision(connection: Connection) -> str | None:
-    """The revision of the database, ``None`` where it was never migrated."""
-    if connection.scalar(text("SELECT to_regclass('ops.alembic_version')")) is None:
+def stored_revision(connection: Connection) -> str | None:
+    """The revision of the database, ``None`` if it was never migrated."""
+    if fetch_value(connection, SQL.version_table) is None:
         return None
-    revision: str | None = connection.scalar(text("SELECT version_num FROM ops.alembic_version"))
+    revision: str | None = fetch_value(connection, SQL.revision)
     return revision
 
 
 def require_revision(db: Engine) -> None:
-    """Refuse to run on a database of another revision, saying both."""
+    """Raise :class:`DatabaseProblem` unless the database is at this version's revision."""
     with reachable(db) as connection:
         _require_server(connection)
-        held, head = held_revision(connection), head_revision()
+        stored, head = stored_revision(connection), head_revision()
     name = db.url.database
-    if held is None:
+    if stored is None:
         raise DatabaseProblem(f"database {name!r} is not migrated: run `etl migrate`")
-    _require_known(held)
-    if held != head:
+    _require_known(stored)
+    if stored != head:
         raise DatabaseProblem(
-            f"database {name!r} is of revision {held}, this program of revision {head}: run `etl migrate`"
+            f"database {name!r} is at revision {stored}, this version needs revision {head}: run `etl migrate`"
         )
 
 
 def migrate(db: Engine, *, beside_others: bool = False) -> tuple[str | None, str]:
-    """Bring the database to the newest revision, one process at a time: the revisions before and after.
+    """Bring the database to the newest revision, one process at a time → the revisions before and after.
 
-    All in one transaction. A database that holds tables of something else is refused unless ``beside_others``.
+    All in one transaction. A database with other tables is refused, unless ``beside_others``.
     """
     with reachable(db) as connection:
         try:
-            _require_server(connection)
-            connection.execute(text("SET LOCAL lock_timeout = '10min'"))  # another process may be migrating
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
-            before = held_revision(connection)
-            if before is None and not beside_others:
-                _require_empty(connection)
-            _require_known(before)
-            _upgrade(connection)
-            after = held_revision(connection)
-            connection.commit()
+            with connection.begin():
+                _require_server(connection)
+                fetch_value(connection, SQL.set_lock_timeout)
+                fetch_value(connection, SQL.lock_migration, {"lock": MIGRATION_LOCK})
+                before = stored_revision(connection)
+                if before is None and not beside_others:
+                    _require_empty(connection)
+                _require_known(before)
+                _upgrade(connection)
+                after = stored_revision(connection)
         except DBAPIError as error:
             raise DatabaseProblem(_why_not_migrated(db, error)) from None
     return before, after or ""
@@ -94,24 +91,24 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _why_not_migrated(db: Engine, error: DBAPIError) -> str:
-    name, said = db.url.database, describe(error)
-    mend = {
-        "42501": f"let an administrator run: GRANT CREATE ON DATABASE {name} TO {db.url.username}; or use its owner",
-        "42P06": "a schema raw, warehouse, ops or bi of something else is there; use another database",
-        "42P07": "a table of ours is there already, made by something else; use another database",
-        "55P03": "another process holds a lock that this needs; try again when it has ended",
-        "25006": "the server is read-only: name the primary in DATABASE_URL",
-    }.get(sqlstate(error) or "", "nothing was changed; mend it and try again")
-    return f"database {name!r} could not be migrated: {said}; {mend}"
+    name = db.url.database
+    hint = {
+        "42501": f"ask an administrator to run: GRANT CREATE ON DATABASE {name} TO {db.url.username}; or use its owner",
+        "42P06": "it has a schema raw, warehouse, ops or bi of another program; use another database",
+        "42P07": "it has a table of ours that another program created; use another database",
+        "55P03": "another process has a lock that this needs; try again when it has ended",
+        "25006": "the server is read-only: set DATABASE_URL to the primary",
+    }.get(sqlstate(error) or "", "nothing was changed; fix it and try again")
+    return f"database {name!r} could not be migrated: {describe(error)}; {hint}"
 
 
 def _require_server(connection: Connection) -> None:
-    version = int(connection.scalar(text("SELECT current_setting('server_version_num')::int / 10000")) or 0)
-    require_server(version, str(connection.scalar(text("SELECT current_setting('server_encoding')"))))
+    server = fetch_one(connection, SQL.server)
+    require_server(server.version, server.encoding)
 
 
 def require_server(version: int, encoding: str) -> None:
-    """Raise :class:`DatabaseProblem` where a server of this major version and encoding cannot hold the warehouse."""
+    """Raise :class:`DatabaseProblem` if a server of this major version and encoding cannot have the warehouse."""
     if version < OLDEST_SERVER:
         raise DatabaseProblem(f"the server is PostgreSQL {version}: {OLDEST_SERVER} or newer is needed")
     if encoding != "UTF8":
@@ -121,27 +118,21 @@ def require_server(version: int, encoding: str) -> None:
 def _require_known(revision: str | None) -> None:
     if revision is not None and revision not in known_revisions():
         raise DatabaseProblem(
-            f"the database is of revision {revision}, which this program does not know (its newest is revision "
+            f"the database is at revision {revision}, which this version does not know (its newest is revision "
             f"{head_revision()}): install the version of Callhouse that fits, most likely a newer one"
         )
 
 
 def _require_empty(connection: Connection) -> None:
-    stranger = connection.scalar(
-        text(
-            "SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables"
-            " WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_schema NOT LIKE 'pg\\_%'"
-            " AND table_type = 'BASE TABLE' ORDER BY 1 LIMIT 1"
-        )
-    )
-    if stranger is not None:
+    table = fetch_value(connection, SQL.foreign_table)
+    if table is not None:
         raise DatabaseProblem(
-            f"the database holds tables of something else ({stranger}): name another one in DATABASE_URL, or run "
-            "`etl migrate --beside-others` to put Callhouse's four schemas beside them"
+            f"the database has tables of something else ({table}): set DATABASE_URL to another one, or run "
+            "`etl migrate --beside-others` to add Callhouse's four schemas alongside"
         )
 
 
 def reader_may_read(db: Engine) -> bool:
-    """Whether the role that BI tools read as is there and may read."""
+    """Whether the role that BI tools read as exists and may read."""
     with reachable(db) as connection:
-        return bool(connection.scalar(MAY_READ))
+        return bool(fetch_value(connection, SQL.bi_reader_can_read))

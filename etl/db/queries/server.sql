@@ -24,9 +24,13 @@ SELECT EXISTS (SELECT FROM pg_roles
                 WHERE rolname = 'bi_reader' AND has_schema_privilege(oid, 'bi', 'USAGE')
                   AND has_table_privilege(oid, 'bi.calls', 'SELECT'))
 
--- name: wait_for_migration
--- Waits for the migration of another process, ten minutes at most.
-SELECT set_config('lock_timeout', '10min', true), pg_advisory_xact_lock(:lock)
+-- name: set_lock_timeout
+-- Waits for locks of this transaction as long as the migration of another process may take.
+SELECT set_config('lock_timeout', '10min', true)
+
+-- name: lock_migration
+-- Lets one process migrate at a time.
+SELECT pg_advisory_xact_lock(:lock)
 
 -- name: set_state_session
 -- Sets up a session for state: commits do not wait for the disk, and rows are found by key whatever the statistics say.
