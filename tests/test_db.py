@@ -1,6 +1,9 @@
 """Connections that behave, and errors of a database that show none of its data."""
 
+import re
+from collections import defaultdict
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -11,8 +14,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
 from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url, uuid_array
-from etl.db.statements import Statements
+from etl.db.statements import QUERIES, Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.state.session import StateSession
+from tests.harness import NOW
+
+ETL = Path(__file__).resolve().parent.parent / "etl"
 
 PERSON = "Asha Rao +919876543210 said: my card is 4111"
 json_numbers = st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**20), max_value=10**20)
@@ -103,3 +109,46 @@ def test_a_page_of_calls_is_found_by_key_though_the_table_was_empty_when_the_pla
     plan = "\n".join(row[0] for row in rows)
     assert "pk_calls" in plan
     assert "Seq Scan" not in plan
+
+
+def test_the_functions_in_conditions_are_inlined_so_that_indexes_serve(db: Engine) -> None:
+    span = {"source": "ravan", "partition": "+911", "start": NOW, "end": NOW}
+    due = {"source": "vaani", "run_began": NOW, "again_since": NOW, "batch": 50}
+    with StateSession(db) as session:
+        for statement, values in (
+            (Statements("calls").calls_in_span, span),
+            (Statements("transcripts").due_transcripts, due),
+        ):
+            plan = "\n".join(row[0] for row in session.fetch_all(b"EXPLAIN " + statement, values))
+            assert "Index" in plan
+            assert "Seq Scan on calls" not in plan
+            assert not re.search(r"in_partition|is_final\(", plan)
+
+
+def test_a_statement_takes_its_values_by_name_and_gives_rows_with_attributes(db: Engine) -> None:
+    with db.begin() as connection:
+        assert fetch_value(connection, Statements("server").version_table) == "ops.alembic_version"
+        server = fetch_one(connection, Statements("server").server)
+        assert (server.version >= 15, server.encoding) == (True, "UTF8")
+        assert fetch_all(connection, Statements("sources").source_names) == []
+        assert execute(connection, Statements("leases").release_lease, {"source": "x", "owner": "y"}) == 0
+        with pytest.raises(DBAPIError, match="query parameter missing: key"):
+            fetch_all(connection, Statements("page_calls").call, {})
+    with pytest.raises(AttributeError, match="no_such_statement"):
+        Statements("leases").no_such_statement  # noqa: B018
+
+
+def test_every_statement_has_a_sentence_and_is_used() -> None:
+    used: dict[str, set[str]] = defaultdict(set)
+    for path in ETL.rglob("*.py"):
+        source = path.read_text()
+        for names, subjects in re.findall(r"^([A-Z_, ]+) = (.*Statements\(.*)$", source, re.MULTILINE):
+            for name, subject in zip(names.split(", "), re.findall(r'"(\w+)"', subjects), strict=True):
+                used[subject] |= set(re.findall(rf"\b{name}\.(\w+)", source))
+    used["page_sources"] |= set(re.findall(r"\bSTATEMENTS\.(\w+)", (ETL / "web" / "views.py").read_text()))
+    for path in sorted(QUERIES.glob("*.sql")):
+        text = path.read_text()
+        found = re.findall(r"^-- name: (\w+)\n(-- [A-Z`].*[a-z])?", text, re.MULTILINE)
+        assert [name for name, sentence in found if not sentence] == []
+        assert {name for name, _ in found} == used[path.stem], path.name
+        assert len({name for name, _ in found}) == len(found)
