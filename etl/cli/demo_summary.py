@@ -11,29 +11,11 @@ from sqlalchemy import Engine
 from etl.db.statements import Statements, fetch_all
 from etl.sync.run import RunResult
 
-STATUS, DRIFT = Statements("status"), Statements("schema_drift")
-
+STATUS, DRIFT, EXAMPLES = Statements("status"), Statements("schema_drift"), Statements("examples")
 QUERIES = (
-    (
-        "answered calls and minutes of the last week, day by day",
-        "SELECT day, source, sum(calls) AS calls, sum(answered) AS answered,\n"
-        "       round(sum(minutes), 1) AS minutes\n"
-        "  FROM bi.daily_call_metrics\n"
-        " WHERE day > current_date - 7 GROUP BY day, source ORDER BY day, source;",
-    ),
-    (
-        "what a minute costs, by agent and unit",
-        "SELECT source, agent_name, cost_unit,\n"
-        "       round(sum(cost) / nullif(sum(minutes), 0), 3) AS per_minute\n"
-        "  FROM bi.daily_call_metrics\n"
-        " GROUP BY source, agent_name, cost_unit HAVING sum(cost) > 0 ORDER BY 4 DESC;",
-    ),
-    (
-        "the newest conversation, turn by turn",
-        "SELECT speaker, text FROM bi.transcript_turns\n"
-        " WHERE call_key = (SELECT call_key FROM bi.calls WHERE has_transcript\n"
-        "                    ORDER BY created_at DESC LIMIT 1) ORDER BY turn_index;",
-    ),
+    ("answered calls and minutes of the last week, day by day", EXAMPLES.calls_by_day),
+    ("what a minute costs, by agent and unit", EXAMPLES.cost_per_minute),
+    ("the newest conversation, turn by turn", EXAMPLES.newest_conversation),
 )
 COLUMNS = (
     ("source", "left"),
@@ -114,7 +96,7 @@ def _next_steps(console: Console, url: str) -> None:
     console.print("\n[bold]Three queries to try[/] in [cyan]etl db psql demo[/]")
     for title, query in QUERIES:
         console.print(Text(f"\n  -- {title}", style="dim"))
-        for line in query.split("\n"):
+        for line in f"{query.decode()};".split("\n"):
             console.print(Text(f"  {line}"))
     console.print("\nThe server stays up: [cyan]etl db stop[/] ends it. Next: a key into .env, and [cyan]etl check[/].")
 

@@ -43,8 +43,7 @@ HINTS: Mapping[AlertKind, str] = {
     "Other sources are not affected",
     AlertKind.QUARANTINE: "`etl quarantine list {source}` shows why. Nothing is lost: upgrade, then run "
     "`etl quarantine retry`",
-    AlertKind.DRIFT: "`SELECT * FROM ops.schema_drift` shows what changed. Nothing is lost: upgrade, then run "
-    "`etl replay`",
+    AlertKind.DRIFT: "the table `ops.schema_drift` shows what changed. Nothing is lost: upgrade, then run `etl replay`",
     AlertKind.NO_CALLS: "look at the provider's dashboard. If it shows calls, is the key that of this account? "
     "If not, ask who runs the agents",
 }
