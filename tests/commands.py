@@ -1,4 +1,4 @@
-"""Turns a command line and an environment of its own into a process, and into what it said."""
+"""A command line and an environment → a process, and its output."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def environment(home: Path, given: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of the test's own environment but what starts a process."""
+    """An environment with nothing from the test's own but what starting a process takes."""
     kept = {name: os.environ[name] for name in ("PATH", "PGBINDIR", "LANG") if name in os.environ}
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "ETL_HOME": str(home / "etl"), **given}
 
 
 def run_etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """`etl WORDS` at its end, which comes within a minute."""
+    """Run `etl WORDS` to its end, within a minute."""
     return subprocess.run(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given or {}), capture_output=True, text=True, timeout=60,
         check=False, stdin=subprocess.DEVNULL,
@@ -26,7 +26,7 @@ def run_etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> s
 
 
 def start_etl(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Popen[str]:
-    """`etl WORDS` under way."""
+    """Start `etl WORDS`."""
     return subprocess.Popen(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given), text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -34,7 +34,7 @@ def start_etl(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Po
 
 
 def stop_etl(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:
-    """The status, the output and the log of a process that was sent a signal."""
+    """Send a process a signal; its exit status, stdout and stderr."""
     process.send_signal(number)
     try:
         out, err = process.communicate(timeout=30)

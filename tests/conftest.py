@@ -22,7 +22,7 @@ from etl.db.engine import open_engine
 from etl.embedded import Server
 from tests.postgres import database_copy, shared_server
 
-# The same examples on every run: a build is red for what changed, and not for what was drawn.
+# The same examples on every run: a build fails because of a change, never because of a draw.
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
@@ -30,7 +30,7 @@ TEMPLATE = "template_migrated"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was left out, and why: a quiet skip reads as a pass."""
+    """Show what was skipped, and why: a silent skip looks like a pass."""
     reasons = Counter(
         str(each.longrepr[2]).removeprefix("Skipped: ") for each in terminalreporter.getreports("skipped")
     )

@@ -1,4 +1,4 @@
-"""Turns waiting into arithmetic: a clock that only moves when somebody sleeps or a test says so; or bounds it."""
+"""A clock that moves only when something sleeps, a rate limiter in memory, and a wait with a time limit."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from etl.client.errors import PauseReason
 
 
 class FakeClock:
-    """Time in hand; ``slept`` are the waits that were asked for, in seconds."""
+    """A clock that sleeps at once; ``slept`` are the waits that were asked for, in seconds."""
 
     def __init__(self, now: datetime = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)) -> None:
         self._start = now
@@ -28,33 +28,33 @@ class FakeClock:
         return self._passed
 
     def sleep(self, seconds: float) -> None:
-        """Moves the clock on, at once."""
+        """Advance the clock at once."""
         with self._lock:
             self.slept.append(seconds)
             self._passed += max(seconds, 0.0)
 
     def step(self, seconds: float) -> None:
-        """Steps the wall clock alone, as an administrator would."""
+        """Set the wall clock alone, as an administrator would."""
         self._start += timedelta(seconds=seconds)
 
 
 class FakeRateLimiter:
-    """One source's pace without a pace: requests go out as soon as no hold is left."""
+    """A rate limiter without a rate: a request waits only for a back-off to end."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._seq = 0
         self.blocked_until = clock.now()
         self.pauses: list[tuple[datetime, PauseReason]] = []
-        self.refusals: list[int] = []
+        self.rate_limited: list[int] = []
 
     @property
     def sent(self) -> int:
-        """How many requests were let through."""
+        """How many requests were sent."""
         return self._seq
 
     def acquire(self) -> int:
-        """Sleeps until the hold is over; numbers the request."""
+        """Sleep until the back-off is over; the sequence number of the request."""
         left = (self.blocked_until - self._clock.now()).total_seconds()
         if left > 0:
             self._clock.sleep(left)
@@ -62,20 +62,20 @@ class FakeRateLimiter:
         return self._seq
 
     def back_off_until(self, until: datetime) -> None:
-        """Keeps the latest time that was asked for."""
+        """Keep the latest time that was asked for."""
         self.blocked_until = max(self.blocked_until, until)
 
     def on_rate_limited(self, seq: int) -> None:
-        """Keeps the number of every request that was too many."""
-        self.refusals.append(seq)
+        """Keep the sequence number of every rate-limited request."""
+        self.rate_limited.append(seq)
 
     def suspend(self, until: datetime, reason: PauseReason) -> None:
-        """Keeps every pause."""
+        """Keep every pause."""
         self.pauses.append((until, reason))
 
 
 def wait_until(happened: Callable[[], object], seconds: int = 30) -> None:
-    """Wait by the real clock until something has happened; what never does is a failure."""
+    """Wait by the real clock until a condition holds; fail when it does not within the limit."""
     for _ in range(20 * seconds):
         if happened():
             return

@@ -1,4 +1,4 @@
-"""A sandbox world, a database and a clock in hand → runs through the public door, and what the warehouse then holds."""
+"""A sandbox world, a database and a fake clock → runs of the pipeline, and what the warehouse holds afterwards."""
 
 import logging
 import time
@@ -29,14 +29,14 @@ from tests.fakes import FakeClock
 PROVIDERS = ("ringg", "ravan", "autocalls", "vaani")
 NOW = datetime(2025, 5, 1, 12, tzinfo=UTC)
 KEYS = [f"sandbox-{provider}-key" for provider in PROVIDERS]
-FAST = 60_000  # requests a minute: no test waits for its turn, nor does its world move on meanwhile
+FAST = 60_000  # requests per minute: no test waits for the rate limit, and its world does not change meanwhile
 
 logging.getLogger("etl").setLevel(logging.DEBUG)
 
 
 @dataclass
 class Harness:
-    """One database with sources that read a world; ``transport`` is what stands between them."""
+    """A database, sources that read a sandbox world, and the ``transport`` between them."""
 
     db: Engine
     world: World
@@ -52,7 +52,7 @@ class Harness:
         return {each.name: replace(each, requests_per_minute=self.requests_per_minute) for each in found}
 
     def dependencies(self, clock: FakeClock | None = None) -> RunDependencies:
-        """What a process of its own would work with."""
+        """The dependencies of a run, as a process of its own would have them."""
         return RunDependencies(
             self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.prefetch
         )
@@ -60,45 +60,45 @@ class Harness:
     def run(
         self, name: str, work: RunFunction = pipeline.sync, kind: str = "sync", *, by_hand: bool = True
     ) -> RunResult:
-        """One run of one source, as a new process would do it."""
+        """Run one source once, as a new process would."""
         return run.run_source(
             self.dependencies(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand
         )
 
     def sync(self, name: str) -> RunResult:
-        """One run that has to succeed."""
+        """Run a sync that has to succeed."""
         report = self.run(name)
         assert (report.status, report.error) == ("succeeded", None)
         return report
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """What the database answers."""
+        """The rows of a query."""
         with self.db.connect() as connection:
             return [dict(row) for row in connection.execute(text(query), values).mappings()]
 
     def scalar(self, query: str, **values: Any) -> Any:
-        """The only value that the database answers."""
+        """The only value of a query."""
         with self.db.connect() as connection:
             return connection.execute(text(query), values).scalar_one()
 
     def execute(self, statement: str, **values: Any) -> None:
-        """Change the database by hand."""
+        """Run a statement and commit."""
         with self.db.begin() as connection:
             connection.execute(text(statement), values)
 
     def stored_ids(self, name: str) -> set[str]:
-        """The provider's ids of the calls that are held."""
+        """The provider's ids of the stored calls."""
         return {row["id"] for row in self.rows(IDS, source=name)}
 
     def versions_of(self, call_id: str) -> list[bytes]:
-        """The versions of a call's records as received, in the order in which they came."""
+        """The versions of a call's record as received, oldest first."""
         key = self.scalar("SELECT call_key FROM warehouse.calls WHERE provider_call_id = :id", id=call_id)
         with self.db.connect() as connection:
             return [version.payload for version in raw.versions(connection, [key])[key]]
 
     def tuple_counts(self) -> dict[str, int]:
-        """How many tuples of each table of `warehouse` and `raw` were ever inserted, updated or deleted."""
-        self.db.dispose()  # a session tells its counts when it ends, and it ends after its client has gone
+        """How many tuples were inserted, updated or deleted so far, for each table of `warehouse` and `raw`."""
+        self.db.dispose()  # a session reports its counts when it ends, a moment after its client has gone
         while self.scalar(OTHERS):
             time.sleep(0.01)
         return {row["name"]: row["tuples"] for row in self.rows(TUPLES)}
@@ -119,7 +119,7 @@ TUPLES = """
 def make_harness(
     db: Engine, world: World | None = None, *faults: str, clock: FakeClock | None = None, **rate: int
 ) -> Harness:
-    """A house over a world that stands still, unless the world's clock is the one that is given."""
+    """A harness over a world that stands still, unless the world's clock is the one that is given."""
     world = world or World(3, calls=40, now=NOW)
     transport = SandboxTransport(world, [parse_fault(fault) for fault in faults])
     return Harness(db, world, clock or FakeClock(world.now()), transport, **rate)
@@ -128,14 +128,14 @@ def make_harness(
 def make_live_harness(
     db: Engine, calls: int = 60, *, per_hour: float = 0.0, order: str = "desc", days: float = 10
 ) -> Harness:
-    """A house and a world under one clock."""
+    """A harness whose world lives by the same clock."""
     clock = FakeClock(NOW)
     world = World(5, calls=calls, days=days, order=order, clock=clock.now, per_hour=per_hour)
     return make_harness(db, world, clock=clock)
 
 
 def requests_of(harness: Harness, name: str = "", *, lists: bool = True) -> list[Any]:
-    """The ledger of the sandbox: the requests for lists, or those for transcripts."""
+    """The requests that the sandbox received: those for lists, or those for transcripts."""
     transport = harness.transport
     while not isinstance(transport, SandboxTransport):
         transport = transport.inner  # type: ignore[attr-defined]
@@ -156,29 +156,29 @@ TURNS = """
 def differences(
     harness: Harness, name: str, at: datetime | None = None, besides: Collection[str] = (), *, provider: str = ""
 ) -> list[str]:
-    """Where the warehouse differs from the truth: one line per call and column; ``besides`` are left aside.
+    """Where the warehouse differs from the expected rows: one line per call and column, ``besides`` excepted.
 
-    ``provider`` is whose world a source reads that has a name of its own.
+    ``provider`` is the provider of a source whose name is another.
     """
     turns: dict[str, list[tuple[str, str]]] = {}
     for row in harness.rows(TURNS, source=name):
         turns.setdefault(row["id"], []).append((row["speaker"], row["text"]))
-    held = {row["provider_call_id"]: row for row in harness.rows(CALLS, source=name)}
+    stored = {row["provider_call_id"]: row for row in harness.rows(CALLS, source=name)}
     wanted: dict[str, dict[str, Any]] = {
         str(each["provider_call_id"]): each for each in expected_rows(harness.world, provider or name, at)
     }
-    found = [f"{call_id}: not held" for call_id in sorted(wanted.keys() - held.keys())]
-    found += [f"{call_id}: nobody has it" for call_id in sorted(held.keys() - wanted.keys())]
-    for call_id in sorted(wanted.keys() & held.keys()):
-        row = {**held[call_id], "turns": turns.get(call_id, [])}
+    found = [f"{call_id}: not stored" for call_id in sorted(wanted.keys() - stored.keys())]
+    found += [f"{call_id}: not at the provider" for call_id in sorted(stored.keys() - wanted.keys())]
+    for call_id in sorted(wanted.keys() & stored.keys()):
+        row = {**stored[call_id], "turns": turns.get(call_id, [])}
         for column, value in wanted[call_id].items():
             if column not in besides and row[column] != value:
-                found.append(f"{call_id}.{column}: {row[column]!r} is held, {value!r} is true")
+                found.append(f"{call_id}.{column}: {row[column]!r} is stored, {value!r} is expected")
     return found
 
 
 def counts_add_up(harness: Harness, name: str = "%") -> bool:
-    """Whether every run, or every one of a source, accounts for every record that it received."""
+    """Whether the counts of every run, or of every run of a source, add up to the records that it received."""
     runs = harness.rows("SELECT * FROM ops.runs WHERE source LIKE :name", name=name)
     return bool(runs) and all(
         run["received"] == run["inserted"] + run["updated"] + run["unchanged"] + run["quarantined"] for run in runs
@@ -186,9 +186,9 @@ def counts_add_up(harness: Harness, name: str = "%") -> bool:
 
 
 class InterceptingTransport(httpx.BaseTransport):
-    """Passes requests on, after something was done first: given the number of the request, from 1, and itself.
+    """Calls ``before`` with the number of each request, from 1, and the request; then passes the request on.
 
-    What is done first may answer in the other's place.
+    A response from ``before`` is returned instead.
     """
 
     def __init__(
@@ -205,11 +205,11 @@ class InterceptingTransport(httpx.BaseTransport):
 
 
 class Killed(BaseException):
-    """The end of a process at any moment."""
+    """Ends a process at any moment."""
 
 
 def kill(harness: Harness) -> None:
-    """Ends the process, as far as its database can tell: its sessions are gone and it never says another word."""
+    """End the process as its database sees it: its sessions are gone, and nothing more is written."""
     with create_engine(harness.db.url, poolclass=NullPool).connect() as connection:
         connection.execute(text(TERMINATE))
     raise Killed
@@ -222,7 +222,7 @@ TERMINATE = """
 
 
 def run_until_killed(harness: Harness, name: str) -> bool:
-    """A sync that is killed on its way, or comes to its end before; whether it was killed."""
+    """Run a sync that may be killed before its end; whether it was."""
     try:
         return harness.run(name).status != "succeeded"
     except (Killed, SQLAlchemyError):
@@ -231,7 +231,7 @@ def run_until_killed(harness: Harness, name: str) -> bool:
 
 
 def run_killed_at(harness: Harness, name: str, at: int) -> bool:
-    """A sync that is killed at the request of this number, or comes to its end before; whether it was killed."""
+    """Run a sync that is killed at the request of this number, unless it ends before; whether it was killed."""
 
     def perhaps_kill(number: int, request: httpx.Request) -> None:
         if number == at:
@@ -244,5 +244,5 @@ def run_killed_at(harness: Harness, name: str, at: int) -> bool:
 
 
 def hours(count: float) -> timedelta:
-    """So many hours."""
+    """A number of hours."""
     return timedelta(hours=count)

@@ -1,4 +1,4 @@
-"""Turns a directory into one throw-away PostgreSQL that every worker of a test session shares."""
+"""A directory → one throw-away PostgreSQL that all workers of a test session share, and copies of its databases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def shared_server(root: Path) -> Iterator[Server]:
             users.discard(os.getpid())
             if not users:
                 embedded.stop(home)
-                # Where the server's user cannot go below root, the data lies outside of it.
+                # Where the server's user may not enter root, the data directory lies elsewhere.
                 shutil.rmtree(server.data_dir.parent, ignore_errors=True)
                 shutil.rmtree(home, ignore_errors=True)
 
@@ -54,7 +54,7 @@ def clone(server: Server, template: str, name: str) -> str:
         with contextlib.suppress(psycopg.errors.ObjectInUse), _connection(server) as connection:
             connection.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
             return server.url(name)
-        time.sleep(0.05)  # somebody is still in the template, or copies it right now
+        time.sleep(0.05)  # another session is connected to the template or copies it
     raise TimeoutError(f"the template {template} stays in use: close the connections to it")
 
 
@@ -69,7 +69,7 @@ def database_copy(server: Server, template: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def engine_copy(server: Server, template: str) -> Iterator[Engine]:
-    """Connections to such a copy."""
+    """An engine for such a copy."""
     with database_copy(server, template) as name:
         made = open_engine(server.url(name))
         yield made

@@ -1,4 +1,4 @@
-"""Turns bytes that a test writes down into a server on loopback that says exactly those, however rude they are."""
+"""Bytes that a test writes down → a server on loopback that sends exactly those."""
 
 import socket
 import ssl
@@ -12,7 +12,7 @@ Responder = Callable[[socket.socket], None]
 
 @dataclass
 class Server:
-    """A loopback server; ``heard`` are the requests as they came, heads alone."""
+    """A loopback server; ``heard`` are the heads of the requests it received."""
 
     port: int
     heard: list[bytes] = field(default_factory=list)
@@ -20,7 +20,7 @@ class Server:
 
 @contextmanager
 def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Each connection gets the next talk, the last one again and again; a talk starts when a request was heard."""
+    """Serve each connection by the next responder, and all later ones by the last; it starts after the request's head."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
 
@@ -64,7 +64,7 @@ def _talk(connection: socket.socket, talk: Responder, server: Server, tls: ssl.S
 
 
 def sends(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = None) -> Responder:
-    """Sends the pieces one after the other; a pause between them ends early once ``gone`` is set."""
+    """Send the pieces one after the other; a pause between them ends early once ``gone`` is set."""
 
     def talk(connection: socket.socket) -> None:
         for piece in pieces:
@@ -76,6 +76,6 @@ def sends(*pieces: bytes, pause: float = 0.0, gone: threading.Event | None = Non
 
 
 def http_response(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer with its length, after which the connection closes."""
+    """A complete response with its Content-Length, after which the connection closes."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

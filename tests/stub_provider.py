@@ -1,4 +1,4 @@
-"""Records that a test writes down → a provider whose list holds exactly those, and the house that reads it."""
+"""Records that a test writes down → a provider that lists exactly those, and a harness that reads it."""
 
 import json
 from collections.abc import Callable
@@ -49,13 +49,13 @@ class StubProvider(httpx.BaseTransport):
 
 
 def ringg_record(call_id: object, **fields: Any) -> bytes:
-    """One of Ringg's records, over and done unless told otherwise."""
+    """A record of Ringg, of a completed call unless its fields say otherwise."""
     record = {"id": call_id, "created_at": TIME, "status": "completed", "call_type": "outbound", "call_duration": 12}
     return json.dumps({**record, "to_number": "+919876543210", **fields}).encode()
 
 
 def make_stub_harness(db: Engine, *records: bytes, size: int = 100, **rate: int) -> tuple[Harness, StubProvider]:
-    """A house whose providers list these records."""
+    """A harness whose providers list these records."""
     shelf = StubProvider(list(records), size)
     world = World(1, calls=0, now=NOW, phones=(PHONE,))
     return Harness(db, world, FakeClock(NOW), shelf, **rate), shelf

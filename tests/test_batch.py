@@ -1,4 +1,4 @@
-"""Records of one call, twice and changed, odd and enormous → the call once, the newest of it, whole, and counted."""
+"""Records of one call, repeated, changed, odd or enormous → the call once, at its newest version, and exact counts."""
 
 import json
 import uuid
@@ -26,7 +26,7 @@ COUNTS = ("received", "inserted", "updated", "unchanged", "quarantined")
 
 
 def counts(harness: Harness) -> tuple[int, ...]:
-    """What the newest run counted."""
+    """The counts of the newest run."""
     row = harness.rows("SELECT * FROM ops.runs ORDER BY run_id DESC LIMIT 1")[0]
     return tuple(row[name] for name in COUNTS)
 
@@ -36,13 +36,13 @@ def call(harness: Harness, call_id: str = "a") -> dict[str, Any]:
 
 
 def texts(harness: Harness) -> list[str]:
-    """What was said in the call "a"."""
+    """The texts of the turns of call "a"."""
     query = "SELECT t.text FROM bi.transcript_turns t JOIN bi.calls USING (call_key) WHERE provider_call_id = 'a'"
     return [row["text"] for row in harness.rows(f"{query} ORDER BY turn_index")]
 
 
 def synced(harness: Harness, shelf: StubProvider, *records: bytes) -> tuple[int, ...]:
-    """A sync an hour later, when the list holds these records; what it counted."""
+    """The counts of a sync an hour later, when the list holds these records."""
     shelf.records = list(records)
     harness.clock.sleep(3600)
     harness.sync("ringg")
@@ -112,7 +112,7 @@ def test_the_order_of_keys_and_the_signature_of_a_link_do_not_change_the_content
 
 
 @pytest.mark.parametrize(
-    ("now", "held"),
+    ("now", "kept"),
     [
         ("user: hello", ["hello"]),
         ("user: hello\nbot: hi\nuser: bye\nbot: so long", ["hello", "hi", "bye", "so long"]),
@@ -121,7 +121,7 @@ def test_the_order_of_keys_and_the_signature_of_a_link_do_not_change_the_content
         (None, ["hello", "hi", "bye"]),
     ],
 )
-def test_a_transcript_is_replaced_whole_and_never_by_none(db: Engine, now: str | None, held: list[str]) -> None:
+def test_a_transcript_is_replaced_whole_and_never_by_none(db: Engine, now: str | None, kept: list[str]) -> None:
     harness, shelf = make_stub_harness(
         db, ringg_record("a", transcript="user: hello\nbot: hi\nuser: bye"), ringg_record("b")
     )
@@ -135,8 +135,8 @@ def test_a_transcript_is_replaced_whole_and_never_by_none(db: Engine, now: str |
         2 - changed,
         0,
     )
-    assert texts(harness) == held
-    assert (call(harness)["turn_count"], call(harness)["has_transcript"]) == (len(held), True)
+    assert texts(harness) == kept
+    assert (call(harness)["turn_count"], call(harness)["has_transcript"]) == (len(kept), True)
 
 
 def test_a_record_without_a_transcript_keeps_the_turns(db: Engine) -> None:
@@ -231,7 +231,7 @@ def test_counts_of_a_run_match_the_tables_at_every_request(db: Engine) -> None:
     shelf.before = look
     harness.sync("ringg")
     assert harness.stored_ids("ringg") == {f"call-{n}" for n in range(71) if n != 17}
-    assert len(seen) >= 4  # so many commits were looked at
+    assert len(seen) >= 4  # the number of commits that were checked
 
 
 def test_a_list_whose_total_counts_a_call_twice_is_read_to_its_end(db: Engine) -> None:

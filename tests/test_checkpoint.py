@@ -1,4 +1,4 @@
-"""A process that is killed at any request or commit: nothing is lost, nothing is there twice, little is asked again."""
+"""A process killed at any request or commit: no call is lost or duplicated, and few requests are repeated."""
 
 import httpx
 import pytest
@@ -23,7 +23,7 @@ from tests.harness import (
 
 SIZE = 7  # calls a page
 PAGES_A_BATCH = 2  # at twelve requests a minute, and a commit every ten seconds
-HEAD = 4  # pages of the newest week, which every run by hand may read again
+HEAD = 4  # pages of the newest week, which every manual run may read again
 TRANSCRIPTS_A_BATCH = 50
 
 
@@ -39,7 +39,7 @@ def of_list(harness: Harness, name: str, phone: str) -> list[SimulatedCall]:
 
 
 def covered_calls(harness: Harness, name: str) -> set[str]:
-    """The calls that coverage, or the place of a walk, says are held."""
+    """The calls that must be stored by what coverage and checkpoints claim."""
     promised = set()
     for row in harness.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
         calls = of_list(harness, name, row["phone"])
@@ -48,14 +48,14 @@ def covered_calls(harness: Harness, name: str) -> set[str]:
         calls, at = of_list(harness, name, row["phone"]), row["place"]
         behind = at["position"] if name == "ringg" else (at["position"] - 1) * SIZE
         done = calls[behind + SIZE :] if at["order"] == "asc" else calls[::-1][:behind]
-        if name == "ringg":  # the window was narrowed on the way, and positions count within it
+        if name == "ringg":  # the window was narrowed during the scan, and positions count within it
             done = [call for call in calls if call.created_at.isoformat() > at["end"]]
         promised |= {call.call_id for call in done}
     return promised
 
 
 def assert_every_call_is_stored_once(harness: Harness, name: str, requests: int) -> None:
-    """What has to be true after a crash and one more run; ``requests`` is what one run without a crash takes."""
+    """Assert what holds after a crash and one more run; ``requests`` is what a run without a crash takes."""
     assert covered_calls(harness, name) <= harness.stored_ids(name)
     left = harness.rows("SELECT status FROM ops.runs WHERE status <> 'succeeded'")
     harness.sync(name)

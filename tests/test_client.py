@@ -1,4 +1,4 @@
-"""Each fault that a provider or a network can show, and what the client makes of it."""
+"""Each fault of a provider or a network, and how the client handles it."""
 
 import gzip
 import json
@@ -51,7 +51,7 @@ Step = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
 
 class Script(httpx.BaseTransport):
-    """A provider that answers as the steps say, the last one again and again; ``sent`` are the requests."""
+    """A provider that answers by its steps, and by the last one from then on; ``sent`` are the requests."""
 
     def __init__(self, clock: FakeClock, *steps: Step) -> None:
         self._clock = clock
@@ -70,7 +70,7 @@ class Script(httpx.BaseTransport):
 
 
 class Scene:
-    """A client of one source, its provider's script, its gate and its clock."""
+    """A client of one source, its scripted provider, its rate limiter and its clock."""
 
     def __init__(self, *steps: Step, source: Source = SOURCE, limits: Limits | None = None) -> None:
         self.clock = FakeClock()
@@ -203,7 +203,7 @@ def test_a_set_cookie_is_not_sent_back() -> None:
     assert "cookie" not in scene.script.sent[1].headers
 
 
-# ------------------------------------------------------------------ told to wait
+# ------------------------------------------------------------------ asked to wait
 
 
 @pytest.mark.parametrize(
@@ -256,13 +256,13 @@ def test_the_whole_source_waits_as_long_as_requested(status: int) -> None:
 def test_a_429_lowers_the_rate_unless_it_follows_a_wait() -> None:
     scene = Scene(*[httpx.Response(429, headers={"Retry-After": "9"})] * 3, OK, httpx.Response(429), OK)
     assert scene.get() == scene.get() == [{"id": 1}]
-    assert scene.gate.refusals == [1, 5]
+    assert scene.gate.rate_limited == [1, 5]
 
 
 def test_a_server_error_does_not_lower_the_rate() -> None:
     scene = Scene(httpx.Response(503, headers={"Retry-After": "9"}), httpx.Response(500), OK)
     assert scene.get() == [{"id": 1}]
-    assert scene.gate.refusals == []
+    assert scene.gate.rate_limited == []
 
 
 def test_requests_in_flight_are_limited() -> None:
@@ -312,7 +312,7 @@ def test_a_key_that_is_refused_pauses_the_source(status: int) -> None:
     assert error.status == status
 
 
-# ------------------------------------------------------------------ told no
+# ------------------------------------------------------------------ refused
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 413, 422, 451])
@@ -361,7 +361,7 @@ def test_a_redirect_is_not_followed(status: int, location: str, host: str) -> No
     assert PHONE[1:] not in str(caught.value)
 
 
-# ------------------------------------------------------------------ trouble that passes
+# ------------------------------------------------------------------ retryable errors
 
 
 TRANSIENT: list[Step] = [
@@ -516,7 +516,7 @@ def test_damaged_gzip_is_requested_again() -> None:
 
 
 class Raw(httpx.BaseTransport):
-    """Answers with bodies as they stand on the wire."""
+    """Answers with bodies as they are on the wire."""
 
     def __init__(self, *wires: bytes, coding: str = "gzip") -> None:
         self._wires = wires
@@ -571,7 +571,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 def over_sockets(port: int, scheme: str = "http", seconds: float = 5.0) -> Client:
-    """A client whose waits are imaginary and whose connections are real."""
+    """A client with a fake clock and real connections."""
     source = replace(SOURCE, base_url=f"{scheme}://127.0.0.1:{port}")
     clock = FakeClock()
     transport = DeadlineTransport(source.base_url, SystemClock())

@@ -1,4 +1,4 @@
-"""How complete a list is, by what the provider says it lists; and pages that a provider will not give so large."""
+"""How complete a stream is, by the provider's total; and page sizes that a provider refuses."""
 
 import httpx
 import pytest
@@ -13,7 +13,7 @@ from tests.harness import NOW, Harness
 
 
 @pytest.mark.parametrize(
-    ("total", "held", "waiting", "first_total", "doubts", "verdict"),
+    ("total", "stored", "waiting", "first_total", "warnings", "status"),
     [
         (5, 5, 0, 5, (), "count_match"),
         (5, 4, 1, 5, (), "count_match"),
@@ -27,10 +27,10 @@ from tests.harness import NOW, Harness
     ],
 )
 def test_counts_become_a_status(
-    total: int | None, held: int, waiting: int, first_total: int | None, doubts: tuple[str, ...], verdict: str
+    total: int | None, stored: int, waiting: int, first_total: int | None, warnings: tuple[str, ...], status: str
 ) -> None:
-    found, reason = rate_completeness(total, held, waiting, first_total, doubts)
-    assert found == verdict
+    found, reason = rate_completeness(total, stored, waiting, first_total, warnings)
+    assert found == status
     assert (reason is None) == (found == "count_match" and not waiting)
 
 
@@ -54,7 +54,7 @@ def test_a_page_size_that_is_refused_is_made_smaller_once_and_remembered(db: Eng
     strict = Strict(world)
     harness = Harness(db, world, clock, strict)
     harness.sync("ringg")
-    assert strict.limits == ["100", "50", "50", "50", "50"]  # the last one looks at the head once more
+    assert strict.limits == ["100", "50", "50", "50", "50"]  # the last one reads the head once more
     assert harness.stored_ids("ringg") == {call.call_id for call in world.calls("ringg")}
     strict.limits.clear()
     clock.sleep(3600)
@@ -68,8 +68,8 @@ def test_a_total_that_is_no_number_is_reported_and_proves_nothing(db: Engine) ->
     harness = Harness(db, world, clock, SandboxTransport(world))
     harness.sync("ringg")
     harness.sync("vaani")
-    verdicts = "SELECT source, completeness, reason FROM ops.streams ORDER BY source"
-    assert harness.rows(verdicts) == [
+    query = "SELECT source, completeness, reason FROM ops.streams ORDER BY source"
+    assert harness.rows(query) == [
         {"source": "ringg", "completeness": "unknown", "reason": "the provider gives no total"},
         {"source": "vaani", "completeness": "count_match", "reason": None},
     ]

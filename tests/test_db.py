@@ -1,4 +1,4 @@
-"""Connections that behave, and errors of a database that show none of its data."""
+"""Connections: their settings, the JSON they store, and database errors that show no data."""
 
 import re
 from collections import defaultdict

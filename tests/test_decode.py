@@ -1,4 +1,4 @@
-"""Bytes → parts of an answer, and values and digests of records, whatever the bytes are."""
+"""Bytes → envelopes, records and content hashes, whatever the bytes are."""
 
 import contextlib
 import json
@@ -175,7 +175,7 @@ def test_depth_up_to_the_bound_and_many_flat_parts_are_read() -> None:
 
 
 def digest(value: Any) -> bytes:
-    """The digest of a value as Python prints it."""
+    """The content hash of a value as Python's json writes it."""
     return read_record(json.dumps(value).encode())[1]
 
 

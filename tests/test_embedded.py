@@ -1,4 +1,4 @@
-"""Turns each promise of the embedded PostgreSQL into a test against the real programs."""
+"""The embedded PostgreSQL, against the real programs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault of the sandbox, on every provider that can have it: nothing is lost, and the keys stay where they are."""
+"""Every fault of the sandbox, on every provider that can have it: no call is lost, and no key is stored."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from tests.harness import KEYS, NOW, PROVIDERS, Harness, counts_add_up, differen
 PAGE = "G12:size=10"  # several pages of a small list
 DAY = hours(25).total_seconds()
 
-# What the error of a run under the fault says; under all others it succeeds. A small list may not come to the fault.
+# The error of a run under the fault; under all others it succeeds. A short list may not reach the fault.
 FAILS = {
     "H05": "asked us to wait",
     "H09": "refuses the key",
@@ -26,7 +26,7 @@ FAILS = {
     "H26": "redirects to",
     "G10": "page at position|pages up to position",
 }
-# The byte that is no text stands for itself in a transcript, which is asked for once.
+# An invalid byte stays as it is in a transcript, which is requested once.
 LEFT = {("H24", "vaani"): {"turns"}}
 LISTED = [f"{each}:variant={variant}" for each in CATALOGUE if each[0] == "G" for variant in CATALOGUE[each].variants]
 INFRASTRUCTURE = [each for each in CATALOGUE if each[0] == "H" and each != "H08"] + LISTED
@@ -40,7 +40,7 @@ def make_faulty_harness(db: Engine, fault: str) -> Harness:
 
 
 def heal(harness: Harness) -> None:
-    """The fault is over, and the next day comes."""
+    """End the fault and go on to the next day."""
     harness.transport = SandboxTransport(harness.world)
     harness.clock.sleep(DAY)
 
@@ -76,9 +76,9 @@ def test_what_happens_on_the_way_costs_no_call(db: Engine, fault: str, caplog: p
     heal(harness)
     for name in CATALOGUE[fault_id].providers:
         harness.sync(name)
-        # what vanished at the provider stays here
+        # what the provider deleted stays stored
         found = differences(harness, name, besides=LEFT.get((fault_id, name), ()))
-        assert [each for each in found if "nobody has it" not in each or fault_id not in ("G03", "G06")] == []
+        assert [each for each in found if "not at the provider" not in each or fault_id not in ("G03", "G06")] == []
     assert counts_add_up(harness)
 
 
@@ -91,8 +91,8 @@ def test_a_hostile_value_costs_no_neighbour(db: Engine, fault: str, caplog: pyte
         found = differences(harness, name)
         spoilt = {call.call_id for call in harness.world.calls(name) if call.shape("spoilt", 10) == 0}
         assert spoilt
-        assert [each for each in found if not concerns(each, spoilt) and "nobody has it" not in each] == []
-        lost = sum("not held" in each for each in found) - sum("nobody has it" in each for each in found)
+        assert [each for each in found if not concerns(each, spoilt) and "not at the provider" not in each] == []
+        lost = sum("not stored" in each for each in found) - sum("not at the provider" in each for each in found)
         assert lost <= report.counts.quarantined + report.counts.unchanged
     assert shown_keys(harness) == []
     assert not any(key in caplog.text for key in KEYS)
@@ -109,9 +109,9 @@ def concerns(difference: str, call_ids: set[str]) -> bool:
 
 
 def is_richer(difference: str, fault: str) -> bool:
-    """Whether more is held than is true by now: nothing empty replaces a value, and an id that came stays."""
-    return difference.endswith(("None is true", "[] is true", "True is held, False is true")) or (
-        fault == "V02" and difference.endswith("has it")
+    """Whether more is stored than the provider shows by now: null never overwrites a value, and a received id stays."""
+    return difference.endswith(("None is expected", "[] is expected", "True is stored, False is expected")) or (
+        fault == "V02" and difference.endswith("not at the provider")
     )
 
 

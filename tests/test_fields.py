@@ -1,4 +1,4 @@
-"""Single fields of a record → single columns: what is read, and what becomes null with a note."""
+"""A field of a record → a column: what is read, and what becomes null with a flag."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from etl.testing.recordings import make_source
 
 
 def read(make: Callable[[str], Field], value: Any, **settings: Any) -> tuple[Any, list[str]]:
-    """What a field makes of a value, and the flags that it leaves."""
+    """What a field reads from a value, and the flags it sets."""
     reading = RecordContext(make_source(providers()["ringg"], **settings), {"x": value})
     found = make("x").read(reading)
     assert set(reading.flags) <= FLAGS.keys()

@@ -1,4 +1,4 @@
-"""What a certified whole reading no longer lists is marked missing; retention and silence are not deletion."""
+"""What a complete scan no longer lists is marked as delisted; retention and an empty list are not deletion."""
 
 from datetime import timedelta
 from functools import partial
@@ -16,7 +16,7 @@ ORDERS = ("desc", "asc", "unsorted")
 
 
 def read_again(harness: Harness, name: str) -> RunResult:
-    """The whole history, whatever is held of it."""
+    """Backfill the whole history again."""
     window = Window(BEGINNING, harness.clock.now())
     return harness.run(name, partial(pipeline.backfill, window=window, again=True), "backfill")
 

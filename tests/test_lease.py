@@ -1,4 +1,4 @@
-"""Several processes at one database: they take turns at a source, lose nothing and keep out of each other's way."""
+"""Several processes on one database: they share a source by its lease, lose nothing and do not block each other."""
 
 import threading
 import time
@@ -36,7 +36,7 @@ from tests.harness import (
 
 
 class Ticking:
-    """A clock that really waits, from the worlds' day on."""
+    """A clock that really waits, and starts on the sandbox's day."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -52,7 +52,7 @@ class Ticking:
 
 
 class Slow(Ticking):
-    """One under which every page takes so long that it is written at once."""
+    """A clock under which every page takes so long that it is committed at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,13 +70,13 @@ def paged(db: Engine, calls: int = 60, order: str = "desc") -> Harness:
 def at_once(
     harness: Harness, name: str, *works: tuple[str, RunFunction], clock: Callable[[], Slow] = Slow
 ) -> list[RunResult]:
-    """Each work as a process of its own, begun in the same moment."""
+    """Run each as a process of its own, all started at the same moment."""
     together = threading.Barrier(len(works))
 
     def process(kind: str, work: RunFunction) -> RunResult:
-        means = RunDependencies(harness.db, clock(), lambda: 0.5, lambda source: harness.transport)
+        dependencies = RunDependencies(harness.db, clock(), lambda: 0.5, lambda source: harness.transport)
         together.wait(10)
-        return run.run_source(means, harness.sources[name], kind, work, lambda progress: None, by_hand=True)
+        return run.run_source(dependencies, harness.sources[name], kind, work, lambda progress: None, by_hand=True)
 
     with ThreadPoolExecutor(len(works)) as threads:
         return list(threads.map(process, *zip(*works, strict=True)))
@@ -130,15 +130,15 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
 
 @contextmanager
 def process(db: Engine, clock: Clock) -> Iterator[Lease]:
-    """One process at the lease of a source."""
+    """The lease of a source, as one process has it."""
     with db.begin() as connection:
         registry.register(connection, make_harness(db).sources["ringg"], NOW)
-    with StateSession(db) as desk:
-        yield Lease(desk, db, "ringg", clock)
+    with StateSession(db) as session:
+        yield Lease(session, db, "ringg", clock)
 
 
 def never() -> None:
-    raise AssertionError("nobody has to wait here")
+    raise AssertionError("nothing has to wait here")
 
 
 def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
@@ -172,9 +172,9 @@ def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None
             lease.release()
 
         waiting = []
-        for lane in (Priority.BACKFILL, Priority.LOOKBACK, Priority.HEAD):
+        for priority in (Priority.BACKFILL, Priority.LOOKBACK, Priority.HEAD):
             lease, waits = processes.enter_context(process(db, Ticking())), threading.Event()
-            lease.priority = lane
+            lease.priority = priority
             waiting.append(threads.submit(wait_and_hold, lease, waits))
             assert waits.wait(10)
         holder.priority = Priority.HEAD
@@ -187,7 +187,7 @@ def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None
 def test_who_waited_for_a_whole_term_goes_before_any_priority(db: Engine) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as old, process(db, clock) as stuck:
-        stuck._acquire_in_turn(0, set())  # the first of the live lane, which never goes on
+        stuck._acquire_in_turn(0, set())  # the first of the highest priority, which never goes on
         stuck.release()
         old.priority = Priority.BACKFILL
         old.acquire(lambda: None)
@@ -206,8 +206,10 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
         return InterceptingTransport(sandbox, lambda count, request: sent.append(who))
 
     def live_sync() -> RunResult:
-        means = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: transport_of("live"))
-        return run.run_source(means, harness.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False)
+        dependencies = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: transport_of("live"))
+        return run.run_source(
+            dependencies, harness.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False
+        )
 
     def one_more(count: int, request: httpx.Request) -> None:
         sent.append("backfill")
@@ -217,9 +219,13 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
                 time.sleep(0.01)
 
     with ThreadPoolExecutor(1) as threads:
-        means = RunDependencies(db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None)
+        dependencies = RunDependencies(
+            db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None
+        )
         work = partial(pipeline.backfill, window=window, again=True)
-        done = run.run_source(means, harness.sources[name], "backfill", work, lambda progress: None, by_hand=True)
+        done = run.run_source(
+            dependencies, harness.sources[name], "backfill", work, lambda progress: None, by_hand=True
+        )
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
     assert sent[:3] == ["backfill", "backfill", "live"]
     assert "backfill" in sent[3:]

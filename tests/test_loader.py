@@ -1,4 +1,4 @@
-"""What the database refuses: one call alone where its data is at fault, the whole run where the server is."""
+"""What the database refuses: bad data quarantines one call, a server error fails the run."""
 
 from functools import partial
 
@@ -27,7 +27,7 @@ RAISE = """
     END $$;
     CREATE TRIGGER refuse BEFORE INSERT ON warehouse.calls FOR EACH ROW EXECUTE FUNCTION refuse()
 """
-MEND = "DROP TRIGGER refuse ON warehouse.calls"
+FIX = "DROP TRIGGER refuse ON warehouse.calls"
 
 
 def any_call(harness: Harness, name: str) -> str:
@@ -58,7 +58,7 @@ def test_a_server_error_fails_the_run_and_quarantines_nothing(db: Engine, code: 
     assert code in str(report.error)
     assert harness.scalar("SELECT count(*) FROM ops.quarantine") == 0
     assert harness.scalar("SELECT count(*) FROM warehouse.calls") < len(harness.world.calls("ravan"))
-    harness.execute(MEND)
+    harness.execute(FIX)
     harness.sync("ravan")
     assert differences(harness, "ravan") == []
 

@@ -25,12 +25,12 @@ from tests.harness import (
     run_killed_at,
 )
 
-SETTLED = timedelta(days=3)  # the last change comes a day and a half after the end, and a sweep a day later
+SETTLED = timedelta(days=3)  # the last change comes a day and a half after the end, and a lookback a day later
 CHANGES = "SELECT call_key, field, old_value, new_value FROM warehouse.changes ORDER BY change_id"
 
 
 def scheduled(harness: Harness, name: str, minutes: float) -> None:
-    """One run by the schedule, so much later."""
+    """Run once by the schedule, some minutes later."""
     harness.clock.sleep(minutes * 60)
     report = harness.run(name, by_hand=False)
     assert (report.status, report.error) == ("succeeded", None)
@@ -138,7 +138,7 @@ def test_a_transcript_is_requested_once_and_while_not_ready_by_lookbacks_and_man
 
 
 def test_an_interrupted_lookback_is_resumed(db: Engine) -> None:
-    """Sixteen pages of it were read when the process was killed, and ten of them are held."""
+    """Sixteen pages of it were read when the process was killed, and ten of them are stored."""
     name, clock = "autocalls", FakeClock(NOW)
     world = World(6, calls={name: 2_500}, days=6, clock=clock.now, now=NOW)
     harness = make_harness(db, world, clock=clock)
@@ -160,7 +160,7 @@ def test_a_head_of_many_pages_is_one_request_while_all_of_it_is_stored_and_final
     harness = make_harness(db, world, "G12:size=10", clock=clock)
     harness.sync(name)
     clock.sleep(3 * 86_400)
-    harness.sync(name)  # what ended meanwhile, and every sweep
+    harness.sync(name)  # what ended meanwhile, and every lookback
     lists = len(world.phones) if name == "ravan" else 1
 
     def requests_of_a_run() -> int:
@@ -174,7 +174,7 @@ def test_a_head_of_many_pages_is_one_request_while_all_of_it_is_stored_and_final
 
 
 def follow(harness: Harness, name: str, span: timedelta, step: timedelta) -> None:
-    """Run by the schedule for a while."""
+    """Run by the schedule for a time span."""
     end = harness.clock.now() + span
     while harness.clock.now() < end:
         harness.clock.sleep(step.total_seconds())
@@ -194,7 +194,7 @@ def test_days_of_scheduled_runs_store_every_change(db: Engine, name: str, order:
     follow(harness, name, timedelta(days=5), hours(2))
     young = open_calls(harness, name)
     found = differences(harness, name)
-    assert [each for each in found if "not held" in each] == []
+    assert [each for each in found if "not stored" in each] == []
     assert [each for each in found if each.partition(".")[0] not in young] == []
     assert len(expected_rows(harness.world, name)) - len(young) > 50
     assert counts_add_up(harness)
@@ -219,22 +219,22 @@ def test_a_change_is_recorded_once_with_its_old_and_new_value(db: Engine) -> Non
 def test_lookbacks_happen_when_they_are_due_and_only_then(db: Engine, name: str) -> None:
     harness = make_live_harness(db, calls=120, days=12)
     harness.sync(name)
-    follow(harness, name, timedelta(days=1), hours(3))  # until what was live is over
-    swept: dict[float, list[datetime]] = defaultdict(list)
+    follow(harness, name, timedelta(days=1), hours(3))  # until the live calls are over
+    completed: dict[float, list[datetime]] = defaultdict(list)
     requests = []
     for _ in range(26 * 2):
         before = len(requests_of(harness, name))
         follow(harness, name, hours(0.5), hours(0.5))
         requests.append(len(requests_of(harness, name)) - before)
         for row in harness.rows("SELECT window_seconds, completed_at FROM ops.lookbacks"):
-            times = swept[float(row["window_seconds"])]
+            times = completed[float(row["window_seconds"])]
             times += [row["completed_at"]] if row["completed_at"] not in times else []
-    for sweep in harness.sources[name].lookbacks:
-        times = swept[sweep.window.total_seconds()]
+    for lookback in harness.sources[name].lookbacks:
+        times = completed[lookback.window.total_seconds()]
         waits = [later - earlier for earlier, later in pairwise(times)]
         assert waits
-        assert max(waits) <= sweep.interval + hours(0.6)
-    daily = swept[timedelta(days=7).total_seconds()]
+        assert max(waits) <= lookback.interval + hours(0.6)
+    daily = completed[timedelta(days=7).total_seconds()]
     assert min(later - earlier for earlier, later in pairwise(daily)) >= timedelta(days=1)
     assert requests.count(1) >= len(requests) - len(daily) - 1
 
@@ -257,7 +257,7 @@ def test_a_call_that_shows_up_late_is_found_by_a_lookback(db: Engine, name: str)
     for age in (1, 5, 30, 100):
         harness.world.add(name, harness.clock.now() - hours(age))
     follow(harness, name, hours(27), hours(1))
-    assert [each for each in differences(harness, name) if "not held" in each] == []
+    assert [each for each in differences(harness, name) if "not stored" in each] == []
 
 
 def test_a_late_transcript_is_requested_until_it_is_ready(db: Engine) -> None:

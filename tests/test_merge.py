@@ -1,4 +1,4 @@
-"""What is held and what came, as one row: never poorer, never back to life, and the same whatever came twice."""
+"""A stored row and a received one → one row: null never overwrites a value, an ended call stays ended, and twice is as once."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ EMPTY: tuple[Any, ...] = (None, {}, [])
 
 @st.composite
 def columns(draw: st.DrawFn) -> dict[str, Any]:
-    """What a record may say of a call; anything may be left out."""
+    """The columns that a record may carry; any may be left out."""
     word = draw(st.sampled_from(sorted(WORDS)))
     is_live, is_final = WORDS[word]
     return {
@@ -39,7 +39,7 @@ def columns(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def held(first: dict[str, Any], seq: int = 1) -> dict[str, Any]:
+def stored(first: dict[str, Any], seq: int = 1) -> dict[str, Any]:
     return {**first, "latest_request_seq": seq}
 
 
@@ -49,7 +49,7 @@ def call(said: dict[str, Any]) -> Call:
 
 @given(columns(), columns(), st.integers(0, 3))
 def test_nothing_empty_replaces_a_value(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
-    row = merge(held(first), call(second), seq)
+    row = merge(stored(first), call(second), seq)
     for column in DEFAULTS.keys() - {*STATUS, "quality_flags"}:
         if first[column] not in (*EMPTY, "unknown"):
             assert row[column] not in (*EMPTY, "unknown"), column
@@ -57,14 +57,14 @@ def test_nothing_empty_replaces_a_value(first: dict[str, Any], second: dict[str,
 
 @given(columns(), columns(), st.integers(0, 3))
 def test_every_value_comes_from_one_of_the_two(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
-    row = merge(held(first), call(second), seq)
+    row = merge(stored(first), call(second), seq)
     assert all(row[column] in (first[column], second[column]) for column in DEFAULTS)
 
 
 @given(columns(), columns())
 def test_an_older_answer_only_fills_what_is_empty(first: dict[str, Any], second: dict[str, Any]) -> None:
-    row = merge(held(first, seq=5), call(second), 4)
-    for column in DEFAULTS.keys() - set(STATUS):  # an end stands, whichever answer said it
+    row = merge(stored(first, seq=5), call(second), 4)
+    for column in DEFAULTS.keys() - set(STATUS):  # an end stays, whichever response carried it
         if first[column] not in (*EMPTY, "unknown"):
             assert row[column] == first[column], column
     assert row["latest_request_seq"] == 5
@@ -72,7 +72,7 @@ def test_an_older_answer_only_fills_what_is_empty(first: dict[str, Any], second:
 
 @given(columns(), columns())
 def test_a_newer_answer_brings_its_values(first: dict[str, Any], second: dict[str, Any]) -> None:
-    row = merge(held({**first, "updated_at": None}), call(second), 2)
+    row = merge(stored({**first, "updated_at": None}), call(second), 2)
     for column in DEFAULTS.keys() - set(STATUS):
         if second[column] not in (*EMPTY, "unknown"):
             assert row[column] == second[column], column
@@ -80,7 +80,7 @@ def test_a_newer_answer_brings_its_values(first: dict[str, Any], second: dict[st
 
 @given(columns(), columns(), st.integers(0, 3))
 def test_a_call_that_ended_never_goes_on(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
-    row = merge(held(first), call(second), seq)
+    row = merge(stored(first), call(second), seq)
     if first["is_live"] is False:
         assert row["is_live"] is False
         assert row["outcome"] in ("completed", "failed")
@@ -90,7 +90,7 @@ def test_a_call_that_ended_never_goes_on(first: dict[str, Any], second: dict[str
 
 @given(columns(), columns())
 def test_the_status_moves_as_one(first: dict[str, Any], second: dict[str, Any]) -> None:
-    row = merge(held(first), call(second), 2)
+    row = merge(stored(first), call(second), 2)
     groups = [tuple(each[column] for column in STATUS if column != "is_final") for each in (first, second, row)]
     assert groups[2] in groups[:2]
 
@@ -98,7 +98,7 @@ def test_the_status_moves_as_one(first: dict[str, Any], second: dict[str, Any]) 
 @given(columns(), columns())
 def test_the_slower_of_two_answers_changes_nothing_in_the_end(older: dict[str, Any], newer: dict[str, Any]) -> None:
     older, newer = older | {"updated_at": None}, newer | {"updated_at": None}
-    in_order, overtaken = merge(held(older, 1), call(newer), 2), merge(held(newer, 2), call(older), 1)
+    in_order, overtaken = merge(stored(older, 1), call(newer), 2), merge(stored(newer, 2), call(older), 1)
     for column in DEFAULTS.keys() - {"is_final"}:
         assert in_order[column] == overtaken[column] or {str(in_order[column]), str(overtaken[column])} == {
             "None",
@@ -108,7 +108,7 @@ def test_the_slower_of_two_answers_changes_nothing_in_the_end(older: dict[str, A
 
 @given(st.lists(columns(), min_size=1, max_size=6))
 def test_what_is_over_stays_over_whatever_follows(several: list[dict[str, Any]]) -> None:
-    row, was_over = held(several[0], 0), False
+    row, was_over = stored(several[0], 0), False
     for seq, said in enumerate(several[1:], start=1):
         was_over = was_over or row["is_live"] is False
         row = merge(row, call(said), seq)
@@ -117,7 +117,7 @@ def test_what_is_over_stays_over_whatever_follows(several: list[dict[str, Any]])
 
 @given(columns(), columns(), st.integers(1, 3))
 def test_merging_is_idempotent(first: dict[str, Any], second: dict[str, Any], seq: int) -> None:
-    once = merge(held(first), call(second), seq)
+    once = merge(stored(first), call(second), seq)
     assert merge(once, call(second), seq) == once
     assert compare(once, merge(once, call(second), seq))[1] == []
 
@@ -125,14 +125,14 @@ def test_merging_is_idempotent(first: dict[str, Any], second: dict[str, Any], se
 def test_an_answer_with_an_older_time_of_change_is_an_older_answer() -> None:
     said = {**DEFAULTS, "created_at": NOW, "is_answered": True, "updated_at": NOW, "summary": "new"}
     stale = {**said, "updated_at": NOW - timedelta(hours=1), "summary": "old"}
-    assert merge(held(said), call(stale), 9)["summary"] == "new"
+    assert merge(stored(said), call(stale), 9)["summary"] == "new"
 
 
 def test_an_answer_without_the_pick_up_does_not_take_the_answer_back() -> None:
     picked = {**DEFAULTS, "created_at": NOW, "outcome": "completed", "is_live": False, "is_answered": True}
     picked["answered_at"] = NOW
-    poorer = {**picked, "outcome": "no_answer", "is_answered": False, "answered_at": None}
-    row = merge(held(picked), call(poorer), 2)
+    emptier = {**picked, "outcome": "no_answer", "is_answered": False, "answered_at": None}
+    row = merge(stored(picked), call(emptier), 2)
     assert (row["outcome"], row["is_answered"], row["answered_at"]) == ("completed", True, NOW)
 
 

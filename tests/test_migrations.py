@@ -1,4 +1,4 @@
-"""The warehouse comes into being once, whole, explained, and readable by those who may."""
+"""Migrations: run once by any number of processes, complete or not at all, commented, and readable by `bi_reader`."""
 
 import re
 import uuid
@@ -26,7 +26,7 @@ from tests.harness import make_harness
 
 PG15 = Path("/usr/lib/postgresql/15/bin")
 
-# The public face, as it is promised: names and columns, in their order.
+# The public views and their columns, in order.
 BI = {
     "calls": "call_key source provider provider_call_id direction outcome provider_status is_final agent_id agent_name"
     " campaign_name from_number to_number customer_number agent_number customer_name customer_email created_at"
@@ -71,7 +71,7 @@ def new_database(server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def other_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A cluster in which nobody has migrated yet: PostgreSQL 15, the oldest that will do, where there is one."""
+    """A cluster without a migrated database: PostgreSQL 15, the oldest supported, where it is installed."""
     home = tmp_path_factory.mktemp("fifteen")
     with pytest.MonkeyPatch.context() as patch:
         if PG15.exists():
@@ -99,7 +99,7 @@ def migrated(url: str, **options: bool) -> tuple[str | None, str]:
 
 
 def at_once(folder: Path, *urls: str) -> list[str]:
-    """What as many processes said that migrated at the same moment."""
+    """The output of several processes that migrate at the same moment."""
     processes = [start_etl("migrate", cwd=folder, given={"DATABASE_URL": url}) for url in urls]
     said = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * len(urls), said
@@ -462,5 +462,7 @@ def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
 
 def test_files_are_named_in_the_order_of_their_revisions() -> None:
     directory = ScriptDirectory(str(revisions.MIGRATIONS))
-    assert revisions.known_revisions() == [script.revision for script in reversed(list(directory.walk_revisions()))]
+    assert revisions.known_revisions() == [
+        script.revision for script in reversed(list(directory.revision_map.iterate_revisions("heads", "base")))
+    ]
     assert revisions.head_revision() == directory.get_current_head()

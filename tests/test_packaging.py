@@ -1,4 +1,4 @@
-"""What is shipped: an image without rights and secrets, lock files that leave nothing open, and a licence."""
+"""What ships: an image without privileges and secrets, complete lock files, and a licence."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""From the provider to the warehouse: what a sync leaves there is true, in every order, at every boundary of a page."""
+"""Provider → warehouse: what a sync stores is correct, in every sort order and at every page boundary."""
 
 from datetime import timedelta
 from functools import partial

@@ -1,4 +1,4 @@
-"""Records that cannot become rows: they wait with their reason and bytes, count once, and load once they can."""
+"""Records that cannot become rows: quarantined with reason and bytes, counted once, and loaded once they can be."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def waiting(harness: Harness) -> list[dict[str, Any]]:
 
 
 def synced(harness: Harness, shelf: StubProvider, *records: bytes) -> RunResult:
-    """A sync an hour later, when the list holds these records."""
+    """Sync an hour later, when the list holds these records."""
     shelf.records = list(records)
     harness.clock.sleep(3600)
     report = harness.sync("ringg")
@@ -122,7 +122,7 @@ def test_a_bad_version_of_a_stored_call_hides_no_missing_call(db: Engine) -> Non
     assert [row["resolved_at"] for row in waiting(harness)] == [None]
     assert harness.scalar("SELECT completeness FROM ops.streams") == "count_match"
     with harness.db.connect() as connection:
-        assert quarantine.waiting(connection, "ringg") == 0  # nothing that waits is missing from the warehouse
+        assert quarantine.waiting(connection, "ringg") == 0  # no quarantined call is missing from the warehouse
     assert harness.scalar("SELECT quarantined FROM bi.freshness") == 1
 
 

@@ -1,4 +1,4 @@
-"""When requests are sent: one budget for every process, what a provider said is remembered, and who is set aside."""
+"""When requests are sent: one budget for all processes, back-offs that outlive a process, and paused sources."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def source_of(db: Engine, rate: int) -> Source:
 
 
 def sent(limiter: RateLimiter, clock: FakeClock, count: int) -> list[datetime]:
-    """When so many requests in a row are let through."""
+    """When each of a number of requests in a row is sent."""
     out = []
     for _ in range(count):
         limiter.acquire()
@@ -64,7 +64,7 @@ def sent(limiter: RateLimiter, clock: FakeClock, count: int) -> list[datetime]:
 
 
 def at_most(times: list[datetime], span: timedelta) -> int:
-    """The most requests in any such span."""
+    """The most requests in any span of this length."""
     return max(sum(start <= each < start + span for each in times) for start in times)
 
 
@@ -381,7 +381,7 @@ def rate_per_minute(db: Engine, clock: FakeClock) -> float:
 
 
 class Limited(httpx.BaseTransport):
-    """A provider that allows so many requests in any minute and refuses the others; ``inner`` answers."""
+    """A provider that allows a number of requests in any minute and refuses the others; ``inner`` answers."""
 
     def __init__(self, inner: httpx.BaseTransport, clock: FakeClock, per_minute: int, *, says_when: bool) -> None:
         self.inner, self.clock, self.per_minute, self.says_when = inner, clock, per_minute, says_when
@@ -470,7 +470,7 @@ def test_a_clock_that_was_set_back_a_year_and_is_put_right_again_loses_no_call(
         harness.scalar("SELECT max(completed_at) FROM ops.lookbacks WHERE source = :name", name=name)
         <= harness.clock.now()
     )
-    if name in ("ravan", "vaani"):  # the others list up to the time that they are asked for
+    if name in ("ravan", "vaani"):  # the others list up to the requested end
         assert late in harness.stored_ids(name)
     harness.clock.step(366 * DAY + 60)
     assert harness.run(name, by_hand=False).status == "succeeded"

@@ -1,4 +1,4 @@
-"""What a provider lists, held against what is held: the days that lack calls are named, and healed, by few requests."""
+"""`etl verify`: the days with missing calls are found, and healed, with few requests."""
 
 import re
 from collections import Counter
@@ -46,7 +46,7 @@ LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
 
 @pytest.fixture(scope="module")
 def synced(server: Server, template: str) -> Iterator[str]:
-    """A database in which four sources of 400 calls, in pages of twenty are held, newest first."""
+    """A database with four sources of 400 calls each, newest first in pages of twenty."""
     with database_copy(server, template) as name:
         made = open_engine(server.url(name))
         harness = make_harness(made, world())
@@ -62,7 +62,7 @@ def synced(server: Server, template: str) -> Iterator[str]:
 
 @pytest.fixture
 def full(server: Server, synced: str) -> Iterator[Engine]:
-    """A copy of it, to do harm to."""
+    """A copy of it that a test may damage."""
     with engine_copy(server, synced) as made:
         yield made
 
@@ -81,25 +81,25 @@ def look(
 
 
 class Seen:
-    """What a look at a source came to."""
+    """The result of verifying a source."""
 
-    def __init__(self, verdicts: Sequence[DayStatus], report: RunResult, requests: int) -> None:
-        self.verdicts, self.report, self.requests = verdicts, report, requests
-        self.kinds = Counter(each.status for each in verdicts)
+    def __init__(self, days: Sequence[DayStatus], report: RunResult, requests: int) -> None:
+        self.days, self.report, self.requests = days, report, requests
+        self.kinds = Counter(each.status for each in days)
 
     @property
     def gaps(self) -> dict[date, int]:
-        return {each.day: each.missing_count for each in self.verdicts if each.status == "incomplete"}
+        return {each.day: each.missing_count for each in self.days if each.status == "incomplete"}
 
     def on(self, day: date) -> DayStatus:
-        return next(each for each in self.verdicts if each.day == day)
+        return next(each for each in self.days if each.day == day)
 
 
 LOSE = "DELETE FROM warehouse.calls WHERE source = :source AND provider_call_id = ANY(:ids)"
 
 
 def lose(harness: Harness, name: str, count: int = 3, seed: int = 1) -> list[Any]:
-    """Some calls, lost here: what the provider says of them."""
+    """Delete some stored calls; what the provider says of them."""
     old = [call for call in harness.world.calls(name) if call.created_at < NOW - hours(30)]
     lost = Random(seed).sample(old, count)
     harness.execute(LOSE, source=name, ids=[call.call_id for call in lost])
@@ -193,7 +193,7 @@ def test_retention_is_known_by_windows_too(full: Engine, name: str) -> None:
     lost = [call for call in lose(harness, name, 30) if call.created_at >= NOW - timedelta(days=7)]
     seen = look(harness, name)
     assert seen.gaps == days_of(lost)
-    assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
+    assert {each.reason for each in seen.days if each.status == "unknown"} == {
         "no longer listed: the provider's retention"
     }
     assert harness.scalar("SELECT min(remote_oldest_at) FROM ops.streams") >= NOW - timedelta(days=7)
@@ -203,12 +203,12 @@ def test_retention_is_known_by_windows_too(full: Engine, name: str) -> None:
     }
 
 
-@pytest.mark.parametrize(("by_hand", "lane"), [(True, Priority.HEAD), (False, Priority.BACKFILL)])
-def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, lane: Priority) -> None:
+@pytest.mark.parametrize(("by_hand", "priority"), [(True, Priority.HEAD), (False, Priority.BACKFILL)])
+def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_hand: bool, priority: Priority) -> None:
     harness = make_harness(full, world())
-    lanes, readers = set[Priority](), list[SourceRun]()
+    priorities, readers = set[Priority](), list[SourceRun]()
     harness.transport = InterceptingTransport(
-        harness.transport, lambda count, request: lanes.add(readers[0].lease.priority)
+        harness.transport, lambda count, request: priorities.add(readers[0].lease.priority)
     )
 
     def work(reader: SourceRun) -> None:
@@ -216,7 +216,7 @@ def test_what_nobody_waits_for_lets_all_other_work_go_before(full: Engine, by_ha
         verify(reader, VerifyRequest())
 
     harness.run("vaani", work, "verify", by_hand=by_hand)
-    assert lanes == {lane}
+    assert priorities == {priority}
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_an_order_that_has_changed_is_survived(full: Engine, name: str, order: s
 
 
 def lists_of(harness: Harness, call: Any) -> set[str]:
-    """The telephone numbers whose lists show a call."""
+    """The partitions that list a call."""
     return {call.caller, call.callee} & {*harness.world.phones} if call.provider == "ravan" else set()
 
 
@@ -262,7 +262,7 @@ def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from
     assert seen.kinds["verified"] == DAYS - 1
     assert seen.requests <= (DAYS + 12) * LIST_COUNT[name]
     assert completeness(harness, name) == "incomplete"
-    again = look(harness, name)  # the whole count agrees, and the gap stays a gap
+    again = look(harness, name)  # the total count matches, and the day stays incomplete
     assert again.gaps == days_of([lost])
 
 
@@ -286,7 +286,7 @@ def test_days_asked_for_are_all_that_is_asked_of_a_windowed_list(full: Engine) -
     day = lost[0].created_at.date()
     seen = look(harness, "ringg", day, day + timedelta(days=1))
     assert seen.gaps == {day: days_of(lost)[day]}
-    assert len(seen.verdicts) == 1
+    assert len(seen.days) == 1
     query = requests_of(harness, "ringg")[-1].query
     assert query["start_date"].startswith((day - timedelta(days=1)).isoformat())
     assert query["end_date"].startswith((day + timedelta(days=2)).isoformat())
@@ -317,10 +317,10 @@ def test_a_day_that_cannot_be_checked_is_unknown_with_its_reason_and_never_incom
     full: Engine, name: str, fault: str, said: str
 ) -> None:
     harness = make_harness(full, world(), fault)
-    harness.world.delete(name, harness.world.calls(name)[200].call_id)  # so that counts differ, and pages are looked at
+    harness.world.delete(name, harness.world.calls(name)[200].call_id)  # so that counts differ, and pages are read
     seen = look(harness, name)
     assert set(seen.kinds) == {"unknown"}
-    assert re.search(said, str(seen.verdicts[0].reason))
+    assert re.search(said, str(seen.days[0].reason))
     assert seen.requests <= 45
     assert completeness(harness, name) == "unknown"
     assert seen.report.status == "succeeded"
@@ -339,11 +339,11 @@ def test_misbehaving_lists_are_verified_all_the_same(full: Engine, name: str, fa
     expected = days_of(lost) if fault != "G05" else {middle(harness, name): 3}
     assert look(harness, name).gaps == expected
     healed = look(harness, name, heal=True)
-    if fault == "G04":  # it never stands still: what cannot be told now leaves the gap as it was
+    if fault == "G04":  # it changes all the time: what cannot be checked now leaves the day as it was
         assert set(healed.kinds) <= {"incomplete", "unknown"} or healed.gaps == {}
         return
     assert healed.gaps == {}
-    assert not healed.kinds["unknown"] or fault == "G05"  # calls are listed at other times than they are held
+    assert not healed.kinds["unknown"] or fault == "G05"  # calls are listed with other times than they are stored
     assert harness.stored_ids(name) >= {call.call_id for call in lost}
 
 
@@ -397,7 +397,7 @@ def test_the_oldest_calls_that_left_together_left_by_retention(full: Engine) -> 
         lost = [call for call in lose(harness, name, 30) if call.created_at >= NOW - timedelta(days=7)]
         seen = look(harness, name)
         assert seen.gaps == days_of(lost)
-        others = {(each.day < cut, each.reason) for each in seen.verdicts if each.status == "unknown"}
+        others = {(each.day < cut, each.reason) for each in seen.days if each.status == "unknown"}
         assert others == {(True, "no longer listed: the provider's retention")}
         assert look(harness, name, heal=True).gaps == {}
         assert completeness(harness, name) in ("count_match", "verified")
@@ -412,7 +412,7 @@ def test_quarantined_records_are_not_missing(db: Engine, fault: str) -> None:
     for first in (None, NOW.date() - timedelta(days=9)):
         seen = look(harness, "vaani", first)
         assert not seen.kinds["incomplete"] + seen.kinds["unknown"]
-        assert "wait in quarantine" in str([each.reason for each in seen.verdicts])
+        assert "wait in quarantine" in str([each.reason for each in seen.days])
 
 
 def test_windows_that_are_not_read_yet_are_not_incomplete(db: Engine) -> None:
@@ -425,9 +425,7 @@ def test_windows_that_are_not_read_yet_are_not_incomplete(db: Engine) -> None:
     harness.execute("UPDATE ops.coverage SET starts_at = :start", start=before[200].created_at)
     seen = look(harness, "vaani")
     assert not seen.kinds["incomplete"]
-    assert {each.reason for each in seen.verdicts if each.status == "unknown"} == {
-        "not read yet: the next sync reads it"
-    }
+    assert {each.reason for each in seen.days if each.status == "unknown"} == {"not read yet: the next sync reads it"}
 
 
 def test_a_provider_that_fails_fails_the_run_and_what_was_found_is_kept(full: Engine) -> None:
@@ -469,7 +467,7 @@ def test_three_of_each_provider_s_twenty_thousand_calls_are_found_with_a_hundred
     seen = {name: look(harness, name) for name in PROVIDERS}
     assert {name: each.gaps for name, each in seen.items()} == {name: days_of(calls) for name, calls in lost.items()}
     assert sum(each.requests for each in seen.values()) == 76
-    harness.execute("DELETE FROM ops.daily_checks")  # what is known of the gaps would lead to them at once
+    harness.execute("DELETE FROM ops.daily_checks")  # earlier results would lead to the missing calls at once
     healed = {name: look(harness, name, heal=True) for name in PROVIDERS}
     assert [(each.report.counts.inserted, each.gaps) for each in healed.values()] == [(3, {})] * 4
     assert sum(each.requests for each in healed.values()) == 76
@@ -486,8 +484,8 @@ def test_three_of_twenty_thousand_calls_in_no_order_are_found_by_the_counts_of_d
     assert (seen.gaps, seen.requests) == (days_of(lost), 48)  # the figure of docs/proof.md; all of it is 200 pages
 
 
-class OnPaper:
-    """What is held, as a list of instants and keys."""
+class StoredInMemory:
+    """Stored calls, as instants by key."""
 
     undated_quarantined = 0
 
@@ -502,14 +500,14 @@ class OnPaper:
 
 
 def page_of(
-    listed: Sequence[tuple[int, datetime]], held: OnPaper, rank: int, size: int, newest_first: bool
+    listed: Sequence[tuple[int, datetime]], stored: StoredInMemory, rank: int, size: int, newest_first: bool
 ) -> RankedPage:
     """The page of a list of (key, instant), oldest first, that shows a rank."""
     total = len(listed)
     at = max(total - 1 - rank if newest_first else rank, 0) // size * size
     low, high = (max(total - at - size, 0), max(total - at, 0)) if newest_first else (at, min(at + size, total))
     return RankedPage(
-        total, [RankedRow(n, listed[n][1], listed[n][0], listed[n][0] in held.calls) for n in range(low, high)]
+        total, [RankedRow(n, listed[n][1], listed[n][0], listed[n][0] in stored.calls) for n in range(low, high)]
     )
 
 
@@ -527,24 +525,24 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
 ) -> None:
     every = {key: NOW + timedelta(minutes=minute) for key, minute in enumerate(sorted(instants))}
     listed = [(key, at) for key, at in every.items() if key not in gone]
-    held = OnPaper({key: at for key, at in every.items() if key not in lost})
+    stored = StoredInMemory({key: at for key, at in every.items() if key not in lost})
     end = NOW + timedelta(hours=1)
     marks = [BOTTOM, *(NOW + timedelta(minutes=minute) for minute in sorted(cuts)), end]
-    ladder, asked_for = RankIndex(), 0
-    steps = search(ladder, held, marks)
+    index, asked_for = RankIndex(), 0
+    steps = search(index, stored, marks)
     try:
         wanted = next(steps)
         while True:
             asked_for += 1
-            wanted = steps.send(page_of(listed, held, wanted, size, newest_first))
+            wanted = steps.send(page_of(listed, stored, wanted, size, newest_first))
     except StopIteration as stop:
-        stretches: list[Segment] = stop.value
+        segments: list[Segment] = stop.value
     assert asked_for <= len(listed) // size + 2 * len(marks) + 4
-    assert [stretches[0].start, stretches[-1].end] == [BOTTOM, end]
-    assert all(older.end == newer.start for older, newer in pairwise(stretches))
-    found = {row.key for row in missing(ladder.rows, BOTTOM, end)}
+    assert [segments[0].start, segments[-1].end] == [BOTTOM, end]
+    assert all(older.end == newer.start for older, newer in pairwise(segments))
+    found = {row.key for row in missing(index.rows, BOTTOM, end)}
     assert found <= lost - gone
-    for each in stretches:
+    for each in segments:
         there = {key for key, at in every.items() if each.start <= at < each.end}
         truly_lost, truly_gone = there & (lost - gone), there & (gone - lost)
         if each.by_id:
@@ -556,22 +554,22 @@ def test_by_rank_every_difference_of_counts_is_found_and_nothing_else(
 
 
 def test_pages_that_contradict_each_other_show_a_changed_list() -> None:
-    ladder = RankIndex()
-    ladder.take(RankedPage(9, [RankedRow(3, NOW, "a", True), RankedRow(4, NOW, "b", True)]))
+    index = RankIndex()
+    index.take(RankedPage(9, [RankedRow(3, NOW, "a", True), RankedRow(4, NOW, "b", True)]))
     for row in (
         RankedRow(4, NOW, "c", True),
         RankedRow(5, NOW, "a", True),
         RankedRow(7, NOW - timedelta(days=1), "d", True),
     ):
         with pytest.raises(ListChanged):
-            ladder.take(RankedPage(9, [row]))
+            index.take(RankedPage(9, [row]))
 
 
 HOLDS = "SELECT count(*) FROM warehouse.calls WHERE source = :source"
 
 
 def fill(harness: Harness, name: str, order: str = "desc") -> None:
-    """All calls of a provider as held, without what a record says besides: a first reading in a second."""
+    """Store all calls of a provider with keys and times alone: an initial sync within a second."""
     source, calls = harness.sources[name], harness.world.calls(name)
     rows: list[dict[str, Any]] = [
         {

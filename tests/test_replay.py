@@ -1,4 +1,4 @@
-"""Raw payloads through the transformer again: nothing where nothing changed, and everything where some was lost."""
+"""Raw payloads through the transformer again: no change where nothing changed, and every lost value back."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 
 
 def replayed(harness: Harness, name: str) -> tuple[RunResult, ReplayDiff]:
-    """A replay that has to succeed, and what it changed."""
+    """Run a replay that has to succeed; what it changed."""
     found = ReplayDiff()
     report = harness.run(name, lambda reader: replay.replay(reader, found), "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
@@ -172,7 +172,7 @@ def test_the_command_says_what_would_change_and_then_changes_it(db: Engine, data
 
 
 def given(harness: Harness, database_url: str) -> dict[str, str]:
-    """The environment of a command that knows one source, of the house's own host."""
+    """The environment of a command with one source, on the harness's host."""
     source = harness.sources["ringg"]
     return {
         "DATABASE_URL": f"{database_url}?sslmode=disable",

@@ -1,4 +1,4 @@
-"""What reading costs, in requests and in tuples: the figures that are promised, counted on worlds of several sizes."""
+"""What syncing costs in requests and tuples: the documented figures, counted on worlds of several sizes."""
 
 import logging
 from collections import Counter
@@ -43,7 +43,7 @@ def own_db(server: Server, template: str) -> Iterator[Engine]:
     params=[SMALL, pytest.param(LARGE, marks=pytest.mark.long), pytest.param(HUGE, marks=pytest.mark.long)],
 )
 def harness(own_db: Engine, request: pytest.FixtureRequest) -> Harness:
-    """Four sources of so many calls each over 30 days, newest first, read once; then three quiet days go by."""
+    """Four sources with a number of calls each over 30 days, newest first, synced once; then three days without calls."""
     with own_db.begin() as connection:
         connection.exec_driver_sql("TRUNCATE warehouse.calls, raw.payloads, ops.sources CASCADE")
     clock = FakeClock(NOW)
@@ -66,7 +66,7 @@ def rows_of_list(harness: Harness, name: str) -> Counter[str]:
 
 
 def by_list(harness: Harness, name: str, since: int = 0) -> Counter[str]:
-    """The requests of each list of a provider, after so many."""
+    """The requests of each list of a provider, after the first ``skip``."""
     return Counter(each.query.get("phone", "") for each in requests_of(harness, name)[since:])
 
 
@@ -75,7 +75,7 @@ def counts(harness: Harness) -> dict[str, int]:
 
 
 def scheduled(harness: Harness) -> dict[str, Counter[str]]:
-    """One run of each source by the schedule, five minutes later; what it asked for, by list."""
+    """Run each source by the schedule, five minutes later; the requests of each list."""
     harness.clock.sleep(300)
     before = counts(harness)
     for name in PROVIDERS:
@@ -97,7 +97,7 @@ def test_a_full_history_takes_a_request_a_page_and_a_transcript_one_a_call(harne
 def test_where_nothing_is_new_each_list_is_asked_once_and_nothing_is_written(harness: Harness) -> None:
     harness.clock.sleep(3 * 86_400)
     for name in PROVIDERS:
-        harness.sync(name)  # what ended meanwhile, and every sweep
+        harness.sync(name)  # what ended meanwhile, and every lookback
     before = harness.tuple_counts()
     requests = scheduled(harness)
     assert sum(each.total() for each in requests.values()) == LISTS
@@ -174,7 +174,7 @@ def test_seven_days_of_schedule_cost_less_than_a_sixth_of_a_flat_lookback(db: En
             call.call_id for call in harness.world.calls(name) if call.created_at >= clock.now() - timedelta(days=2)
         }
         found = differences(harness, name)
-        assert [each for each in found if "not held" in each] == []
+        assert [each for each in found if "not stored" in each] == []
         assert [each for each in found if each.partition(".")[0] not in young] == []
         late[name] = max(lateness(harness, name), default=0.0)
     assert read < 0.15 * flat, f"{read} requests, {flat} by a flat lookback"

@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP on loopback and over its transport: what a reader of the providers' pages may rely on."""
+"""The sandbox, over HTTP on loopback and in process: what its users may rely on."""
 
 import json
 import socket
@@ -99,7 +99,7 @@ def served() -> Iterator[Callable[[str], Reader]]:
         yield lambda provider: Reader(client, sandbox.environment(), provider)
 
 
-# ---- determinism and the two doors
+# ---- determinism, over HTTP and in process
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

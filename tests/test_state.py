@@ -1,4 +1,4 @@
-"""Sync state beside the lease and the rate limit: which account a source is, and how its runs ended."""
+"""Sync state: which account a source is of, and how its runs ended."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Spans of a run: which there are, whose they are, and that they hold nobody's data."""
+"""Spans of a run: their names, parents and attributes, and that they carry no personal data."""
 
 import subprocess
 import sys

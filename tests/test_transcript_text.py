@@ -1,4 +1,4 @@
-"""Transcripts in every shape that providers send → turns, without losing a word."""
+"""Transcripts in every shape that providers send → turns, and no word is lost."""
 
 import json
 import re

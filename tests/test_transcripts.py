@@ -1,4 +1,4 @@
-"""Transcripts that take a request each: how many are asked for at a time, and when asking for them ends."""
+"""Transcripts with a request of their own: how many are requested at a time, and when it stops."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.harness import NOW, InterceptingTransport, counts_add_up, differences
 def of_transcripts(
     at_each: Callable[[], httpx.Response | None],
 ) -> Callable[[int, httpx.Request], httpx.Response | None]:
-    """What is done at each request for a transcript, which may answer it."""
+    """Handles each request for a transcript, and may answer it."""
     return lambda _, request: at_each() if "/transcript/" in request.url.path else None
 
 
@@ -56,7 +56,9 @@ def test_a_source_that_refuses_the_key_is_asked_for_no_more_transcripts(db: Engi
     assert report.status == "failed"
     assert "refuses the key" in str(report.error)
     assert len(asked) < at + MAX_PARALLEL_TRANSCRIPTS
-    assert harness.scalar("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == at - 1  # what came stays
+    assert (
+        harness.scalar("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == at - 1
+    )  # what was received stays
     harness.transport = sandbox
     harness.sync("vaani")
     assert differences(harness, "vaani") == []

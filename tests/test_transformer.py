@@ -1,4 +1,4 @@
-"""Records' bytes → calls and rejects: what holds whatever the provider, and for any bytes at all."""
+"""A record's bytes → a call or a reject: what holds for every provider and for any bytes."""
 
 import json
 from dataclasses import replace
@@ -26,19 +26,19 @@ TIMES = {"ringg": "created_at", "ravan": "created_at", "autocalls": "created_at"
 
 
 def result(name: str, record: Any) -> Call | Reject:
-    """What a record becomes, given as a value or as its bytes."""
+    """Transform a record, given as a value or as bytes."""
     payload = record if isinstance(record, bytes) else json.dumps(record).encode()
     provider = providers()[name]
     return transform(provider, make_source(provider, ("+919876543210",)), payload)
 
 
 def least(name: str, **more: Any) -> dict[str, Any]:
-    """The least record that is a call."""
+    """The smallest record that is a call."""
     return {IDS[name]: "c-1", TIMES[name]: "2026-01-02T03:04:05Z", **more}
 
 
 def call(name: str, **more: Any) -> Call:
-    """What the least record with some more fields becomes."""
+    """Transform the smallest record with more fields."""
     found = result(name, least(name, **more))
     assert isinstance(found, Call)
     return found
