@@ -95,9 +95,9 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
         (("backfill",), "--from 2026-01-31"),
         (("backfill", "--from"), "--from"),
         (("backfill", "--from", "2026-13-01"), "2026-13-01"),
-        (("backfill", "--from", "0001-01-01"), "from the year 2000 on"),
-        (("backfill", "--from", "2999-01-01"), "still to come"),
-        (("backfill", "--from", "2026-02-01", "--to", "2026-02-01"), "later day than --from"),
+        (("backfill", "--from", "0001-01-01"), "in the year 2000 or later"),
+        (("backfill", "--from", "2999-01-01"), "must not be in the future"),
+        (("backfill", "--from", "2026-02-01", "--to", "2026-02-01"), "later than --from"),
         (("quarantine", "show", "x"), "NUMBER"),
         (("quarantine", "show", "0"), "NUMBER"),
         (("quarantine", "show", "99999999999999999999"), "NUMBER"),
@@ -119,14 +119,14 @@ def test_an_unknown_source_is_status_2_with_the_nearest_name(tmp_path: Path, con
     for words in (("sync", "rimgg"), ("backfill", "rimgg", "--from", "2026-01-01"), ("replay", "rimgg")):
         said = run_etl(*words, cwd=tmp_path, given=configured)
         assert said.returncode == 2
-        assert "there is no source 'rimgg'; did you mean ringg?" in said.stderr
+        assert "unknown source 'rimgg'; did you mean ringg?" in said.stderr
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         said = run_etl("sandbox", "--port", str(taken.getsockname()[1]), cwd=tmp_path)
     assert said.returncode == 2
-    assert "is taken; leave --port out for a free one" in said.stderr
+    assert "is in use; omit --port for a free one" in said.stderr
 
 
 def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
         ({}, "no source is configured"),
         ({"RINGG_API_KEY": " "}, "no source is configured"),
         ({"RAVAN_API_KEY": "k"}, "RAVAN_PHONES is not set"),
-        ({"RINGG_API_KEY": "k", "DATABASE_URL": "mysql://x/y"}, "DATABASE_URL is no PostgreSQL URL"),
+        ({"RINGG_API_KEY": "k", "DATABASE_URL": "mysql://x/y"}, "DATABASE_URL is not a PostgreSQL URL"),
         ({"RINGG_API_KEY": "k", "RINGG_BASE_URL": "http://api.ringg.ai"}, "RINGG_BASE_URL is http"),
         ({"RINGG_API_KEY": "k", "ETL_CONFIG": "mine.toml"}, "the file mine.toml cannot be read"),
     ],
@@ -170,7 +170,7 @@ def test_malformed_toml_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text("[sources.a\n")
     said = run_etl("status", cwd=tmp_path)
     assert said.returncode == 78
-    assert re.search(r"etl: etl.toml is no TOML: .*line 1", said.stderr)
+    assert re.search(r"etl: etl.toml is not valid TOML: .*line 1", said.stderr)
 
 
 def test_variables_of_other_tools_do_not_stop_it(tmp_path: Path, configured: dict[str, str]) -> None:
@@ -242,13 +242,13 @@ def test_a_source_under_another_ones_name_is_status_78(tmp_path: Path, configure
 def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[str, str]) -> None:
     said = run_etl("check", cwd=tmp_path, given=configured)
     assert said.returncode == 0
-    assert said.stdout.count(": right; ") == 6
+    assert said.stdout.count(": OK; ") == 6
     broken = {**configured, "RINGG_API_KEY": "wrong-key-000", "DATABASE_URL": "postgresql://127.0.0.1:1/x"}
     said = run_etl("check", "--json", cwd=tmp_path, given=broken)
     assert said.returncode == 78
     found = json.loads(said.stdout)
-    assert found["database"]["is_right"] is False
-    assert [each["source"] for each in found["sources"] if not each["is_right"]] == ["ringg"]
+    assert found["database"]["is_ok"] is False
+    assert [each["source"] for each in found["sources"] if not each["is_ok"]] == ["ringg"]
     assert "wrong-key-000" not in said.stdout + said.stderr
 
 
@@ -335,16 +335,16 @@ def test_an_error_that_nobody_foresaw_is_a_line_and_the_others_are_done(
     assert {line.split(":")[1].strip() for line in lines(said.stderr)} == {"ringg", "vaani"}
 
 
-def test_an_unforeseen_error_shows_its_kind_and_place_and_none_of_its_text() -> None:
+def test_an_unexpected_error_shows_its_kind_and_place_and_none_of_its_text() -> None:
     try:
         raise RuntimeError("https://api/?key=SECRET")
     except RuntimeError as error:
         said, way = one_line(error), stack(error)
-    assert re.match(r"unforeseen RuntimeError at test_cli:\d+: ", said)
+    assert re.match(r"unexpected RuntimeError at test_cli:\d+: ", said)
     assert "SECRET" not in said + way.replace('raise RuntimeError("https://api/?key=SECRET")', "")
 
 
-def test_an_unforeseen_error_is_one_line_and_its_way_is_in_the_log_for_those_who_ask(
+def test_an_unexpected_error_is_one_line_and_its_way_is_in_the_log_for_those_who_ask(
     tmp_path: Path, configured: dict[str, str]
 ) -> None:
     broken = """if True:
@@ -362,7 +362,7 @@ def test_an_unforeseen_error_is_one_line_and_its_way_is_in_the_log_for_those_who
         assert (said.returncode, said.stdout) == (1, "")
         assert "Traceback" not in said.stderr
         assert "api/?key" not in said.stderr
-        assert re.search(r"^etl: unforeseen LookupError at \S+:\d+: this is a defect", said.stderr, re.M)
+        assert re.search(r"^etl: unexpected LookupError at \S+:\d+: this is a bug", said.stderr, re.M)
         assert said.stderr.count("\n") == len(words)
 
 
@@ -388,7 +388,7 @@ def test_quarantine_lists_shows_and_tries_again(tmp_path: Path, database_url: st
         assert run_etl("quarantine", "retry", cwd=tmp_path, given=given).returncode == 0
         assert run_etl("quarantine", "list", "nobody", cwd=tmp_path, given=given).returncode == 2
         unknown = run_etl("quarantine", "show", "4711", cwd=tmp_path, given=given)
-        assert (unknown.returncode, "there is no record 4711" in unknown.stderr) == (2, True)
+        assert (unknown.returncode, "no record has the number 4711" in unknown.stderr) == (2, True)
 
 
 # -- the embedded server

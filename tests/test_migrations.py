@@ -328,14 +328,14 @@ def test_another_ones_database_is_refused_unless_it_is_asked_for(empty: str, tmp
     query(empty, "CREATE TABLE shop (id int)")
     said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": empty})
     assert (said.returncode, "tables of something else (public.shop)" in said.stderr) == (78, True)
-    assert run_etl("migrate", "--beside-others", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
+    assert run_etl("migrate", "--allow-other-tables", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
     assert query(empty, "SELECT count(*) FROM shop") == [(0,)]
 
 
 def test_a_schema_of_another_ones_is_not_touched(empty: str) -> None:
     query(empty, "CREATE SCHEMA ops; CREATE TABLE ops.runs (mine text)")
     with pytest.raises(DatabaseProblem, match="a table of ours that another program created"):
-        migrated(empty, beside_others=True)
+        migrated(empty, allow_other_tables=True)
     assert query(empty, "SELECT mine FROM ops.runs") == []
 
 

@@ -1,4 +1,4 @@
-"""The door: a command line and the environment in, the right room called, its result said, an exit status out."""
+"""The command line: arguments and environment in, output and an exit status out."""
 
 from etl.cli.app import app, main
 

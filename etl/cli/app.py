@@ -1,4 +1,4 @@
-"""All commands under one name, and every error as one line and a status."""
+"""All commands under one name; each error becomes one line and an exit status."""
 
 import atexit
 import gc
@@ -26,15 +26,15 @@ Start without a key:   etl demo
 With a key in .env:    etl check, etl migrate, etl sync, etl status
 From then on:          etl daemon
 
-`etl COMMAND -h` explains each, with an example. Exit status: 0 all done; 1 a source failed, the others were done;
-2 the command line is wrong; 78 the configuration or the database is.
+`etl COMMAND -h` explains a command, with an example. Exit status: 0 success; 1 a source failed, the others succeeded;
+2 invalid command line; 78 invalid configuration or database.
 """
 
-UNSEARCHED = 200_000  # objects
+GC_THRESHOLD = 200_000  # objects
 
 
 @click.group(cls=context.InOrder, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Log more, and the way that led to an error nobody foresaw.")
+@click.option("--debug", is_flag=True, help="Add debug logs and stack traces.")
 def app(debug: bool) -> None:
     context.is_debugging = debug
     context.logs()
@@ -56,23 +56,23 @@ app.add_command(quarantine_commands.quarantine)
 
 
 def main() -> NoReturn:
-    """Run the command line; every problem that a person can cause is said in a line, and the status says its kind."""
+    """Run the command line; each error that a person can cause becomes one line and an exit status."""
     tune_gc()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a letter that a terminal cannot show is no reason to end
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show must not end the command
     try:
         app(prog_name="etl")
-    except Exception as error:  # whatever it is: a traceback might show a URL, a key or a person's data
+    except Exception as error:  # a traceback might show a URL, a key or personal data
         sys.exit(exit_status.handle_error(error))
     sys.exit(0)
 
 
 def tune_gc() -> None:
-    """Look for cycles of references seldom, and not at the end, when all goes with the process.
+    """Collect reference cycles rarely, and not at exit.
 
-    What is made here lives as long as the program, as modules do, or goes with its last reference, as records do: at
-    Python's own threshold the search took a fifth of a run with nothing new, and found next to nothing.
+    Objects here live as long as the process, as modules do, or until their last reference, as records do. With Python's
+    default threshold the collector took a fifth of a run with nothing new, and found next to nothing.
     """
-    gc.set_threshold(UNSEARCHED)
+    gc.set_threshold(GC_THRESHOLD)
     atexit.register(gc.freeze)

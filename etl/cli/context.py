@@ -1,4 +1,4 @@
-"""The environment → what every command works with: settings, sources, the database, and the wish to end."""
+"""The environment → what commands work with: settings, sources, the database, and the request to stop."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ is_debugging = False
 
 
 class InOrder(click.Group):
-    """Commands that are listed as they are met on the way, not by the alphabet."""
+    """A group whose commands are listed in the order in which a user needs them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Their names."""
@@ -40,21 +40,21 @@ class InOrder(click.Group):
 
 
 def logs(secrets: Sequence["Secret"] = ()) -> None:
-    """Send log lines to stderr, with these secrets hidden."""
+    """Send log lines to stderr with these secrets redacted."""
     from etl.runtime.logs import setup
 
     setup(logging.DEBUG if is_debugging else logging.INFO, secrets=secrets)
 
 
 def home() -> Path:
-    """Where the embedded PostgreSQL lives, whatever else of the configuration is wrong."""
+    """The directory of the embedded PostgreSQL, even where the rest of the configuration is invalid."""
     from etl.settings import home
 
     return home(os.environ, Path.cwd())
 
 
 def settings() -> "Settings":
-    """All that is configured; raises :class:`~etl.settings.ConfigurationError`."""
+    """The configuration; raises :class:`~etl.settings.ConfigurationError`."""
     from etl.settings import load
 
     loaded = load(os.environ, Path.cwd())
@@ -65,7 +65,7 @@ def settings() -> "Settings":
 
 
 def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["Source"]:
-    """The configured sources, or those named; a name that is none is a wrong command line."""
+    """The configured sources, or those named; an unknown name is an invalid command line."""
     from etl.settings import NO_SOURCES, ConfigurationError
 
     if not settings.sources:
@@ -76,29 +76,29 @@ def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["S
 
 
 def require_known(names: Sequence[str] | None, known: Sequence[str] | dict[str, "Source"]) -> None:
-    """Refuse a source name that is none, with the nearest that is."""
+    """Reject an unknown source name, and suggest the nearest known one."""
     from etl.settings.parsers import nearest
 
     for name in names or ():
         if name not in known:
-            raise click.BadParameter(f"there is no source {name!r}{nearest(name, known)}")
+            raise click.BadParameter(f"unknown source {name!r}{nearest(name, known)}")
 
 
 def days_asked(since: datetime | None, until: datetime | None) -> tuple[date | None, date | None]:
-    """The days of --from and --to; those that cannot be meant are a wrong command line."""
+    """The days of --from and --to; implausible ones are an invalid command line."""
     for day, option in ((since, "--from"), (until, "--to")):
         if day is not None and not FIRST_YEAR <= day.year <= 9000:
-            raise click.BadParameter(f"give a day from the year {FIRST_YEAR} on", param_hint=option)
+            raise click.BadParameter(f"must be in the year {FIRST_YEAR} or later", param_hint=option)
     if since is not None and since.replace(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=1):
-        raise click.BadParameter("that day is still to come", param_hint="--from")
+        raise click.BadParameter("must not be in the future", param_hint="--from")
     if since is not None and until is not None and until <= since:
-        raise click.BadParameter("give a later day than --from: it is the day after the last", param_hint="--to")
+        raise click.BadParameter("must be later than --from: it is the day after the last one", param_hint="--to")
     return since.date() if since else None, until.date() if until else None
 
 
 @contextmanager
 def opened(settings: "Settings") -> Iterator["Engine"]:
-    """The database, reachable and of this program's revision."""
+    """The database, reachable and at this version's revision."""
     from etl.cli.database import opened
 
     with opened(settings) as engine:
@@ -106,7 +106,7 @@ def opened(settings: "Settings") -> Iterator["Engine"]:
 
 
 def dependencies(engine: "Engine") -> "RunDependencies":
-    """The machine's own clock and network; waits end as soon as somebody asks the process to."""
+    """The system clock and the network; waits end as soon as the process is asked to stop."""
     from etl.runtime.clock import SystemClock
     from etl.sync.run import RunDependencies
 

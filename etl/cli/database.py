@@ -1,4 +1,4 @@
-"""Settings → the database to write to, there, reachable and of this program's revision."""
+"""Settings → the database to write to: existing, reachable and at this version's revision."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from etl.settings import Settings
 
 
 def url_of(settings: Settings) -> str:
-    """The URL of the database: the one configured, or the embedded server's, which is started where it is not up."""
+    """The URL of the configured database, or of the embedded server, which is started if it is not running."""
     if settings.database_url is not None:
         return settings.database_url.reveal()
     return embedded_url(settings.home, "callhouse")
 
 
 def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
-    """The URL of a database of the embedded server, both made where they are missing, and migrated.
+    """The URL of a database of the embedded server; both are created if they do not exist, and migrated.
 
-    ``fresh`` empties the database first. Raises :class:`~etl.db.engine.DatabaseProblem`.
+    ``fresh`` drops the database first. Raises :class:`~etl.db.engine.DatabaseProblem`.
     """
     from etl import embedded
 
@@ -32,7 +32,7 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
         embedded.ensure_database(server, name)
     except embedded.EmbeddedError as error:
         raise DatabaseProblem(str(error)) from None
-    url = f"{server.url(name)}?sslmode=disable"  # a PGSSLMODE meant for another server would refuse this one
+    url = f"{server.url(name)}?sslmode=disable"  # a PGSSLMODE meant for another server would reject this one
     with disposed_engine(url) as db:
         revisions.migrate(db)
     return url
@@ -40,7 +40,7 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
 
 @contextmanager
 def disposed_engine(url: str) -> Iterator[Engine]:
-    """Connections to a database, closed at the end."""
+    """Connections to a database, closed on exit."""
     db = open_engine(url)
     try:
         yield db
@@ -50,7 +50,7 @@ def disposed_engine(url: str) -> Iterator[Engine]:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Engine]:
-    """The database of these settings, of this program's revision; raises :class:`~etl.db.engine.DatabaseProblem`."""
+    """The database of these settings, at this version's revision; raises :class:`~etl.db.engine.DatabaseProblem`."""
     with disposed_engine(url_of(settings)) as db:
         revisions.require_revision(db)
         yield db

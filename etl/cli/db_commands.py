@@ -1,4 +1,4 @@
-"""The commands `etl db …`: the embedded PostgreSQL, for those who have none."""
+"""The commands `etl db …`: the embedded PostgreSQL."""
 
 import os
 from typing import TYPE_CHECKING
@@ -11,36 +11,36 @@ if TYPE_CHECKING:
     from etl.embedded import Server
 
 in_database = click.argument(
-    "database", metavar="[DATABASE]", default="callhouse", help="Which database of it; `demo` is the demo's."
+    "database", metavar="[DATABASE]", default="callhouse", help="The database; `demo` is that of `etl demo`."
 )
 
 
 @click.group(cls=context.InOrder)
 def db() -> None:
-    """The embedded PostgreSQL, for those who have none."""
+    """Start, stop and open the embedded PostgreSQL."""
 
 
 @db.command()
 def start() -> None:
-    """Start it; it stays up until `etl db stop`."""
+    """Start it; it runs until `etl db stop`."""
     from etl import embedded
 
     server = embedded.start(context.home())
-    click.echo(f"up at {server.host}:{server.port}; `etl db url` prints the whole URL, password included")
+    click.echo(f"running at {server.host}:{server.port}; `etl db url` prints its URL with the password")
 
 
 @db.command()
 def stop() -> None:
-    """Stop it; the data stay."""
+    """Stop it; the data are kept."""
     from etl import embedded
 
-    click.echo("stopped; the data stay" if embedded.stop(context.home()) else "it was not running")
+    click.echo("stopped; the data are kept" if embedded.stop(context.home()) else "it was not running")
 
 
 @db.command()
 @in_database
 def url(database: str) -> None:
-    """Print its URL for a BI tool, password included."""
+    """Print its URL, password included, for a BI tool."""
     click.echo(_running().url(database))
 
 
@@ -51,7 +51,7 @@ def psql(database: str) -> None:
     from etl import embedded
 
     argv, environment = embedded.psql_command(_running(), database)
-    os.execvpe(argv[0], argv, environment)  # noqa: S606 - the program becomes psql
+    os.execvpe(argv[0], argv, environment)  # noqa: S606 - the process becomes psql
 
 
 def _running() -> "Server":
@@ -59,5 +59,5 @@ def _running() -> "Server":
 
     server = embedded.running(context.home())
     if server is None:
-        raise embedded.EmbeddedError("the embedded PostgreSQL is not up: run `etl db start`")
+        raise embedded.EmbeddedError("the embedded PostgreSQL is not running: run `etl db start`")
     return server

@@ -1,4 +1,4 @@
-"""The main job without a key: the sandbox's four providers into a database of its own, and what came of it."""
+"""`etl demo`: the sandbox's four providers → a database of its own → a summary."""
 
 import logging
 import sys
@@ -25,45 +25,47 @@ from etl.web.http_server import serving
 
 SEED, CALLS, DAYS = 7, 400, 30
 DATABASE = "demo"
-UNHURRIED = 6000  # requests a minute: the sandbox has no limit to respect
-PER_HOUR, OFTEN = 180, "every 10s"  # what goes on while somebody watches
-PLACES = (Listen("127.0.0.1", 8787), Listen("127.0.0.1", 0))  # a daemon of the user's may have the first
+REQUESTS_PER_MINUTE = 6000  # the sandbox has no rate limit
+CALLS_PER_HOUR, SCHEDULE = 180, "every 10s"  # live traffic on a terminal
+ADDRESSES = (Listen("127.0.0.1", 8787), Listen("127.0.0.1", 0))  # a daemon may use the first
 
 
 def demo(stop: threading.Event, environment: Mapping[str, str], directory: Path) -> bool:
-    """Run it all and print the summary; whether every source was read. Of the configuration only ETL_HOME counts.
+    """Sync the sandbox and print the summary; whether every source succeeded. Only ETL_HOME is read.
 
-    On a terminal it then goes on with its page, until ``stop`` is set.
+    On a terminal it then runs the daemon and its page until ``stop`` is set.
     """
     url = database.embedded_url(settings.home(environment, directory), DATABASE, fresh=True)
     clock = SystemClock(stop)
-    is_watched = sys.stdin.isatty() and sys.stdout.isatty()
+    is_interactive = sys.stdin.isatty() and sys.stdout.isatty()
     with (
-        Sandbox(_world(is_watched)) as sandbox,
-        tempfile.TemporaryDirectory() as nowhere,
+        Sandbox(_world(is_interactive)) as sandbox,
+        tempfile.TemporaryDirectory() as empty,
         database.disposed_engine(url) as db,
     ):
-        configured = settings.load(sandbox.environment(), Path(nowhere))
-        sources = [replace(source, requests_per_minute=UNHURRIED, schedule=OFTEN) for source in configured.sources]
+        configured = settings.load(sandbox.environment(), Path(empty))
+        sources = [
+            replace(source, requests_per_minute=REQUESTS_PER_MINUTE, schedule=SCHEDULE) for source in configured.sources
+        ]
         deps = RunDependencies(db, clock)
         began = clock.monotonic()
         try:
-            with progress([source.name for source in sources]) as say:
-                reports = run_all(deps, sources, "sync", sync, say)
+            with progress([source.name for source in sources]) as on_progress:
+                reports = run_all(deps, sources, "sync", sync, on_progress)
         except Interrupted:
-            raise Interrupted("stopped; the next `etl demo` begins anew") from None
+            raise Interrupted("stopped; the next `etl demo` starts over") from None
         metrics = Metrics()
         seconds = clock.monotonic() - began
-        with serving(deps, sources, PLACES if is_watched else (), None, metrics) as page:
+        with serving(deps, sources, ADDRESSES if is_interactive else (), None, metrics) as page:
             summary(db, url.partition("?")[0], reports, seconds, page)
             if page:
-                logging.getLogger("etl").setLevel(logging.WARNING)  # the page says the rest
+                logging.getLogger("etl").setLevel(logging.WARNING)  # the page shows the rest
                 daemon.serve(deps, stop, sources, metrics)
     return all(report.error is None for report in reports)
 
 
-def _world(is_watched: bool) -> World:
-    """A world that goes on while somebody watches, and one that stands still where the end is all that is asked for."""
-    if is_watched:
-        return World(SEED, calls=CALLS, days=DAYS, clock=lambda: datetime.now(UTC), per_hour=PER_HOUR)
+def _world(is_interactive: bool) -> World:
+    """Live traffic on a terminal, a fixed world elsewhere."""
+    if is_interactive:
+        return World(SEED, calls=CALLS, days=DAYS, clock=lambda: datetime.now(UTC), per_hour=CALLS_PER_HOUR)
     return World(SEED, calls=CALLS, days=DAYS, now=datetime.now(UTC).replace(microsecond=0))

@@ -1,4 +1,4 @@
-"""The demo's warehouse → a page of text that a person enjoys reading, no line of it over 80 columns."""
+"""The demo's warehouse → a summary of at most 80 columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,14 +30,14 @@ COLUMNS = (
 
 
 def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, page: str | None = None) -> None:
-    """Print what is in the warehouse now, how complete it is, what was odd, and what to try next.
+    """Print what the warehouse holds, how complete it is, its data-quality flags, and what to try next.
 
-    ``page`` is where it can be seen going on.
+    ``page`` is the address of the daemon's page.
     """
     console = Console(highlight=False, soft_wrap=True)
     with db.connect() as connection:
         by_source = fetch_all(connection, STATUS.demo_sources)
-        odd, drift = fetch_all(connection, STATUS.flag_counts), fetch_all(connection, DRIFT.most_frequent_drift)
+        flagged, drift = fetch_all(connection, STATUS.flag_counts), fetch_all(connection, DRIFT.most_frequent_drift)
     console.print("\n[bold]Every call of four providers, in one warehouse[/]\n")
     console.print(_table(by_source))
     console.print()
@@ -47,7 +47,7 @@ def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, 
     for report in reports:
         if report.error:
             _line(console, "Failed", report.error, "red")
-    _oddities(console, by_source, odd, drift)
+    _data_quality(console, by_source, flagged, drift)
     _next_steps(console, url)
     if page:
         _the_page(console, page)
@@ -66,28 +66,30 @@ def _table(rows: Sequence[Any]) -> Table:
 
 
 def _completeness(console: Console, rows: Sequence[Any]) -> None:
-    short = [row for row in rows if row.completeness not in ("count_match", "verified")]
-    if not short:
-        _line(console, "Complete", "yes: each provider lists as many calls as the warehouse holds", "green")
-    for row in short:
+    incomplete = [row for row in rows if row.completeness not in ("count_match", "verified")]
+    if not incomplete:
+        _line(console, "Complete", "yes: for each provider the counts match", "green")
+    for row in incomplete:
         colour = "red" if row.completeness == "incomplete" else "yellow"
-        _line(console, "Complete", f"{row.source}: {row.completeness}; `etl status` says why", colour)
+        _line(console, "Complete", f"{row.source}: {row.completeness}; `etl status` shows why", colour)
 
 
-def _oddities(console: Console, by_source: Sequence[Any], odd: Sequence[Any], drift: Sequence[Any]) -> None:
+def _data_quality(console: Console, by_source: Sequence[Any], flagged: Sequence[Any], drift: Sequence[Any]) -> None:
     waiting = sum(row.quarantined for row in by_source)
     _line(
-        console, "Quarantine", f"{waiting:,} records became no row" if waiting else "empty: every record became a row"
+        console,
+        "Quarantine",
+        f"{waiting:,} records could not be loaded" if waiting else "empty: every record was loaded",
     )
-    _line(console, "Drift", "fields and words nobody knows yet" if drift else "none: every field and word is known")
+    _line(console, "Drift", "unknown fields and values:" if drift else "none: every field and value is known")
     for row in drift:
         console.print(
             _cut(f"  {row.record_count:>6,} ×  {row.source}  {row.kind.replace('_', ' ')} {row.field}: {row.detail}")
         )
-    _line(console, "Odd", "kept as sent, and flagged in quality_flags:" if odd else "nothing")
-    for row in odd:
-        said = f"{row.calls:>8,} calls  {row.flag.replace('_', ' '):<26}"
-        console.print(_cut(said).append(f"  {row.sources}"[: 78 - len(said)], style="dim"))
+    _line(console, "Data quality", "kept as sent, and flagged in quality_flags:" if flagged else "no flags")
+    for row in flagged:
+        text = f"{row.calls:>8,} calls  {row.flag.replace('_', ' '):<26}"
+        console.print(_cut(text).append(f"  {row.sources}"[: 78 - len(text)], style="dim"))
 
 
 def _next_steps(console: Console, url: str) -> None:
@@ -98,17 +100,19 @@ def _next_steps(console: Console, url: str) -> None:
         console.print(Text(f"\n  -- {title}", style="dim"))
         for line in f"{query.decode()};".split("\n"):
             console.print(Text(f"  {line}"))
-    console.print("\nThe server stays up: [cyan]etl db stop[/] ends it. Next: a key into .env, and [cyan]etl check[/].")
+    console.print(
+        "\nThe server keeps running until [cyan]etl db stop[/]. Next: put a key into .env, run [cyan]etl check[/]."
+    )
 
 
 def _the_page(console: Console, page: str) -> None:
-    console.print("\n[bold]Watch it go on[/]: calls come in every minute, until Ctrl-C")
+    console.print("\n[bold]Watch it live[/]: new calls arrive every minute, until Ctrl-C")
     console.print(Text(f"  {page}", style="bold cyan"))
 
 
-def _line(console: Console, label: str, said: str, style: str = "") -> None:
-    console.print(Text.assemble((f"{label:<12}", "bold"), (said, style)))
+def _line(console: Console, label: str, message: str, style: str = "") -> None:
+    console.print(Text.assemble((f"{label:<14}", "bold"), (message, style)))
 
 
-def _cut(said: str) -> Text:
-    return Text(said if len(said) <= 80 else f"{said[:79]}…")
+def _cut(line: str) -> Text:
+    return Text(line if len(line) <= 80 else f"{line[:79]}…")

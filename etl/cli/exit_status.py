@@ -1,4 +1,4 @@
-"""What a command came to → lines for a person, and the exit status that follows."""
+"""The outcome of a command → lines on stderr and an exit status."""
 
 import json
 import logging
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from etl.sync.run import RunResult
 
 FAILED, CONFIGURATION = 1, 78
-REFUSED = "42501"  # SQLSTATE insufficient_privilege
+INSUFFICIENT_PRIVILEGE = "42501"
 
 log = logging.getLogger("etl.cli")
 
 
 def handle_error(error: Exception) -> int:
-    """Say what keeps the program from running, line by line; the exit status."""
+    """Print an error, one line for each problem; returns the exit status."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from etl.db.engine import DatabaseProblem, describe, sqlstate
@@ -29,43 +29,43 @@ def handle_error(error: Exception) -> int:
     from etl.sync.parallel import Interrupted
 
     if isinstance(error, ConfigurationError):
-        return _said(CONFIGURATION, *error.problems)
+        return _print(CONFIGURATION, *error.problems)
     if isinstance(error, DatabaseProblem | EmbeddedError | SourceMismatch):
-        return _said(CONFIGURATION, str(error))
+        return _print(CONFIGURATION, str(error))
     if isinstance(error, Interrupted):
-        return _said(FAILED, str(error))
+        return _print(FAILED, str(error))
     log.debug("stack trace:\n%s", stack(error))
-    if isinstance(error, SQLAlchemyError) and sqlstate(error) == REFUSED:
-        return _said(CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL may not do this; grant it the right")
+    if isinstance(error, SQLAlchemyError) and sqlstate(error) == INSUFFICIENT_PRIVILEGE:
+        return _print(CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL lacks this privilege; grant it")
     if isinstance(error, SQLAlchemyError):
-        return _said(FAILED, f"{describe(error)}; what was committed is kept, and the same command goes on from there")
-    return _said(FAILED, one_line(error))
+        return _print(FAILED, f"{describe(error)}; what was committed is kept; run the same command again to resume")
+    return _print(FAILED, one_line(error))
 
 
-def _said(status: int, *lines: str) -> int:
+def _print(status: int, *lines: str) -> int:
     for line in lines:
         click.echo(f"etl: {line}", err=True)
     return status
 
 
 def warn(text: str) -> None:
-    """Say what may be wrong, and go on."""
+    """Print a warning."""
     click.echo(f"etl: warning: {text}", err=True)
 
 
-def exit_with(reports: Sequence["RunResult"]) -> NoReturn:
-    """Name each source that failed, and end with the status that follows."""
-    sys.exit(FAILED if print_failures(reports) else 0)
+def exit_with(results: Sequence["RunResult"]) -> NoReturn:
+    """Print the failures, and exit with the status that follows."""
+    sys.exit(FAILED if print_failures(results) else 0)
 
 
-def print_failures(reports: Sequence["RunResult"]) -> bool:
-    """Name each source that failed; whether there is any."""
-    for report in reports:
-        if report.error:
-            click.echo(f"etl: {report.error}", err=True)
-    return any(report.error for report in reports)
+def print_failures(results: Sequence["RunResult"]) -> bool:
+    """Print the error of each source that failed; whether there is one."""
+    for result in results:
+        if result.error:
+            click.echo(f"etl: {result.error}", err=True)
+    return any(result.error for result in results)
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))

@@ -1,4 +1,4 @@
-"""The commands that only look: check, status and why."""
+"""The commands that change nothing: check, status and why."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from etl.cli.source_check import CheckResult
 
 UNKNOWN = (
-    "no call and no record in quarantine has this key or id; `etl status` says how much of each source is held, and "
-    "`etl quarantine list` which records came without an id"
+    "no call and no record in quarantine has this key or id; `etl status` shows how complete each source is, and "
+    "`etl quarantine list` which records have no id"
 )
 
 
 @click.command()
 @context.as_json
 def check(as_json: bool) -> None:
-    """Try the configuration, the database and each source.
+    """Check the configuration, the database and each source.
 
-    One request per source. Says what is wrong, all of it, and how to mend it.
+    Sends one request per source. Lists every problem, and how to fix it.
 
     \b
     Example:  etl check
@@ -30,52 +30,54 @@ def check(as_json: bool) -> None:
     """
     from concurrent.futures import ThreadPoolExecutor
 
-    from etl.cli import source_check as checks
+    from etl.cli.source_check import check_database, check_source
     from etl.runtime.clock import SystemClock
 
     settings = context.settings()
     sources = context.sources(settings)
-    database = checks.check_database(settings, sources)
+    database = check_database(settings, sources)
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda source: checks.check(source, SystemClock(context.stop)), sources))
+        found = list(threads.map(lambda source: check_source(source, SystemClock(context.stop)), sources))
     if as_json:
-        print_json({"database": _plain(database), "sources": [{"source": f.of, **_plain(f)} for f in found]})
+        print_json(
+            {"database": _as_dict(database), "sources": [{"source": check.name, **_as_dict(check)} for check in found]}
+        )
     else:
-        click.echo(f"configuration: right; {len(sources)} source{'s' if len(sources) != 1 else ''}")
-        for each in (database, *found):
-            click.echo(f"{each.of}: {'right' if each.is_right else 'WRONG'}; {each.text}")
-    if not database.is_right:
+        click.echo(f"configuration: OK; {len(sources)} source{'s' if len(sources) != 1 else ''}")
+        for check in (database, *found):
+            click.echo(f"{check.name}: {'OK' if check.is_ok else 'FAILED'}; {check.message}")
+    if not database.is_ok:
         sys.exit(CONFIGURATION)
-    sys.exit(0 if all(each.is_right for each in found) else FAILED)
+    sys.exit(0 if all(check.is_ok for check in found) else FAILED)
 
 
-def _plain(finding: "CheckResult") -> dict[str, object]:
-    return {"is_right": finding.is_right, "text": finding.text}
+def _as_dict(check: "CheckResult") -> dict[str, object]:
+    return {"is_ok": check.is_ok, "message": check.message}
 
 
 @click.command()
 @context.as_json
 def status(as_json: bool) -> None:
-    """Say how fresh and how complete each source is.
+    """Show how fresh and how complete each source is.
 
-    Also the last run, what waits in quarantine, and, while a daemon runs, when each is read next.
+    Also the last run, the records in quarantine, and, while a daemon runs, the next run.
 
     \b
     Example:  etl status
               etl status --json
     """
     from etl.cli.terminal import status_table
-    from etl.reports.status import status as look
+    from etl.reports.status import status as load_status
 
     settings = context.settings()
     with context.opened(settings) as engine:
-        rows = look(engine, [source.name for source in settings.sources])
+        rows = load_status(engine, [source.name for source in settings.sources])
     if as_json:
         print_json(rows)
     elif rows:
         status_table(rows)
     else:
-        click.echo("no source is configured and none was ever read: put a key into .env, then run `etl sync`")
+        click.echo("no source is configured, and none was ever synced: put a key into .env, then run `etl sync`")
 
 
 @click.command()
@@ -108,7 +110,7 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
             history = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
         choices = " or ".join(f"{call.source}:{call.provider_call_id}" for call in found)
-        raise click.BadParameter(f"{len(found)} sources have a call of this id: write {choices}", param_hint="CALL")
+        raise click.BadParameter(f"{len(found)} sources have a call with this id: write {choices}", param_hint="CALL")
     if not found:
         click.echo(f"etl: {UNKNOWN}", err=True)
         sys.exit(FAILED)

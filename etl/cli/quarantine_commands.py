@@ -1,4 +1,4 @@
-"""The commands `etl quarantine …`: records that could not become rows, why, and another try."""
+"""The commands `etl quarantine …`: records that could not be loaded, and retrying them."""
 
 import sys
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ SHOWN = ("quarantine_id", "source", "reason", "provider_call_id", "first_seen_at
 
 @click.group(cls=context.InOrder)
 def quarantine() -> None:
-    """Records that could not become rows, and why."""
+    """List, show and retry records that could not be loaded."""
 
 
 @quarantine.command("list")
 @context.named
-@click.option("--all", "everything", is_flag=True, help="Also those that became rows since.")
+@click.option("--all", "everything", is_flag=True, help="Also those that were loaded since.")
 @context.as_json
 def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
-    """List the records that wait, newest first."""
+    """List the records in quarantine, newest first."""
     from etl.state import quarantine, registry
 
     with context.opened(context.settings()) as engine, engine.connect() as connection:
@@ -37,14 +37,14 @@ def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
         done = " (resolved)" if row.resolved_at else ""
         seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}"
         click.echo(f"{row.quarantine_id}  {row.source}  {seen}  {row.reason}{done}")
-    next_step = "; `etl quarantine show N` shows one, `etl quarantine retry` tries them again" if rows else ""
+    next_step = "; `etl quarantine show N` prints one, `etl quarantine retry` tries to load them" if rows else ""
     click.echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
 
 
 @quarantine.command()
-@click.argument("number", metavar="NUMBER", type=click.IntRange(1, 2**63 - 1), help="Its number, from the list.")
+@click.argument("number", metavar="NUMBER", type=click.IntRange(1, 2**63 - 1), help="Its number in the list.")
 def show(number: int) -> None:
-    """Show one record: why it waits, and its exact bytes."""
+    """Print one record: the reason on stderr, its exact bytes on stdout."""
     from etl.state import quarantine
 
     with context.opened(context.settings()) as engine, engine.connect() as connection:
@@ -58,7 +58,7 @@ def show(number: int) -> None:
 @quarantine.command()
 @context.named
 def retry(sources: Sequence[str]) -> None:
-    """Try the records that wait again, with today's program."""
+    """Try to load the records in quarantine with this version."""
     from etl.sync.retry_quarantine import retry
 
     settings = context.settings()

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from etl.settings import Settings
     from etl.sync.run import RunFunction, RunResult, SourceRun
 
-HUNG = 75  # EX_TEMPFAIL: start it again
+RESTART = 75  # EX_TEMPFAIL: the supervisor should restart it
 
 
 @click.command()
 def demo() -> None:
-    """Show it all without a key: four providers, one warehouse.
+    """Try it without a key: four simulated providers, one warehouse.
 
-    Starts an embedded PostgreSQL and a sandbox of the four providers, syncs all of them into a database `demo`, and
-    says what came of it. Your DATABASE_URL, keys and etl.toml are not looked at. On a terminal it then goes on as the
-    daemon does, calls come in, and its page shows them until Ctrl-C.
+    Starts an embedded PostgreSQL and a sandbox of the four providers, syncs all of them into the database `demo`, and
+    prints a summary. Your DATABASE_URL, keys and etl.toml are not used. On a terminal it then runs the daemon: new
+    calls arrive, and its page shows them until Ctrl-C.
 
     \b
     Example:  etl demo
@@ -43,12 +43,12 @@ def demo() -> None:
 
 
 @click.command()
-@click.option("--beside-others", is_flag=True, help="Also in a database that holds tables of something else.")
-def migrate(beside_others: bool) -> None:
-    """Bring the database to this program's revision.
+@click.option("--allow-other-tables", is_flag=True, help="Migrate a database that has other tables too.")
+def migrate(allow_other_tables: bool) -> None:
+    """Migrate the database to this version's revision.
 
-    Makes the schemas raw, warehouse, ops and bi, and the role bi_reader, which reads bi alone. Several at once wait for
-    each other; run again, it changes nothing.
+    Creates the schemas raw, warehouse, ops and bi, and the role bi_reader, which can read bi only. Concurrent migrations
+    wait for each other; an up-to-date database is not changed.
 
     \b
     Example:  etl migrate
@@ -58,8 +58,8 @@ def migrate(beside_others: bool) -> None:
     from etl.db import revisions
 
     with database.disposed_engine(database.url_of(context.settings())) as engine:
-        before, after = revisions.migrate(engine, beside_others=beside_others)
-        done = f"is at revision {after}" if before == after else f"migrated to revision {after}"
+        before, after = revisions.migrate(engine, allow_other_tables=allow_other_tables)
+        done = f"already at revision {after}" if before == after else f"migrated to revision {after}"
         click.echo(f"database {engine.url.database}: {done}")
         if not revisions.reader_may_read(engine):
             warn(revisions.GRANT_BY_HAND)
@@ -68,10 +68,10 @@ def migrate(beside_others: bool) -> None:
 @click.command()
 @context.named
 def sync(sources: Sequence[str]) -> None:
-    """Catch up now: new calls, changed calls, missing transcripts.
+    """Sync now: new calls, changed calls, missing transcripts.
 
-    The first time that is the whole history that a provider lists, newest first. Cut off, the same command goes on
-    where it was.
+    The first sync reads the whole history that a provider lists, newest first. After an interruption, run it again: it
+    resumes from its checkpoint.
 
     \b
     Example:  etl sync
@@ -85,15 +85,15 @@ def sync(sources: Sequence[str]) -> None:
 
 @click.command()
 @context.named
-@click.option("--from", "since", metavar="DATE", type=context.DAY, help="First day, of the source's time zone.")
+@click.option("--from", "since", metavar="DATE", type=context.DAY, help="The first day, in the source's time zone.")
 @click.option("--to", "until", metavar="DATE", type=context.DAY, help="The day after the last; now by default.")
-@click.option("--plan", is_flag=True, help="Say what it would take; load nothing.")
-@click.option("--again", is_flag=True, help="Read all of it, not only what is not held.")
+@click.option("--plan", is_flag=True, help="Estimate requests, rows and time; load nothing.")
+@click.option("--again", is_flag=True, help="Read everything, stored or not.")
 def backfill(sources: Sequence[str], since: datetime | None, until: datetime | None, plan: bool, again: bool) -> None:
-    """Read a stretch of history.
+    """Load a period of history.
 
-    What is held is not asked for again. Cut off, the same command goes on where it was. With --plan it says how many
-    requests, rows and minutes that takes, which costs up to ten requests a list.
+    Periods that are already stored are not requested again. After an interruption, run it again: it resumes. --plan
+    estimates the requests, rows and minutes, with at most ten requests per stream.
 
     \b
     Example:  etl backfill ringg --from 2026-01-01 --to 2026-02-01 --plan
@@ -104,7 +104,7 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
     from etl.pipeline import days
 
     if since is None:
-        raise click.BadParameter("say from which day on: --from 2026-01-31", param_hint="--from")
+        raise click.BadParameter("the first day is missing: --from 2026-01-31", param_hint="--from")
     context.days_asked(since, until)
     if plan:
         _plan(sources, lambda source_run: days(source_run, since, until), again=again)
@@ -113,33 +113,33 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
 
 
 def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, again: bool) -> None:
-    """Say what a backfill would take; it is no run of the books' that reads anything, but its requests count."""
+    """Print what a backfill would take. It loads nothing, but its requests count as a run of kind verify."""
     from etl.cli.terminal import plans_table
     from etl.reports.backfill_plan import BackfillPlan
-    from etl.reports.backfill_plan import plan as make
+    from etl.reports.backfill_plan import plan as make_plan
 
     settings, found = context.settings(), list[BackfillPlan]()
-    reports = reports_of(
+    results = results_of(
         settings,
         context.sources(settings, names),
         "verify",
-        lambda source_run: found.append(make(source_run, window(source_run), again=again)),
+        lambda source_run: found.append(make_plan(source_run, window(source_run), again=again)),
     )
-    plans_table(sorted(found, key=lambda each: each.source))
-    exit_with(reports)
+    plans_table(sorted(found, key=lambda plan: plan.source))
+    exit_with(results)
 
 
 @click.command()
 def daemon() -> None:
-    """Read every source as its schedule says, until SIGTERM.
+    """Sync every source on its schedule, until SIGTERM.
 
-    Every five minutes by default; `schedule` in etl.toml takes cron lines too. Its page at http://127.0.0.1:8787/, or
-    wherever ETL_LISTEN says, shows how all of it is. SIGTERM or Ctrl-C ends it within seconds, and nothing is lost; a
-    second one ends it at once.
+    The default is every five minutes; `schedule` in etl.toml also takes cron expressions. The page at
+    http://127.0.0.1:8787/ (ETL_LISTEN) shows the status. SIGTERM or Ctrl-C stops it within seconds and loses nothing; a
+    second one kills it at once.
 
     \b
     Example:  etl daemon
-    Next:     the page, or etl status in another terminal
+    Next:     open the page, or run etl status in another terminal
     """
     from etl.daemon import WatchdogTimeout, serve
     from etl.ops.metrics import Metrics
@@ -158,43 +158,43 @@ def daemon() -> None:
         with serving(deps, sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:
                 all_ended = serve(deps, stop, sources, metrics, settings.alert_url)
-            except WatchdogTimeout as hung:
-                click.echo(f"etl: {hung}", err=True)
-                os._exit(HUNG)
-    if not all_ended:  # a thread that hangs on a peer would hold the process for ever: its session's end undoes it
+            except WatchdogTimeout as timeout:
+                click.echo(f"etl: {timeout}", err=True)
+                os._exit(RESTART)
+    if not all_ended:  # a thread that hangs would keep the process alive; the end of its session rolls it back
         os._exit(0)
 
 
 @click.command()
 @context.named
-@click.option("--dry-run", is_flag=True, help="Write nothing; say what would change.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 def replay(sources: Sequence[str], dry_run: bool) -> None:
-    """Put the raw payloads through today's program again.
+    """Transform the stored raw payloads again.
 
-    No network; after an update it brings old calls to what the new program makes of them.
+    Uses no network. After an upgrade it updates old calls to what the new version makes of them.
 
     \b
     Example:  etl replay --dry-run
     Next:     etl replay
     """
-    from etl.cli.terminal import difference
+    from etl.cli.terminal import replay_diff
     from etl.sync import replay as replays
 
     settings = context.settings()
     chosen = context.sources(settings, sources)
     found = {source.name: replays.ReplayDiff() for source in chosen}
-    reports: list[RunResult] = []
+    results: list[RunResult] = []
     if dry_run:
         with context.opened(settings) as engine:
             for source in chosen:
                 replays.compare(engine, source, found[source.name])
     else:
-        reports = run(
+        results = run(
             settings, chosen, "replay", lambda source_run: replays.replay(source_run, found[source_run.source.name])
         )
-    for name, each in found.items():
-        click.echo(difference(name, each, dry_run=dry_run))
-    exit_with(reports)
+    for name, diff in found.items():
+        click.echo(replay_diff(name, diff, dry_run=dry_run))
+    exit_with(results)
 
 
 def _run(names: Sequence[str], kind: str, work: "RunFunction") -> None:
@@ -203,17 +203,17 @@ def _run(names: Sequence[str], kind: str, work: "RunFunction") -> None:
 
 
 def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
-    """Run work on sources, with progress, and say how each ended."""
-    from etl.cli.terminal import result
+    """Run work on sources with progress, and print the result of each."""
+    from etl.cli.terminal import result_line
 
-    reports = reports_of(settings, sources, kind, work)
-    for report in reports:
-        click.echo(result(report))
-    return reports
+    results = results_of(settings, sources, kind, work)
+    for result in results:
+        click.echo(result_line(result))
+    return results
 
 
-def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
-    """Run work on sources, with progress; how each ended."""
+def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
+    """Run work on sources with progress; the result of each."""
     from etl.cli.terminal import progress
     from etl.runtime.signals import stop_on_signal
     from etl.sync.parallel import run_all
@@ -221,12 +221,12 @@ def reports_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
     stop_on_signal(stop)
     with context.opened(settings) as engine:
         _register(engine, sources)
-        with progress([source.name for source in sources]) as say:
-            return run_all(context.dependencies(engine), sources, kind, work, say)
+        with progress([source.name for source in sources]) as on_progress:
+            return run_all(context.dependencies(engine), sources, kind, work, on_progress)
 
 
 def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
-    """Enter every source into the books before any is read: one that cannot be stops all, as a wrong configuration."""
+    """Register every source before any is read, so that an invalid one stops all, like an invalid configuration."""
     from etl.state import registry
 
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""The command `etl sandbox`: the four providers on loopback, for trying things out."""
+"""The command `etl sandbox`: the four providers, simulated on loopback."""
 
 import signal
 from collections.abc import Sequence
@@ -9,19 +9,21 @@ import click
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port on loopback; any free one by default.")
-@click.option("--seed", type=int, default=1, help="The same seed makes the same world.")
-@click.option("--calls", type=click.IntRange(0, 1_000_000), default=400, help="Calls per provider in the past.")
-@click.option("--days", type=click.FloatRange(0.01, 3650), default=30, help="How many days back they reach.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; a free one by default.")
+@click.option("--seed", type=int, default=1, help="The same seed gives the same calls.")
+@click.option("--calls", type=click.IntRange(0, 1_000_000), default=400, help="Past calls per provider.")
+@click.option("--days", type=click.FloatRange(0.01, 3650), default=30, help="How many days back they go.")
 @click.option("--order", default="desc", help="desc (newest first), asc, unsorted or reshuffled.")
+@click.option("--per-hour", type=click.FloatRange(0, 100_000), default=60, help="New calls per provider and hour.")
 @click.option(
-    "--per-hour", type=click.FloatRange(0, 100_000), default=60, help="New calls per provider and hour from now on."
+    "--fault",
+    multiple=True,
+    help="A fault to inject: G09, or H01:every=7 for every 7th request; `--fault list` lists them.",
 )
-@click.option("--fault", multiple=True, help="A fault to switch on, such as G09 or H01:every=7; `--fault list` lists.")
 def sandbox(port: int, seed: int, calls: int, days: float, order: str, per_hour: float, fault: Sequence[str]) -> None:
-    """Serve the four providers on loopback, with live traffic.
+    """Simulate the four providers on loopback, with live traffic.
 
-    Prints the variables that lead there, for another terminal; Ctrl-C ends it.
+    Prints the environment variables that point to it, for another terminal. Ctrl-C stops it.
 
     \b
     Example:  etl sandbox --per-hour 600 --fault H01:every=7
@@ -35,19 +37,19 @@ def sandbox(port: int, seed: int, calls: int, days: float, order: str, per_hour:
         _list_faults()
         return
     try:
-        faults = [parse_fault(each) for each in fault]
+        faults = [parse_fault(text) for text in fault]
         world = World(seed, calls=calls, days=days, order=order, clock=lambda: datetime.now(UTC), per_hour=per_hour)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     try:
         served = Sandbox(world, faults, port=port)
     except OSError:
-        raise click.BadParameter(f"port {port} is taken; leave --port out for a free one") from None
+        raise click.BadParameter(f"port {port} is in use; omit --port for a free one") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         for name, value in served.environment().items():
             click.echo(f"export {name}={value}")
-        click.echo("# for another terminal, where `etl sync` then reads from here; Ctrl-C ends it", err=True)
+        click.echo("# set these in another terminal, then run `etl sync` there; Ctrl-C stops the sandbox", err=True)
         served.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""The database, and one request per source → whether each is right, and how to mend it."""
+"""The database, and one request per source → whether each works, and how to fix it."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -23,21 +23,21 @@ from etl.state.registry import SourceMismatch
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was found of the database or of one source."""
+    """The result for the database or for one source."""
 
-    of: str
-    is_right: bool
-    text: str
+    name: str
+    is_ok: bool
+    message: str
 
 
 class _OneRequest:
-    """A gate for a single request, which asks nobody and is remembered by nobody."""
+    """A rate limiter for a single request, which shares and stores nothing."""
 
     def acquire(self) -> int:
         return 0
 
     def back_off_until(self, until: datetime) -> None:
-        raise _ToldToWait(until)
+        raise _RateLimited(until)
 
     def on_rate_limited(self, seq: int) -> None:
         pass
@@ -46,13 +46,13 @@ class _OneRequest:
         pass
 
 
-class _ToldToWait(Exception):
+class _RateLimited(Exception):
     def __init__(self, until: datetime) -> None:
         self.until = until
 
 
 def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult:
-    """Whether the database is reachable, of this program's revision, and holds the same accounts as configured."""
+    """Whether the database is reachable, at this version's revision, and stores the accounts that are configured."""
     try:
         with opened(settings) as db, db.connect() as connection:  # nothing is committed
             for source in sources:
@@ -61,30 +61,32 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
     except SQLAlchemyError as error:
-        return CheckResult("database", False, f"{describe(error)}; grant its user the right, or use the tables' owner")
+        return CheckResult(
+            "database", False, f"{describe(error)}; grant its user the privilege, or use the owner of the tables"
+        )
     return CheckResult("database", True, f"reachable and migrated, {at}")
 
 
-def check(
+def check_source(
     source: Source, clock: Clock, transport: Callable[[Source], httpx.BaseTransport | None] = lambda source: None
 ) -> CheckResult:
-    """Ask a source for one call and say what came of it."""
+    """Request one call from a source."""
     provider = providers()[source.provider]
     client = Client(source, provider.credential, _OneRequest(), clock, random.random, transport(source))
     now = clock.now()
     first = 1 if provider.paging is Paging.PAGES else 0
-    phone = source.partitions[0] if provider.is_partitioned else ""
-    ask = PageRequest(source, Window(now - timedelta(days=1), now), first, 1, phone)
+    partition = source.partitions[0] if provider.is_partitioned else ""
+    request = PageRequest(source, Window(now - timedelta(days=1), now), first, 1, partition)
     try:
-        page = client.get(provider.ask(ask), partial(provider.read, ask)).value
-    except _ToldToWait as told:
+        page = client.get(provider.ask(request), partial(provider.read, request)).value
+    except _RateLimited as limit:
         return CheckResult(
-            source.name, False, f"asks to be left alone until {told.until:%H:%M:%S} UTC; then check again"
+            source.name, False, f"the provider asked us to wait until {limit.until:%H:%M:%S} UTC; check again then"
         )
     except SourceError as error:
         return CheckResult(source.name, False, f"{error.problem}; {error.hint}")
     finally:
         client.close()
-    shown = "no call of the last day" if not page.records else "answers"
+    found = "responds" if page.records else "responds, no call in the last day"
     listed = f", {page.total:,} calls listed" if page.total is not None else ""
-    return CheckResult(source.name, True, f"{provider.title} {shown}{listed}")
+    return CheckResult(source.name, True, f"{provider.title} {found}{listed}")

@@ -1,4 +1,4 @@
-"""Progress, results and tables for a person: bars on a terminal, one line per step elsewhere."""
+"""Progress, results and tables as text: bars on a terminal, one line per step elsewhere."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from etl.reports.backfill_plan import BackfillPlan
 from etl.reports.status import SourceStatus
 from etl.runtime import humanize
-from etl.runtime.humanize import duration
+from etl.runtime.humanize import counted, duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
 from etl.sync.replay import ReplayDiff
 from etl.sync.run import Progress, ProgressCallback, RunResult
@@ -19,29 +19,29 @@ from etl.sync.run import Progress, ProgressCallback, RunResult
 
 @contextmanager
 def progress(sources: Sequence[str]) -> Iterator[ProgressCallback]:
-    """Says on stderr how far each source has come, with a rate and a time left."""
+    """Show on stderr how far each source has come, with a rate and the time left."""
     if sys.stderr.isatty():
-        with _bars(sources) as say:
-            yield say
+        with _bars(sources) as on_progress:
+            yield on_progress
     else:
         yield _lines()
 
 
 class _Rates:
-    """How fast each source goes: a step of its work begins where the one before was last heard of."""
+    """The rate of each source; a step begins where the one before it last reported progress."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, float] = {}
-        self._began: dict[tuple[str, str], float] = {}
+        self._last_at: dict[str, float] = {}
+        self._started_at: dict[tuple[str, str], float] = {}
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
     def __call__(self, at: Progress) -> tuple[str, str]:
-        """The rate and the time left as words, empty where nothing can be said yet."""
+        """The rate and the time left, empty while unknown."""
         with self._lock:
-            began = self._began.setdefault((at.source, at.what), self._heard.get(at.source, self._start))
-            self._heard[at.source] = time.monotonic()
-            seconds = self._heard[at.source] - began
+            started_at = self._started_at.setdefault((at.source, at.what), self._last_at.get(at.source, self._start))
+            self._last_at[at.source] = time.monotonic()
+            seconds = self._last_at[at.source] - started_at
         if seconds <= 0 or not at.rows:
             return "", ""
         rate = at.rows / seconds
@@ -52,13 +52,13 @@ class _Rates:
 def _lines() -> ProgressCallback:
     rates = _Rates()
 
-    def say(at: Progress) -> None:
+    def on_progress(at: Progress) -> None:
         of = f" of {at.total:,}" if at.total and at.total >= at.rows else ""
-        pace = "".join(f", {word}" for word in rates(at) if word)
-        line = f"{at.source}: {at.rows:,}{of} {at.what} in {at.requests:,} requests{pace}"
+        speed = "".join(f", {text}" for text in rates(at) if text)
+        line = f"{at.source}: {at.rows:,}{of} {at.what} in {at.requests:,} requests{speed}"
         print(line, file=sys.stderr, flush=True)  # noqa: T201
 
-    return say
+    return on_progress
 
 
 @contextmanager
@@ -80,58 +80,60 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     rates = _Rates()
     with Bars(*columns, console=Console(stderr=True)) as bars:
 
-        def say(at: Progress) -> None:
+        def on_progress(at: Progress) -> None:
             rate, left = rates(at)
             key = (at.source, at.what)
             if key not in tasks:
                 tasks[key] = bars.add_task("", source=at.source, what=at.what, rate="", left="", total=None)
             bars.update(tasks[key], completed=at.rows, total=at.total, rate=rate, left=left)
 
-        yield say
+        yield on_progress
 
 
-def result(report: RunResult) -> str:
-    """How a run of a source ended, in one line."""
-    c = report.counts
+def result_line(result: RunResult) -> str:
+    """The result of a run, in one line, with a line for each note."""
+    c = result.counts
     read = (
-        f"{c.received:,} received in {report.requests:,} requests: {c.inserted:,} new, {c.updated:,} changed, "
+        f"{c.received:,} received in {result.requests:,} requests: {c.inserted:,} new, {c.updated:,} changed, "
         f"{c.unchanged:,} unchanged, {c.quarantined:,} quarantined"
     )
-    line = f"{report.source}: {report.status}; {read}"
-    return "\n".join([line, *(f"  note: {note}" for note in report.notes)])
+    line = f"{result.source}: {result.status}; {read}"
+    return "\n".join([line, *(f"  note: {note}" for note in result.notes)])
 
 
-def difference(source: str, found: ReplayDiff, *, dry_run: bool) -> str:
-    """What a replay changed, or would change, column by column; examples show no more than which call."""
+def replay_diff(source: str, found: ReplayDiff, *, dry_run: bool) -> str:
+    """What a replay changed, or would change, by column, with the key of one call each."""
     would = "would change" if dry_run else "changed"
     lines = [f"{source}: {found.calls:,} calls replayed, {found.changed:,} {would}"]
     lines += [
-        f"  {column}: {times:,} calls, such as {found.examples[column]}"
+        f"  {column}: {times:,} calls, for example {found.examples[column]}"
         for column, times in found.columns.most_common()
     ]
     return "\n".join(lines)
 
 
 def plans_table(plans: Sequence[BackfillPlan]) -> None:
-    """Print what a backfill would take, list by list."""
+    """Print what a backfill would take, stream by stream."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table("source", "requests", "rows", "time", box=None, pad_edge=False)
-    for each in table.columns[1:]:
-        each.justify = "right"
+    for column in table.columns[1:]:
+        column.justify = "right"
     for plan in plans:
         time = "unknown" if plan.seconds is None else duration(plan.seconds)
         table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
         for part in plan.lists if len(plan.lists) > 1 else ():
-            table.add_row(f"  …{part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim")
+            table.add_row(
+                f"  number ending {part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim"
+            )
         if plan.transcripts:
             table.add_row("  transcripts", _number(plan.transcripts), "", "", style="dim")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     if any(plan.requests is None for plan in plans):
-        console.print("unknown: the list does not say how long it is")
-    console.print("Nothing was loaded; the same command without --plan reads it, several sources side by side.")
+        console.print("unknown: the provider gives no total")
+    console.print("Nothing was loaded. Run the same command without --plan to load it; sources are read in parallel.")
 
 
 def _number(count: int | None) -> str:
@@ -139,10 +141,11 @@ def _number(count: int | None) -> str:
 
 
 COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
+LABELS = {"verified": "verified", "count_match": "counts match", "incomplete": "incomplete", "unknown": "unknown"}
 
 
 def status_table(rows: Sequence[SourceStatus]) -> None:
-    """Print what `etl status` knows, one block per source."""
+    """Print the status of each source, one block per source."""
     from rich.console import Console
     from rich.text import Text
 
@@ -150,44 +153,44 @@ def status_table(rows: Sequence[SourceStatus]) -> None:
     for row in rows:
         name = row["source"] + ("" if row["is_configured"] else " (no longer configured)")
         console.print(Text(name, style="bold"))
-        for label, said, style in _facts(row):
-            console.print(Text.assemble((f"  {label:<13}", "dim"), (said, style)))
+        for label, text, style in _facts(row):
+            console.print(Text.assemble((f"  {label:<13}", "dim"), (text, style)))
         for line in _remarks(row):
             console.print(Text(f"  {line}", style="yellow"))
 
 
-def verdict_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
-    """Print what `etl verify` proved: a line per source, and one for each day that is not as it should be."""
+def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
+    """Print the result of `etl verify`: a line per source, and one for each day that is incomplete or unknown."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    for source, verdicts in found.items():
-        counts = Counter(each.status for each in verdicts)
+    for source, days in found.items():
+        counts = Counter(day.status for day in days)
         worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
-        days = ", ".join(f"{counts[word]:,} {word}" for word in reversed(WORST_FIRST) if counts[word])
-        said = f"{_days(verdicts)}: {days}" if verdicts else "nothing was compared"
-        console.print(Text.assemble((source, "bold"), "  ", (worst, COLOURS.get(worst, "yellow")), f"  {said}"))
-        for first, last in _alike([each for each in verdicts if each.status in ("incomplete", "unknown")]):
+        statuses = ", ".join(f"{counts[word]:,} {LABELS[word]}" for word in reversed(WORST_FIRST) if counts[word])
+        text = f"{_days(days)}: {statuses}" if days else "nothing was compared"
+        console.print(Text.assemble((source, "bold"), "  ", (LABELS[worst], COLOURS.get(worst, "yellow")), f"  {text}"))
+        for first, last in _alike([day for day in days if day.status in ("incomplete", "unknown")]):
             when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
-            line = Text.assemble((f"  {when}  ", "dim"), (first.status, COLOURS.get(first.status, "yellow")))
+            line = Text.assemble((f"  {when}  ", "dim"), (LABELS[first.status], COLOURS.get(first.status, "yellow")))
             console.print(line.append(f"  {first.reason or ''}"))
 
 
-def _days(verdicts: Sequence[DayStatus]) -> str:
-    return f"{len(verdicts):,} day{'s' if len(verdicts) > 1 else ''} from {verdicts[0].day} to {verdicts[-1].day}"
+def _days(days: Sequence[DayStatus]) -> str:
+    return f"{counted(len(days), 'day')} from {days[0].day} to {days[-1].day}"
 
 
-def _alike(verdicts: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
-    """The first and last of the days that follow each other and are unknown for the same reason; gaps stand alone."""
+def _alike(days: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
+    """The first and last of consecutive days that are unknown for the same reason; incomplete days stand alone."""
     out: list[tuple[DayStatus, DayStatus]] = []
-    for each in verdicts:
+    for day in days:
         last = out[-1][1] if out else None
-        follows = last is not None and each.day - last.day == timedelta(days=1)
-        if last and follows and each.status == "unknown" and (last.status, last.reason) == ("unknown", each.reason):
-            out[-1] = (out[-1][0], each)
+        follows = last is not None and day.day - last.day == timedelta(days=1)
+        if last and follows and day.status == "unknown" and (last.status, last.reason) == ("unknown", day.reason):
+            out[-1] = (out[-1][0], day)
         else:
-            out.append((each, each))
+            out.append((day, day))
     return out
 
 
@@ -199,8 +202,8 @@ def _facts(row: SourceStatus) -> list[tuple[str, str, str]]:
         ("watermark", ago(row["watermark"]), ""),
         ("last run", run, "red" if last and last["status"] == "failed" else ""),
         ("last success", ago(row["last_success_at"]), ""),
-        ("completeness", row["completeness"], COLOURS.get(row["completeness"], "yellow")),
-        ("waiting", f"{row['open_calls']:,} open_calls, {row['quarantined']:,} in quarantine", ""),
+        ("completeness", LABELS[row["completeness"]], COLOURS.get(row["completeness"], "yellow")),
+        ("open", f"{counted(row['open_calls'], 'call')}, {row['quarantined']:,} in quarantine", ""),
         ("next run", ago(row["next_run_at"]) if row["next_run_at"] else "no daemon is running", ""),
     ]
 
@@ -208,17 +211,19 @@ def _facts(row: SourceStatus) -> list[tuple[str, str, str]]:
 def _remarks(row: SourceStatus) -> list[str]:
     last = row.get("last_run") or {}
     lines = [row["reason"]] if row["reason"] else []
-    lines += [f"gap from {gap['from']} to {gap['to']}: the next sync fills it" for gap in row.get("gaps", [])]
+    lines += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row.get("gaps", [])]
     if days := row.get("incomplete_days"):
-        missing = sum(each["missing_count"] for each in days)
-        lines.append(f"{missing} missing on {_listed([each['day'] for each in days])}: `etl verify --heal`")
+        missing = sum(day["missing_count"] for day in days)
+        lines.append(f"{missing} missing on {_listed([day['day'] for day in days])}: `etl verify --heal`")
     if row.get("open_checkpoints"):
-        lines.append("history is not read to its end yet: the next sync goes on")
+        lines.append("the history is not complete yet: the next sync resumes it")
     if row.get("paused_until") and row.get("pause_reason"):
-        lines.append(f"set aside until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
+        lines.append(f"paused until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
     if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
         allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
-        lines.append(f"{allowed:g} requests a minute instead of {wanted}: the provider refused more; it recovers")
+        lines.append(
+            f"{allowed:g} requests per minute instead of {wanted}: the provider rejected more; the rate recovers by itself"
+        )
     if last.get("error"):
         lines.append(last["error"])
     return lines + [f"note: {note}" for note in last.get("notes", [])]

@@ -1,4 +1,4 @@
-"""The command `etl verify`: what the providers list, against what is held."""
+"""The command `etl verify`: the calls that providers list, compared with those that are stored."""
 
 import sys
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import click
 
 from etl.cli import context
 from etl.cli.exit_status import FAILED, print_failures, print_json
-from etl.cli.run_commands import reports_of
+from etl.cli.run_commands import results_of
 
 if TYPE_CHECKING:
     from etl.state.daily_checks import DayStatus
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 @click.command()
 @context.named
-@click.option("--from", "since", metavar="DATE", type=context.DAY, help="Count each day by itself, from this one on.")
+@click.option("--from", "since", metavar="DATE", type=context.DAY, help="Count each day by itself, from this one.")
 @click.option("--to", "until", metavar="DATE", type=context.DAY, help="The day after the last; now by default.")
-@click.option("--heal", is_flag=True, help="Load what is missing, from the pages that show it.")
+@click.option("--heal", is_flag=True, help="Load the missing calls from the pages that list them.")
 @context.as_json
 def verify(sources: Sequence[str], since: datetime | None, until: datetime | None, heal: bool, as_json: bool) -> None:
-    """Prove that nothing is missing.
+    """Verify that no call is missing.
 
-    Holds the providers' own counts against what is held, and finds the days on which they differ: one request per list
-    where nothing is missing, with --from about one per list and day. Days are those of the source's time zone. Status 1
-    while a gap is left.
+    Compares the providers' own counts with the stored calls, and finds the days on which they differ: one request per
+    stream where nothing is missing; with --from about one per stream and day. Days are in the source's time zone. Exit
+    status 1 while a day is incomplete.
 
     \b
     Example:  etl verify
               etl verify ringg --from 2026-01-01 --heal
-    Next:     etl verify --heal, where there is a gap
+    Next:     etl verify --heal, if a day is incomplete
     """
-    from etl.cli.terminal import result, verdict_table
+    from etl.cli.terminal import day_statuses_table, result_line
     from etl.reconcile import VerifyRequest
-    from etl.reconcile import verify as prove
+    from etl.reconcile import verify as verify_source
 
     first, end = context.days_asked(since, until)
     settings = context.settings()
     chosen = context.sources(settings, sources)
     found: dict[str, list[DayStatus]] = {source.name: [] for source in chosen}
-    asked = VerifyRequest(first, end, heal)
-    reports = reports_of(
-        settings, chosen, "verify", lambda source_run: prove(source_run, asked, found[source_run.source.name])
+    request = VerifyRequest(first, end, heal)
+    results = results_of(
+        settings, chosen, "verify", lambda source_run: verify_source(source_run, request, found[source_run.source.name])
     )
-    verdicts = [each for source in chosen for each in found[source.name]]
+    days = [day for source in chosen for day in found[source.name]]
     if as_json:
-        print_json([each.as_dict() for each in verdicts])
+        print_json([day.as_dict() for day in days])
     else:
-        verdict_table(found)
-        for report in reports:
-            click.echo(result(report))
-    has_failed = print_failures(reports)
-    sys.exit(FAILED if has_failed or any(each.status == "incomplete" for each in verdicts) else 0)
+        day_statuses_table(found)
+        for result in results:
+            click.echo(result_line(result))
+    has_failed = print_failures(results)
+    sys.exit(FAILED if has_failed or any(day.status == "incomplete" for day in days) else 0)

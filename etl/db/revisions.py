@@ -58,10 +58,10 @@ def require_revision(db: Engine) -> None:
         )
 
 
-def migrate(db: Engine, *, beside_others: bool = False) -> tuple[str | None, str]:
+def migrate(db: Engine, *, allow_other_tables: bool = False) -> tuple[str | None, str]:
     """Bring the database to the newest revision, one process at a time → the revisions before and after.
 
-    All in one transaction. A database with other tables is refused, unless ``beside_others``.
+    All in one transaction. A database with other tables is refused, unless ``allow_other_tables``.
     """
     with reachable(db) as connection:
         try:
@@ -70,7 +70,7 @@ def migrate(db: Engine, *, beside_others: bool = False) -> tuple[str | None, str
                 fetch_value(connection, SQL.set_lock_timeout)
                 fetch_value(connection, SQL.lock_migration, {"lock": MIGRATION_LOCK})
                 before = stored_revision(connection)
-                if before is None and not beside_others:
+                if before is None and not allow_other_tables:
                     _require_empty(connection)
                 _require_known(before)
                 _upgrade(connection)
@@ -128,7 +128,7 @@ def _require_empty(connection: Connection) -> None:
     if table is not None:
         raise DatabaseProblem(
             f"the database has tables of something else ({table}): set DATABASE_URL to another one, or run "
-            "`etl migrate --beside-others` to add Callhouse's four schemas alongside"
+            "`etl migrate --allow-other-tables` to add Callhouse's four schemas alongside"
         )
 
 

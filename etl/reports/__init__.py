@@ -1,1 +1,1 @@
-"""The read side: status, one call's history, what a backfill would cost."""
+"""The read side: the status of sources, the history of one call, the cost of a backfill."""

@@ -1,4 +1,4 @@
-"""Turns the machine's clocks and its waiting into one value that is passed in, so that tests can hold time in hand."""
+"""The system's clocks and waiting as one value that is passed in, so that tests control time."""
 
 import threading
 import time
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Stopped(BaseException):
-    """The process was asked to end while it waited; no ``except Exception`` on the way may swallow it."""
+    """The process was asked to stop while it waited; not an ``Exception``, so that no handler on the way swallows it."""
 
 
 class Clock(Protocol):
@@ -17,14 +17,14 @@ class Clock(Protocol):
         """The wall clock: aware, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never step back; only differences mean anything."""
+        """Seconds that never step back; only differences are meaningful."""
 
     def sleep(self, seconds: float) -> None:
-        """Waits that long; raises :class:`Stopped` as soon as the process is asked to end."""
+        """Sleep; raises :class:`Stopped` as soon as the process is asked to stop."""
 
 
 class SystemClock:
-    """The machine's own clocks; with ``stop`` a wait ends when the event is set."""
+    """The system's clocks; with ``stop`` a sleep ends when the event is set."""
 
     def __init__(self, stop: threading.Event | None = None) -> None:
         self._stop = stop or threading.Event()
@@ -38,6 +38,6 @@ class SystemClock:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits that long; raises :class:`Stopped` at once when the event is or becomes set."""
+        """Sleep; raises :class:`Stopped` at once when the event is or becomes set."""
         if self._stop.wait(max(seconds, 0)):
             raise Stopped

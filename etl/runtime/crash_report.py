@@ -1,28 +1,28 @@
-"""An error that nobody foresaw → one line that says its kind and its place, and shows none of the data in its text."""
+"""An unexpected error → one line with its type and location, without its text, which may hold data."""
 
 import traceback
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def one_line(error: BaseException) -> str:
-    """Its kind, and the last place of ours that it came through; its own text may hold a URL, a key or a person."""
+    """Its type, and the last line of our code that it passed; its own text may hold a URL, a key or personal data."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(HERE)]
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)]
     at = (ours or frames)[-1] if frames else None
     where = f" at {_module(at.filename)}:{at.lineno}" if at else ""
-    return f"unforeseen {type(error).__name__}{where}: this is a defect of Callhouse; `etl --debug` logs the way to it"
+    return f"unexpected {type(error).__name__}{where}: this is a bug in Callhouse; `etl --debug` logs the stack trace"
 
 
 def stack(error: BaseException) -> str:
-    """The lines of code that led to it, and its kind; without its text."""
+    """The stack trace, with the type of the error and without its text."""
     return "".join([*traceback.format_tb(error.__traceback__), type(error).__name__])
 
 
 def _module(filename: str) -> str:
     path = Path(filename)
-    if not path.is_relative_to(HERE):
+    if not path.is_relative_to(PACKAGE):
         return path.stem
-    parts = path.relative_to(HERE.parent).with_suffix("").parts
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")

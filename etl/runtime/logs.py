@@ -1,4 +1,4 @@
-"""Turns events into log lines: key=value for a person at a terminal, JSON for a machine, and no secret in either."""
+"""Events → log lines: key=value on a terminal, JSON elsewhere, secrets redacted in both."""
 
 import json
 import logging
@@ -12,20 +12,20 @@ from typing import Any, TextIO
 from etl.runtime.redaction import Redaction
 from etl.runtime.secret import Secret
 
-_TALKATIVE = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler")
+_VERBOSE_LOGGERS = ("httpx", "httpcore", "sqlalchemy", "alembic", "apscheduler")
 _FIELDS = "event_fields"
 _PLAIN = re.compile(r"[\w.:/+*@%,-]+\Z")
-# what moves a terminal's cursor, colours it, or turns the direction of writing; a line break may stay in a traceback
+# control characters, and those that change the direction of writing; line breaks may stay in a traceback
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def event(logger: logging.Logger, message: str, /, *, level: int = logging.INFO, **fields: object) -> None:
-    """Logs one event; ``fields`` are its values, and the message stays the same for the same kind of event."""
+    """Log one event: ``message`` is the name of its kind, ``fields`` are its values."""
     logger.log(level, "%s", message, extra={_FIELDS: fields}, stacklevel=2)
 
 
 def setup(level: int = logging.INFO, stream: TextIO | None = None, secrets: Iterable[Secret] = ()) -> None:
-    """Sends every log line of the process to ``stream`` (stderr by default), redacted; called again, it starts anew."""
+    """Send the log of this process to ``stream`` (stderr by default), redacted; another call replaces the first."""
     target = stream or sys.stderr
     handler = _Handler(stream)
     handler.setFormatter(Lines(Redaction(secrets)) if target.isatty() else Objects(Redaction(secrets)))
@@ -34,15 +34,15 @@ def setup(level: int = logging.INFO, stream: TextIO | None = None, secrets: Iter
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    for name in _TALKATIVE:
+    for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(True)
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """A stream that may be closed or full without harm; the standard reaction would print what was to be hidden.
+    """Ignores a stream that is closed or full; logging's default reaction would print unredacted values.
 
-    Without a stream of its own it writes to whatever is stderr by then: progress bars take it over while they are up.
+    Without a stream of its own it writes to the current stderr, which progress bars replace while they are shown.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -50,17 +50,17 @@ class _Handler(logging.StreamHandler[TextIO]):
         self._follows_stderr = stream is None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes one line."""
+        """Write one line."""
         if self._follows_stderr:
             self.stream = sys.stderr
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
-        """A line that cannot be written is lost; the work goes on."""
+        """A line that cannot be written is dropped."""
 
 
 class Lines(logging.Formatter):
-    """For a person: time, level, message and key=value, one line; a traceback below it."""
+    """For people: time, level, message and key=value on one line; a traceback below it."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
@@ -77,14 +77,14 @@ class Lines(logging.Formatter):
 
 
 class Objects(logging.Formatter):
-    """For a machine: one JSON object a line, ``at`` in UTC, ``level``, ``logger``, ``event`` and the event's fields."""
+    """For programs: one JSON object per line: ``at`` in UTC, ``level``, ``logger``, ``event`` and the event's fields."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
         self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON, whose texts are redacted before they are escaped."""
+        """One line of JSON; its texts are redacted before they are escaped."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"at": at, "level": record.levelname.lower(), "logger": record.name}
         line["event"] = self._redaction(_message(record))
@@ -101,7 +101,7 @@ class Objects(logging.Formatter):
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError, KeyError):  # arguments that do not fit the message
+    except (TypeError, ValueError, KeyError):  # arguments that do not match the message
         return str(record.msg)
 
 

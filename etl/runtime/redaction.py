@@ -1,4 +1,4 @@
-"""Turns a text into the same text without secrets, telephone numbers and e-mail addresses."""
+"""A text → the same text without secrets, phone numbers and e-mail addresses."""
 
 import base64
 import json
@@ -21,14 +21,14 @@ _PATTERNS = (
     ),
     (re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"), r"\1***"),
     (re.compile(r"[\w.+-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "***"),
-    # telephone numbers: with a plus or its escape, then bare ones that are no part of a longer word or decimal
+    # phone numbers: with a plus or its escape, then bare ones that are not part of a longer word or decimal
     (re.compile(r"(?:\+|%2[Bb])[0-9](?:[ ().-]{0,2}[0-9]){6,16}"), "***"),
     (re.compile(r"(?<![\w.+-])[0-9]{10,15}(?![\w-])"), "***"),
 )
 
 
 class Redaction:
-    """What must not be written, as one pattern; of two secrets that overlap the longer is found first."""
+    """Replaces everything that must not be logged; of two secrets that overlap the longer is replaced."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret.reveal())}
@@ -36,7 +36,7 @@ class Redaction:
         self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     def __call__(self, text: str) -> str:
-        """The text with ``***`` where something was that must not be written."""
+        """The text with ``***`` in place of what must not be logged."""
         if self._known:
             text = self._known.sub("***", text)
         for pattern, replacement in _PATTERNS:
@@ -45,7 +45,7 @@ class Redaction:
 
 
 def _forms(value: str) -> set[str]:
-    """A secret as it is, and as URLs, JSON, Python, base64 and hexadecimal digits would show it."""
+    """A secret in plain text and as encoded in URLs, JSON, Python, base64 and hexadecimal."""
     raw = value.encode()
     texts = {value, quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1]}
     texts |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.replace("/", "\\/")}
@@ -53,7 +53,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _base64(raw: bytes) -> set[str]:
-    """What base64 makes of a value wherever it stands in a longer one: the digits that only the value decides."""
+    """The base64 of a value at any offset in a longer text: the digits that depend on the value alone."""
     found = set()
     for lead in range(3):
         text = base64.b64encode(b"\0" * lead + raw).decode()

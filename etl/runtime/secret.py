@@ -1,11 +1,11 @@
-"""A configured value that must never be shown, as a value that cannot show itself."""
+"""A value that must never be shown."""
 
 import hmac
 from typing import NoReturn
 
 
 class Secret:
-    """A credential: printed, formatted or logged it is ``***``; only :meth:`reveal` gives the value.
+    """A credential: printed, formatted or logged it is ``***``; only :meth:`reveal` returns the value.
 
     >>> f"{Secret('k')}"
     '***'
@@ -17,7 +17,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself; called where a request is signed and where secrets are searched for in what is written."""
+        """The value itself; called to sign a request and to redact logs."""
         return self._value
 
     def __repr__(self) -> str:

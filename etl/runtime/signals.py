@@ -1,19 +1,19 @@
-"""SIGTERM and Ctrl-C → one event that the work looks at; a second one ends the process at once."""
+"""SIGTERM and Ctrl-C → an event that asks the work to stop; a second signal ends the process at once."""
 
 import signal
 import threading
 from types import FrameType
 
-ASKING = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signal(stop: threading.Event) -> None:
-    """Let the next SIGTERM or SIGINT set the event, and the one after it do what it does to any process."""
+    """Set the event at the next SIGTERM or SIGINT, and restore the default action for the one after it."""
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        for each in ASKING:
-            signal.signal(each, signal.SIG_DFL)
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        for known in SIGNALS:
+            signal.signal(known, signal.SIG_DFL)
         stop.set()
 
-    for each in ASKING:
-        signal.signal(each, ask)
+    for known in SIGNALS:
+        signal.signal(known, on_signal)

@@ -1,4 +1,4 @@
-"""Work → spans of OpenTelemetry: run, request, batch. Without ``callhouse[otel]``, or an endpoint, nothing happens."""
+"""Runs, requests and batches → OpenTelemetry spans; a no-op without ``callhouse[otel]`` or an endpoint."""
 
 import os
 from contextlib import AbstractContextManager, nullcontext
@@ -15,15 +15,15 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
 def span(name: str, **attributes: str | int) -> AbstractContextManager[Any]:
-    """A span around a piece of work; its attributes are names and numbers of ours, and never a person's data."""
+    """A span; its attributes are our own names and numbers, never personal data."""
     if _tracer is None:
         return nullcontext()
-    # an exception's text may quote what was received: that there was one is enough
+    # the text of an exception may quote a response: that there was one is enough
     return _tracer.start_as_current_span(name, attributes=attributes, record_exception=False)
 
 
 def setup() -> None:
-    """Send spans to the endpoint that OpenTelemetry's own variables name, if one is named."""
+    """Send spans to the endpoint in OpenTelemetry's own environment variables, if one is set."""
     if _tracer is None or not any(os.environ.get(name) for name in ENDPOINTS):
         return
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

@@ -1,4 +1,4 @@
-"""Turns the text of an address into one that may be used, or says what is wrong with it without showing it."""
+"""The text of a URL or address → a validated one; errors do not show it."""
 
 import ipaddress
 import re
@@ -13,7 +13,7 @@ Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Origin(NamedTuple):
-    """What decides whether two URLs speak to the same server."""
+    """What decides whether two URLs belong to the same server."""
 
     scheme: str
     host: str
@@ -28,7 +28,7 @@ class Listen(NamedTuple):
 
 
 def ip_of(host: str) -> Ip | None:
-    """The address that a host is, if it is one; an IPv4 address inside an IPv6 one counts as itself."""
+    """The IP address that a host is, if it is one; an IPv4-mapped IPv6 address counts as IPv4."""
     try:
         ip = ipaddress.ip_address(host)
     except ValueError:
@@ -37,27 +37,27 @@ def ip_of(host: str) -> Ip | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine's own loopback, by name or by address."""
+    """Whether a host is loopback, by name or by address."""
     ip = ip_of(host)
     return host in LOOPBACK_NAMES if ip is None else ip.is_loopback
 
 
 def origin_of(base_url: str) -> Origin:
-    """The origin of a URL that :func:`base_url` has passed."""
+    """The origin of a URL that :func:`base_url` accepted."""
     parts = urlsplit(base_url)
     return Origin(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
 def base_url(text: str) -> str:
-    """The address below which a provider's API lies, in its one canonical form; ``ValueError`` says what is wrong."""
+    """A provider's base URL in canonical form; ``ValueError`` says what is wrong."""
     parts = _split(text)
     host = (parts.hostname or "").lower()
     if parts.username is not None or parts.password is not None:
-        raise ValueError("has a user or a password in it; the key belongs in api_key")
+        raise ValueError("contains a user or a password; the key belongs in api_key")
     if parts.query or parts.fragment or text.rstrip().endswith(("?", "#")):
-        raise ValueError("has a query or a fragment; end it after the path")
+        raise ValueError("contains a query or a fragment; end it after the path")
     if any(segment in (".", "..") for segment in parts.path.split("/")) or "//" in parts.path or "%" in parts.path:
-        raise ValueError("has a path with '..', '//' or '%' in it; write the plain path")
+        raise ValueError("has '..', '//' or '%' in its path; write the plain path")
     _check_host(host)
     _check_scheme(parts.scheme, host)
     port = "" if parts.port in (None, 443 if parts.scheme == "https" else 80) else f":{parts.port}"
@@ -67,20 +67,20 @@ def base_url(text: str) -> str:
 
 def _split(text: str) -> SplitResult:
     if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-        raise ValueError("has a space, a backslash or a letter outside ASCII in it (write such a host as xn--…)")
+        raise ValueError("contains a space, a backslash or a character outside ASCII (write such a host as xn--…)")
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018 - it is read when it is asked for, and may be no number
+        parts.port  # noqa: B018 - the attribute raises where the port is not a number
     except ValueError:
-        raise ValueError("is no URL; write https://host/path") from None
+        raise ValueError("is not a URL; write https://host/path") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("is no web address; write https://host/path")
+        raise ValueError("is not a web address; write https://host/path")
     return parts
 
 
 def _check_scheme(scheme: str, host: str) -> None:
     if scheme == "http" and not is_loopback(host):
-        raise ValueError("is http; the key may travel over https only (http is for a loopback address)")
+        raise ValueError("is http; the key is sent over https only (http is allowed to loopback)")
 
 
 def _check_host(host: str) -> None:
@@ -88,11 +88,11 @@ def _check_host(host: str) -> None:
     if ip is not None and not ip.is_global and not ip.is_loopback:
         raise ValueError("is an address of a private or reserved network; use the provider's public host")
     if ip is None and (not _HOST.match(host) or host.rstrip(".").split(".")[-1].isdigit() or "0x" in host):
-        raise ValueError("has a host that is neither a name nor a plain address; write the provider's host name")
+        raise ValueError("has an invalid host; write the provider's host name")
 
 
 def listen(text: str) -> Listen | None:
-    """Where to serve the page: ``host:port``, or ``None`` for ``off``; ``ValueError`` says what is wrong."""
+    """The address of the page: ``host:port``, or ``None`` for ``off``; ``ValueError`` says what is wrong."""
     if text.strip().lower() == "off":
         return None
     host, colon, port = text.strip().rpartition(":")
@@ -100,35 +100,35 @@ def listen(text: str) -> Listen | None:
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise ValueError("is not host:port; write 127.0.0.1:8787, or off")
     if ip_of(host) is None and not _HOST.match(host):
-        raise ValueError("names no host; write 127.0.0.1:8787, or off")
+        raise ValueError("has no host; write 127.0.0.1:8787, or off")
     return Listen(host, int(port))
 
 
 def webhook(text: str) -> str:
-    """Where alerts are posted; ``ValueError`` says what is wrong and shows none of it, as such an address is a key."""
+    """A webhook's URL, which is a secret; ``ValueError`` says what is wrong without showing it."""
     parts = _split(text.strip())
     if parts.username is not None or parts.password is not None or parts.fragment:
-        raise ValueError("has a user, a password or a fragment in it; write the address as its maker gave it")
+        raise ValueError("contains a user, a password or a fragment; write the address as the service gave it")
     if parts.scheme == "http" and not is_loopback((parts.hostname or "").lower()):
-        raise ValueError("is http; alerts may travel over https only (http is for a loopback address)")
+        raise ValueError("is http; alerts are sent over https only (http is allowed to loopback)")
     return text.strip()
 
 
 def database_url(text: str) -> str:
-    """A PostgreSQL URL as SQLAlchemy takes it; ``ValueError`` says what is wrong and shows none of it."""
+    """A PostgreSQL URL for SQLAlchemy; ``ValueError`` says what is wrong without showing it."""
     scheme, separator, rest = text.strip().partition("://")
     if not separator or scheme.lower() not in _DRIVERS:
-        raise ValueError("is no PostgreSQL URL; write postgresql://user:password@host:5432/database")
+        raise ValueError("is not a PostgreSQL URL; write postgresql://user:password@host:5432/database")
     netloc = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if netloc.count("@") > 1 or netloc.partition("@")[0].count(":") > 1 or "#" in rest or "@" in rest[len(netloc) :]:
         raise ValueError(
-            "has a special character in its user or password; write @ as %40, : as %3A, / as %2F, # as %23"
+            "contains a special character in its user or password; write @ as %40, : as %3A, / as %2F, # as %23"
         )
     try:
         parts = urlsplit(f"postgresql://{rest}")
-        parts.port  # noqa: B018 - it is read when it is asked for, and may be no number
+        parts.port  # noqa: B018 - the attribute raises where the port is not a number
     except ValueError:
-        raise ValueError("has a port that is no number, or a host that is none") from None
+        raise ValueError("has an invalid port or host") from None
     if not parts.path.strip("/") and "dbname=" not in parts.query:
-        raise ValueError("names no database; write it after the host: postgresql://host/database")
+        raise ValueError("has no database; write it after the host: postgresql://host/database")
     return f"postgresql+psycopg://{rest}"

@@ -1,4 +1,4 @@
-"""Turns the environment, ``.env`` and a TOML file into one frozen value, or into the list of all that is wrong."""
+"""The environment, ``.env`` and a TOML file → one frozen value, or the list of all problems."""
 
 import difflib
 import os
@@ -28,7 +28,7 @@ _VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_
 
 
 class ConfigurationError(Exception):
-    """The configuration is wrong (exit status 78): every problem, each with where it stands and its mend."""
+    """The configuration is invalid (exit status 78): every problem, with its location and how to fix it."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -37,9 +37,9 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that is configured.
+    """The configuration.
 
-    ``database_url`` is as SQLAlchemy takes it, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off.
+    ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off.
     """
 
     database_url: Secret | None
@@ -52,7 +52,7 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
-        """Every secret of the configuration, the database's password by itself among them."""
+        """Every secret of the configuration, the password of the database URL included."""
         password = unquote(urlsplit(self.database_url.reveal()).password or "") if self.database_url else ""
         found = (
             self.database_url,
@@ -82,7 +82,7 @@ def load(environment: Mapping[str, str], directory: Path) -> Settings:
 
 
 def home(environment: Mapping[str, str], directory: Path) -> Path:
-    """ETL_HOME alone, of the environment or ``.env``, for what needs nothing else and goes on whatever else is wrong.
+    """ETL_HOME alone, from the environment or ``.env``, even where other settings are invalid.
 
     Raises :class:`ConfigurationError`.
     """
@@ -102,7 +102,7 @@ def _home_at(directory: Path, text: str) -> Path:
     try:
         home = (directory / Path(text).expanduser()).absolute()
     except (RuntimeError, ValueError):
-        raise ValueError("is no path; write the path of a directory") from None
+        raise ValueError("is not a path; write the path of a directory") from None
     if home.exists() and not home.is_dir():
         raise ValueError("is a file; write the path of a directory")
     return home
@@ -113,7 +113,7 @@ def _is_near(name: str, known: Iterable[str], likeness: float) -> bool:
 
 
 class _Loading:
-    """One reading of one configuration; problems are collected on the way."""
+    """Loads one configuration and collects its problems."""
 
     def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], directory: Path) -> None:
         self._providers = providers
@@ -130,7 +130,7 @@ class _Loading:
         token = self._at("ETL_TOKEN", parsers.token, "")
         if listen and not urls.is_loopback(listen.host) and not token:
             self._problems.append(
-                "ETL_LISTEN is no loopback address, and others could read the page; set ETL_TOKEN, which they then "
+                "ETL_LISTEN is not a loopback address, so that others could read the page; set ETL_TOKEN, which they then "
                 "have to present, or listen on 127.0.0.1"
             )
         database_url = self._at("DATABASE_URL", lambda text: Secret(urls.database_url(text)), "")
@@ -141,7 +141,7 @@ class _Loading:
         return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url)
 
     def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:
-        """A variable's value as read; ``None`` where it is not set and has no default, or where it is wrong."""
+        """A variable's parsed value; ``None`` where it is not set and has no default, or is invalid."""
         text = self._environment.get(name, "").strip() or default
         try:
             return read(text) if text else None
@@ -168,7 +168,7 @@ class _Loading:
         return sources
 
     def _document(self) -> tuple[dict[str, Any], Path]:
-        """The TOML file and the directory that it stands in."""
+        """The TOML file and its directory."""
         configured = self._environment.get("ETL_CONFIG", "").strip()
         path = self._directory / Path(configured or "etl.toml").expanduser()
         if not configured and not path.exists():
@@ -176,36 +176,38 @@ class _Loading:
         try:
             return tomllib.loads(path.read_text("utf-8-sig")), path.parent
         except tomllib.TOMLDecodeError as error:
-            self._problems.append(f"{path.name} is no TOML: {error}")
+            self._problems.append(f"{path.name} is not valid TOML: {error}")
         except (OSError, UnicodeDecodeError):
             self._problems.append(f"ETL_CONFIG: the file {path.name} cannot be read; check its path and its rights")
         return {}, path.parent
 
     def _check_names(self, referred: set[str]) -> None:
-        """Variables that look like ours and are none: a misspelt one would be ignored without a word."""
+        """Report variables with misspelt names, which would be ignored silently."""
         known = {*variables(self._providers), *referred}
         prefixes = ("ETL_", *(f"{name.upper()}_" for name in self._providers))
         for name in sorted(self._environment.keys() - known):
             ours = name.upper().startswith(prefixes)
             is_near = _is_near(name.upper(), known, 0.8 if ours else 0.85)
-            # .env is ours alone; the environment of the process holds other tools' variables, with any prefix
+            # .env is ours alone; the environment of the process has variables of other tools too
             if (ours or is_near) if name in self._file else (ours and is_near):
-                self._problems.append(f"{name} is no variable of ours{parsers.nearest(name.upper(), known)}")
+                self._problems.append(f"{name} is not a known variable{parsers.nearest(name.upper(), known)}")
 
     def _warn_of_phones(self) -> None:
         for prefix in (name.upper() for name, provider in self._providers.items() if provider.is_partitioned):
             phones, key = (self._environment.get(f"{prefix}_{kind}", "").strip() for kind in ("PHONES", "API_KEY"))
             if phones and not key:
-                self._warnings.append(f"{prefix}_PHONES is set and {prefix}_API_KEY is not: this provider is not read")
+                self._warnings.append(
+                    f"{prefix}_PHONES is set and {prefix}_API_KEY is not: this provider is not synced"
+                )
 
     def _dotenv(self, path: Path) -> dict[str, str]:
-        """The variables of ``.env``; a variable inside a value stays as it is written."""
+        """The variables of ``.env``; references to variables are not expanded."""
         found: dict[str, str] = {}
         try:
             with path.open(encoding="utf-8-sig") as stream:
                 if os.name == "posix" and os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                    self._warnings.append(".env can be read by other users of this machine; run: chmod 600 .env")
-                from dotenv.parser import parse_stream  # only a file pays for this import
+                    self._warnings.append(".env is readable by other users; run: chmod 600 .env")
+                from dotenv.parser import parse_stream  # imported only if there is a file
 
                 bindings = list(parse_stream(stream))
         except FileNotFoundError:
@@ -216,7 +218,7 @@ class _Loading:
         for binding in bindings:
             if binding.error:
                 self._problems.append(
-                    f".env line {binding.original.line} is not NAME=value; mend it or put # before it"
+                    f".env line {binding.original.line} is not NAME=value; fix it or comment it out with #"
                 )
             elif binding.key and binding.value is not None:
                 found[binding.key] = binding.value

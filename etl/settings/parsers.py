@@ -1,4 +1,4 @@
-"""Turns one value of the configuration into a setting; ``ValueError`` says what is wrong and what to write instead."""
+"""One configured value → a setting; ``ValueError`` says what is wrong and what to write instead."""
 
 import difflib
 import re
@@ -20,28 +20,28 @@ _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}\Z")
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """``; did you mean X?`` where a known word is near, else ``; known are …``."""
+    """``; did you mean X?`` where a known name is similar, else ``; known are …``."""
     known = sorted(words)
     found = difflib.get_close_matches(word, known, 1, 0.6)
     return f"; did you mean {found[0]}?" if found else f"; known are {', '.join(known)}"
 
 
 def shown(word: object) -> str:
-    """A word of the configuration as it may be shown: a short name, and nothing that could be a key."""
+    """A name in quotes, if it is short and cannot be a key."""
     return f'"{word}"' if isinstance(word, str) and _WORD.match(word) else "of that name"
 
 
 def key(value: str) -> Secret:
-    """A key that can stand in a header."""
+    """An API key that can be sent in a header."""
     if value[:1] in ('"', "'") and value[-1:] == value[:1]:
-        raise ValueError("has quotes around the key; leave them out")
+        raise ValueError("contains quotes around the key; remove them")
     if not _KEY.match(value):
-        raise ValueError("has a space, a line break or a letter outside ASCII in the key; copy the key alone")
+        raise ValueError("contains a space, a line break or a character outside ASCII; copy the key alone")
     return Secret(value)
 
 
 def token(value: str) -> Secret:
-    """What a reader of the page presents: a key that nobody guesses."""
+    """The token of the page: too long to be guessed."""
     found = key(value)
     if len(value) < SHORTEST_TOKEN:
         raise ValueError(
@@ -51,7 +51,7 @@ def token(value: str) -> Secret:
 
 
 def key_file(path: Path) -> Secret:
-    """The key that a file holds; a line break at its end does no harm. The path is not shown: it may be a key."""
+    """The API key in a file, without surrounding white space. The path is not shown: it may be a key by mistake."""
     try:
         value = path.read_text("utf-8").strip()
     except (OSError, ValueError):
@@ -62,9 +62,9 @@ def key_file(path: Path) -> Secret:
 
 
 def text(value: object) -> str:
-    """A text that is not blank."""
+    """A non-blank text."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("is no text; write it between quotes")
+        raise ValueError("is not a text; write it in quotes")
     return value.strip()
 
 
@@ -81,17 +81,17 @@ def schedule(value: object) -> str:
 
 
 def cost_unit(value: object) -> str:
-    """A currency or another unit of money."""
+    """A currency, or another unit of cost."""
     unit = text(value)
     if not _UNIT.match(unit):
-        raise ValueError("is no unit; write a currency such as USD, or credits")
+        raise ValueError("is not a unit; write a currency such as USD, or credits")
     return unit
 
 
 def rate(value: object) -> int:
-    """Requests a minute."""
+    """Requests per minute."""
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 600_000:
-        raise ValueError("is no rate; write a whole number of requests from 1 to 600000")
+        raise ValueError("is not a rate; write a whole number of requests from 1 to 600000")
     return value
 
 
@@ -102,16 +102,16 @@ def zone(value: object) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):
         near = difflib.get_close_matches(name, available_timezones(), 1, 0.5)
-        raise ValueError(f"is no time zone; write {near[0] if near else 'a name such as Asia/Kolkata'}") from None
+        raise ValueError(f"is not a time zone; write {near[0] if near else 'a name such as Asia/Kolkata'}") from None
 
 
 def since(value: object, tz: ZoneInfo) -> datetime:
-    """The first moment that counts, UTC; a day is a day of the source's zone."""
+    """The earliest time to read, UTC; a day is one of the source's time zone."""
     moment = _moment(value)
     try:
         return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)
     except OverflowError:
-        raise ValueError("is a date out of reach; write one of this century") from None
+        raise ValueError("is out of range; write a date of this century") from None
 
 
 def _moment(value: object) -> datetime:
@@ -123,28 +123,28 @@ def _moment(value: object) -> datetime:
         return value
     if isinstance(value, date):
         return datetime.combine(value, time())
-    raise ValueError("is no date; write 2025-01-31, or a date and a time")
+    raise ValueError("is not a date; write 2025-01-31, or a date and a time")
 
 
 def region(value: object) -> str:
-    """The country of numbers that are written without one."""
-    from phonenumbers import SUPPORTED_REGIONS  # only a configured region or number pays for this import
+    """The default country of phone numbers."""
+    from phonenumbers import SUPPORTED_REGIONS  # imported only if a region or number is configured
 
     country = text(value).upper()
     if country not in SUPPORTED_REGIONS:
-        raise ValueError("is no country; write its two letters, such as IN or US")
+        raise ValueError("is not a country; write its two letters, such as IN or US")
     return country
 
 
 def phones(value: object, country: str | None) -> tuple[str, ...]:
-    """Telephone numbers in E.164, each once."""
+    """Phone numbers in E.164, without duplicates."""
     if not isinstance(value, list) or not value:
-        raise ValueError('is no list of numbers; write ["+…", "+…"]')
-    return tuple(dict.fromkeys(_phone(place, number, country) for place, number in enumerate(value, 1)))
+        raise ValueError('is not a list of numbers; write ["+…", "+…"]')
+    return tuple(dict.fromkeys(_phone(index, number, country) for index, number in enumerate(value, 1)))
 
 
-def _phone(place: int, value: object, country: str | None) -> str:
-    """One number in E.164; it is named by its place, and never shown."""
+def _phone(index: int, value: object, country: str | None) -> str:
+    """One number in E.164; an error names its position and does not show it."""
     import phonenumbers
 
     try:
@@ -152,18 +152,18 @@ def _phone(place: int, value: object, country: str | None) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_possible_number(number):
-        raise ValueError(f"has no telephone number in place {place}; write + and the country code before each")
+        raise ValueError(f"has an invalid phone number at position {index}; write each with + and its country code")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
-def sweeps(value: object) -> tuple[Lookback, ...]:
-    """How far back and how often late changes are looked for, the nearest horizon first."""
+def lookbacks(value: object) -> tuple[Lookback, ...]:
+    """How far back and how often late changes are looked for, the shortest window first."""
     if not isinstance(value, list) or not value or not all(_is_pair(pair) for pair in value):
-        raise ValueError('is no list of sweeps; write [["6h", "1h"], ["7d", "1d"]]: how far back, and how often')
-    found = tuple(Lookback(duration(horizon), duration(every)) for horizon, every in value)
-    rising = all(near.window < far.window for near, far in pairwise(found))
-    if not rising or any(sweep.window < sweep.interval for sweep in found):
-        raise ValueError("is not in order; write the nearest horizon first, each at least as long as its repetition")
+        raise ValueError('is not a list of lookbacks; write [["6h", "1h"], ["7d", "1d"]]: how far back, and how often')
+    found = tuple(Lookback(duration(window), duration(interval)) for window, interval in value)
+    is_sorted = all(near.window < far.window for near, far in pairwise(found))
+    if not is_sorted or any(lookback.window < lookback.interval for lookback in found):
+        raise ValueError("is not in order; write the shortest window first, each at least as long as its interval")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Turns the text of a schedule, ``every 5m`` or five fields of cron, into a value that says when to run."""
+"""The text of a schedule, ``every 5m`` or a cron expression → the times when to run."""
 
 import re
 from dataclasses import dataclass
@@ -18,25 +18,25 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Every:
-    """Again and again after the same time."""
+    """At a fixed interval."""
 
     interval: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """At the times of a crontab line; ``crontab`` names its days of the week, as schedulers number them differently."""
+    """At the times of a cron expression, with weekdays as names, because schedulers number them differently."""
 
     crontab: str
 
 
 def parse(text: str) -> Every | Cron:
-    """The schedule that a text means; ``ValueError`` says what is wrong and what to write."""
+    """Parse a schedule; ``ValueError`` says what is wrong and what to write."""
     words = text.split()
     if words[:1] == ["every"]:
         return Every(duration("".join(words[1:])))
     if len(words) != 5:
-        raise ValueError('is no schedule; write "every 5m" (s, m, h, d) or five fields of cron, "*/10 * * * *"')
+        raise ValueError('is not a schedule; write "every 5m" (s, m, h, d) or a cron expression, "*/10 * * * *"')
     crontab = " ".join([*words[:4], _days(words[4])])
     _check(crontab)
     return Cron(crontab)
@@ -45,8 +45,8 @@ def parse(text: str) -> Every | Cron:
 def next_time(when: Every | Cron, after: datetime, zone: tzinfo, anchor: datetime) -> datetime:
     """The first time of a schedule after ``after``, UTC; ``anchor`` is one of the times of an interval.
 
-    It looks at nothing but its arguments, so that no step of a clock makes it list what was missed. Where daylight
-    saving skips a time of cron it is the moment of the change, and where it repeats one both count.
+    It depends on its arguments only, so that a clock that was set does not make it list missed times. A cron time that
+    daylight saving skips happens at the moment of the change; a time that it repeats happens twice.
     """
     if isinstance(when, Every):
         return after + when.interval - (after - anchor) % when.interval
@@ -59,15 +59,15 @@ def next_time(when: Every | Cron, after: datetime, zone: tzinfo, anchor: datetim
 
 
 def duration(text: str) -> timedelta:
-    """``90s``, ``5m``, ``6h`` or ``7d`` as a span of time; ``ValueError`` for anything else."""
+    """``90s``, ``5m``, ``6h`` or ``7d`` as a duration; ``ValueError`` for anything else."""
     found = _DURATION.match(text.strip())
     if not found:
-        raise ValueError("is no span of time; write a number and s, m, h or d, such as 5m")
+        raise ValueError("is not a duration; write a number and s, m, h or d, such as 5m")
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
 def _days(field: str) -> str:
-    """Numbers of cron, where 0 and 7 are Sunday, as names; anything else as it stands."""
+    """The weekdays of a cron expression as names; in cron 0 and 7 are Sunday."""
     return ",".join(_day(part) for part in field.split(","))
 
 
@@ -82,7 +82,7 @@ def _day(part: str) -> str:
 
 @cache
 def _cron(crontab: str, zone: tzinfo) -> "CronTrigger":
-    from apscheduler.triggers.cron import CronTrigger  # only a configured cron line pays for this import
+    from apscheduler.triggers.cron import CronTrigger  # imported only if a cron expression is configured
 
     return CronTrigger.from_crontab(crontab, zone)
 
@@ -91,6 +91,6 @@ def _check(crontab: str) -> None:
     try:
         trigger = _cron(crontab, UTC)
     except ValueError as error:
-        raise ValueError(f"is no line of cron: {error}") from None
+        raise ValueError(f"is not a cron expression: {error}") from None
     if trigger.get_next_fire_time(None, _LONG_AGO) is None:
-        raise ValueError("names a day that never comes")
+        raise ValueError("names a day that does not exist")

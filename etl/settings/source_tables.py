@@ -1,4 +1,4 @@
-"""Turns the tables of a configuration, or the keys of an environment, into sources, and collects what is wrong."""
+"""Configuration tables, or the API keys of the environment → sources, with a list of problems."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,16 +23,16 @@ KEYS = (
     "region",
     "since",
     "cost_unit",
-    "sweeps",
+    "lookbacks",
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")
 
 
 class SourceParser:
-    """Reads sources out of one configuration; what is wrong goes to ``problems``, one sentence each.
+    """Parses the sources of one configuration; ``problems`` collects what is wrong, one sentence each.
 
-    ``folder`` is where the files of ``api_key = "file:…"`` lie; ``referred`` are the variables that keys refer to.
+    ``folder`` is the base of ``api_key = "file:…"``; ``referred`` are the variables that API keys refer to.
     """
 
     def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], folder: Path) -> None:
@@ -43,19 +43,19 @@ class SourceParser:
         self.referred: set[str] = set()
 
     def from_environment(self) -> tuple[Source, ...]:
-        """One source for each provider whose key is set, named as the provider."""
+        """One source for each provider whose API key is set, named after the provider."""
         named = [(name, name.upper()) for name in self._providers if self._value(f"{name.upper()}_API_KEY")]
         return tuple(source for name, prefix in named if (source := self._of_keys(name, prefix)))
 
     def from_tables(self, tables: object) -> tuple[Source, ...]:
-        """The sources of ``[sources.NAME]`` tables."""
+        """The sources of the ``[sources.NAME]`` tables."""
         if not isinstance(tables, Mapping):
-            self.problems.append("sources is no table; write [sources.NAME] above the settings of each source")
+            self.problems.append("sources is not a table; write [sources.NAME] above the settings of each source")
             return ()
         return tuple(source for name, table in tables.items() if (source := self._of_table(name, table)))
 
     def _value(self, name: str) -> str:
-        """A variable's value; a blank one counts as not set."""
+        """The value of a variable; a blank one counts as not set."""
         value = self._environment.get(name, "")
         return value if value.strip() else ""
 
@@ -70,11 +70,11 @@ class SourceParser:
         where = f"[sources.{name}]"
         if not _NAME.match(name):
             self.problems.append(
-                f"[sources.…] {parsers.shown(name)}: a name begins with a letter and has letters, digits, - and _ alone"
+                f"[sources.…] {parsers.shown(name)}: a name starts with a letter and contains only letters, digits, - and _"
             )
             return None
         if not isinstance(table, Mapping):
-            self.problems.append(f"sources.{name} is no table; write [sources.{name}] above its settings")
+            self.problems.append(f"sources.{name} is not a table; write [sources.{name}] above its settings")
             return None
         for key in table.keys() - set(KEYS):
             self.problems.append(f"{where} has no setting {parsers.shown(key)}{parsers.nearest(key, KEYS)}")
@@ -87,7 +87,7 @@ class SourceParser:
     def _source(
         self, name: str, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str], key: Secret | None
     ) -> Source | None:
-        """A source of settings that are all right, or none; ``labels`` say where each setting stands."""
+        """A source, or ``None`` where a setting is invalid; ``labels`` name the location of each setting."""
         before = len(self.problems)
 
         def setting(key: str, read: Callable[[Any], T], default: T) -> T:
@@ -110,7 +110,7 @@ class SourceParser:
             requests_per_minute=setting("requests_per_minute", parsers.rate, 60),
             schedule=setting("schedule", parsers.schedule, "every 5m"),
             since=setting("since", lambda value: parsers.since(value, zone), None),
-            lookbacks=setting("sweeps", parsers.sweeps, LOOKBACKS),
+            lookbacks=setting("lookbacks", parsers.lookbacks, LOOKBACKS),
         )
         if provider.is_partitioned and "phones" not in table:
             self.problems.append(
@@ -140,20 +140,20 @@ class SourceParser:
             return self._variable(name)
         if kind == "file" and colon:
             return self._key_file(name)
-        raise ValueError('does not say where the key is; write "env:NAME" or "file:PATH", never the key itself')
+        raise ValueError('does not name the key; write "env:NAME" or "file:PATH", never the key itself')
 
     def _key_file(self, name: str) -> Secret:
         try:
             path = self._folder / Path(name).expanduser()
-        except RuntimeError:  # ~ of a user that does not exist
-            raise ValueError("refers to the home of nobody; write a whole path after file:") from None
+        except RuntimeError:  # ~user of a user that does not exist
+            raise ValueError("refers to a user that does not exist; write an absolute path after file:") from None
         return parsers.key_file(path)
 
     def _variable(self, name: str) -> Secret:
         self.referred.add(name)
         if self._value(name):
             return parsers.key(self._value(name))
-        named = f"the variable {name}" if _VARIABLE.match(name) else "a variable"  # it may be the key by mistake
+        named = f"the variable {name}" if _VARIABLE.match(name) else "a variable"  # the name may be the key by mistake
         raise ValueError(
             f"refers to {named}, which is not set; set it, or write the name of the one that holds the key"
         )

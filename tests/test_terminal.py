@@ -1,4 +1,4 @@
-"""What a person sees of long work: lines where nobody looks, bars that fit where somebody does."""
+"""Progress and results: one line per step elsewhere, bars that fit on a terminal."""
 
 import io
 import re
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from etl.cli.terminal import ago, progress, result
+from etl.cli.terminal import ago, progress, result_line
 from etl.loader.batch import Counts
 from etl.sync.run import Progress, RunResult
 
@@ -25,11 +25,11 @@ def step(what: str, rows: int, total: int | None) -> Progress:
 
 
 def test_elsewhere_each_step_is_a_line_with_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress([SOURCE]) as say:
-        say(step("calls", 1000, 4000))
-        say(step("calls", 4000, 4000))
-        say(step("transcripts", 50, None))
-        say(step("transcripts", 0, 3))
+    with progress([SOURCE]) as on_progress:
+        on_progress(step("calls", 1000, 4000))
+        on_progress(step("calls", 4000, 4000))
+        on_progress(step("transcripts", 50, None))
+        on_progress(step("transcripts", 0, 3))
     said = capsys.readouterr()
     assert said.out == ""
     lines = [line.removeprefix(f"{SOURCE}: ") for line in said.err.splitlines()]
@@ -43,9 +43,9 @@ def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
-    with progress([SOURCE, "b"]) as say:
-        say(step("calls of …18", 1_000_000, 2_000_000))
-        say(step("transcripts", 7, 2_000_000))
+    with progress([SOURCE, "b"]) as on_progress:
+        on_progress(step("calls of …18", 1_000_000, 2_000_000))
+        on_progress(step("transcripts", 7, 2_000_000))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "1,000,000" in shown
     assert "left" in shown
@@ -54,7 +54,7 @@ def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch)
 
 def test_how_a_run_ended_is_a_line_with_all_its_counts() -> None:
     counts = Counts(received=10, inserted=4, updated=3, unchanged=2, quarantined=1)
-    said = result(RunResult("ringg", "sync", "succeeded", counts, 1200, notes=["odd"]))
+    said = result_line(RunResult("ringg", "sync", "succeeded", counts, 1200, notes=["odd"]))
     assert said == (
         "ringg: succeeded; 10 received in 1,200 requests: 4 new, 3 changed, 2 unchanged, 1 quarantined\n  note: odd"
     )
