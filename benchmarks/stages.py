@@ -29,8 +29,9 @@ from etl.loader.batch import Batch
 from etl.model import Source
 from etl.runtime.clock import SystemClock
 from etl.state import drift, last_seen, lease, lookbacks, quarantine, rate_limit, runs, streams
-from etl.sync import fetch, run, window
+from etl.sync import run, window
 from etl.sync.checkpoint import CoverageRecorder
+from etl.sync.pager import Pager
 from etl.sync.run import RunDependencies, SourceRun
 
 
@@ -85,7 +86,7 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("ask: request and answer", api_client.Client, ("_send",)),
     ("ask: pace", rate_limit.RateLimiter, ("wait",)),
     ("read: split the page", api_client, ("decode",)),
-    ("read: split the page", fetch, ("fetch",)),
+    ("read: split the page", Pager, ("page",)),
     ("parse: values and digest", batch, ("read_record",)),
     ("parse: id, key, time", batch, ("arrival",)),
     ("held: what is known of them", SourceRun, ("held",)),

@@ -4,7 +4,6 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,11 +13,12 @@ from etl.client.api_client import Client
 from etl.client.errors import PauseReason, SourceError
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
-from etl.model import PageRequest, Paging, Source, Window
+from etl.model import Source, Window
 from etl.runtime.clock import Clock
 from etl.settings import Settings
 from etl.state import registry
 from etl.state.registry import SourceMismatch
+from etl.sync.pager import Pager
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,9 @@ def check_source(
     provider = providers()[source.provider]
     client = Client(source, provider.credential, _OneRequest(), clock, random.random, transport(source))
     now = clock.now()
-    first = 1 if provider.paging is Paging.PAGES else 0
-    partition = source.partitions[0] if provider.is_partitioned else ""
-    request = PageRequest(source, Window(now - timedelta(days=1), now), first, 1, partition)
+    pager = Pager(client, provider, source, source.partitions[0] if provider.is_partitioned else "")
     try:
-        page = client.get(provider.ask(request), partial(provider.read, request)).value
+        page = pager.first_record(Window(now - timedelta(days=1), now))
     except _RateLimited as limit:
         return CheckResult(
             source.name, False, f"the provider asked us to wait until {limit.until:%H:%M:%S} UTC; check again then"

@@ -6,14 +6,14 @@ from datetime import datetime
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
 from etl.loader.batch import Batch, ReceivedRecord, read_received
-from etl.model import Page, PageRequest, Window
+from etl.model import Page, Window
 from etl.paging import SortOrder, detect_order, positions
 from etl.reconcile.local import LocalCalls, key_of
 from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
 from etl.sync.completeness import OTHERS, is_foreign
-from etl.sync.fetch import fetch
 from etl.sync.load import load, with_stored
+from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
@@ -47,6 +47,7 @@ class RemoteStream:
         self.total: int | None = None
         self.lacking: dict[Hashable, datetime | None] = {}
         self.oldest_listed: datetime | None = None
+        self._pager = Pager(run.client, run.provider, run.source, stream.partition)
         self._asked_size = self.size
         self._said_size: int | None = None
 
@@ -121,9 +122,7 @@ class RemoteStream:
         run = self.reader
         run.acquire_lease()
         try:
-            answer = fetch(
-                run.client, run.provider, PageRequest(run.source, window, position, size, self.books.partition)
-            )
+            answer = self._pager.page(window, position, size)
         except RequestRefused as refused:
             if refused.status in REFUSED and self.total is not None:
                 raise PositionRefused from None

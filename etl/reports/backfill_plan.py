@@ -6,7 +6,7 @@ from datetime import datetime
 from math import ceil
 
 from etl.loader.batch import read_received
-from etl.model import Call, DateFilter, Page, PageRequest, Window
+from etl.model import Call, DateFilter, Page, Window
 from etl.paging import SortOrder, detect_order, positions
 from etl.pipeline import missing_windows, resume_point_below
 from etl.state import streams
@@ -14,7 +14,7 @@ from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
 from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
-from etl.sync.fetch import fetch
+from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
 from etl.transformer import transform_record
@@ -194,7 +194,7 @@ class _Survey:
         run, began = self._reader, self._reader.deps.clock.monotonic()
         position = positions.at(run.provider.paging, number * size, size)
         run.acquire_lease()
-        page = fetch(run.client, run.provider, PageRequest(run.source, window, position, size, self._phone)).value
+        page = Pager(run.client, run.provider, run.source, self._phone).page(window, position, size).value
         run.lease.release()
         self.asked += 1
         self.latency = min(self.latency, run.deps.clock.monotonic() - began)

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from sqlalchemy import Connection
 
 from etl.loader.batch import ReceivedRecord
-from etl.model import DateFilter, PageRequest, Provider, RecordContext, Window
-from etl.paging import positions
+from etl.model import DateFilter, Provider, RecordContext, Window
 from etl.state import quarantine, streams
 from etl.state.streams import StreamState
+from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 
 OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
@@ -27,8 +26,7 @@ def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
     ):
         return
     run.acquire_lease()
-    asked = PageRequest(run.source, whole, positions.first(provider.paging), 1, stream.partition)
-    page = run.client.get(provider.ask(asked), partial(provider.read, asked)).value
+    page = Pager(run.client, provider, run.source, stream.partition).first_record(whole)
     run.lease.release()
     with run.deps.db.begin() as connection:
         streams.save_stream(connection, stream, **compare_counts(connection, run, stream, whole.start, page.total))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -32,6 +31,11 @@ from etl.state.session import StateSession
 log = logging.getLogger("etl.sync.run")
 
 
+def one_thread() -> Executor:
+    """What requests the next page of a stream while one is loaded."""
+    return ThreadPoolExecutor(1)
+
+
 @dataclass(frozen=True, slots=True)
 class RunDependencies:
     """What a run works with; tests pass their own."""
@@ -40,7 +44,7 @@ class RunDependencies:
     clock: Clock
     random: Callable[[], float] = random.random
     transport: Callable[[Source], Transport | None] = lambda source: None
-    prefetch_executor: Callable[[], Executor] | None = partial(ThreadPoolExecutor, 1)  # None: no page is prefetched
+    prefetch_executor: Callable[[], Executor] | None = one_thread  # None: no page is prefetched
 
 
 @dataclass(frozen=True, slots=True)

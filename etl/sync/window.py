@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
 from etl.loader.batch import Batch, ReceivedRecord
-from etl.model import DateFilter, Page, PageRequest, Provider, Window
+from etl.model import DateFilter, Page, Provider, Window
 from etl.paging import (
     NextPage,
     OffsetLimitReached,
@@ -33,8 +33,8 @@ from etl.state import streams
 from etl.state.streams import StreamState
 from etl.sync import completeness
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
-from etl.sync.fetch import fetch
 from etl.sync.load import load, receive
+from etl.sync.pager import Pager
 from etl.sync.prefetch import Prefetcher
 from etl.sync.run import SourceRun
 
@@ -142,17 +142,14 @@ def _scan_at_accepted_size(
 
 def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult, bool]:
     """From the provider to the warehouse, the next page requested while one is loaded."""
-    claims, in_force = CoverageRecorder(run, stream, goal, run.deps.clock.now()), goal.size
+    claims = CoverageRecorder(run, stream, goal, run.deps.clock.now())
+    pager = Pager(run.client, run.provider, run.source, stream.partition)
 
-    def ask(step: NextPage) -> Response[Page]:
-        nonlocal in_force
-        wanted = PageRequest(run.source, step.window, step.position, goal.size, stream.partition)
-        answer = fetch(run.client, run.provider, wanted, in_force)
-        in_force = answer.value.size or in_force
-        return answer
+    def request(step: NextPage) -> Response[Page]:
+        return pager.page(step.window, step.position, goal.size)
 
     executor = run.deps.prefetch_executor() if run.deps.prefetch_executor else None
-    with Prefetcher(ask, goal, executor) as pages:
+    with Prefetcher(request, goal, executor) as pages:
         return claims, *_load(claims, pages)
 
 

@@ -13,7 +13,7 @@ from etl.client.errors import SourceUnavailable
 from etl.extractors import providers
 from etl.model import Page, PageRequest, Paging, Source, Window
 from etl.runtime.secret import Secret
-from etl.sync.fetch import fetch, split_request
+from etl.sync.pager import Pager, split_request
 from tests.fakes import FakeClock, FakeRateLimiter
 
 SOURCE = Source("vaani", "vaani", "http://127.0.0.1:1", Secret("a-key-of-a-test"), "credits")
@@ -41,7 +41,7 @@ class Pages(httpx.BaseTransport):
 def page(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> Page:
     provider, clock = providers()["vaani"], FakeClock()
     client = Client(SOURCE, provider.credential, FakeRateLimiter(clock), clock, lambda: 0.5, Pages(fails, clamp))
-    return fetch(client, provider, PageRequest(SOURCE, WINDOW, position, size)).value
+    return Pager(client, provider, SOURCE).page(WINDOW, position, size).value
 
 
 def asked(fails: Callable[[int, int], bool], position: int, size: int, clamp: int = 1000) -> list[bytes]:

@@ -1,0 +1,106 @@
+"""A stream's pages by window, position and size: every page request there is goes through :class:`Pager`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from etl.client.api_client import Client, Response
+from etl.client.errors import ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.model import Page, PageRequest, Paging, Provider, Source, Window
+from etl.paging import positions
+
+RETRY_SMALLER = (ResponseTooLarge, ResponseUnreadable, SourceUnavailable)  # a smaller page may be had all the same
+
+
+@dataclass(slots=True)
+class Pager:
+    """One partition of a source's calls, page by page. Raises :class:`~etl.client.errors.SourceError`.
+
+    A response that is too large, cannot be read or never comes is requested again as smaller pages of the same rows,
+    down to single records; a page that is complete but for one record says so.
+    """
+
+    client: Client
+    provider: Provider
+    source: Source
+    partition: str = ""
+    _stated_size: int | None = None  # the page size that the server uses, where it is smaller than the one requested
+
+    def page(self, window: Window, position: int, size: int) -> Response[Page]:
+        """One page, with the sequence number of its first request."""
+        response = self._fetch(PageRequest(self.source, window, position, size, self.partition), self._stated_size)
+        if size > 1:
+            self._stated_size = response.value.size or self._stated_size
+        return response
+
+    def first_record(self, window: Window) -> Page:
+        """The first record of a window, and with it the total: the smallest request there is."""
+        return self.page(window, positions.first(self.provider.paging), 1).value
+
+    def _fetch(self, request: PageRequest, stated_size: int | None = None) -> Response[Page]:
+        try:
+            return self.client.get(self.provider.ask(request), partial(self.provider.read, request))
+        except RETRY_SMALLER as error:
+            if request.size == 1 or _is_silence(error):
+                raise
+            size = min(stated_size or request.size, request.size)
+            smaller = split_request(self.provider.paging, replace(request, size=size))
+            parts, unreadable = self._fetch_parts(smaller)
+            if not _are_one_page(self.provider.paging, smaller, parts):
+                raise  # a server that returns smaller pages than requested returns other rows than these
+        responses = [part for part in parts if part is not None]
+        last, records = responses[-1].value, [record for part in responses for record in part.value.records]
+        page = Page(records, last.total, len(smaller) * smaller[0].size, last.is_last, unreadable)
+        return Response(page, responses[0].seq, responses[-1].received_at)
+
+    def _fetch_parts(self, requests: Sequence[PageRequest]) -> tuple[list[Response[Page] | None], Exception | None]:
+        """The parts of a page, ``None`` for a record that cannot be read, and why; two such fail the page."""
+        parts: list[Response[Page] | None] = []
+        unreadable: Exception | None = None
+        for request in requests:
+            try:
+                part = self._fetch(request)
+            except RETRY_SMALLER as error:
+                if request.size > 1 or unreadable or _is_silence(error):
+                    raise
+                unreadable = error
+                parts.append(None)
+            else:
+                if part.value.unreadable and unreadable:
+                    raise part.value.unreadable
+                unreadable = unreadable or part.value.unreadable
+                parts.append(part)
+        return parts, unreadable
+
+
+def _is_silence(error: SourceError) -> bool:
+    """No response at all has nothing to do with what was requested."""
+    return isinstance(error, SourceUnavailable) and error.status is None
+
+
+def _are_one_page(paging: Paging, requests: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:
+    """Whether parts follow on each other: each of its size and in its place, and none after a short one, the end."""
+    counts = [part.value.count if part else 1 for part in parts]
+    in_place = all(
+        part is None or _is_in_place(part.value, positions.row(paging, request.position, request.size), request.size)
+        for request, part in zip(requests, parts, strict=True)
+    )
+    return in_place and all(
+        count >= request.size or not any(counts[n + 1 :])
+        for n, (request, count) in enumerate(zip(requests, counts, strict=True))
+    )
+
+
+def _is_in_place(page: Page, rows_before: int, size: int) -> bool:
+    """Whether a page can be the one that was requested, by the size that it states and by how long the list is."""
+    fits = page.total is None or not page.count or rows_before + page.count <= page.total
+    return fits and (page.size is None or page.size >= size or not page.count)
+
+
+def split_request(paging: Paging, request: PageRequest) -> list[PageRequest]:
+    """The same rows as a few smaller pages, in their order."""
+    parts = next((n for n in (2, 3, 5) if request.size % n == 0), request.size)
+    size = request.size // parts
+    first = (request.position - 1) * parts + 1 if paging is Paging.PAGES else request.position
+    step = 1 if paging is Paging.PAGES else size
+    return [replace(request, position=first + n * step, size=size) for n in range(parts)]
