@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from etl.cli.terminal import ago
-from etl.reports.call_history_model import CallDetails, CallHistory, Rejected, RunEffect
+from etl.reports.call_history_model import CallDetails, CallHistory, QuarantinedRecord, RunEffect
 from etl.reports.next_read import NextRead
 
 Line = tuple[str, str, str]  # a label, its text, and a style
@@ -106,7 +106,7 @@ def _run(run: RunEffect) -> str:
     return f"{run.run_id}  {about}: {', '.join(effects + ['saw it last'] * run.saw_it_last)}"
 
 
-def _rejected(record: Rejected) -> str:
+def _rejected(record: QuarantinedRecord) -> str:
     seen = f"first seen {_stamp(record.first_seen_at)}, last {_stamp(record.last_seen_at)}"
     state = f"resolved {_stamp(record.resolved_at)}" if record.resolved_at else "not resolved"
     command = f"`etl quarantine show {record.quarantine_id}` shows it"

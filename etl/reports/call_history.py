@@ -20,8 +20,8 @@ from etl.reports.call_history_model import (
     CallHistory,
     CallRef,
     Change,
+    QuarantinedRecord,
     ReceivedVersion,
-    Rejected,
     RunEffect,
     TranscriptState,
 )
@@ -76,7 +76,7 @@ def call_history(
     Changed values with personal data, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
     """
     rejected = [
-        Rejected(r.quarantine_id, r.reason, r.first_seen_at, r.last_seen_at, r.resolved_at, r.run_id)
+        QuarantinedRecord(r.quarantine_id, r.reason, r.first_seen_at, r.last_seen_at, r.resolved_at, r.run_id)
         for r in _rejects(connection, [(call.source, call.provider_call_id)])
     ]
     found = fetch_one(connection, CALLS.call_state, {"key": call.call_key, "now": now})
@@ -164,7 +164,7 @@ def _runs(
     versions: Sequence[ReceivedVersion],
     changes: Sequence[Change],
     seen_by: int | None,
-    rejected: Sequence[Rejected],
+    rejected: Sequence[QuarantinedRecord],
 ) -> list[RunEffect]:
     """The runs that touched the call, and what each did to it."""
     received = Counter(version.run_id for version in versions)

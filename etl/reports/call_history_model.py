@@ -45,7 +45,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class QuarantinedRecord:
     """One record of the call that could not be loaded; `etl quarantine show` takes its ``quarantine_id``."""
 
     quarantine_id: int
@@ -125,5 +125,5 @@ class CallHistory:
     versions: Sequence[ReceivedVersion]
     changes: Sequence[Change]
     next_read: NextRead | None
-    rejected: Sequence[Rejected]
+    rejected: Sequence[QuarantinedRecord]
     runs: Sequence[RunEffect]
