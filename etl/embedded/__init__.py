@@ -1,7 +1,5 @@
 """ETL_HOME → a real PostgreSQL on loopback, for those without a server; it runs until `stop`."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from collections.abc import Mapping

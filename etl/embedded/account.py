@@ -1,7 +1,5 @@
 """The user of this process → the user that PostgreSQL runs as, for it refuses to run as root."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import shutil

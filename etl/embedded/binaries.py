@@ -1,7 +1,5 @@
 """The PostgreSQL installations on this machine → the directory of the programs to use."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util

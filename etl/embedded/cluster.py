@@ -1,7 +1,5 @@
 """ETL_HOME → an initialised data directory; its location, programs and port are saved for later starts."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

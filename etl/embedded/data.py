@@ -1,7 +1,5 @@
 """Turns an empty directory into a PostgreSQL data directory, and settings into its configuration."""
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

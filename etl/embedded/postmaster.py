@@ -1,7 +1,5 @@
 """A data directory's postmaster.pid → its server process, found, started or stopped; never another process."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

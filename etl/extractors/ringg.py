@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 
 def ask(request: PageRequest) -> HttpRequest:
     """Dates and limit are always sent: their defaults are stale dates and 10 rows."""
-    # Ringg may cut times to the second, so the request reaches beyond the window on both sides.
+    # Ringg may cut times to the second, so both ends reach beyond the window.
     start, end = request.window.start, request.window.end + 2 * SECOND - timedelta(microseconds=1)
     first, last = (moment.replace(microsecond=0).isoformat() for moment in (start, end))
     position = {"limit": str(request.size), "offset": str(request.position)}
@@ -21,10 +21,7 @@ def ask(request: PageRequest) -> HttpRequest:
 
 
 def read(request: PageRequest, body: ResponseBody) -> Page:
-    """``total`` may be the word "many"; ``limit`` is the effective page size.
-
-    The documented example has 123 for every number and one call: ``offset`` counts only where ``count`` is right.
-    """
+    """``total`` may be "many"; ``offset`` counts only where ``count`` is right: in the documentation both are 123."""
     found = page(body, "calls", body.get("total"), body.get("limit"))
     if count(body.get("count")) in (None, len(found.records)):
         check_position(body.get("offset"), request.position)
@@ -51,9 +48,9 @@ def _from_number(context: RecordContext) -> str | None:
     caller, several = record.get("inbound_from"), record.get("from_numbers")
     ours = several[0] if isinstance(several, list) and len(several) == 1 else None
     number = {"inbound": caller, "outbound": ours, "unknown": caller or ours}.get(direction)
-    unused = [path for path in ("inbound_from", "from_numbers") if record.get(path) not in (number, [number])]
-    context.extra_paths += unused
-    return fields.number_of(context, "inbound_from" if number is caller else "from_numbers", number)
+    paths = ("inbound_from", "from_numbers")
+    context.extra_paths += [path for path in paths if record.get(path) not in (number, [number])]
+    return fields.number_of(context, paths[number is not caller], number)
 
 
 def _ended_at(context: RecordContext) -> datetime | None:
@@ -66,7 +63,7 @@ def _ended_at(context: RecordContext) -> datetime | None:
 
 def _duration_basis(context: RecordContext) -> str | None:
     basis = "provider" if context.row["ended_at"] is None else "estimate"
-    return None if context.row["duration_seconds"] is None else basis
+    return basis if context.row["duration_seconds"] is not None else None
 
 
 def _is_charged(context: RecordContext) -> bool:
@@ -93,7 +90,6 @@ COLUMNS = {
     "answered_by": Field((), lambda context: "machine" if _is_voicemail(context) else "unknown"),
     "recording_url": fields.text("audio_recording"),
 }
-
 
 PROVIDER = Provider(
     name="ringg",

@@ -172,6 +172,10 @@ def read_transcript(body: ResponseBody) -> tuple[Turn, ...]:
     return found
 
 
+EXTRA = frozenset(
+    {"callback_id", "callback_requested", "callback_status", "call_ringing_at", "call_transcription"}
+    | {"client_id", "client_name", "duration_ms", "post_processing_status"}
+)
 PROVIDER = Provider(
     name="vaani",
     title="Vaani",
@@ -187,18 +191,6 @@ PROVIDER = Provider(
     created_at=fields.utc("Start_time"),
     columns=COLUMNS,
     turns=turns("chat_history"),
-    extra=frozenset(
-        {
-            "callback_id",
-            "callback_requested",
-            "callback_status",
-            "call_ringing_at",
-            "call_transcription",
-            "client_id",
-            "client_name",
-            "duration_ms",
-            "post_processing_status",
-        }
-    ),
+    extra=EXTRA,
     transcript=TranscriptRequest(ask_transcript, read_transcript),
 )

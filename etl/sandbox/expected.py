@@ -24,17 +24,23 @@ def expected_rows(world: World, provider: str, at: datetime | None = None) -> li
 
 
 def _row(world: World, state: CallSnapshot) -> JsonObject:
-    special = {"ringg": _ringg, "ravan": _ravan, "autocalls": _autocalls, "vaani": _vaani}[state.call.provider]
-    shown = ravan.turns_of(state) if state.call.provider == "ravan" else state.turns
+    call, life = state.call, state.lifecycle
+    special = {"ringg": _ringg, "ravan": _ravan, "autocalls": _autocalls, "vaani": _vaani}[call.provider]
+    shown = ravan.turns_of(state) if call.provider == "ravan" else state.turns
     turns = [(turn.speaker, turn.text) for turn in shown]
     fields: JsonObject = {
-        "provider_call_id": state.call.call_id,
-        "direction": state.call.kind,
-        "outcome": state.lifecycle.outcome if state.is_over else "in_progress",
-        "agent_name": state.lifecycle.agent.name,
-        "created_at": state.call.created_at,
-        "cost": state.lifecycle.cost if state.is_priced else None,
-        "customer_number": None if state.call.kind == "web" else state.call.customer.number,
+        "provider_call_id": call.call_id,
+        "direction": call.kind,
+        "outcome": life.outcome if state.is_over else "in_progress",
+        "is_final": state.is_over,
+        "agent_id": life.agent.agent_id,
+        "agent_name": life.agent.name,
+        "created_at": call.created_at,
+        "answered_at": None,
+        "updated_at": None,
+        "duration_seconds": Decimal(life.talk_seconds) if state.is_over else None,
+        "cost": life.cost if state.is_priced else None,
+        "customer_number": None if call.kind == "web" else call.customer.number,
         "turns": turns,
         "has_transcript": bool(turns),
     }
@@ -52,12 +58,9 @@ def _ringg(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     fields: JsonObject = {
         "provider_status": ringg.status_of(state),
         "is_final": state.is_over and (is_plain or state.is_priced),
-        "agent_id": life.agent.agent_id,
         "customer_name": call.customer_name,
         "started_at": started,
-        "answered_at": None,
         "ended_at": started + timedelta(seconds=float(seconds)) if started and seconds is not None else None,
-        "updated_at": None,
         "duration_seconds": seconds,
         "campaign_name": None,
     }
@@ -77,18 +80,13 @@ def _ravan(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     direction = {(True, False): "outbound", (False, True): "inbound"}.get(ours, "unknown")
     return {
         "provider_status": ravan.status_of(state),
-        "is_final": state.is_over,
         "direction": direction,
-        "agent_id": life.agent.agent_id,
         "from_number": call.caller,
         "to_number": call.callee,
         "customer_name": call.customer_name,
         "customer_email": call.customer.email if call.customer_name else None,
         "started_at": ravan.started_at(state),
-        "answered_at": None,
         "ended_at": state.when(Stage.ENDED),
-        "updated_at": None,
-        "duration_seconds": Decimal(life.talk_seconds) if state.is_over else None,
         "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
         "summary": life.summary if state.has_turns else None,
         "sentiment": life.sentiment if state.is_evaluated else None,
@@ -102,16 +100,14 @@ def _autocalls(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     ended_by = {"ended_by_customer": "customer", "ended_by_assistant": "agent"}
     return {
         "provider_status": status,
-        "is_final": state.is_over,
+        "agent_id": None,
         "campaign_name": life.campaign,
         "from_number": None if is_web else call.caller,
         "to_number": None if is_web else call.callee,
         "agent_number": None if is_web else call.line,
         "started_at": None,
-        "answered_at": None,
         "ended_at": None,
         "updated_at": autocalls.updated_at(state),
-        "duration_seconds": Decimal(life.talk_seconds) if state.is_over else None,
         "answered_by": autocalls.answered_by(state) or "unknown",
         "ended_by": ended_by.get(status, "unknown"),
         "recording_url": autocalls.recording_url(state),
@@ -124,14 +120,12 @@ def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     return {
         "provider_status": vaani.status_of(state),
         "is_final": state.stage >= Stage.TRANSCRIBED,
-        "agent_id": life.agent.agent_id,
         "agent_number": call.line,
         "from_number": call.caller,
         "to_number": call.callee,
         "started_at": state.when(Stage.RINGING) and life.reached[Stage.DIALING],
         "answered_at": state.when(Stage.TALKING) if life.is_answered else None,
         "ended_at": ended,
-        "updated_at": None,
         "duration_seconds": _seconds(ended - call.created_at) if ended else None,
         "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
         "summary": life.summary if state.has_turns else None,

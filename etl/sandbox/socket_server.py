@@ -21,10 +21,10 @@ CHUNK_SECONDS = 0.05  # a body with a rate is sent in chunks, one every so often
 class Sandbox:
     """The four vendors on one port; `requests` logs what was served. Raises OSError where the port is taken."""
 
-    def __init__(self, world: World, faults: Sequence[Fault] = (), host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, world: World, faults: Sequence[Fault] = (), port: int = 0) -> None:
         self.world, self._api = world, VendorApi(world, faults)
         self.requests = self._api.requests
-        self._server = _HttpServer((host, port), _RequestHandler)
+        self._server = _HttpServer(("127.0.0.1", port), _RequestHandler)
         self._server.api = self._api
         self._thread: Thread | None = None
 
