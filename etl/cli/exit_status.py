@@ -36,7 +36,9 @@ def handle_error(error: Exception) -> int:
         return _print(FAILED, str(error))
     log.debug("stack trace:\n%s", stack(error))
     if isinstance(error, SQLAlchemyError) and sqlstate(error) == INSUFFICIENT_PRIVILEGE:
-        return _print(CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL lacks this privilege; grant it")
+        return _print(
+            CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL does not have this privilege; grant it"
+        )
     if isinstance(error, SQLAlchemyError):
         return _print(FAILED, f"{describe(error)}; what was committed is kept; run the same command again to resume")
     return _print(FAILED, one_line(error))

@@ -37,7 +37,7 @@ class _OneRequest:
         return 0
 
     def back_off_until(self, until: datetime) -> None:
-        raise _RateLimited(until)
+        raise _WaitRequested(until)
 
     def on_rate_limited(self, seq: int) -> None:
         pass
@@ -46,7 +46,7 @@ class _OneRequest:
         pass
 
 
-class _RateLimited(Exception):
+class _WaitRequested(Exception):
     def __init__(self, until: datetime) -> None:
         self.until = until
 
@@ -77,7 +77,7 @@ def check_source(
     pager = Pager(client, provider, source, source.partitions[0] if provider.is_partitioned else "")
     try:
         page = pager.first_record(Window(now - timedelta(days=1), now))
-    except _RateLimited as limit:
+    except _WaitRequested as limit:
         return CheckResult(
             source.name, False, f"the provider asked us to wait until {limit.until:%H:%M:%S} UTC; check again then"
         )
