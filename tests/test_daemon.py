@@ -30,8 +30,7 @@ from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
-from etl.sync import window
-from etl.sync.run import RunDependencies
+from etl.sync.run import BatchLimits, RunDependencies
 from tests.commands import run_etl, start_etl, stop_etl
 from tests.fakes import wait_until
 from tests.harness import InterceptingTransport
@@ -264,17 +263,16 @@ def test_a_clock_that_was_set_back_does_not_silence_it(tmp_path: Path, sandbox: 
         wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
 
 
-def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(
-    tmp_path: Path, db: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Batches of a page, each of which takes its time; the call that comes meanwhile does not wait for the last."""
-    monkeypatch.setattr(window, "BATCH_ROWS", 1)
+def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(tmp_path: Path, db: Engine) -> None:
+    """Batches of one page each, all of them slow: a call that arrives meanwhile does not wait for the last."""
     world = World(5, calls=120, days=2, now=NOW)
     with Sandbox(world, [parse_fault("G12:size=10")]) as served:
         source = sources(served, tmp_path)["ringg"]
         stop = threading.Event()
         slowly = InterceptingTransport(httpx.HTTPTransport(), lambda count, request: time.sleep(0.2))
-        with serving_daemon(RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: slowly), stop, [source]):
+        limits = BatchLimits(rows=1)
+        deps = RunDependencies(db, SystemClock(stop), lambda: 0.0, lambda source: slowly, batch_limits=limits)
+        with serving_daemon(deps, stop, [source]):
             wait_until(lambda: count(db, CALLS) >= 20)
             new = world.add("ringg").call_id
             wait_until(lambda: count(db, CALL, call_id=new))

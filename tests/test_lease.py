@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -20,8 +20,8 @@ from etl.sandbox.world import World
 from etl.state import registry
 from etl.state.lease import TERM, Lease, LeaseLost, Priority
 from etl.state.session import StateSession
-from etl.sync import parallel, retry_quarantine, run, window
-from etl.sync.run import RunDependencies, RunFunction, RunResult
+from etl.sync import parallel, retry_quarantine, run
+from etl.sync.run import BatchLimits, RunDependencies, RunFunction, RunResult
 from tests.fakes import FakeClock
 from tests.harness import (
     NOW,
@@ -51,30 +51,21 @@ class Ticking:
         time.sleep(seconds)
 
 
-class Slow(Ticking):
-    """A clock under which every page takes so long that it is committed at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._looks = 0.0
-
-    def monotonic(self) -> float:
-        self._looks += window.BATCH_SECONDS
-        return self._looks
+EACH_PAGE = BatchLimits(rows=1)  # a batch is committed after each page
 
 
 def paged(db: Engine, calls: int = 60, order: str = "desc") -> Harness:
     return make_harness(db, World(6, calls=calls, order=order, now=NOW), "G12:size=10")
 
 
-def at_once(
-    harness: Harness, name: str, *works: tuple[str, RunFunction], clock: Callable[[], Slow] = Slow
-) -> list[RunResult]:
+def at_once(harness: Harness, name: str, *works: tuple[str, RunFunction]) -> list[RunResult]:
     """Run each as a process of its own, all started at the same moment."""
     together = threading.Barrier(len(works))
 
     def process(kind: str, work: RunFunction) -> RunResult:
-        dependencies = RunDependencies(harness.db, clock(), lambda: 0.5, lambda source: harness.transport)
+        dependencies = RunDependencies(
+            harness.db, Ticking(), lambda: 0.5, lambda source: harness.transport, batch_limits=EACH_PAGE
+        )
         together.wait(10)
         return run.run_source(dependencies, harness.sources[name], kind, work, lambda progress: None, by_hand=True)
 
@@ -121,7 +112,7 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
     assert waiting > 0
     harness.transport = SandboxTransport(harness.world)
     harness.clock.sleep(3600)
-    reports = at_once(harness, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync), clock=Slow)
+    reports = at_once(harness, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync))
     assert [report.status for report in reports] == ["succeeded"] * 2
     assert counts_add_up(harness)
     inserted = sum(row["inserted"] for row in harness.rows("SELECT inserted FROM ops.runs"))
@@ -142,7 +133,7 @@ def never() -> None:
 
 
 def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
-    clock, waits, turns = Slow(), threading.Event(), []
+    clock, waits, turns = Ticking(), threading.Event(), []
     with process(db, clock) as first, process(db, clock) as second, ThreadPoolExecutor(1) as threads:
         first.acquire(never)
 
@@ -220,7 +211,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
 
     with ThreadPoolExecutor(1) as threads:
         dependencies = RunDependencies(
-            db, Slow(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None
+            db, Ticking(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None, EACH_PAGE
         )
         work = partial(pipeline.backfill, window=window, again=True)
         done = run.run_source(

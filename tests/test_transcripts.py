@@ -1,9 +1,8 @@
 """Transcripts with a request of their own: how many are requested at a time, and when it stops."""
 
-import time
 from collections.abc import Callable
 from itertools import count
-from threading import Lock
+from threading import Condition
 
 import httpx
 import pytest
@@ -22,17 +21,19 @@ def of_transcripts(
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(QUICK_SECONDS / 10, 1), (2 * QUICK_SECONDS, MAX_PARALLEL_TRANSCRIPTS)])
-def test_several_are_asked_for_at_a_time_where_answers_take_long(db: Engine, seconds: float, most: int) -> None:
+def test_several_are_requested_at_a_time_where_responses_take_long(db: Engine, seconds: float, most: int) -> None:
     harness = make_harness(db, World(3, calls={"vaani": 2 * BATCH}, now=NOW))
-    lock, under_way, at_once = Lock(), [0], list[int]()
+    changed, under_way, at_once = Condition(), [0], list[int]()
 
     def take() -> None:
-        with lock:
+        with changed:
             under_way[0] += 1
             at_once.append(under_way[0])
-        time.sleep(0.002)  # long enough for the others to come in
+            changed.notify_all()
+            if len(at_once) > MAX_PARALLEL_TRANSCRIPTS:  # by now it is known how long responses take
+                changed.wait_for(lambda: max(at_once) >= most, timeout=10)
         harness.clock.sleep(seconds)
-        with lock:
+        with changed:
             under_way[0] -= 1
 
     harness.transport = InterceptingTransport(harness.transport, of_transcripts(take))
@@ -42,20 +43,20 @@ def test_several_are_asked_for_at_a_time_where_answers_take_long(db: Engine, sec
     assert differences(harness, "vaani") == []
 
 
-def test_a_source_that_refuses_the_key_is_asked_for_no_more_transcripts(db: Engine) -> None:
+def test_a_source_that_refuses_the_key_gets_no_more_requests_for_transcripts(db: Engine) -> None:
     harness = make_harness(db, World(3, calls={"vaani": 3 * BATCH}, now=NOW))
-    at, sandbox, numbers, asked = BATCH + 10, harness.transport, count(1), list[int]()
+    at, sandbox, numbers, requested = BATCH + 10, harness.transport, count(1), list[int]()
 
     def refuse() -> httpx.Response | None:
         number = next(numbers)
-        asked.append(number)
+        requested.append(number)
         return httpx.Response(401) if number >= at else None
 
     harness.transport = InterceptingTransport(sandbox, of_transcripts(refuse))
     report = harness.run("vaani")
     assert report.status == "failed"
     assert "refuses the key" in str(report.error)
-    assert len(asked) < at + MAX_PARALLEL_TRANSCRIPTS
+    assert len(requested) < at + MAX_PARALLEL_TRANSCRIPTS
     assert (
         harness.scalar("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == at - 1
     )  # what was received stays

@@ -37,6 +37,15 @@ def one_thread() -> Executor:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """When received pages are committed: at this number of rows or bytes, or after these seconds."""
+
+    rows: int = 1000
+    size_bytes: int = 16 << 20
+    seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunDependencies:
     """What a run works with; tests pass their own."""
 
@@ -45,6 +54,7 @@ class RunDependencies:
     random: Callable[[], float] = random.random
     transport: Callable[[Source], Transport | None] = lambda source: None
     prefetch_executor: Callable[[], Executor] | None = one_thread  # None: no page is prefetched
+    batch_limits: BatchLimits = BatchLimits()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ from etl.sync.run import SourceRun
 
 SMALLER_PAGES = (100, 50, 10)
 REFUSED = (400, 422)  # how providers refuse a size or a position
-BATCH_ROWS, BATCH_BYTES, BATCH_SECONDS = 1000, 16 << 20, 10.0
 UNSORTED_AT_LEAST = timedelta(days=1)
 
 
@@ -159,6 +158,7 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
     Rows are foreign where the provider ignored the filter by partition.
     """
     run, stream, goal, clock = claims.run, claims.stream, claims.goal, claims.run.deps.clock
+    limits = run.deps.batch_limits
     steps = scan(goal)
     step = next(steps)
     outcome: ScanResult | None = None
@@ -187,8 +187,8 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
             if batch.pages:  # what was read stays
                 _commit(claims, batch, step.resume_point)
             raise
-        full = len(batch.received) >= BATCH_ROWS or batch.size_bytes >= BATCH_BYTES
-        if outcome is None and (full or clock.monotonic() - began >= BATCH_SECONDS):
+        full = len(batch.received) >= limits.rows or batch.size_bytes >= limits.size_bytes
+        if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
             _commit(claims, batch, step.resume_point)
             run.recorder.report_progress(_name(stream), rows, answer.value.total)
             batch, began = Batch(), clock.monotonic()
