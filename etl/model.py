@@ -1,4 +1,4 @@
-"""The words of the house: the values that pass from room to room, provider → pages → records → rows."""
+"""The values that all layers share: provider → pages → records → rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from etl.runtime.secret import Secret
 
 
 class Paging(StrEnum):
-    """What a provider counts in the position of a request."""
+    """What the position in a page request counts."""
 
     PAGES = "pages"  # page numbers from 1
     ROWS = "rows"  # rows to skip, from 0
 
 
 class DateFilter(StrEnum):
-    """What a provider can filter by creation time."""
+    """How a provider filters by creation time."""
 
     INSTANTS = "instants"
     DAYS = "days"
@@ -29,7 +29,7 @@ class DateFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A half-open span of source time ``[start, end)``; both ends aware, UTC."""
+    """A half-open time span ``[start, end)``, aware, UTC."""
 
     start: datetime
     end: datetime
@@ -57,7 +57,7 @@ class Source:
 
 
 class Lookback(NamedTuple):
-    """How far back, and how often, the newest stretch of a list is read again for late changes."""
+    """How far back, and how often, the newest calls are read again for late changes."""
 
     window: timedelta
     interval: timedelta
@@ -72,10 +72,7 @@ LOOKBACKS = (
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """One page that is wanted: of which source and phone, which window, from which position, how many rows.
-
-    ``position`` is a page number from 1 or a number of rows to skip, as the provider's :class:`Paging` says.
-    """
+    """One page to ask for; ``position`` counts what the provider's :class:`Paging` says."""
 
     source: Source
     window: Window
@@ -86,7 +83,7 @@ class PageRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A GET to a path below a source's base URL; values of the query are not yet percent-encoded."""
+    """A GET of a path below a source's base URL; the query is not percent-encoded yet."""
 
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
@@ -94,46 +91,41 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to an :class:`PageRequest`.
+    """The response to a :class:`PageRequest`; what the provider does not say is ``None``."""
 
-    ``records`` are the exact bytes of each record; ``total`` is what the provider says the list holds, if it says a
-    number; ``size`` the page size in force, if it says one; ``is_last`` the provider's own explicit end, if it has one;
-    ``unshown`` why one more record of it cannot be had.
-    """
-
-    records: Sequence[bytes]
-    total: int | None = None
-    size: int | None = None
+    records: Sequence[bytes]  # the exact bytes of each
+    total: int | None = None  # rows of the whole list
+    size: int | None = None  # the page size that the provider used
     is_last: bool | None = None
-    unreadable: Exception | None = None
+    unreadable: Exception | None = None  # why one more record of the page cannot be read
 
     @property
     def count(self) -> int:
-        """How many places of the list the page takes."""
+        """How many rows of the list the page covers."""
         return len(self.records) + (self.unreadable is not None)
 
 
 class InvalidResponse(Exception):
-    """An answer that is no page: the text says what is missing, and shows no value of it."""
+    """A response that is not what was asked for; the text shows no value of it."""
 
 
 class ResponseBody(Protocol):
-    """An answer's JSON object, split but not yet read; ``payload`` is the answer as received."""
+    """A response's JSON object, whose values are parsed when asked for; ``payload`` is the response as received."""
 
     payload: bytes
 
     def __contains__(self, key: str) -> bool:
-        """Whether there is a value under a key, null included."""
+        """Whether it has a key."""
 
     def get(self, key: str) -> Any:
-        """The value under a key as parsed, ``None`` where there is none."""
+        """The value of a key, ``None`` where there is none."""
 
     def records(self, key: str) -> Sequence[bytes]:
-        """The exact bytes of each element of the list under a key; :class:`InvalidResponse` where there is no list."""
+        """The exact bytes of each element of a list; raises :class:`InvalidResponse` where there is none."""
 
 
 class Turn(NamedTuple):
-    """One turn of a transcript, in its order."""
+    """One turn of a transcript."""
 
     speaker: str  # agent, customer, system or unknown
     text: str
@@ -142,39 +134,35 @@ class Turn(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """Something in a record that nobody expected: a new field, a word outside a vocabulary, another type."""
+    """Something unexpected in a record: a new field, an unknown word, another type."""
 
-    field: str  # the path in the record, such as "agent.id"
+    field: str  # its path, such as "agent.id"
     kind: str  # new_field, unknown_word or type
-    detail: str  # the word, or the JSON type; never a value of a person
+    detail: str  # the word or the JSON type, never personal data
 
 
 class Call(NamedTuple):
-    """One call as rows: ``columns`` by the names of ``warehouse.calls``, and its turns.
-
-    ``turns`` are empty where the record shows none; an empty transcript never replaces one that is held.
-    """
+    """One call as rows."""
 
     provider_call_id: str
-    columns: Mapping[str, Any]
-    turns: tuple[Turn, ...] = ()
+    columns: Mapping[str, Any]  # of ``warehouse.calls``
+    turns: tuple[Turn, ...] = ()  # empty where the record has none: a stored transcript stays
     drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Why a record cannot become rows; the reason shows no value of the record."""
+    """Why a record cannot become rows; the reason shows no value of it."""
 
     reason: str
     provider_call_id: str | None = None
 
 
 class RecordContext:
-    """One record while it is read: the values, the source that it is of, and what was noticed on the way.
+    """One record while its columns are read.
 
-    The fields of a provider's mapping read from it and write their notes to it: ``flags`` become ``quality_flags``,
-    ``keep`` are paths that go to ``extra`` although a column reads them (a word that the column could not hold), and
-    ``row`` holds the columns that are read already, for those that follow from them. ``call_id`` is the provider's.
+    ``row`` has the columns read so far, ``flags`` become ``quality_flags``, and the values at ``extra_paths`` go to
+    ``extra`` although a column reads them.
     """
 
     __slots__ = ("call_id", "drift", "extra_paths", "flags", "record", "row", "source")
@@ -189,32 +177,29 @@ class RecordContext:
         self.extra_paths: list[str] = []
 
     def flag_and_keep(self, path: str, flag: str) -> None:
-        """The column at this path stays null, a flag says why, and the value itself goes to ``extra``."""
+        """Flag a value that its column cannot hold, and keep it in ``extra``."""
         self.flags.append(flag)
         self.extra_paths.append(path)
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """How one column is read: the paths of the record that it uses up (``"agent.id"``), and the function that reads it.
+    """How one column is read from a record."""
 
-    ``read`` never raises, whatever the record holds. ``needs`` are the columns that it reads from the row so far.
-    """
-
-    paths: tuple[str, ...]
-    read: Callable[[RecordContext], Any]
-    needs: tuple[str, ...] = ()
+    paths: tuple[str, ...]  # what it reads of the record, such as "agent.id"
+    read: Callable[[RecordContext], Any]  # never raises, whatever the record holds
+    needs: tuple[str, ...] = ()  # the columns of the row that it reads
 
 
 class TranscriptNotReady(Exception):
-    """The provider has no transcript for this call yet."""
+    """The provider does not have this transcript yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptRequest:
-    """Where a provider gives a transcript by a second request: how to ask for it and how to read the answer.
+    """A transcript that takes a request of its own.
 
-    ``read`` gives the turns, or raises :class:`TranscriptNotReady` or :class:`InvalidResponse`.
+    ``read`` raises :class:`TranscriptNotReady` or :class:`InvalidResponse` where there are no turns.
     """
 
     ask: Callable[[str], HttpRequest]
@@ -223,11 +208,10 @@ class TranscriptRequest:
 
 @dataclass(frozen=True, eq=False)
 class Provider:
-    """All that is known of a vendor: what to ask, how to read the answer, which field is which column.
+    """A vendor: how to ask for a page, how to read it, and which field is which column.
 
-    ``columns`` are read in their order, after ``created_at``; a column that is not named is null, ``unknown``, or
-    follows from the others. ``extra`` are the fields that are known and that no column holds; a field that is neither
-    there nor read by a column is drift.
+    ``columns`` are read in their order, after ``created_at``; one that is not named is null, ``unknown`` or derived.
+    ``extra`` are known fields without a column; any other field that no column reads is drift.
     """
 
     name: str

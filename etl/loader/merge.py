@@ -65,7 +65,7 @@ def _status(stored: Row, new: Row) -> dict[str, Any]:
 
 
 def compare(before: Row, after: Row) -> tuple[list[str], list[FieldChange]]:
-    """The columns that differ, and of these the changes that a user sees: not internal columns, nor a link's signature."""
+    """The columns that differ, and of these the changes that a user sees: no internal columns, no link's signature."""
     columns = [name for name, value in after.items() if value != before[name]]
     changes = [
         (name, _text(before[name]), _text(after[name]))

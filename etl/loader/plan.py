@@ -32,7 +32,7 @@ class RowChange:
     fields: Sequence[FieldChange] = ()  # what a user sees of the difference
 
 
-class Rejected(NamedTuple):
+class RejectedRecord(NamedTuple):
     """A record that became no row, and why; the reason shows no value of it."""
 
     reason: str
@@ -44,7 +44,7 @@ class BatchPlan(NamedTuple):
 
     changes: Sequence[RowChange]
     counts: Counts
-    rejected: Sequence[Rejected] = ()
+    rejected: Sequence[RejectedRecord] = ()
     unchanged: Collection[str] = ()  # the ids of calls whose content is the stored one
 
 
@@ -58,7 +58,7 @@ def plan(
     """
     counts = Counts(pages=batch.pages, received=len(batch.received))
     changes: dict[UUID | None, RowChange] = {}
-    rejected: dict[bytes, Rejected] = {}
+    rejected: dict[bytes, RejectedRecord] = {}
     unchanged = set[str]()
     for record in batch.received:
         earlier = changes.get(record.key)
@@ -84,15 +84,15 @@ def _outcome(
     record: ReceivedRecord,
     earlier: RowChange | None,
     stored: Mapping[UUID, Row],
-) -> RowChange | Rejected | None:
+) -> RowChange | RejectedRecord | None:
     """What becomes of a record: ``None`` where its content is the stored one, or that of an earlier record."""
     if record.context is None or record.key is None:
-        return Rejected(record.error or "the record has no usable id", record)
+        return RejectedRecord(record.error or "the record has no usable id", record)
     if record.digest == earlier.records[-1].digest if earlier is not None else record.is_unchanged:
         return None
     call = transform_record(provider, record.context)
     if isinstance(call, Reject):
-        return Rejected(call.reason, record)
+        return RejectedRecord(call.reason, record)
     if earlier is not None:
         return _joined(ctx, earlier, call, record)
     return row_change(ctx, stored.get(record.key) if record.stored else None, call, record)

@@ -13,7 +13,7 @@ from etl.db import tables
 from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, sqlstate, uuid_array
 from etl.loader.batch import WriteContext
-from etl.loader.plan import COLUMNS, Rejected, RowChange
+from etl.loader.plan import COLUMNS, RejectedRecord, RowChange
 from etl.model import Turn
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
@@ -36,7 +36,7 @@ def fetch_rows(
 
 def write(
     connection: Connection, ctx: WriteContext, changes: Sequence[RowChange], put: Put = append
-) -> tuple[list[RowChange], list[Rejected]]:
+) -> tuple[list[RowChange], list[RejectedRecord]]:
     """Write changes → those written, and the records that the database refuses for their data.
 
     A refused batch is halved until the records at fault stand alone. ``put`` inserts new rows; where one is stored
@@ -54,7 +54,7 @@ def write(
         if not _is_bad_data(error):
             raise
         if len(changes) == 1:
-            return [], [Rejected(_reason(error), changes[0].records[-1])]
+            return [], [RejectedRecord(_reason(error), changes[0].records[-1])]
         half = len(changes) // 2
         first, second = (write(connection, ctx, part, put) for part in (changes[:half], changes[half:]))
         return first[0] + second[0], first[1] + second[1]

@@ -8,12 +8,12 @@ from math import ceil
 from etl.loader.batch import read_received
 from etl.model import Call, DateFilter, Page, Window
 from etl.paging import SortOrder, detect_order, positions
-from etl.pipeline import missing_windows, resume_point_below
 from etl.state import streams
 from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
 from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
+from etl.sync.due import missing_windows, resume_point_below
 from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting

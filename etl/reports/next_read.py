@@ -12,10 +12,10 @@ from etl.db.statements import Statements, fetch_one
 from etl.extractors import providers
 from etl.model import DateFilter, Source
 from etl.paging import SortOrder
-from etl.pipeline import OLDEST_LOOKBACK
 from etl.runtime.humanize import duration
 from etl.state import lookbacks, streams
 from etl.sync.checkpoint import OVERLAP
+from etl.sync.due import OLDEST_LOOKBACK
 from etl.sync.window import UNSORTED_AT_LEAST
 
 SQL = Statements("sources")

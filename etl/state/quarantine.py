@@ -7,12 +7,12 @@ from sqlalchemy import Connection
 
 from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.loader.batch import WriteContext
-from etl.loader.plan import Rejected
+from etl.loader.plan import RejectedRecord
 
 SQL = Statements("quarantine")
 
 
-def put(connection: Connection, writing: WriteContext, rejects: Sequence[Rejected]) -> None:
+def put(connection: Connection, writing: WriteContext, rejects: Sequence[RejectedRecord]) -> None:
     """Store rejected records; one that is stored already is only marked as seen again."""
     by_digest = {reject.record.digest: reject for reject in rejects}
     if by_digest:

@@ -11,7 +11,7 @@ from etl.db.engine import uuid_array
 from etl.db.statements import Statements
 from etl.loader import raw, writer
 from etl.loader.batch import Batch, Counts, ReceivedRecord, StoredVersion, WriteContext, read_received
-from etl.loader.plan import BatchPlan, Rejected, RowChange, plan
+from etl.loader.plan import BatchPlan, RejectedRecord, RowChange, plan
 from etl.runtime.logs import event
 from etl.state import drift, last_seen, quarantine
 from etl.sync.run import SourceRun
@@ -26,7 +26,7 @@ class BatchResult(NamedTuple):
 
     ctx: WriteContext
     counts: Counts
-    rejected: Sequence[Rejected]
+    rejected: Sequence[RejectedRecord]
 
 
 def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[ReceivedRecord]:
@@ -68,7 +68,7 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
 
 
 def _counts(
-    planned: Counts, written: Sequence[RowChange], refused: Sequence[Rejected], seen_rejects: set[bytes]
+    planned: Counts, written: Sequence[RowChange], refused: Sequence[RejectedRecord], seen_rejects: set[bytes]
 ) -> Counts:
     """What became of each record; one whose content the run has rejected before counts as unchanged."""
     inserted, updated = sum(c.before is None for c in written), sum(bool(c.fields) for c in written)
