@@ -22,8 +22,8 @@ from etl.client.status_policy import (
     NEXT_RUN,
     TRIES,
     AccessDenied,
-    RateLimited,
     RetryableError,
+    RetryLater,
     classify_status,
     classify_transport_error,
     invalid_body,
@@ -140,10 +140,10 @@ class Client:
                 return Response(read(decode(body)), seq, received_at)
             except AccessDenied as denied:
                 raise self._pause(denied) from None
-            except RateLimited as limited:
-                if limited.status == 429 and attempt == 1:  # later attempts follow a wait: the rate is not the cause
+            except RetryLater as later:
+                if later.status == 429 and attempt == 1:  # later attempts follow a wait: the rate is not the cause
                     self._gate.on_rate_limited(seq)
-                self._back_off(limited, attempt)
+                self._back_off(later, attempt)
             except InvalidResponse as invalid:
                 self._wait_for_retry(invalid_body(self._source.name, str(invalid)), attempt)
             except RetryableError as error:
@@ -154,18 +154,18 @@ class Client:
         self._gate.suspend(until, denied.reason)
         return SourcePaused(self._source.name, denied.reason.problem, denied.reason.hint, denied.status, until)
 
-    def _back_off(self, limited: RateLimited, attempt: int) -> None:
+    def _back_off(self, later: RetryLater, attempt: int) -> None:
         """Waits as long as the source asks, at most an hour; beyond that, or after the last attempt, pauses it."""
-        seconds = limited.seconds
+        seconds = later.seconds
         if seconds is None:
             seconds = max(1.0, self._random() * min(900.0, 30.0 * 2 ** (attempt - 1)))
         until = self._clock.now() + timedelta(seconds=min(seconds, MAX_WAIT_SECONDS))
         self._gate.back_off_until(until)
-        event(_log, "rate_limited", level=logging.WARNING, **self._about(limited.status, seconds))
+        event(_log, "rate_limited", level=logging.WARNING, **self._about(later.status, seconds))
         if seconds > MAX_WAIT_SECONDS or attempt >= TRIES:
             problem, hint = PauseReason.RATE_LIMITED.problem, f"no request is sent before {until:%Y-%m-%d %H:%M:%S} UTC"
             self._gate.suspend(until, PauseReason.RATE_LIMITED)
-            raise SourcePaused(self._source.name, problem, hint, limited.status, until) from None
+            raise SourcePaused(self._source.name, problem, hint, later.status, until) from None
 
     def _wait_for_retry(self, retryable: RetryableError, attempt: int) -> None:
         """Waits before the next attempt, or gives up."""

@@ -32,8 +32,8 @@ class RetryableError(Exception):
         self.tries = tries
 
 
-class RateLimited(Exception):
-    """The source asks us to wait, for ``seconds`` if it says how long."""
+class RetryLater(Exception):
+    """The source asks for a retry after ``seconds``, if it says how many."""
 
     def __init__(self, status: int, seconds: float | None) -> None:
         super().__init__(status)
@@ -56,7 +56,7 @@ def classify_status(source: str, status: int, headers: Mapping[str, str], detail
         return AccessDenied(status)
     seconds = retry_after(headers.get("retry-after"), headers.get("date"), now)
     if status == 429 or (status == 503 and seconds is not None):
-        return RateLimited(status, seconds)
+        return RetryLater(status, seconds)
     if status in _RETRYABLE or not 300 <= status < 500:
         return RetryableError(SourceUnavailable(source, "the provider reports a server error", NEXT_RUN, status))
     return RequestRefused(source, *_refusal(status, headers, detail), status)
