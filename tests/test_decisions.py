@@ -1,0 +1,150 @@
+"""Each row of the decision tables has a page that leads to it, and the documentation shows the tables as they are."""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from etl.model import DateFilter, Paging, Window
+from etl.paging import PageView, ResumePoint, RowView, ScanGoal, SortOrder
+from etl.paging.decisions import (
+    FIND_END,
+    FORWARD,
+    LOOK_ABOVE,
+    READ_DOWN,
+    TABLES,
+    Decision,
+    ReadBlock,
+    Situation,
+    decide,
+)
+from etl.paging.memory import ScanMemory
+from etl.paging.observation import observe
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "paging.md"
+BEGIN, END = "<!-- from etl.paging.decisions: `make regenerate` -->", "<!-- end of the tables -->"
+DESC, ASC, UNSORTED = SortOrder.DESC, SortOrder.ASC, SortOrder.UNSORTED
+
+
+def goal(*, start: int = 0, **values: Any) -> ScanGoal:
+    window = Window(START + timedelta(minutes=start), START + timedelta(days=1))
+    return ScanGoal(window, Paging.PAGES, DateFilter.NONE, **{"size": 5, "to_end": True, **values})
+
+
+def page(*numbers: int, total: int | None = 20, size: int = 5) -> PageView:
+    """A page of calls that were created as many minutes after the start as their numbers say."""
+    return PageView([RowView(f"c{n}", START + timedelta(minutes=n), False) for n in numbers], total, size)
+
+
+def down(first: int) -> tuple[int, ...]:
+    return tuple(range(first, first - 5, -1))
+
+
+def up(first: int) -> tuple[int, ...]:
+    return tuple(range(first, first + 5))
+
+
+def after(
+    earlier: Sequence[tuple[int, PageView]], position: int, last: PageView, order: SortOrder = DESC, **values: Any
+) -> Situation:
+    """What a scan knows when the last page comes, with those before it at their positions."""
+    wanted = values.pop("goal", goal())
+    memory = ScanMemory(wanted, is_ordered=order is not UNSORTED)
+    memory.recovery.is_doubtful = values.pop("is_doubtful", False)
+    memory.recovery.asked_again = values.pop("asked_again", False)
+    for at, view in [*earlier, (position, last)]:
+        seen = observe(memory, view, at)
+        memory.take(seen)
+    return Situation(wanted, memory, seen, order, **values)
+
+
+RESUMED = ResumePoint(2, 5, START + timedelta(days=1), UNSORTED, total=20)
+TOP = (1, page(*down(19)))
+END_OF_LIST = (4, page(*up(15)))
+BLOCK = ReadBlock(4, 20, START + timedelta(minutes=15))
+LOWEST = page(*up(10), size=5)
+
+CASES: dict[str, tuple[tuple[Decision, ...], dict[str, Situation]]] = {
+    "forward": (
+        FORWARD,
+        {
+            "scan_as_unsorted": after(
+                [], 2, page(3, 9, 1, total=21), UNSORTED, goal=goal(resume_from=RESUMED), is_looking_back=True
+            ),
+            "retreat": after([TOP], 2, page(*down(13), total=19)),
+            "ask_for_the_page_again": after([TOP, (2, page(*down(14)))], 3, page(*down(19))),
+            "stop_at_known_rows": after([], 1, page(*down(4)), goal=goal(to_end=False, start=2)),
+            "skip_unchanged": after(
+                [], 1, page(3, 9, 1), UNSORTED, goal=goal(skip_if_total_unchanged=True, remote_count=20)
+            ),
+            "read_again": after([(1, page(*down(6), total=7))], 2, page(1, 0, total=7), is_doubtful=True),
+            "finish": after([(1, page(*down(6), total=7))], 2, page(1, 0, total=7)),
+            "ask_for_a_short_page_again": after([TOP], 2, page(14, 13)),
+            "next_page": after([TOP], 2, page(*down(14))),
+        },
+    ),
+    "find_end": (
+        FIND_END,
+        {
+            "ask_for_a_short_page_again": after([], 3, page(10, 11), ASC, goal=goal(size=9)),
+            "end_before_this_page": after([END_OF_LIST], 5, page(), ASC, has_block=True),
+            "look_further_up": after([], 9, page(), ASC, asked_again=True),
+            "end_on_this_page": after([], 4, page(15, 16, 17, 18, total=19), ASC),
+            "jump_to_end": after([], 1, page(*up(0)), ASC, jumps=1),
+            "towards_end": after([], 4, page(*up(15)), ASC),
+        },
+    ),
+    "read_down": (
+        READ_DOWN,
+        {
+            "ask_for_a_short_page_again": after([END_OF_LIST], 3, page(10, 11), ASC, block=BLOCK),
+            "overlaps": after([END_OF_LIST], 3, page(*up(11), total=21), ASC, block=BLOCK),
+            "adjoins": after([END_OF_LIST], 3, page(*up(10)), ASC, block=BLOCK),
+            "look_above": after([END_OF_LIST], 3, page(*up(9), total=21), ASC, block=BLOCK),
+        },
+    ),
+    "look_above": (
+        LOOK_ABOVE,
+        {
+            "list_changed": after([(3, page(*up(10), total=21))], 4, page(*up(15)), ASC, lowest=LOWEST),
+            "ask_for_a_short_page_again": after(
+                [(3, page(*up(10), total=30))], 4, page(15, 16, total=30), ASC, goal=goal(size=9), lowest=LOWEST
+            ),
+            "joined": after([(5, page(*up(19), total=25))], 4, page(*up(15), total=25), ASC, lowest=LOWEST),
+            "further_above": after([(6, page(*up(25), total=30))], 4, page(*up(15), total=30), ASC, lowest=LOWEST),
+        },
+    ),
+}
+
+
+def test_every_row_of_every_table_has_its_case() -> None:
+    tables = [table for table, _ in CASES.values()]
+    assert tables == list(TABLES.values())
+    for table, cases in CASES.values():
+        assert [row.name for row in table] == list(cases)
+
+
+@pytest.mark.parametrize(("table", "name"), [(table, name) for table, (_, cases) in CASES.items() for name in cases])
+def test_the_page_leads_to(table: str, name: str) -> None:
+    rows, cases = CASES[table]
+    assert decide(rows, cases[name]) == name
+
+
+def test_the_documentation_shows_the_tables_as_they_are() -> None:
+    lines = [BEGIN, ""]
+    for title, table in TABLES.items():
+        lines += [f"### {title}", "", "| decision | when | then |", "|---|---|---|"]
+        lines += [f"| `{row.name}` | {row.when} | {row.then} |" for row in table]
+        lines.append("")
+    generated = "\n".join([*lines, END])
+    written = DOCUMENT.read_text()
+    before, _, rest = written.partition(BEGIN)
+    after_tables = rest.partition(END)[2]
+    if os.environ.get("ETL_REGENERATE"):
+        DOCUMENT.write_text(before + generated + after_tables)
+        pytest.skip("regenerated")
+    assert written == before + generated + after_tables
