@@ -22,7 +22,7 @@ COLUMNS = text("""
     SELECT c.table_schema AS schema, c.table_name AS name, c.column_name AS column,
            CASE WHEN c.data_type = 'ARRAY' THEN 'text[]' WHEN c.data_type LIKE 'timestamp with%' THEN 'timestamptz'
                 ELSE c.data_type END AS type,
-           obj_description(k.oid) AS meaning, col_description(k.oid, c.ordinal_position::int) AS said
+           obj_description(k.oid) AS meaning, col_description(k.oid, c.ordinal_position::int) AS comment
       FROM information_schema.columns c
       JOIN pg_class k ON k.oid = format('%I.%I', c.table_schema, c.table_name)::regclass
      WHERE c.table_schema = 'bi' OR (c.table_schema, c.table_name) IN (('ops', 'runs'), ('ops', 'quarantine'))
@@ -101,10 +101,10 @@ def test_every_variable_is_explained() -> None:
 
 
 def test_every_provider_is_explained() -> None:
-    said = (ROOT / "docs" / "providers.md").read_text()
+    providers_page = (ROOT / "docs" / "providers.md").read_text()
     for provider in providers().values():
-        assert provider.title in said
-        assert provider.base_url in said
+        assert provider.title in providers_page
+        assert provider.base_url in providers_page
 
 
 def test_every_public_column_and_flag_is_explained(db: Engine) -> None:
@@ -116,9 +116,9 @@ def test_every_public_column_and_flag_is_explained(db: Engine) -> None:
             lines += ["", f"## `{row.schema}.{row.name}`", "", f"{row.meaning}."]
             lines += ["", "| column | type | meaning |", "|---|---|---|"]
             last = (row.schema, row.name)
-        lines.append(f"| `{row.column}` | {row.type} | {row.said} |")
+        lines.append(f"| `{row.column}` | {row.type} | {row.comment} |")
     lines += ["", "## Quality flags", "", "| flag | meaning |", "|---|---|"]
-    lines += [f"| `{flag}` | {said} |" for flag, said in sorted(FLAGS.items())]
+    lines += [f"| `{flag}` | {meaning} |" for flag, meaning in sorted(FLAGS.items())]
     generated = "\n".join(lines) + "\n"
     written = WAREHOUSE.read_text()
     if os.environ.get("ETL_REGENERATE"):
