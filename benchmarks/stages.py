@@ -134,9 +134,7 @@ def profile(measuring: Bench, simulator: Simulator, calls: int) -> list[str]:
     before = server_seconds(measuring.postmaster)
     with watched(watch):
         for source in _sources(simulator):
-            done = run.run_source(
-                RunDependencies(engine, SystemClock()), source, "sync", pipeline.sync, lambda _: None, by_hand=True
-            )
+            done = run.run_source(RunDependencies(engine, SystemClock()), source, "sync", pipeline.sync, is_manual=True)
             if done.status != "succeeded":
                 raise RuntimeError(done.error)
     engine.dispose()

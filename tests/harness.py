@@ -61,9 +61,7 @@ class Harness:
         self, name: str, work: RunFunction = pipeline.sync, kind: str = "sync", *, by_hand: bool = True
     ) -> RunResult:
         """Run one source once, as a new process would."""
-        return run.run_source(
-            self.dependencies(), self.sources[name], kind, work, lambda progress: None, by_hand=by_hand
-        )
+        return run.run_source(self.dependencies(), self.sources[name], kind, work, is_manual=by_hand)
 
     def sync(self, name: str) -> RunResult:
         """Run a sync that has to succeed."""

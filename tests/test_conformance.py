@@ -179,7 +179,7 @@ def test_its_calls_reach_the_warehouse_by_configuration_alone(echoline: Provider
     (tmp_path / "etl.toml").write_text('[sources.echo]\nprovider = "echoline"\napi_key = "env:ECHO_KEY"\n')
     (source,) = settings.load({"ECHO_KEY": "a-key-of-this-test"}, tmp_path).sources
     dependencies = RunDependencies(db, FakeClock(), transport=lambda source: Recorded())
-    report = run_source(dependencies, source, "sync", sync, lambda progress: None, by_hand=True)
+    report = run_source(dependencies, source, "sync", sync, is_manual=True)
     assert (report.status, report.error) == ("succeeded", None)
     golden = json.loads((FIFTH / "echoline.calls" / "page.golden.json").read_text())["calls"]
     with db.connect() as connection:

@@ -67,7 +67,7 @@ def at_once(harness: Harness, name: str, *works: tuple[str, RunFunction]) -> lis
             harness.db, Ticking(), lambda: 0.5, lambda source: harness.transport, batch_limits=EACH_PAGE
         )
         together.wait(10)
-        return run.run_source(dependencies, harness.sources[name], kind, work, lambda progress: None, by_hand=True)
+        return run.run_source(dependencies, harness.sources[name], kind, work, is_manual=True)
 
     with ThreadPoolExecutor(len(works)) as threads:
         return list(threads.map(process, *zip(*works, strict=True)))
@@ -198,9 +198,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
 
     def live_sync() -> RunResult:
         dependencies = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: transport_of("live"))
-        return run.run_source(
-            dependencies, harness.sources[name], "sync", pipeline.sync, lambda progress: None, by_hand=False
-        )
+        return run.run_source(dependencies, harness.sources[name], "sync", pipeline.sync, is_manual=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
         sent.append("backfill")
@@ -214,9 +212,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
             db, Ticking(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None, EACH_PAGE
         )
         work = partial(pipeline.backfill, window=window, again=True)
-        done = run.run_source(
-            dependencies, harness.sources[name], "backfill", work, lambda progress: None, by_hand=True
-        )
+        done = run.run_source(dependencies, harness.sources[name], "backfill", work, is_manual=True)
         assert [done.status, live[0].result(30).status] == ["succeeded"] * 2
     assert sent[:3] == ["backfill", "backfill", "live"]
     assert "backfill" in sent[3:]
@@ -299,9 +295,7 @@ def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engi
 def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
     harness = make_harness(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
     names = ("vaani", "autocalls", "ringg")
-    reports = parallel.run_all(
-        harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync, lambda p: None
-    )
+    reports = parallel.run_all(harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync)
     assert [report.source for report in reports] == list(names)
     assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
     assert "refuses the key" in (reports[1].error or "")

@@ -29,7 +29,7 @@ def measured(harness: Harness, metrics: Metrics, *names: str) -> None:
     for name in names:
         work = pipeline.sync
         report = run.run_source(
-            metrics.counting(harness.dependencies()), harness.sources[name], "sync", work, lambda p: None, by_hand=True
+            metrics.counting(harness.dependencies()), harness.sources[name], "sync", work, is_manual=True
         )
         metrics.run(report, 1.5)
 

@@ -16,7 +16,7 @@ def test_a_source_under_another_host_is_refused(db: Engine) -> None:
     harness.sync("ringg")
     elsewhere = replace(harness.sources["ringg"], base_url="https://calls.example/ringg")
     with pytest.raises(registry.SourceMismatch, match=r"calls\.example.*127\.0\.0\.1"):
-        run.run_source(harness.dependencies(), elsewhere, "sync", pipeline.sync, lambda progress: None, by_hand=True)
+        run.run_source(harness.dependencies(), elsewhere, "sync", pipeline.sync, is_manual=True)
 
 
 def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:

@@ -51,7 +51,7 @@ def demo(stop: threading.Event, environment: Mapping[str, str], directory: Path)
         began = clock.monotonic()
         try:
             with progress([source.name for source in sources]) as on_progress:
-                reports = run_all(deps, sources, "sync", sync, on_progress)
+                reports = run_all(replace(deps, on_progress=on_progress), sources, "sync", sync)
         except Interrupted:
             raise Interrupted("stopped; the next `etl demo` starts over") from None
         metrics = Metrics()

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,7 +223,7 @@ def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
     with context.opened(settings) as engine:
         _register(engine, sources)
         with progress([source.name for source in sources]) as on_progress:
-            return run_all(context.dependencies(engine), sources, kind, work, on_progress)
+            return run_all(replace(context.dependencies(engine), on_progress=on_progress), sources, kind, work)
 
 
 def _register(engine: "Engine", sources: Sequence["Source"]) -> None:

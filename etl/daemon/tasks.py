@@ -50,9 +50,7 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
         # verification starts over when it is interrupted: only the other kinds take turns
         clock = HeartbeatClock(deps.clock, task_run, lambda: kind is not TaskKind.VERIFY and jobs.has_waiting(kind))
         work = _work(deps, task_run, jobs)
-        result = run_source(
-            replace(deps, clock=clock), source, RUN_KINDS[kind], work, lambda progress: None, by_hand=False
-        )
+        result = run_source(replace(deps, clock=clock), source, RUN_KINDS[kind], work, is_manual=False)
     except Stopped:
         result = _result_so_far(task_run) or RunResult(source.name, RUN_KINDS[kind], "interrupted")
     except SourceMismatch as error:

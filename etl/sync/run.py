@@ -1,4 +1,4 @@
-"""One run at work on one source: what it works with, its books, and how it writes and ends."""
+"""One run of one source: what it works with, what it records, and how it ends."""
 
 import logging
 import random
@@ -46,6 +46,21 @@ class BatchLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come, reported after each batch."""
+
+    source: str
+    what: str
+    rows: int
+    total: int | None
+    requests: int
+    counts: Counts
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
 class RunDependencies:
     """What a run works with; tests pass their own."""
 
@@ -55,18 +70,7 @@ class RunDependencies:
     transport: Callable[[Source], Transport | None] = lambda source: None
     prefetch_executor: Callable[[], Executor] | None = one_thread  # None: no page is prefetched
     batch_limits: BatchLimits = BatchLimits()
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come, said after each batch."""
-
-    source: str
-    what: str
-    rows: int
-    total: int | None
-    requests: int
-    counts: Counts
+    on_progress: ProgressCallback = lambda progress: None
 
 
 @dataclass(slots=True)
@@ -85,7 +89,7 @@ class RunResult:
 class RunRecorder:
     """What a run has done so far: its counts, notes and first error, kept for its caller and in ``ops.runs``."""
 
-    def __init__(self, record: RunRecord, client: Client, result: RunResult, on_progress: "ProgressCallback") -> None:
+    def __init__(self, record: RunRecord, client: Client, result: RunResult, on_progress: ProgressCallback) -> None:
         self._record, self._client, self._on_progress = record, client, on_progress
         self.result = result
         self.rejects_seen: set[bytes] = set()  # the digests of all records that the run has rejected
@@ -167,56 +171,51 @@ class SourceRun:
 RunFunction = Callable[[SourceRun], object]
 
 
-ProgressCallback = Callable[[Progress], None]
+def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFunction, *, is_manual: bool) -> RunResult:
+    """Do some work on a source as one run of ``ops.runs``; an error of the source ends in its result.
 
-
-def run_source(
-    deps: RunDependencies, source: Source, kind: str, work: RunFunction, say: ProgressCallback, *, by_hand: bool
-) -> RunResult:
-    """Do some work on a source as one run of the books; what goes wrong with the source ends in the report.
-
-    Before anything is read: :class:`~etl.state.registry.ForeignSource`, :class:`~etl.db.engine.DatabaseProblem`.
+    Raises :class:`~etl.state.registry.SourceMismatch` or :class:`~etl.db.engine.DatabaseProblem` before anything is read.
     """
-    report = RunResult(source.name, kind)
+    result = RunResult(source.name, kind)
     provider = providers()[source.provider]
     with ExitStack() as closing:
         with deps.db.begin() as connection:
             registry.register(connection, source, deps.clock.now())
-            pause = None if by_hand else registry.paused(connection, source.name, deps.clock.now())
+            pause = None if is_manual else registry.paused(connection, source.name, deps.clock.now())
         if pause:
             until, reason = pause
-            report.status = "failed"
-            report.error = f"{source.name}: paused until {until:%H:%M} UTC: {reason.problem}; {reason.hint}"
-            return report
+            result.status = "failed"
+            result.error = f"{source.name}: paused until {until:%H:%M} UTC: {reason.problem}; {reason.hint}"
+            return result
         state = closing.enter_context(StateSession(deps.db))
         lease = Lease(state, deps.db, source.name, deps.clock)
         closing.callback(lease.release)
-        pace = RateLimiter(state, lease, source, deps.clock)
-        client = Client(source, provider.credential, pace, deps.clock, deps.random, deps.transport(source))
+        rate_limiter = RateLimiter(state, lease, source, deps.clock)
+        client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
         record = RunRecord(state, source.name, kind, lease.owner, deps.clock)
-        recorder = RunRecorder(record, client, report, say)
-        with _ending(recorder), span("run", source=source.name, kind=kind, run_id=record.run_id):
-            work(SourceRun(deps, source, provider, client, state, lease, recorder, by_hand))
-    return report
+        recorder = RunRecorder(record, client, result, deps.on_progress)
+        with _recorded(recorder), span("run", source=source.name, kind=kind, run_id=record.run_id):
+            work(SourceRun(deps, source, provider, client, state, lease, recorder, is_manual))
+    return result
 
 
 @contextmanager
-def _ending(recorder: RunRecorder) -> Iterator[None]:
+def _recorded(recorder: RunRecorder) -> Iterator[None]:
     """Record how the work ended, however it did."""
-    report, source = recorder.result, recorder.result.source
-    report.status = "failed"
+    result, source = recorder.result, recorder.result.source
+    result.status = "failed"
     try:
         yield
-        report.status = "failed" if report.error else "succeeded"
+        result.status = "failed" if result.error else "succeeded"
     except (SourceError, PaginationLoop, LeaseLost) as error:
-        report.error = str(error) if isinstance(error, SourceError) else f"{source}: {error}"
+        result.error = str(error) if isinstance(error, SourceError) else f"{source}: {error}"
     except (Stopped, KeyboardInterrupt):
-        report.status, report.error = "interrupted", f"{source}: stopped; the next run goes on from here"
+        result.status, result.error = "interrupted", f"{source}: stopped; the next run goes on from here"
         raise
     except Exception as error:
         is_known = isinstance(error, SQLAlchemyError | psycopg.Error)
-        report.error = f"{source}: {describe(error) if is_known else one_line(error)}"
+        result.error = f"{source}: {describe(error) if is_known else one_line(error)}"
         log.debug("stack trace:\n%s", stack(error))
     finally:
         recorder.end()

@@ -82,7 +82,7 @@ class WebContext:
 
     def _retry(self, source: Source) -> None:
         try:
-            result = run_source(self.deps, source, "replay", retry, lambda progress: None, by_hand=True)
+            result = run_source(self.deps, source, "replay", retry, is_manual=True)
             event(log, "quarantine_retried", source=source.name, status=result.status, error=result.error)
         except Stopped:
             event(log, "quarantine_retry_stopped", source=source.name)
