@@ -85,7 +85,9 @@ calls = Table(
     Index(None, "source", "created_at"),
     Index(None, "created_at"),
     Index(None, "customer_number", "created_at"),
-    Index(None, "agent_number"),  # an agent's number has so many calls that ix_calls_created_at finds its newest
+    Index(
+        None, "agent_number"
+    ),  # without created_at: a number has many calls, and ix_calls_created_at finds its newest
     Index("ix_calls_open", "source", "created_at", postgresql_where=text("is_final IS NOT TRUE")),
     Index(
         "ix_calls_without_transcript",
