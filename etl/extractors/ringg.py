@@ -13,7 +13,7 @@ SECOND = timedelta(seconds=1)
 
 def ask(request: PageRequest) -> HttpRequest:
     """Dates and limit are always sent: their defaults are stale dates and 10 rows."""
-    # Ringg may cut times to the second, so both ends reach beyond the window.
+    # Ringg may cut times to the second: both ends reach beyond the window.
     start, end = request.window.start, request.window.end + 2 * SECOND - timedelta(microseconds=1)
     first, last = (moment.replace(microsecond=0).isoformat() for moment in (start, end))
     position = {"limit": str(request.size), "offset": str(request.position)}
@@ -54,7 +54,7 @@ def _from_number(context: RecordContext) -> str | None:
 
 
 def _ended_at(context: RecordContext) -> datetime | None:
-    """An estimate: the last attempt plus the duration, once the call is over."""
+    """An estimate: last attempt plus duration, once the call is over."""
     started_at, duration = context.row["started_at"], context.row["duration_seconds"]
     if started_at is None or duration is None or context.row["is_live"] or duration > fields.MAX_CALL_SECONDS:
         return None
