@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
-from etl.sync.completeness import rate_completeness
+from etl.sync.completeness import RemoteCount, rate_completeness
 from tests.fakes import FakeClock
 from tests.harness import NOW, Harness
 
@@ -29,7 +29,7 @@ from tests.harness import NOW, Harness
 def test_counts_become_a_status(
     total: int | None, stored: int, waiting: int, first_total: int | None, warnings: tuple[str, ...], status: str
 ) -> None:
-    found, reason = rate_completeness(total, stored, waiting, first_total, warnings)
+    found, reason = rate_completeness(RemoteCount(total, first_total, warnings), stored, waiting)
     assert found == status
     assert (reason is None) == (found == "count_match" and not waiting)
 
@@ -91,5 +91,5 @@ def test_a_filtered_list_whose_counts_differ_is_asked_for_its_whole_total(db: En
     harness.execute("UPDATE ops.streams SET completeness = 'unknown'")
     harness.sync("autocalls")
     assert harness.rows("SELECT completeness, reason FROM ops.streams") == [
-        {"completeness": "incomplete", "reason": "the provider lists 250, 248 are held: 2 are missing"}
+        {"completeness": "incomplete", "reason": "the provider lists 250, 248 are stored: 2 are missing"}
     ]

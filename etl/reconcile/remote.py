@@ -11,7 +11,7 @@ from etl.paging import SortOrder, detect_order, positions
 from etl.reconcile.local import LocalCalls, key_of
 from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
-from etl.sync.completeness import OTHERS, is_foreign
+from etl.sync.completeness import Reason, is_foreign
 from etl.sync.load import load, with_stored
 from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
@@ -137,7 +137,7 @@ class RemoteStream:
     def _look(self, arrivals: Sequence[ReceivedRecord]) -> None:
         """Note what is listed and not held, and load it where that is wanted."""
         if any(is_foreign(self.reader, self.books.partition, each) for each in arrivals):
-            raise CannotVerify(OTHERS)
+            raise CannotVerify(Reason.FOREIGN_CALLS)
         lacking = self.held.not_stored(arrivals)
         self.lacking |= {key: each.created_at for key, each in lacking.items()}
         if lacking and self.heal:

@@ -1,112 +1,125 @@
-"""What a provider says that it lists, against what is held → how complete a list is, and why not better."""
+"""What a provider lists against what is stored → how complete a stream is, and why not better."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from etl.loader.batch import ReceivedRecord
-from etl.model import DateFilter, Provider, RecordContext, Window
+from etl.model import DateFilter, PageRequest, Provider, RecordContext, Window
+from etl.paging import positions
 from etl.state import quarantine, streams
 from etl.state.streams import StreamState
-from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 
-OTHERS = "the provider lists calls of other numbers too: its count is not of this telephone number"
-LISTED_AGAIN = "calls are listed again that had been forgotten, or some are not held: `etl verify` tells which"
+
+class Reason(StrEnum):
+    """Why a stream's completeness is what it is."""
+
+    NO_TOTAL = "the provider gives no total"
+    FOREIGN_CALLS = "the provider lists calls of other numbers too: its count is not of this telephone number"
+    BEING_READ = "its history is still being read"
+    GREW = "the list grew by {difference} while it was read: the next run reads what came"
+    INCOMPLETE = "the provider lists {total}, {stored} are stored: {difference} are missing"
+    SURPLUS = "the provider lists {total}, {stored} are stored: {difference} were deleted there, or are hidden"
+    LISTED_AGAIN = "calls that had been delisted are listed again, or some are missing: `etl verify` finds out which"
+    QUARANTINED = "{difference} of {total} wait in quarantine"
+
+
+class RemoteCount(NamedTuple):
+    """What a scan learned about the provider's count of a stream."""
+
+    total: int | None
+    first_total: int | None = None  # the total of the first page
+    warnings: Sequence[str] = ()  # what speaks against it
 
 
 def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
-    """Where a windowed list's last verdict was not the best, ask for its whole total: one request for one record."""
+    """Request the total of a stream with a date filter, unless its counts match already: one request for one row."""
     provider = run.provider
-    if (
-        provider.date_filter is DateFilter.NONE
-        or stream.completeness in ("count_match", "verified")
-        or stream.checkpoints
-    ):
+    is_known = stream.completeness in ("count_match", "verified") or stream.checkpoints
+    if provider.date_filter is DateFilter.NONE or is_known:
         return
     run.acquire_lease()
-    page = Pager(run.client, provider, run.source, stream.partition).first_record(whole)
+    request = PageRequest(run.source, whole, positions.first(provider.paging), 1, stream.partition)
+    page = run.client.get(provider.ask(request), partial(provider.read, request)).value
     run.lease.release()
     with run.deps.db.begin() as connection:
-        streams.save_stream(connection, stream, **compare_counts(connection, run, stream, whole.start, page.total))
+        values = compare_counts(connection, run, stream, whole.start, RemoteCount(page.total))
+        streams.save_stream(connection, stream, **values)
 
 
 def compare_counts(
-    connection: Connection,
-    run: SourceRun,
-    stream: StreamState,
-    start: datetime,
-    total: int | None,
-    first_total: int | None = None,
-    doubts: Sequence[str] = (),
+    connection: Connection, run: SourceRun, stream: StreamState, start: datetime, remote: RemoteCount
 ) -> dict[str, object]:
-    """The columns of ``ops.streams`` on completeness, by a total that counts a list's calls from ``start`` on."""
+    """The columns of ``ops.streams`` about completeness, by a total that counts the calls since ``start``."""
     waiting = quarantine.waiting(connection, run.source.name)
     if stream.is_filter_ignored:
-        doubts, total = [OTHERS, *doubts], None
+        remote = RemoteCount(None, warnings=[Reason.FOREIGN_CALLS, *remote.warnings])
 
-    def judgement(since: datetime, remote_oldest_at: datetime | None) -> dict[str, object]:
-        held = streams.count_stored(connection, stream, max(since, remote_oldest_at) if remote_oldest_at else since)
-        verdict, reason = rate_completeness(total, held, waiting, first_total, doubts)
-        return {"local_count": held, "completeness": verdict, "reason": reason, "remote_oldest_at": remote_oldest_at}
+    def compare(since: datetime, remote_oldest_at: datetime | None) -> dict[str, object]:
+        stored = streams.count_stored(connection, stream, max(since, remote_oldest_at) if remote_oldest_at else since)
+        status, reason = rate_completeness(remote, stored, waiting)
+        return {"local_count": stored, "completeness": status, "reason": reason, "remote_oldest_at": remote_oldest_at}
 
     since = _counted_from(run.provider, start)
-    found = judgement(since, stream.remote_oldest_at)
+    found = compare(since, stream.remote_oldest_at)
     if found["completeness"] == "incomplete" and stream.remote_oldest_at:
-        found = _with_what_was_forgotten(stream, found, judgement(since, None))
+        found = _with_delisted(stream, found, compare(since, None))
     if (found["completeness"], stream.completeness) == ("count_match", "verified"):
-        found["completeness"] = "verified"  # day by day, and nothing has come to speak against it
-    return {**found, "remote_count": total, "checked_at": run.deps.clock.now()}
+        found["completeness"] = "verified"  # day by day, and nothing has changed since
+    return {**found, "remote_count": remote.total, "checked_at": run.deps.clock.now()}
 
 
-def _with_what_was_forgotten(
-    stream: StreamState, of_listed: dict[str, object], of_all: dict[str, object]
-) -> dict[str, object]:
-    """More is listed than is held of what was listed last: it is a gap, unless it may be what had been forgotten."""
+def _with_delisted(stream: StreamState, of_listed: dict[str, object], of_all: dict[str, object]) -> dict[str, object]:
+    """More is listed than stored: calls are missing, unless those are listed again that the provider had dropped."""
     if of_all["completeness"] == "count_match":
         return of_all
     if of_all["completeness"] == "unknown" and stream.completeness != "incomplete":
-        return {**of_listed, "completeness": "unknown", "reason": LISTED_AGAIN}
+        return {**of_listed, "completeness": "unknown", "reason": Reason.LISTED_AGAIN.value}
     return of_listed
 
 
-def count_foreign_rows(run: SourceRun, partition: str, arrivals: Sequence[ReceivedRecord]) -> int:
-    """How many records of one partition's stream belong to others: then its total counts their calls too."""
-    return sum(is_foreign(run, partition, arrival) for arrival in arrivals) if partition else 0
+def count_foreign_rows(run: SourceRun, partition: str, records: Sequence[ReceivedRecord]) -> int:
+    """The number of records of one partition's stream that belong to others: then its total counts their calls too."""
+    return sum(is_foreign(run, partition, record) for record in records) if partition else 0
 
 
-def is_foreign(run: SourceRun, partition: str, each: ReceivedRecord) -> bool:
-    """Whether a record of the list of one telephone number shows only other numbers: the filter was ignored."""
-    if not partition or each.context is None:
+def is_foreign(run: SourceRun, partition: str, record: ReceivedRecord) -> bool:
+    """Whether a record has only numbers of other partitions: the provider ignored the filter."""
+    if not partition or record.context is None:
         return False
+    values = record.context.record
     sides = [run.provider.columns[name] for name in ("from_number", "to_number")]
-    if partition in [each.context.record.get(path) for side in sides for path in side.paths]:
-        return False  # as it is written: most are, and need not be read as numbers
-    reading = RecordContext(run.source, each.context.record)
-    numbers = {side.read(reading) for side in sides} - {None}
+    if partition in [values.get(path) for side in sides for path in side.paths]:
+        return False  # as it is written: most are, and need no parsing
+    context = RecordContext(run.source, values)
+    numbers = {side.read(context) for side in sides} - {None}
     return bool(numbers) and partition not in numbers
 
 
 def _counted_from(provider: Provider, start: datetime) -> datetime:
-    """From when on a total counts calls: days begin in a zone that nobody states."""
+    """From when on a total counts calls: days begin in a time zone that the provider does not state."""
     if provider.date_filter is DateFilter.NONE:
         return datetime.min.replace(tzinfo=UTC)
     return start - (timedelta(days=2) if provider.date_filter is DateFilter.DAYS else timedelta(0))
 
 
-def rate_completeness(
-    total: int | None, held: int, waiting: int, first_total: int | None, doubts: Sequence[str]
-) -> tuple[str, str | None]:
-    """The verdict on a whole list, and the reason where it is not the best that a count can give."""
+def rate_completeness(remote: RemoteCount, stored: int, waiting: int) -> tuple[str, str | None]:
+    """The status of a whole stream, and the reason where counts do not match or records wait."""
+    total, warnings = remote.total, "; ".join(remote.warnings)
     if total is None:
-        return "unknown", "; ".join(doubts) or "the provider gives no total"
-    if first_total is not None and first_total <= held + waiting < total:
-        return "unknown", f"the list grew by {total - held} while it was read: the next run reads what came"
-    if held + waiting < total:
-        return "incomplete", f"the provider lists {total}, {held} are held: {total - held} are missing"
-    if held > total:
-        return "unknown", f"the provider lists {total}, {held} are held: {held - total} are gone there, or hidden"
-    if doubts:
-        return "unknown", "; ".join(doubts)
-    return "count_match", f"{total - held} of {total} wait in quarantine" if held < total else None
+        return "unknown", warnings or Reason.NO_TOTAL.value
+    numbers = {"total": total, "stored": stored, "difference": abs(total - stored)}
+    if remote.first_total is not None and remote.first_total <= stored + waiting < total:
+        return "unknown", Reason.GREW.format(**numbers)
+    if stored + waiting < total:
+        return "incomplete", Reason.INCOMPLETE.format(**numbers)
+    if stored > total:
+        return "unknown", Reason.SURPLUS.format(**numbers)
+    if warnings:
+        return "unknown", warnings
+    return "count_match", Reason.QUARANTINED.format(**numbers) if stored < total else None
