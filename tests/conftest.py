@@ -1,10 +1,10 @@
 """Fixtures for all tests: one PostgreSQL for the session, and a migrated database of its own for each test.
 
 Where is a module tested? In ``tests/test_<module>.py`` where there is one, else in ``tests/test_<room>.py``:
-``etl/state/rate_limit.py`` in ``test_rate_limit.py``, ``etl/client/body.py`` in ``test_client.py``. Module names are unique
-in ``etl/``. What spans the whole pipeline has a file of its own, listed in ``test_architecture.py``. Helpers:
-:mod:`tests.harness` (a sandbox world, a database and a clock), :mod:`tests.stub_provider` (records that a test writes down),
-:mod:`tests.scripted_server` (bytes on a socket), :mod:`tests.fakes`, :mod:`tests.commands`, :mod:`tests.postgres`.
+``etl/state/rate_limit.py`` in ``test_rate_limit.py``, ``etl/client/body.py`` in ``test_client.py``. Module names are
+unique in ``etl/``. What spans the whole pipeline has a file of its own, listed in ``test_architecture.py``. Helpers:
+:mod:`tests.harness` (a sandbox world, a database and a clock), :mod:`tests.stub_provider` (records that a test writes
+down), :mod:`tests.scripted_server` (bytes on a socket), :mod:`tests.fakes`, :mod:`tests.commands`, :mod:`tests.postgres`.
 """
 
 import fcntl

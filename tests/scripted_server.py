@@ -20,7 +20,7 @@ class Server:
 
 @contextmanager
 def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Serve each connection by the next responder, and all later ones by the last; it starts after the request's head."""
+    """Serve each connection by the next responder, later ones by the last; it starts after the request's head."""
     listener = socket.create_server(("127.0.0.1", 0))
     server = Server(listener.getsockname()[1])
 

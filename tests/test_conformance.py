@@ -1,4 +1,4 @@
-"""The conformance suite: what it says of the four, that each rule notices a provider that breaks it, and a fifth provider."""
+"""The conformance suite: the levels of the four, a provider that breaks each rule, and a fifth provider."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A stored row and a received one → one row: null never overwrites a value, an ended call stays ended, and twice is as once."""
+"""A stored and a received row → one row: null never overwrites a value, and an ended call stays ended."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

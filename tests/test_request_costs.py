@@ -43,7 +43,7 @@ def own_db(server: Server, template: str) -> Iterator[Engine]:
     params=[SMALL, pytest.param(LARGE, marks=pytest.mark.long), pytest.param(HUGE, marks=pytest.mark.long)],
 )
 def harness(own_db: Engine, request: pytest.FixtureRequest) -> Harness:
-    """Four sources with a number of calls each over 30 days, newest first, synced once; then three days without calls."""
+    """Four sources with a number of calls each over 30 days, newest first, synced once; then three quiet days."""
     with own_db.begin() as connection:
         connection.exec_driver_sql("TRUNCATE warehouse.calls, raw.payloads, ops.sources CASCADE")
     clock = FakeClock(NOW)

@@ -1,7 +1,7 @@
 """A provider and its recorded pages → which rules of the quality scale it meets.
 
-Every provider, yours included, is measured by the same rules; no test runner is needed. :func:`check` gives a
-:class:`Result` for each rule, :func:`scale` the level that they add up to, and :func:`require` raises where a level is missed.
+The same rules measure every provider, yours included, and no test runner is needed. :func:`check` gives a :class:`Result`
+for each rule, :func:`scale` the level that they add up to, and :func:`require` raises where a level is missed.
 """
 
 import json
@@ -91,10 +91,14 @@ class Subject:
 class Rule:
     """One rule; ``check`` raises :class:`Unmet` or :class:`NotApplicable`."""
 
-    name: str
     level: Level
-    sentence: str
     check: Callable[[Subject], None]
+    sentence: str
+
+    @property
+    def name(self) -> str:
+        """The name of its check."""
+        return self.check.__name__.removeprefix("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,20 +373,21 @@ def _detail_request(subject: Subject) -> None:
         raise Unmet(f"{envelope} is read as a transcript")
 
 
+BRONZE, SILVER, GOLD = Level
 RULES = (
-    Rule("request", Level.BRONZE, "A request is a path and texts, and changes with position, size and partition", _request),
-    Rule("auth", Level.BRONZE, "The key travels in a header, never in the address", _auth),
-    Rule("documented", Level.BRONZE, "The page that the provider documents is recorded", _documented),
-    Rule("golden_rows", Level.BRONZE, "Each recorded page becomes its golden rows", _golden_rows),
-    Rule("any_value", Level.BRONZE, "Any value in any field gives a valid row, or a reject with its reason", _any_value),
-    Rule("error_envelopes", Level.BRONZE, "An error body is an error, never an empty page", _error_envelopes),
-    Rule("known_fields", Level.SILVER, "Each field of a recorded page is read or listed in `extra`", _known_fields),
-    Rule("drift", Level.SILVER, "A new field is kept and reported", _drift),
-    Rule("same_content", Level.SILVER, "The order of keys and the spelling of JSON change neither row nor hash", _same_content),
-    Rule("column_order", Level.SILVER, "A column reads only the columns that it `needs`, and they are read before it", _column_order),
-    Rule("both_orders", Level.SILVER, "A list is paged from either end by the same requests, and sorted by time", _both_orders),
-    Rule("seen_shapes", Level.GOLD, "Shapes met in practice are recorded beside the documented page", _seen_shapes),
-    Rule("foreign_page", Level.GOLD, "A page of another position than was asked for is refused", _foreign_page),
-    Rule("list_length", Level.GOLD, "A page says how long the list is, or that it is the last", _list_length),
-    Rule("detail_request", Level.GOLD, "A transcript's own request is safe for any id, and its errors are no transcript", _detail_request),
-)  # fmt: skip
+    Rule(BRONZE, _request, "A request is a path and texts, and changes with position, size and partition"),
+    Rule(BRONZE, _auth, "The key travels in a header, never in the address"),
+    Rule(BRONZE, _documented, "The page that the provider documents is recorded"),
+    Rule(BRONZE, _golden_rows, "Each recorded page becomes its golden rows"),
+    Rule(BRONZE, _any_value, "Any value in any field gives a valid row, or a reject with its reason"),
+    Rule(BRONZE, _error_envelopes, "An error body is an error, never an empty page"),
+    Rule(SILVER, _known_fields, "Each field of a recorded page is read or listed in `extra`"),
+    Rule(SILVER, _drift, "A new field is kept and reported"),
+    Rule(SILVER, _same_content, "The order of keys and the spelling of JSON change neither row nor hash"),
+    Rule(SILVER, _column_order, "A column reads only the columns that it `needs`, and they are read before it"),
+    Rule(SILVER, _both_orders, "A list is paged from either end by the same requests, and sorted by time"),
+    Rule(GOLD, _seen_shapes, "Shapes met in practice are recorded beside the documented page"),
+    Rule(GOLD, _foreign_page, "A page of another position than was asked for is refused"),
+    Rule(GOLD, _list_length, "A page says how long the list is, or that it is the last"),
+    Rule(GOLD, _detail_request, "A transcript's own request is safe for any id, and its errors are no transcript"),
+)

@@ -1,7 +1,7 @@
 """A folder of recorded pages → pages as a sync would receive them, and the golden rows beside them.
 
-The folder holds ``<case>.json``, a page as it was received, ``<case>.golden.json``, the rows it becomes, and ``asked.json``,
-which says of each case how it was asked for: ``{"page": {"position": 1, "size": 50}}``.
+The folder holds ``<case>.json``, a page as it was received, ``<case>.golden.json``, the rows it becomes, and
+``asked.json``, which says of each case how it was requested: ``{"page": {"position": 1, "size": 50}}``.
 """
 
 import json
