@@ -1,7 +1,7 @@
 """A provider and its recorded pages → which rules of the quality scale it meets.
 
-The same rules measure every provider, yours included, and no test runner is needed. :func:`check` gives a :class:`Result`
-for each rule, :func:`scale` the level that they add up to, and :func:`require` raises where a level is missed.
+The same rules measure every provider, yours included, and no test runner is needed. :func:`check` gives a
+:class:`Result` for each rule, :func:`scale` the level that they add up to, and :func:`require` raises below a level.
 """
 
 import json
