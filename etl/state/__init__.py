@@ -1,1 +1,1 @@
-"""The books: who may write, how fast, what was done, what of each list is held, and what could not be loaded."""
+"""The state of sources in the database: leases, rate limits, runs, streams, lookbacks, quarantine and drift."""
