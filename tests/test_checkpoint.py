@@ -42,10 +42,10 @@ def covered_calls(harness: Harness, name: str) -> set[str]:
     """The calls that must be stored by what coverage and checkpoints claim."""
     promised = set()
     for row in harness.rows("SELECT * FROM ops.coverage WHERE source = :source", source=name):
-        calls = of_list(harness, name, row["phone"])
+        calls = of_list(harness, name, row["partition"])
         promised |= {call.call_id for call in calls if row["starts_at"] <= call.created_at < row["ends_at"]}
     for row in harness.rows("SELECT * FROM ops.checkpoints WHERE source = :source", source=name):
-        calls, at = of_list(harness, name, row["phone"]), row["place"]
+        calls, at = of_list(harness, name, row["partition"]), row["resume_point"]
         behind = at["position"] if name == "ringg" else (at["position"] - 1) * SIZE
         done = calls[behind + SIZE :] if at["order"] == "asc" else calls[::-1][:behind]
         if name == "ringg":  # the window was narrowed during the scan, and positions count within it

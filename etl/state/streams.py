@@ -80,8 +80,8 @@ def save_checkpoint(
     connection: Connection, state: StreamState, window: Window, resume_point: ResumePoint, now: datetime
 ) -> None:
     """Store where the scan of a window goes on, in the transaction of the rows before it."""
-    stored = as_json({name: getattr(resume_point, name) for name in ResumePoint.__slots__})
-    execute(connection, SQL.save_checkpoint, {**_scan_key(state, window), "resume_point": stored, "now": now})
+    stored = {name: _plain(getattr(resume_point, name)) for name in ResumePoint.__slots__}
+    execute(connection, SQL.save_checkpoint, {**_scan_key(state, window), "resume_point": as_json(stored), "now": now})
 
 
 def finish_checkpoint(connection: Connection, state: StreamState, window: Window, covered: Sequence[Window]) -> None:
@@ -108,6 +108,10 @@ def _stream_key(state: StreamState) -> dict[str, Any]:
 
 def _scan_key(state: StreamState, window: Window) -> dict[str, Any]:
     return {**_stream_key(state), "start": window.start, "end": window.end}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _resume_point(stored: dict[str, Any]) -> ResumePoint:
