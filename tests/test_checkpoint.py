@@ -103,10 +103,10 @@ def test_killed_at_a_commit(db: Engine, name: str, at: int, done: bool) -> None:
             kill(harness)
 
     event.listen(db, "commit", committing)
-    event.listen(db, "checkin", executing)
+    event.listen(db, "begin", executing)
     run_until_killed(harness, name)
     event.remove(db, "commit", committing)
-    event.remove(db, "checkin", executing)
+    event.remove(db, "begin", executing)
     assert_every_call_is_stored_once(harness, name, clean_run(name, "desc"))
 
 
