@@ -292,7 +292,7 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
     said = run_etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
     assert said.returncode == 1
     assert re.search(
-        r"^vaani  incomplete  .*\n  20\d\d-\d\d-\d\d  incomplete  1 listed call is not held$", said.stdout, re.M
+        r"^vaani  incomplete  .*\n  20\d\d-\d\d-\d\d  incomplete  1 listed call is not stored$", said.stdout, re.M
     )
     assert "1 missing on 20" in run_etl("status", cwd=tmp_path, given=configured).stdout
     healed = run_etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)

@@ -140,7 +140,7 @@ def test_the_days_of_lost_calls_are_named_and_healing_brings_exactly_them_back(f
     assert healed.gaps == {}
     assert (healed.report.counts.inserted, healed.report.counts.updated) == (3, 0)
     assert harness.stored_ids(name) == {call.call_id for call in harness.world.calls(name)}
-    assert "held now" in str(healed.on(lost[0].created_at.date()).reason)
+    assert "stored now" in str(healed.on(lost[0].created_at.date()).reason)
     assert counts_add_up(harness)
     after = look(harness, name)
     assert after.gaps == {}
@@ -258,7 +258,7 @@ def test_one_gone_there_and_one_lost_here_hide_from_the_whole_count_and_not_from
     seen = look(harness, name, first)
     assert seen.gaps == days_of([lost])
     assert seen.on(gone.created_at.date()).status == "unknown"
-    assert "1 held call is no longer listed" in str(seen.on(gone.created_at.date()).reason)
+    assert "1 stored call is no longer listed" in str(seen.on(gone.created_at.date()).reason)
     assert seen.kinds["verified"] == DAYS - 1
     assert seen.requests <= (DAYS + 12) * LIST_COUNT[name]
     assert completeness(harness, name) == "incomplete"

@@ -1,7 +1,7 @@
-"""A provider's own counts against the warehouse's → a verdict on each day, kept in the books; what is missing, loaded.
+"""A provider's own counts against the warehouse's → the status of each day, stored; what is missing is loaded.
 
-Read :func:`verify` first. Each list is one :class:`~etl.reconcile.stream_check.StreamCheck`. A sorted list is proved by rank
-(:mod:`etl.reconcile.rank_search`), one without order by the counts of windows or call by call
+Read :func:`verify` first. Each list is one :class:`~etl.reconcile.stream_check.StreamCheck`. A sorted list is compared
+by rank (:mod:`etl.reconcile.rank_search`), one without order by the counts of windows or call by call
 (:mod:`etl.reconcile.count_search`).
 """
 
@@ -13,8 +13,7 @@ from etl.reconcile.day_status import RETAINED, StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
 from etl.runtime.logs import event
-from etl.state import daily_checks as books_of_verdicts
-from etl.state import streams
+from etl.state import daily_checks, streams
 from etl.state.daily_checks import DayStatus
 from etl.state.lease import Priority
 from etl.sync.run import SourceRun
@@ -25,7 +24,7 @@ __all__ = ["VerifyRequest", "verify"]
 
 
 def verify(run: SourceRun, asked: VerifyRequest, found: list[DayStatus] | None = None) -> None:
-    """Compare every list of a source with what is held, and keep the verdicts; ``found`` takes them, oldest day first.
+    """Compare every list of a source with the warehouse and store each day's status; ``found`` gets them, oldest first.
 
     What went wrong with one list is the run's error; the others are compared. Whoever asks for it by hand waits for it;
     otherwise all other work goes before. Raises :class:`~etl.client.errors.SourceError` where it is the whole source,
@@ -33,8 +32,8 @@ def verify(run: SourceRun, asked: VerifyRequest, found: list[DayStatus] | None =
     """
     with run.at_priority(Priority.HEAD if run.is_manual else Priority.BACKFILL):
         proofs, findings, failure = _compared(run, asked)
-        doubt = None if failure else _doubt_of_zone(run, proofs)
-        kept = _keep(run, proofs, findings, doubt)
+        warning = None if failure else _zone_warning(run, proofs)
+        kept = _keep(run, proofs, findings, warning)
     if found is not None:
         found += kept
     if failure is not None:
@@ -60,33 +59,33 @@ def _compared(
     return proofs, findings, None
 
 
-def _doubt_of_zone(run: SourceRun, proofs: Sequence[StreamCheck]) -> str | None:
+def _zone_warning(run: SourceRun, proofs: Sequence[StreamCheck]) -> str | None:
     try:
-        return proofs[0].comparison.zone_of_days.doubt if proofs and proofs[0].spans else None
+        return proofs[0].comparison.zone_of_days.warning if proofs and proofs[0].spans else None
     except (SourceError, PositionRefused) as error:
         event(log, "timezone_probe_failed", level=logging.WARNING, source=run.source.name, error=str(error))
         return None
 
 
 def _keep(
-    run: SourceRun, proofs: Sequence[StreamCheck], findings: Sequence[StreamFinding], doubt: str | None
+    run: SourceRun, proofs: Sequence[StreamCheck], findings: Sequence[StreamFinding], warning: str | None
 ) -> list[DayStatus]:
-    """Write the verdicts on days and lists in one transaction; the verdicts as they stand in the books then."""
+    """Write the statuses on days and lists in one transaction; the statuses as they are stored then."""
     source, now = run.source, run.deps.clock.now()
-    found = day_statuses(source.name, source.timezone, findings, doubt)
+    found = day_statuses(source.name, source.timezone, findings, warning)
     run.acquire_lease()
     with run.lease.transaction() as connection:
         # where nothing can be told now, a gap that was seen still stands, unless its calls can no longer be had
-        gaps = {each.day for each in books_of_verdicts.incomplete_days(connection, source.name)}
+        gaps = {each.day for each in daily_checks.incomplete_days(connection, source.name)}
         new = [each for each in found if each.status != "unknown" or each.day not in gaps or each.reason == RETAINED]
-        books_of_verdicts.save(connection, new, now, run.recorder.run_id)
+        daily_checks.save(connection, new, now, run.recorder.run_id)
         for proof, finding in zip(proofs, findings, strict=True):
             if not finding.has_failed:
-                streams.save_stream(connection, proof.books, **proof.columns(finding, doubt, now))
-        spans = [proof.days_held() for proof in proofs]
-        if not any(each.has_failed for each in findings) and books_of_verdicts.are_verified(
+                streams.save_stream(connection, proof.stream, **proof.columns(finding, warning, now))
+        spans = [proof.stored_days() for proof in proofs]
+        if not any(each.has_failed for each in findings) and daily_checks.are_verified(
             connection, source.name, min(first for first, _ in spans), max(last for _, last in spans)
         ):
             streams.promote_to_verified(connection, source.name)
-        kept = books_of_verdicts.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
+        kept = daily_checks.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
     return [kept[each.day] for each in found]

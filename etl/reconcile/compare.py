@@ -1,4 +1,4 @@
-"""A list of a provider and the spans that are held of it → how each stretch compares, in the way its order allows."""
+"""A list of a provider and the spans that are stored of it → how each segment compares, in the way its order allows."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,15 +14,15 @@ from etl.reconcile.rank_search import BOTTOM, ListChanged, RankIndex, Segment
 from etl.reconcile.remote import LISTS_NOTHING, NO_TOTAL, CannotVerify, NotSorted, PositionRefused, RemoteStream
 from etl.sync.checkpoint import history_start
 
-ATTEMPTS = 3  # so often a list that moved while it was compared is compared again
+ATTEMPTS = 3  # how often a list that changed meanwhile is compared again
 FUTURE = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass
 class Comparison:
-    """One list, the spans that are held of it, and the instants in each of them to count from and to."""
+    """One list, the spans that are stored of it, and the instants in each of them to count from and to."""
 
-    listing: RemoteStream
+    remote: RemoteStream
     spans: Sequence[Window]
     marks: Sequence[Sequence[datetime]]
     is_everything: bool
@@ -33,9 +33,9 @@ class Comparison:
         """In which time zone the provider counts its days, where it filters by days; one or two requests."""
         if self._filters is not DateFilter.DAYS:
             return timezone_probe.NO_DAYS
-        return timezone_probe.measured(self.listing, self.listing.reader.source.timezone, self.spans[-1].end)
+        return timezone_probe.measured(self.remote, self.remote.run.source.timezone, self.spans[-1].end)
 
-    def stretches(self) -> list[Segment]:
+    def segments(self) -> list[Segment]:
         """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.CannotVerify` and its like."""
         try:
             return self._by_counts()
@@ -46,10 +46,10 @@ class Comparison:
 
     def _by_counts(self) -> list[Segment]:
         try:
-            if self.listing.order is not SortOrder.UNSORTED:
+            if self.remote.order is not SortOrder.UNSORTED:
                 return self._by_rank()
         except NotSorted:
-            self.listing.order = SortOrder.UNSORTED
+            self.remote.order = SortOrder.UNSORTED
         except PositionRefused:
             if self._filters is DateFilter.NONE:
                 raise
@@ -59,59 +59,59 @@ class Comparison:
         for _ in range(ATTEMPTS):
             with suppress(ListChanged):
                 return self._search()
-        raise CannotVerify("the list moved each time that it was compared, or is in no order")
+        raise CannotVerify("the list changed each time that it was compared, or has no order")
 
     def _search(self) -> list[Segment]:
-        listing = self.listing
-        ladder = RankIndex(is_whole=self._filters is DateFilter.NONE or self._is_whole)
+        remote = self.remote
+        index = RankIndex(is_whole=self._filters is DateFilter.NONE or self._is_whole)
         out: list[Segment] = []
         for of_span in reversed(self.marks):
-            steps = rank_search.search(ladder, listing.held, of_span)
+            steps = rank_search.search(index, remote.local, of_span)
             try:
                 wanted = next(steps)
                 while True:
-                    listing.reader.recorder.report_progress("pages compared", len(ladder.rows), listing.total)
-                    page = listing.at(wanted)
-                    if not page.total and listing.held.count(self.spans[0].start, self.spans[-1].end):
+                    remote.run.recorder.report_progress("pages compared", len(index.rows), remote.total)
+                    page = remote.at(wanted)
+                    if not page.total and remote.local.count(self.spans[0].start, self.spans[-1].end):
                         raise CannotVerify(LISTS_NOTHING)
                     wanted = steps.send(page)
             except StopIteration as end:
                 out += end.value
-        bottom = ladder.between(0, 1)
-        listing.oldest_listed = bottom[0].at if bottom else None
+        bottom = index.between(0, 1)
+        remote.oldest_listed = bottom[0].at if bottom else None
         return out
 
     def _without_order(self) -> list[Segment]:
         """By the whole count where all is asked, then by the counts of windows, else call by call."""
-        listing = self.listing
+        remote = self.remote
         if self._filters is DateFilter.INSTANTS:
-            return self._by_windows(count_search.instants(listing))
-        if self.is_everything and listing.count(listing.window) == listing.held.count(BOTTOM, FUTURE):
+            return self._by_windows(count_search.instants(remote))
+        if self.is_everything and remote.count(remote.window) == remote.local.count(BOTTOM, FUTURE):
             return [Segment(span.start, span.end, by_id=False) for span in self.spans]
         if self.zone_of_days.is_sure:
-            return self._by_windows(count_search.days(listing, listing.reader.source.timezone))
+            return self._by_windows(count_search.days(remote, remote.run.source.timezone))
         return self._call_by_call()
 
     def _by_windows(self, windows: Windows) -> list[Segment]:
         marks = [[max(x, self._start) for x in of_span] for of_span in self.marks]
-        return count_search.by_windows(self.listing, marks, windows, is_whole=self.spans[0].start == BOTTOM)
+        return count_search.by_windows(self.remote, marks, windows, is_whole=self.spans[0].start == BOTTOM)
 
     def _call_by_call(self) -> list[Segment]:
         out = []
         for span in self.spans:
-            window = self.listing.window if self._filters is DateFilter.NONE else span
+            window = self.remote.window if self._filters is DateFilter.NONE else span
             asked = Window(max(window.start, self._start), window.end)
-            out.append(count_search.whole_pass(self.listing, asked, span, is_bottom=span.start == BOTTOM))
+            out.append(count_search.whole_pass(self.remote, asked, span, is_bottom=span.start == BOTTOM))
         return out
 
     @property
     def _filters(self) -> DateFilter:
-        return self.listing.reader.provider.date_filter
+        return self.remote.run.provider.date_filter
 
     @property
     def _start(self) -> datetime:
-        return history_start(self.listing.reader.source)
+        return history_start(self.remote.run.source)
 
     @property
     def _is_whole(self) -> bool:
-        return self.listing.window.start <= self._start
+        return self.remote.window.start <= self._start

@@ -1,4 +1,4 @@
-"""A list that has no order, or no reliable total → where it differs from what is held: by the counts of windows, then
+"""A list that has no order, or no reliable total → where it differs from what is stored: by the counts of windows, then
 call by call."""
 
 from collections.abc import Callable, Hashable, Sequence
@@ -17,8 +17,8 @@ from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, PositionRefused, R
 from etl.reconcile.timezone_probe import exact_days
 
 QUIET = timedelta(seconds=2)  # on both sides of an edge: shown instants may be cut, bounds are in or out
-PASSES = 3  # so often a list that moves is read before that is said instead
-RESTLESS = "the list has no order and moves while it is read"
+PASSES = 3  # how often a list that keeps changing is read before that is reported instead
+RESTLESS = "the list has no order and changes while it is read"
 
 
 class Windows(NamedTuple):
@@ -33,11 +33,11 @@ class Windows(NamedTuple):
     edge: Callable[[Window], datetime | None]
 
 
-def instants(listing: RemoteStream) -> Windows:
+def instants(remote: RemoteStream) -> Windows:
     """Windows of instants, cut at quiet moments."""
 
     def edge(span: Window) -> datetime | None:
-        times = listing.held.times(span.start, span.end)
+        times = remote.local.times(span.start, span.end)
         quiet = [(n, older + (newer - older) / 2) for n, (older, newer) in enumerate(pairwise(times))
                  if newer - older > 2 * QUIET]  # fmt: skip
         return min(quiet, key=lambda each: abs(each[0] - len(times) / 2))[1] if quiet else None
@@ -45,7 +45,7 @@ def instants(listing: RemoteStream) -> Windows:
     return Windows(lambda span: span, lambda span: span, edge)
 
 
-def days(listing: RemoteStream, zone: ZoneInfo) -> Windows:
+def days(remote: RemoteStream, zone: ZoneInfo) -> Windows:
     """Windows of whole days of a time zone."""
 
     def around(span: Window) -> Window:
@@ -57,7 +57,7 @@ def days(listing: RemoteStream, zone: ZoneInfo) -> Windows:
         return exact_days(zone, whole.start.date(), whole.end.date() - DAY)
 
     def edge(span: Window) -> datetime | None:
-        times = listing.held.times(span.start, span.end)
+        times = remote.local.times(span.start, span.end)
         middle = times[len(times) // 2] if times else span.start + (span.end - span.start) / 2
         day = middle.astimezone(zone).date()
         inside = [x for x in (midnight(zone, day), midnight(zone, day + DAY)) if span.start < x < span.end]
@@ -67,12 +67,12 @@ def days(listing: RemoteStream, zone: ZoneInfo) -> Windows:
 
 
 def by_windows(
-    listing: RemoteStream, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
+    remote: RemoteStream, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
 ) -> list[Segment]:
     """Compare the counts of windows between some instants, halved where they differ, and then their calls.
 
-    ``is_whole`` says that nothing is listed before the first instant: held calls below all that is listed have left by
-    the provider's retention. Raises :class:`~etl.reconcile.remote.CannotVerify` where nothing at all is listed.
+    ``is_whole`` says that nothing is listed before the first instant: stored calls below all that is listed have left
+    by the provider's retention. Raises :class:`~etl.reconcile.remote.CannotVerify` where nothing at all is listed.
     """
     out: list[Segment] = []
     spans = [Window(a, b) for of_span in marks for a, b in pairwise(of_span) if a < b][::-1]
@@ -80,9 +80,9 @@ def by_windows(
     while spans:
         span = spans.pop()
         whole = windows.around(span)
-        listed = listing.count(windows.asked(span))
-        is_equal = listed == listing.held.count(whole.start, whole.end)
-        middle = windows.edge(span) if listed > listing.size and not is_equal else None
+        listed = remote.count(windows.asked(span))
+        is_equal = listed == remote.local.count(whole.start, whole.end)
+        middle = windows.edge(span) if listed > remote.size and not is_equal else None
         if middle is not None:
             spans += [Window(middle, span.end), Window(span.start, middle)]
             continue
@@ -90,55 +90,55 @@ def by_windows(
             out.append(Segment(span.start, span.end, by_id=False))
         elif is_bottom and not listed:
             out.append(
-                Segment(span.start, span.end, by_id=True, retained=len(listing.held.between(span.start, span.end)))
+                Segment(span.start, span.end, by_id=True, retained=len(remote.local.between(span.start, span.end)))
             )
         else:
-            out.append(whole_pass(listing, whole, span, windows.asked, is_bottom=is_bottom))
+            out.append(whole_pass(remote, whole, span, windows.asked, is_bottom=is_bottom))
         if is_bottom and listed:
             is_bottom = False
-            listing.oldest_listed = listing.oldest_listed or min(listing.held.times(span.start, span.end), default=None)
+            remote.oldest_listed = remote.oldest_listed or min(remote.local.times(span.start, span.end), default=None)
     if is_bottom and any(each.retained for each in out):
         raise CannotVerify(LISTS_NOTHING)
     return out
 
 
 def whole_pass(
-    listing: RemoteStream,
+    remote: RemoteStream,
     window: Window,
     span: Window,
     asked: Callable[[Window], Window] = lambda window: window,
     *,
     is_bottom: bool,
 ) -> Segment:
-    """Read a window to its end, and compare its calls with those that are held of a span.
+    """Read a window to its end, and compare its calls with those that are stored of a span.
 
     ``asked`` says how the provider is asked for a window; ``is_bottom`` that nothing is listed before this one.
     """
     seen: dict[Hashable, datetime | None] = {}
-    for _ in range(PASSES):  # until as many calls were met as the list has: one may have moved past the reader
-        outcome = _walked(listing, window, asked, seen)
+    for _ in range(PASSES):  # until as many calls were met as the list has: one may have been skipped
+        outcome = _scan_to_end(remote, window, asked, seen)
         is_short = outcome.total is not None and len(seen) < outcome.total
         if not is_short:
             break
-    doubts = [*outcome.warnings, *([RESTLESS] if is_short else [])]
-    if doubts:
-        return Segment(span.start, span.end, by_id=False, doubt="; ".join(dict.fromkeys(doubts)))
-    gone = {key: at for key, at in listing.held.between(span.start, span.end).items() if key not in seen}
+    warnings = [*outcome.warnings, *([RESTLESS] if is_short else [])]
+    if warnings:
+        return Segment(span.start, span.end, by_id=False, warning="; ".join(dict.fromkeys(warnings)))
+    gone = {key: at for key, at in remote.local.between(span.start, span.end).items() if key not in seen}
     oldest = outcome.oldest if is_bottom else None
     left = {key: at for key, at in gone.items() if oldest is None or at >= oldest}
     if oldest is not None:
-        listing.oldest_listed = oldest
+        remote.oldest_listed = oldest
     return Segment(span.start, span.end, by_id=True, gone=left, retained=len(gone) - len(left))
 
 
-def _walked(
-    listing: RemoteStream, window: Window, asked: Callable[[Window], Window], seen: dict[Hashable, datetime | None]
+def _scan_to_end(
+    remote: RemoteStream, window: Window, asked: Callable[[Window], Window], seen: dict[Hashable, datetime | None]
 ) -> ScanResult:
-    provider = listing.reader.provider
-    goal = ScanGoal(window, provider.paging, provider.date_filter, listing.size, order=listing.order)
+    provider = remote.run.provider
+    goal = ScanGoal(window, provider.paging, provider.date_filter, remote.size, order=remote.order)
     steps = scan(goal)
     try:
-        return _drive(listing, steps, next(steps), asked, seen)
+        return _drive(remote, steps, next(steps), asked, seen)
     except PaginationLoop as endless:
         raise CannotVerify(str(endless)) from None
     except StepOutOfReach:
@@ -146,7 +146,7 @@ def _walked(
 
 
 def _drive(
-    listing: RemoteStream,
+    remote: RemoteStream,
     steps: Scan,
     step: NextPage,
     asked: Callable[[Window], Window],
@@ -154,7 +154,7 @@ def _drive(
 ) -> ScanResult:
     for pages in count(1):
         try:
-            page, arrivals = listing.take(asked(step.window), step.position)
+            page, arrivals = remote.take(asked(step.window), step.position)
         except PositionRefused:
             step = steps.throw(StepOutOfReach())
             continue

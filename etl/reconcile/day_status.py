@@ -1,4 +1,4 @@
-"""What was found on the lists of a source → a verdict on each day of its time zone."""
+"""What was found on the lists of a source → a status on each day of its time zone."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -19,20 +19,20 @@ NOT_READ = "not read yet: the next sync reads it"
 class StreamFinding:
     """What a look at one list came to, over the days from ``first`` to ``last``.
 
-    ``spans`` are what is held for certain and was looked at; ``missing`` calls are listed and not held, ``healed`` ones
-    were, and are held now; ``waiting`` are the times of records in quarantine. ``doubt`` speaks against the whole list,
-    ``remote_oldest_at`` is the oldest call that is listed, where older ones are held.
+    ``spans`` are what is stored completely and was looked at; ``missing`` calls are listed and not stored, ``healed``
+    ones were, and are stored now; ``waiting`` are the times of records in quarantine. ``warning`` speaks against the
+    whole list, ``remote_oldest_at`` is the oldest call that is listed, where older ones are stored.
     """
 
     partition: str
     first: date
     last: date
     spans: Sequence[Window] = ()
-    stretches: Sequence[Segment] = ()
+    segments: Sequence[Segment] = ()
     missing_count: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     healed: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     waiting: Sequence[datetime | None] = ()
-    doubt: str | None = None
+    warning: str | None = None
     remote_oldest_at: datetime | None = None
     has_failed: bool = False
 
@@ -41,7 +41,7 @@ class StreamFinding:
 class _Day:
     """What is known of one day of one list."""
 
-    verdict: str
+    status: str
     reasons: list[str]
     missing: frozenset[Hashable] = frozenset()
 
@@ -52,18 +52,18 @@ def midnight(zone: ZoneInfo, day: date) -> datetime:
 
 
 def day_statuses(
-    source: str, zone: ZoneInfo, findings: Sequence[StreamFinding], doubt: str | None = None
+    source: str, zone: ZoneInfo, findings: Sequence[StreamFinding], warning: str | None = None
 ) -> list[DayStatus]:
-    """The verdict on each day: the worst of the source's lists, ``doubt`` speaking against all but gaps.
+    """The status on each day: the worst of the source's lists, ``warning`` speaking against all but gaps.
 
     Of a list that failed only the days with gaps are told.
     """
     out = []
     for day in _days(findings):
         seen = [(_judged(zone, finding, day), finding.has_failed) for finding in findings]
-        told = [each for each, has_failed in seen if not has_failed or each.verdict == "incomplete"]
-        if len(told) == len(seen) or any(each.verdict == "incomplete" for each in told):
-            out.append(_worst(source, day, told, doubt))
+        told = [each for each, has_failed in seen if not has_failed or each.status == "incomplete"]
+        if len(told) == len(seen) or any(each.status == "incomplete" for each in told):
+            out.append(_worst(source, day, told, warning))
     return out
 
 
@@ -73,14 +73,14 @@ def _days(findings: Sequence[StreamFinding]) -> Iterator[date]:
         yield from (first + n * DAY for n in range((last - first).days + 1))
 
 
-def _worst(source: str, day: date, lists: Sequence[_Day], doubt: str | None) -> DayStatus:
-    worst = min((each.verdict for each in lists), key=WORST_FIRST.index)
+def _worst(source: str, day: date, lists: Sequence[_Day], warning: str | None) -> DayStatus:
+    worst = min((each.status for each in lists), key=WORST_FIRST.index)
     missing = frozenset[Hashable]().union(*(each.missing for each in lists))
-    reasons = [reason for each in lists if each.verdict == worst for reason in each.reasons]
-    if doubt and worst != "incomplete":
-        worst, reasons = "unknown", [doubt]
+    reasons = [reason for each in lists if each.status == worst for reason in each.reasons]
+    if warning and worst != "incomplete":
+        worst, reasons = "unknown", [warning]
     if missing:
-        reasons.insert(0, f"{len(missing)} listed {'call is' if len(missing) == 1 else 'calls are'} not held")
+        reasons.insert(0, f"{len(missing)} listed {'call is' if len(missing) == 1 else 'calls are'} not stored")
     return DayStatus(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None)
 
 
@@ -90,20 +90,22 @@ def _judged(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
     missing = frozenset(key for key, at in finding.missing_count.items() if at is not None and start <= at < end)
     if missing:
         return _Day("incomplete", [], missing)
-    if finding.doubt:
-        return _Day("unknown", [finding.doubt])
+    if finding.warning:
+        return _Day("unknown", [finding.warning])
     if finding.remote_oldest_at and end <= finding.remote_oldest_at:
         return _Day("unknown", [RETAINED])
     if not any(span.start < end and start < span.end for span in finding.spans):
         return _Day("unknown", [NOT_READ])
-    near = [each for each in finding.stretches if each.start < end and start < each.end]
-    doubts = [each.doubt for each in near if each.doubt]
+    near = [each for each in finding.segments if each.start < end and start < each.end]
+    warnings = [each.warning for each in near if each.warning]
     start_listed = max(start, finding.remote_oldest_at or start)
     gone = sum(start_listed <= at < end for each in near for at in each.gone.values())
     if gone:
-        doubts.append(f"{gone} held {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider")
-    if doubts:
-        return _Day("unknown", doubts)
+        warnings.append(
+            f"{gone} stored {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider"
+        )
+    if warnings:
+        return _Day("unknown", warnings)
     is_sure = all(each.by_id or (start <= each.start and each.end <= end) for each in near)
     return _Day("verified" if near and is_sure else "count_match", _remarks(finding, start, end))
 
@@ -111,7 +113,9 @@ def _judged(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
 def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str]:
     said = Counter[str]()
     said["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
-    said["were missing and are held now"] = sum(at is not None and start <= at < end for at in finding.healed.values())
+    said["were missing and are stored now"] = sum(
+        at is not None and start <= at < end for at in finding.healed.values()
+    )
     remarks = [f"{count} {what}" for what, count in said.items() if count]
     if finding.remote_oldest_at and start < finding.remote_oldest_at:
         remarks.append(f"older calls are {RETAINED}")
@@ -119,13 +123,13 @@ def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str
 
 
 def of_list(zone: ZoneInfo, finding: StreamFinding) -> tuple[str, str | None]:
-    """The verdict on a whole list, the worst of its days that are still listed, and the reason."""
+    """The status on a whole list, the worst of its days that are still listed, and the reason."""
     days = [(day, _judged(zone, finding, day)) for day in _days([finding])]
-    days = [(day, each) for day, each in days if not (each.verdict == "unknown" and each.reasons == [RETAINED])]
+    days = [(day, each) for day, each in days if not (each.status == "unknown" and each.reasons == [RETAINED])]
     if not days:
         return "unknown", NOT_READ
-    worst = min((each.verdict for _, each in days), key=WORST_FIRST.index)
-    bad = [(day, each) for day, each in days if each.verdict == worst]
+    worst = min((each.status for _, each in days), key=WORST_FIRST.index)
+    bad = [(day, each) for day, each in days if each.status == worst]
     missing = frozenset[Hashable]().union(*(each.missing for _, each in bad))
     if missing:
         return worst, f"{len(missing)} missing, on {_said([day for day, _ in bad])}: `etl verify --heal` reads them"

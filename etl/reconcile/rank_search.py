@@ -1,8 +1,8 @@
-"""A sorted list's rows by their rank from its oldest end → where it differs from what is held, by few pages.
+"""A sorted list's rows by their rank from its oldest end → where it differs from what is stored, by few pages.
 
-Pure. New calls push rows to other pages and leave their rank alone, so that the books can be held against it: from one
-page follows how many calls are listed below each instant that it spans, and the warehouse says how many it holds there.
-Where two such instants agree on how many calls lie between them, nothing there needs to be read.
+Pure. New calls push rows to other pages and leave their rank alone, so that the sync state can be compared with it:
+from one page follows how many calls are listed below each instant that it spans, and the warehouse says how many it has
+there. Where two such instants agree on how many calls lie between them, nothing there needs to be read.
 """
 
 from bisect import bisect_left
@@ -14,11 +14,11 @@ from typing import NamedTuple, Protocol
 
 INSTANT = timedelta(microseconds=1)
 BOTTOM = datetime.min.replace(tzinfo=UTC)  # older than any call: the list's oldest end
-LOST_AIMS = 3  # so many pages in a row without the rank that was looked for: the list has moved
+LOST_AIMS = 3  # this many pages in a row without the rank that was looked for: the list has changed
 
 
 class ListChanged(Exception):
-    """Two pages contradict each other: the list moved below the reader, or is not in order."""
+    """Two pages contradict each other: the list changed below the rows read, or is not in order."""
 
 
 class TotalMismatch(Exception):
@@ -26,12 +26,12 @@ class TotalMismatch(Exception):
 
 
 class RankedRow(NamedTuple):
-    """One listed call: how many are older, when it was created, whose it is, and if it is held or waits."""
+    """One listed call: how many are older, when it was created, whose it is, and if it is stored or waits."""
 
     rank: int
     at: datetime
     key: Hashable
-    is_held: bool
+    is_stored: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class RankedPage:
 
 
 class LocalCounts(Protocol):
-    """What the warehouse holds of the list, records that wait in quarantine counted in."""
+    """What the warehouse has of the list, records that wait in quarantine counted in."""
 
     @property
     def undated_quarantined(self) -> int:
@@ -57,7 +57,7 @@ class LocalCounts(Protocol):
 
 
 class Segment(NamedTuple):
-    """A span of source time and what is known of it: whether call by call, and which held calls are not listed.
+    """A span of source time and what is known of it: whether call by call, and which stored calls are not listed.
 
     ``retained`` counts those older than all that is listed: they left together, by the provider's retention.
     """
@@ -67,7 +67,7 @@ class Segment(NamedTuple):
     by_id: bool
     gone: Mapping[Hashable, datetime] = {}
     retained: int = 0
-    doubt: str | None = None
+    warning: str | None = None
 
 
 Search = Generator[int, RankedPage, list[Segment]]
@@ -118,47 +118,47 @@ class RankIndex:
         return -1
 
 
-def search(ladder: RankIndex, held: LocalCounts, marks: Sequence[datetime]) -> Search:
-    """Hold a list against the books between the first and the last of some instants, each of which is measured.
+def search(index: RankIndex, local: LocalCounts, marks: Sequence[datetime]) -> Search:
+    """Hold a list against the sync state between the first and the last of some instants, each of which is measured.
 
     Yields the rank of a row that it wants to see, 0 being the oldest, and is sent the page that shows it; ``-1`` asks
     for what lies beyond the oldest. Raises :class:`ListChanged` and :class:`TotalMismatch`.
     """
     levels: dict[datetime, int] = {BOTTOM: 0}
     for x in reversed(marks):
-        levels[x] = yield from _level(ladder, held, levels, x)
-    short = levels[marks[-1]] - levels[marks[0]] - held.count(marks[0], marks[-1])
-    if 0 < short <= held.undated_quarantined:
+        levels[x] = yield from _level(index, local, levels, x)
+    short = levels[marks[-1]] - levels[marks[0]] - local.count(marks[0], marks[-1])
+    if 0 < short <= local.undated_quarantined:
         return [Segment(marks[0], marks[-1], by_id=False)]
     out: list[Segment] = []
     for start, end in pairwise(marks):
-        out += yield from _settle(ladder, held, levels, start, end)
+        out += yield from _settle(index, local, levels, start, end)
     return out
 
 
 def _level(
-    ladder: RankIndex, held: LocalCounts, levels: Mapping[datetime, int], x: datetime
+    index: RankIndex, local: LocalCounts, levels: Mapping[datetime, int], x: datetime
 ) -> Generator[int, RankedPage, int]:
-    """How many calls are listed below an instant: looked up where the books expect it, then by halves."""
+    """How many calls are listed below an instant: looked up where the sync state expect it, then by halves."""
     if x in levels:
         return levels[x]
     above = min((mark for mark in levels if mark > x), default=None)
     tries = 0
     while True:
-        below, over = ladder.around(x)
-        if over == below + 1 and (ladder.rows or tries):
+        below, over = index.around(x)
+        if over == below + 1 and (index.rows or tries):
             return over
-        expected = levels[above] - held.count(x, above) if above else held.count(BOTTOM, x)
+        expected = levels[above] - local.count(x, above) if above else local.count(BOTTOM, x)
         wanted = expected if tries < 2 else (below + over) // 2
-        limit = over - 1 if tries or ladder.rows else wanted
-        ladder.take((yield max(below + 1, min(wanted, limit))))
+        limit = over - 1 if tries or index.rows else wanted
+        index.take((yield max(below + 1, min(wanted, limit))))
         tries += 1
-        if tries > 64 + ladder.total.bit_length():
+        if tries > 64 + index.total.bit_length():
             raise ListChanged
 
 
 def _settle(
-    ladder: RankIndex, held: LocalCounts, levels: dict[datetime, int], start: datetime, end: datetime
+    index: RankIndex, local: LocalCounts, levels: dict[datetime, int], start: datetime, end: datetime
 ) -> Search:
     """One span between two measured instants, halved by pages where the counts differ, the older part first."""
     out: list[Segment] = []
@@ -169,22 +169,22 @@ def _settle(
         low, high = levels[a], levels[b]
         if high < low:
             raise ListChanged
-        wanted, surplus = ladder.unknown(low, high), held.count(a, b) - (high - low)
+        wanted, surplus = index.unknown(low, high), local.count(a, b) - (high - low)
         if wanted < 0:
-            out.append((yield from _compared(ladder, held, levels, a, b)))
+            out.append((yield from _compared(index, local, levels, a, b)))
             continue
         if surplus == 0:
             out.append(Segment(a, b, by_id=False))
             continue
-        is_below_all = ladder.is_whole and surplus > 0 and low == 0 and not ladder.between(0, 1)
+        is_below_all = index.is_whole and surplus > 0 and low == 0 and not index.between(0, 1)
         wanted = 0 if is_below_all else wanted  # the oldest calls may have left: that shows at the end of the list
         page = yield wanted
         lost = lost + 1 if all(row.rank != wanted for row in page.rows) else 0
         if lost >= LOST_AIMS:
             raise ListChanged
-        ladder.take(page)
+        index.take(page)
         cuts = [x for x in _cuts(page) if a < x < b]
-        levels.update((x, _known(ladder, x)) for x in cuts)
+        levels.update((x, _known(index, x)) for x in cuts)
         spans += reversed(list(pairwise([a, *cuts, b])))
     return out
 
@@ -197,28 +197,28 @@ def _cuts(page: RankedPage) -> list[datetime]:
     return sorted({oldest, newest})
 
 
-def _known(ladder: RankIndex, x: datetime) -> int:
-    below, over = ladder.around(x)
+def _known(index: RankIndex, x: datetime) -> int:
+    below, over = index.around(x)
     if over != below + 1:
         raise ListChanged
     return over
 
 
 def _compared(
-    ladder: RankIndex, held: LocalCounts, levels: Mapping[datetime, int], a: datetime, b: datetime
+    index: RankIndex, local: LocalCounts, levels: Mapping[datetime, int], a: datetime, b: datetime
 ) -> Generator[int, RankedPage, Segment]:
     """A span all of whose rows were seen, call by call."""
-    gone = {key: at for key, at in held.between(a, b).items() if key not in ladder.ranks}
-    oldest = next(iter(ladder.between(0, 1)), None) if ladder.is_whole else None
+    gone = {key: at for key, at in local.between(a, b).items() if key not in index.ranks}
+    oldest = next(iter(index.between(0, 1)), None) if index.is_whole else None
     retained = {key for key, at in gone.items() if oldest is not None and levels[a] == 0 and at < oldest.at}
     if retained:  # unless the total is too low, and the list goes on
         beyond = yield -1
         if any(row.rank < 0 for row in beyond.rows):
-            raise TotalMismatch(f"the list goes on beyond the {ladder.total} calls of its total")
+            raise TotalMismatch(f"the list goes on beyond the {index.total} calls of its total")
     left = {key: at for key, at in gone.items() if key not in retained}
     return Segment(a, b, by_id=True, gone=left, retained=len(retained))
 
 
 def missing(rows: Sequence[RankedRow], start: datetime, end: datetime) -> Iterator[RankedRow]:
-    """The rows of a span that are listed and not held."""
-    return (row for row in rows if not row.is_held and start <= row.at < end)
+    """The rows of a span that are listed and not stored."""
+    return (row for row in rows if not row.is_stored and start <= row.at < end)

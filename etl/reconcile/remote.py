@@ -1,4 +1,4 @@
-"""A list of a provider → its pages by rank, each held against the books as it comes, and loaded if wanted."""
+"""A list of a provider → its pages by rank, each compared with the warehouse as it comes, and loaded if wanted."""
 
 from collections.abc import Hashable, Sequence
 from datetime import datetime
@@ -36,16 +36,16 @@ class PositionRefused(Exception):
 class RemoteStream:
     """One list as the provider shows it in a window, and what was found on its pages.
 
-    ``lacking`` are the calls that were seen and not held, with their time; with ``heal`` the page that showed them is
-    loaded at once. ``total`` is what the provider said last.
+    ``not_stored`` are the calls that were seen and not stored, with their time; with ``heal`` the page that showed them
+    is loaded at once. ``total`` is what the provider said last.
     """
 
-    def __init__(self, run: SourceRun, stream: StreamState, held: LocalCalls, window: Window, *, heal: bool) -> None:
-        self.reader, self.books, self.held, self.window, self.heal = run, stream, held, window, heal
+    def __init__(self, run: SourceRun, stream: StreamState, local: LocalCalls, window: Window, *, heal: bool) -> None:
+        self.run, self.stream, self.local, self.window, self.heal = run, stream, local, window, heal
         self.order = stream.sort_order
         self.size = stream.page_size or run.provider.page_size
         self.total: int | None = None
-        self.lacking: dict[Hashable, datetime | None] = {}
+        self.not_stored: dict[Hashable, datetime | None] = {}
         self.oldest_listed: datetime | None = None
         self._pager = Pager(run.client, run.provider, run.source, stream.partition)
         self._asked_size = self.size
@@ -71,18 +71,18 @@ class RemoteStream:
 
     def count(self, window: Window) -> int:
         """How many calls the provider lists in a window: one request for one record."""
-        page = self._ask(window, positions.first(self.reader.provider.paging), 1)[0].value
+        page = self._ask(window, positions.first(self.run.provider.paging), 1)[0].value
         if page.total is None:
             raise CannotVerify(NO_TOTAL)
         return page.total
 
     def take(self, window: Window, position: int) -> tuple[Page, Sequence[ReceivedRecord]]:
-        """One page of a window by its position; its records are held against the books, and loaded if wanted."""
+        """One page of a window by its position; its records are compared with the warehouse, and loaded if wanted."""
         answer, arrivals = self._ask(window, position, self._asked_size)
         return answer.value, arrivals
 
     def _whole_page(self, before: int) -> list[ReceivedRecord]:
-        """The distinct records of the page with so many rows before it; one that is too short is asked for twice."""
+        """The distinct records of the page with this many rows before it; one that is too short is asked for twice."""
         for _ in range(2):
             arrivals, total = self._page(before)
             rest = total - before
@@ -99,7 +99,7 @@ class RemoteStream:
         return arrivals
 
     def _page(self, before: int) -> tuple[list[ReceivedRecord], int]:
-        page, arrivals = self.take(self.window, positions.at(self.reader.provider.paging, before, self.size))
+        page, arrivals = self.take(self.window, positions.at(self.run.provider.paging, before, self.size))
         if page.total is None:
             raise CannotVerify(NO_TOTAL)
         self.total, self._said_size = page.total, page.size
@@ -111,7 +111,10 @@ class RemoteStream:
         times = _filled([each.created_at for each in arrivals])
         rows = [
             RankedRow(
-                total - 1 - before - n if is_newest else before + n, at, key_of(each), key_of(each) not in self.lacking
+                total - 1 - before - n if is_newest else before + n,
+                at,
+                key_of(each),
+                key_of(each) not in self.not_stored,
             )
             for n, (each, at) in enumerate(zip(arrivals, times, strict=True))
             if at is not None
@@ -119,7 +122,7 @@ class RemoteStream:
         return RankedPage(total, rows[::-1] if is_newest else rows)
 
     def _ask(self, window: Window, position: int, size: int) -> tuple[Response[Page], Sequence[ReceivedRecord]]:
-        run = self.reader
+        run = self.run
         run.acquire_lease()
         try:
             answer = self._pager.page(window, position, size)
@@ -135,17 +138,17 @@ class RemoteStream:
         return answer, arrivals
 
     def _look(self, arrivals: Sequence[ReceivedRecord]) -> None:
-        """Note what is listed and not held, and load it where that is wanted."""
-        if any(is_foreign(self.reader, self.books.partition, each) for each in arrivals):
+        """Note what is listed and not stored, and load it where that is wanted."""
+        if any(is_foreign(self.run, self.stream.partition, each) for each in arrivals):
             raise CannotVerify(Reason.FOREIGN_CALLS)
-        lacking = self.held.not_stored(arrivals)
-        self.lacking |= {key: each.created_at for key, each in lacking.items()}
-        if lacking and self.heal:
+        not_stored = self.local.not_stored(arrivals)
+        self.not_stored |= {key: each.created_at for key, each in not_stored.items()}
+        if not_stored and self.heal:
             batch = Batch()
-            batch.add_page(with_stored(self.reader, arrivals))
-            with self.reader.lease.transaction() as connection:
-                load(connection, self.reader, batch)
-            self.held.load_quarantine()
+            batch.add_page(with_stored(self.run, arrivals))
+            with self.run.lease.transaction() as connection:
+                load(connection, self.run, batch)
+            self.local.load_quarantine()
 
 
 def _filled(times: Sequence[datetime | None]) -> list[datetime | None]:

@@ -1,4 +1,4 @@
-"""One list of a source and the days that are asked for → what was found on them, and what the books say of the list."""
+"""One list of a source and the days that are asked for → what was found on them, and how complete the list is."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -10,8 +10,7 @@ from etl.reconcile.day_status import DAY, StreamFinding, between, midnight, of_l
 from etl.reconcile.local import LocalCalls
 from etl.reconcile.rank_search import BOTTOM, TotalMismatch
 from etl.reconcile.remote import CannotVerify, PositionRefused, RemoteStream
-from etl.state import daily_checks as books_of_verdicts
-from etl.state import streams
+from etl.state import daily_checks, streams
 from etl.state.daily_checks import WORST_FIRST
 from etl.state.streams import StreamState
 from etl.sync.checkpoint import BEGINNING, OVERLAP, history_start
@@ -33,7 +32,7 @@ class VerifyRequest:
 
     @property
     def is_everything(self) -> bool:
-        """Whether all that is held is to be proved."""
+        """Whether all that is stored is to be proved."""
         return self.first is None and self.end is None
 
 
@@ -41,79 +40,79 @@ class StreamCheck:
     """One list of a source, and what is to be proved of it."""
 
     def __init__(self, run: SourceRun, partition: str, asked: VerifyRequest) -> None:
-        self.reader, self.asked = run, asked
+        self.run, self.asked = run, asked
         with run.deps.db.connect() as connection:
-            self.books = streams.load_stream(connection, run.source.name, partition)
-            known_gaps = [each.day for each in books_of_verdicts.incomplete_days(connection, run.source.name)]
-        self.held = LocalCalls(run, partition)
+            self.stream = streams.load_stream(connection, run.source.name, partition)
+            known_gaps = [each.day for each in daily_checks.incomplete_days(connection, run.source.name)]
+        self.local = LocalCalls(run, partition)
         now, zone, is_by_day = run.deps.clock.now(), run.source.timezone, asked.first is not None
         wanted = Window(
             midnight(zone, asked.first).astimezone(UTC) if asked.first else BOTTOM,
             midnight(zone, asked.end).astimezone(UTC) if asked.end else now,
         )
-        watermark = self.books.watermark
+        watermark = self.stream.watermark
         self.top = min(watermark - OVERLAP, wanted.end) if watermark else None
-        self.spans = _spans(self.books, wanted, self.top)
-        self.listing = RemoteStream(run, self.books, self.held, _asked_of_list(run, wanted, now), heal=asked.heal)
+        self.spans = _spans(self.stream, wanted, self.top)
+        self.remote = RemoteStream(run, self.stream, self.local, _asked_of_list(run, wanted, now), heal=asked.heal)
         marks = between(self.spans, zone, each_day=is_by_day, edges=() if is_by_day else known_gaps)
-        self.comparison = Comparison(self.listing, self.spans, marks, asked.is_everything, is_by_day)
+        self.comparison = Comparison(self.remote, self.spans, marks, asked.is_everything, is_by_day)
 
     def finding(self) -> tuple[StreamFinding, SourceError | None]:
-        """Look at the list, if anything of it is held; what was found, and what went wrong with the provider."""
-        finding, error = StreamFinding(self.books.partition, *self._days()), None
+        """Look at the list, if anything of it is stored; what was found, and what went wrong with the provider."""
+        finding, error = StreamFinding(self.stream.partition, *self._days()), None
         finding.spans = self.spans
         try:
-            finding.stretches = self.comparison.stretches() if self.spans else ()
+            finding.segments = self.comparison.segments() if self.spans else ()
         except (CannotVerify, TotalMismatch) as why:
-            finding.doubt = str(why)
+            finding.warning = str(why)
         except PositionRefused:
-            finding.doubt = "the provider refuses pages so deep in the list"
+            finding.warning = "the provider refuses pages so deep in the list"
         except SourceError as failed:
             finding.has_failed, error = True, failed
         self._sort_out(finding)
         return finding, error
 
     def _sort_out(self, finding: StreamFinding) -> None:
-        """What of that which was seen and not held is missing: not what nobody has read yet, nor what waits."""
-        held = self.held.stored(list(self.listing.lacking)) | self.held.waiting.keys()
+        """What of that which was seen and not stored is missing: not what nobody has read yet, nor what waits."""
+        stored = self.local.stored(list(self.remote.not_stored)) | self.local.waiting.keys()
         seen = {
             key: at
-            for key, at in self.listing.lacking.items()
+            for key, at in self.remote.not_stored.items()
             if at is not None and any(span.start <= at < span.end for span in self.spans)
         }
-        finding.missing_count = {key: at for key, at in seen.items() if key not in held}
-        finding.healed = {key: at for key, at in seen.items() if key in held}
-        finding.waiting = list(self.held.waiting.values())
-        finding.remote_oldest_at = self.books.remote_oldest_at
-        if self.asked.is_everything and self.spans and not finding.doubt and not finding.has_failed:
-            has_left = any(each.retained for each in finding.stretches)
-            finding.remote_oldest_at = self.listing.oldest_listed if has_left else None
+        finding.missing_count = {key: at for key, at in seen.items() if key not in stored}
+        finding.healed = {key: at for key, at in seen.items() if key in stored}
+        finding.waiting = list(self.local.waiting.values())
+        finding.remote_oldest_at = self.stream.remote_oldest_at
+        if self.asked.is_everything and self.spans and not finding.warning and not finding.has_failed:
+            has_left = any(each.retained for each in finding.segments)
+            finding.remote_oldest_at = self.remote.oldest_listed if has_left else None
 
-    def days_held(self) -> tuple[date, date]:
-        """The day of the oldest call that is held, and the last day that is held for certain in part."""
-        zone, oldest = self.reader.source.timezone, self.held.oldest()
-        last = (self.top or self.reader.deps.clock.now()).astimezone(zone).date()
+    def stored_days(self) -> tuple[date, date]:
+        """The day of the oldest call that is stored, and the last day that is stored completely in part."""
+        zone, oldest = self.run.source.timezone, self.local.oldest()
+        last = (self.top or self.run.deps.clock.now()).astimezone(zone).date()
         return min(oldest.astimezone(zone).date(), last) if oldest else last, last
 
     def _days(self) -> tuple[date, date]:
-        """The first and the last day to give a verdict on."""
-        first, last = self.days_held()
-        today = self.reader.deps.clock.now().astimezone(self.reader.source.timezone).date()
+        """The first and the last day to give a status on."""
+        first, last = self.stored_days()
+        today = self.run.deps.clock.now().astimezone(self.run.source.timezone).date()
         first = self.asked.first or first
         last = min(self.asked.end - DAY, today) if self.asked.end else last
         return first, max(first, last)
 
-    def columns(self, finding: StreamFinding, doubt: str | None, now: datetime) -> dict[str, object]:
-        """What to write of the list in ``ops.streams``: a look at some days can only make its verdict worse."""
-        verdict, reason = of_list(self.reader.source.timezone, finding)
-        if doubt and verdict != "incomplete":
-            verdict, reason = "unknown", doubt
-        before = self.books.completeness
-        if not self.asked.is_everything and WORST_FIRST.index(verdict) >= WORST_FIRST.index(before):
+    def columns(self, finding: StreamFinding, warning: str | None, now: datetime) -> dict[str, object]:
+        """What to write of the list in ``ops.streams``: a look at some days can only make its status worse."""
+        status, reason = of_list(self.run.source.timezone, finding)
+        if warning and status != "incomplete":
+            status, reason = "unknown", warning
+        before = self.stream.completeness
+        if not self.asked.is_everything and WORST_FIRST.index(status) >= WORST_FIRST.index(before):
             if before != "incomplete":
                 return {}
-            verdict, reason = "unknown", "a gap was found, and not on the days compared last: `etl verify` compares all"
-        kept = "verified" if (verdict, before) == ("count_match", "verified") else verdict
+            status, reason = "unknown", "a gap was found, and not on the days compared last: `etl verify` compares all"
+        kept = "verified" if (status, before) == ("count_match", "verified") else status
         return {"completeness": kept, "reason": reason, "checked_at": now, "remote_oldest_at": finding.remote_oldest_at}
 
 
@@ -125,11 +124,13 @@ def _asked_of_list(run: SourceRun, wanted: Window, now: datetime) -> Window:
 
 
 def _spans(stream: StreamState, wanted: Window, top: datetime | None) -> list[Window]:
-    """What of the days wanted is held for certain; what is older than any call needs no proof."""
+    """What of the days wanted is stored completely; what is older than any call needs no proof."""
     if top is None:
         return []
     span = Window(wanted.start, min(wanted.end, top))
-    held = [Window(BOTTOM if each.start <= BEGINNING else each.start, each.end) for each in stream.coverage]
+    covered = [Window(BOTTOM if each.start <= BEGINNING else each.start, each.end) for each in stream.coverage]
     return [
-        Window(start, end) for each in held if (start := max(each.start, span.start)) < (end := min(each.end, span.end))
+        Window(start, end)
+        for each in covered
+        if (start := max(each.start, span.start)) < (end := min(each.end, span.end))
     ]

@@ -1,4 +1,4 @@
-"""The answer to one exact day → the time zone in which a provider counts its days, held against the configured one."""
+"""The answer to one exact day → the time zone in which a provider counts its days, compared with the configured one."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta, timezone
@@ -15,25 +15,25 @@ USUAL = (  # of several offsets that fit, one of these is believed
     "Asia/Singapore", "Australia/Sydney",
 )  # fmt: skip
 DAYS_ASKED = 2
-NEAR = 3  # calls by which an answer may differ from what is held, besides one in a hundred
+NEAR = 3  # calls by which an answer may differ from what is stored, besides one in a hundred
 
 
 class Measured(NamedTuple):
     """Whether the provider counts its days as configured, as far as its answers tell, and what speaks against it."""
 
     is_sure: bool
-    doubt: str | None = None
+    warning: str | None = None
 
 
 NO_DAYS = Measured(is_sure=False)
 
 
-def measured(listing: RemoteStream, zone: ZoneInfo, until: datetime) -> Measured:
+def measured(remote: RemoteStream, zone: ZoneInfo, until: datetime) -> Measured:
     """Hold the configured zone against the answers to one or two of the busiest whole days of the last weeks."""
-    days = _busiest(listing.held.times(until - 30 * DAY, until), zone, until)
+    days = _busiest(remote.local.times(until - 30 * DAY, until), zone, until)
     common = set(OFFSETS)
     for day in days:
-        found = _offsets(listing, zone, day)
+        found = _offsets(remote, zone, day)
         if _offset(zone, day) in found:
             return Measured(is_sure=len(found) < len(OFFSETS))
         common &= found
@@ -41,7 +41,7 @@ def measured(listing: RemoteStream, zone: ZoneInfo, until: datetime) -> Measured
         return Measured(is_sure=False)
     usual = [(name, offset) for name in USUAL if (offset := _offset(ZoneInfo(name), days[0])) in common]
     name, nearest = usual[0] if usual else (None, min(common, key=lambda offset: abs(offset - _offset(zone, days[0]))))
-    return Measured(is_sure=False, doubt=_said(name, nearest, zone, days[0]))
+    return Measured(is_sure=False, warning=_said(name, nearest, zone, days[0]))
 
 
 def exact_days(zone: ZoneInfo, first: date, last: date) -> Window:
@@ -59,24 +59,24 @@ def _busiest(times: Sequence[datetime], zone: ZoneInfo, until: datetime) -> list
     return sorted(whole, key=lambda day: calls[day], reverse=True)[:DAYS_ASKED]
 
 
-def _offsets(listing: RemoteStream, zone: ZoneInfo, day: date) -> set[timedelta]:
-    """The offsets from UTC under which the answer to one day comes nearest to what is held of it."""
-    page, arrivals = listing.take(exact_days(zone, day, day), 1)
-    held = listing.held
-    times = held.times(_start(day, OFFSETS[-1]), _start(day + DAY, OFFSETS[0]))
+def _offsets(remote: RemoteStream, zone: ZoneInfo, day: date) -> set[timedelta]:
+    """The offsets from UTC under which the answer to one day comes nearest to what is stored of it."""
+    page, arrivals = remote.take(exact_days(zone, day, day), 1)
+    local = remote.local
+    times = local.times(_start(day, OFFSETS[-1]), _start(day + DAY, OFFSETS[0]))
     shown = [each.created_at for each in arrivals if each.created_at is not None]
     far = {offset: _distance(times, shown, page.total, _start(day, offset)) for offset in OFFSETS}
     nearest = min(far.values())
     if not shown or nearest > NEAR + len(times) // 100:
-        return set(OFFSETS)  # a filter that is ignored, or too much that is not held: nothing can be told
+        return set(OFFSETS)  # a filter that is ignored, or too much that is not stored: nothing can be told
     return {offset for offset in OFFSETS if far[offset] == nearest}
 
 
 def _distance(times: Sequence[datetime], shown: Sequence[datetime], total: int | None, start: datetime) -> int:
     """How far an answer is from the day that begins there: calls of other times, and the counts' difference."""
     outside = sum(not start <= at < start + DAY for at in shown)
-    held = sum(start <= at < start + DAY for at in times)
-    return outside + (abs(held - total) if total is not None else 0)
+    stored = sum(start <= at < start + DAY for at in times)
+    return outside + (abs(stored - total) if total is not None else 0)
 
 
 def _start(day: date, offset: timedelta) -> datetime:
