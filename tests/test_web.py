@@ -560,7 +560,7 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
     os.close(theirs)
     shown = b""
     try:
-        while not (found := re.search(rb"Watch it go on.*?(http://127\.0\.0\.1:\d+/)\s", shown, re.S)):
+        while not (found := re.search(rb"Watch it live.*?(http://127\.0\.0\.1:\d+/)\s", shown, re.S)):
             shown += os.read(ours, 65536)
         where = found[1].decode()
         wait_until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
