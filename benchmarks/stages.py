@@ -24,15 +24,13 @@ from etl.cli.app import tune_gc
 from etl.client import api_client
 from etl.db import copy
 from etl.db.engine import open_engine
-from etl.loader import batch, raw, writer
-from etl.loader.batch import Batch
+from etl.loader import batch, plan, raw, writer
 from etl.model import Source
 from etl.runtime.clock import SystemClock
 from etl.state import drift, last_seen, lease, lookbacks, quarantine, rate_limit, runs, streams
-from etl.sync import run, window
+from etl.sync import load, pager, run, window
 from etl.sync.checkpoint import CoverageRecorder
-from etl.sync.pager import Pager
-from etl.sync.run import RunDependencies, SourceRun
+from etl.sync.run import RunDependencies
 
 
 class Spent(NamedTuple):
@@ -83,30 +81,30 @@ class Stopwatch:
 
 
 STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
-    ("ask: request and answer", api_client.Client, ("_send",)),
-    ("ask: pace", rate_limit.RateLimiter, ("wait",)),
+    ("request: response", api_client.Client, ("_send",)),
+    ("request: rate limit", rate_limit.RateLimiter, ("acquire",)),
     ("read: split the page", api_client, ("decode",)),
-    ("read: split the page", Pager, ("page",)),
-    ("parse: values and digest", batch, ("read_record",)),
-    ("parse: id, key, time", batch, ("arrival",)),
-    ("held: what is known of them", SourceRun, ("held",)),
-    ("transform: columns and turns", batch, ("to_call",)),
-    ("merge", batch, ("enter",)),
-    ("merge", Batch, ("settle",)),
-    ("load: rows", writer, ("_add", "_change")),
-    ("load: copy", copy, ("_copy",)),
-    ("load: payloads", raw, ("keep",)),
-    ("books", quarantine, ("put", "resolve")),
-    ("books", drift, ("note",)),
-    ("books", last_seen, ("note",)),
-    ("books", runs.RunRecord, ("count", "end")),
-    ("books", streams, ("load_list", "save_place", "finish_walk", "save_list", "held")),
-    ("books", lookbacks, ("swept",)),
-    ("books", lease.Lease, ("take", "give_up")),
+    ("request: page", pager.Pager, ("page",)),
+    ("parse: values and content hash", batch, ("read_record",)),
+    ("parse: id, key, time", load, ("read_received",)),
+    ("stored: versions", load, ("with_stored",)),
+    ("stored: rows", writer, ("fetch_rows",)),
+    ("plan: transform", plan, ("transform_record",)),
+    ("plan: merge and compare", load, ("plan",)),
+    ("write: COPY", copy, ("_copy",)),
+    ("write: rows", writer, ("write",)),
+    ("write: raw payloads", raw, ("archive",)),
+    ("state", quarantine, ("put", "resolve")),
+    ("state", drift, ("record",)),
+    ("state", last_seen, ("touch",)),
+    ("state", runs.RunRecord, ("count", "end")),
+    ("state", streams, ("load_stream", "save_checkpoint", "finish_checkpoint", "save_stream", "count_stored")),
+    ("state", lookbacks, ("mark_done",)),
+    ("state", lease.Lease, ("acquire", "release")),
     ("commit", window, ("_commit",)),
     ("commit", CoverageRecorder, ("finish", "note")),
-    ("walk", window, ("_load",)),
-    ("all the rest", run, ("run",)),
+    ("scan", window, ("_load",)),
+    ("the rest", run, ("run_source",)),
 )
 
 
