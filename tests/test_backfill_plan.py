@@ -66,7 +66,7 @@ def test_a_plan_says_what_a_backfill_then_takes(
     said = planned(harness, name, window)
     clock.sleep(600)  # the budget is whole again
     requests, rows, seconds = taken(harness, name, window)
-    spare = len(said.lists) * (1 if order == "desc" else 3)  # pages: a list from its other end costs a few more
+    spare = len(said.streams) * (1 if order == "desc" else 3)  # pages: a list from its other end costs a few more
     assert near(said.requests, requests, spare), (said, requests)
     assert near(said.rows, rows, spare * page), (said, rows)
     assert near(said.seconds, seconds, 2 * spare), (said, seconds)
@@ -77,7 +77,7 @@ def test_what_is_held_is_not_planned_again(db: Engine) -> None:
     for name in PROVIDERS:
         harness.sync(name)
         said = planned(harness, name, LAST)
-        assert said.requests in (0, len(said.lists))  # what came since the newest call: nothing, or one look at it
+        assert said.requests in (0, len(said.streams))  # what came since the newest call: nothing, or one look at it
         _, rows, _ = taken(harness, name, LAST, again=True)
         assert near(planned(harness, name, LAST, again=True).rows, rows, 60)
 

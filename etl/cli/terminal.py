@@ -123,7 +123,7 @@ def plans_table(plans: Sequence[BackfillPlan]) -> None:
     for plan in plans:
         time = "unknown" if plan.seconds is None else duration(plan.seconds)
         table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
-        for part in plan.lists if len(plan.lists) > 1 else ():
+        for part in plan.streams if len(plan.streams) > 1 else ():
             table.add_row(
                 f"  number ending {part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim"
             )

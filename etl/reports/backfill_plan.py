@@ -1,4 +1,4 @@
-"""A window of history that is wanted → the requests, rows and time that reading it will take, by asking very little."""
+"""A window of history → an estimate of the requests, rows and time to load it, from a few requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
 from etl.transformer import transform_record
 
-PROBES = 10  # requests for a list that cannot be filtered; of one that can, one for each of two windows
-SAMPLES = 5  # pages that tell how many calls have a transcript to ask for
-CLOSE_ENOUGH = 0.04  # of all pages: where between them a boundary lies makes no difference to anybody
-# To transform and load, where the provider's pace leaves no time for it meanwhile.
+PROBES = 10  # requests for a stream that cannot be filtered by date; one that can needs at most two
+SAMPLES = 5  # pages that show how many calls have a transcript to request
+CLOSE_ENOUGH = 0.04  # of all pages: precise enough for the position of a boundary
+# To transform and load, where the rate limit does not leave time for it anyway.
 SECONDS_PER_ROW, SECONDS_PER_TRANSCRIPT = 0.0006, 0.012
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What reading one list will take, its transcripts aside; ``None`` where it does not say how long it is."""
+    """What reading one stream takes, without transcripts; ``None`` where the provider gives no total."""
 
     partition: str
     requests: int | None
@@ -37,38 +37,38 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class BackfillPlan:
-    """What a backfill of one source will take."""
+    """What a backfill of one source takes."""
 
     source: str
-    lists: Sequence[Estimate]
+    streams: Sequence[Estimate]
     transcripts: int
     seconds: float | None
 
     @property
     def requests(self) -> int | None:
-        """All requests together; ``None`` where a list does not say how long it is."""
-        found = [each.requests for each in self.lists]
+        """All requests; ``None`` where the provider gives no total."""
+        found = [stream.requests for stream in self.streams]
         return None if None in found else sum(n or 0 for n in found) + self.transcripts
 
     @property
     def rows(self) -> int | None:
-        """All rows together, those that are on two lists twice."""
-        found = [each.rows for each in self.lists]
+        """All rows; those in two streams count twice."""
+        found = [stream.rows for stream in self.streams]
         return None if None in found else sum(n or 0 for n in found)
 
 
 def plan(run: SourceRun, window: Window, *, again: bool = False) -> BackfillPlan:
-    """What a backfill of the window will take; loads nothing, and asks for the least that tells it."""
+    """Estimate a backfill of the window with few requests; loads nothing."""
     surveys = [_Survey(run, partition) for partition in run.partitions]
     found = [survey.estimate(window, again=again) for survey in surveys]
     new = sum(survey.transcripts for survey in surveys)
-    whole = BackfillPlan(run.source.name, found, new + waiting(run) if run.provider.transcript else 0, None)
-    latency = min((survey.latency for survey in surveys if survey.asked), default=0.0)
-    return BackfillPlan(whole.source, whole.lists, whole.transcripts, _seconds(run, whole, latency))
+    total = BackfillPlan(run.source.name, found, new + waiting(run) if run.provider.transcript else 0, None)
+    latency = min((survey.latency for survey in surveys if survey.requests_sent), default=0.0)
+    return BackfillPlan(total.source, total.streams, total.transcripts, _seconds(run, total, latency))
 
 
 def _seconds(run: SourceRun, of: BackfillPlan, latency: float) -> float | None:
-    """The provider's pace decides, or where that is no limit, the time that answers and loading take."""
+    """The time that the rate limit takes, or that responses and loading take where that is more."""
     if of.requests is None or of.rows is None:
         return None
     rate = run.source.requests_per_minute
@@ -79,44 +79,48 @@ def _seconds(run: SourceRun, of: BackfillPlan, latency: float) -> float | None:
 
 
 class _Survey:
-    """The few requests that tell how much of a list there is to read."""
+    """The few requests that show how much of a stream there is to read."""
 
     def __init__(self, run: SourceRun, partition: str) -> None:
-        self._reader, self._phone = run, partition
+        self._run, self._partition = run, partition
         with run.deps.db.connect() as connection:
-            self._books: StreamState = streams.load_stream(connection, run.source.name, partition)
-        self._size = self._books.page_size or run.provider.page_size
-        self._order = self._books.sort_order
-        self._times: dict[int, Sequence[datetime]] = {}  # of each page that was seen, by its number from the newest
-        self._calls: list[bool] = []  # of each call that was seen, whether its transcript takes a request
-        self.asked, self.latency = 0, float("inf")
+            self._stream: StreamState = streams.load_stream(connection, run.source.name, partition)
+        self._size = self._stream.page_size or run.provider.page_size
+        self._order = self._stream.sort_order
+        self._times: dict[int, Sequence[datetime]] = {}  # of each page that was read, by its number from the newest
+        self._calls: list[bool] = []  # of each call that was read, whether its transcript takes a request
+        self.requests_sent, self.latency = 0, float("inf")
         self.transcripts = 0
 
     def estimate(self, window: Window, *, again: bool) -> Estimate:
-        """How much of a window is to be read, and what that takes."""
-        parts = missing_windows(self._books, window, again=again)
-        walks = [walk.window for walk in self._books.checkpoints]
-        if not parts and not walks:
-            return Estimate(self._phone, 0, 0)
-        is_filtered = self._reader.provider.date_filter is not DateFilter.NONE
-        rows = self._in_windows([*walks, *parts]) if is_filtered else self._down_to([*walks, *parts], again=again)
+        """How much of a window there is to read, and what that takes."""
+        parts = missing_windows(self._stream, window, again=again)
+        unfinished = [checkpoint.window for checkpoint in self._stream.checkpoints]
+        if not parts and not unfinished:
+            return Estimate(self._partition, 0, 0)
+        is_filtered = self._run.provider.date_filter is not DateFilter.NONE
+        rows = (
+            self._in_windows([*unfinished, *parts])
+            if is_filtered
+            else self._down_to([*unfinished, *parts], again=again)
+        )
         if rows is None:
-            return Estimate(self._phone, None, None)
-        paging = self._reader.provider.paging
+            return Estimate(self._partition, None, None)
+        paging = self._run.provider.paging
         done = [
-            positions.row(paging, walk.resume_point.position, walk.resume_point.size)
-            for walk in self._books.checkpoints
+            positions.row(paging, checkpoint.resume_point.position, checkpoint.resume_point.size)
+            for checkpoint in self._stream.checkpoints
         ]
-        done = [*done, *(0 for _ in parts)] if len(rows) == len(walks) + len(parts) else [sum(done)]
+        done = [*done, *(0 for _ in parts)] if len(rows) == len(unfinished) + len(parts) else [sum(done)]
         rows = [max(0, number - before) for number, before in zip(rows, done, strict=True)]
         requests = sum(max(1, ceil(number / self._size)) for number in rows)
-        if self._books.watermark is None and max(rows) > self._size:  # a first reading looks at the head once more
+        if self._stream.watermark is None and max(rows) > self._size:  # an initial sync reads the newest page once more
             requests += 1
             rows.append(0 if is_filtered else self._size)
-        return Estimate(self._phone, requests, sum(rows))
+        return Estimate(self._partition, requests, sum(rows))
 
     def _in_windows(self, windows: Sequence[Window]) -> list[int] | None:
-        """The total of each window; of more than two, of all that they span less what is held between them."""
+        """The total of each window; of more than two, the total of their span less what is stored between them."""
         if len(windows) <= 2:
             totals = [self._page(window, 0, 1).total for window in windows]
             return None if None in totals else [total or 0 for total in totals]
@@ -124,15 +128,15 @@ class _Survey:
         total = self._page(whole, 0, 1).total
         if total is None:
             return None
-        return [max(0, total - self._held(whole) + sum(self._held(window) for window in windows))]
+        return [max(0, total - self._stored(whole) + sum(self._stored(window) for window in windows))]
 
-    def _held(self, window: Window) -> int:
-        with self._reader.deps.db.connect() as connection:
-            return streams.count_stored(connection, self._books, window.start, before=window.end)
+    def _stored(self, window: Window) -> int:
+        with self._run.deps.db.connect() as connection:
+            return streams.count_stored(connection, self._stream, window.start, before=window.end)
 
     def _down_to(self, windows: Sequence[Window], *, again: bool) -> list[int] | None:
-        """The rows from where each reading enters the list down to the page with the start of its window."""
-        paging = self._reader.provider.paging
+        """The rows from where each scan starts down to the page with the start of its window."""
+        paging = self._run.provider.paging
         total = self._page(windows[0], 0, self._size).total
         if total is None:
             return None
@@ -141,27 +145,27 @@ class _Survey:
             self._times[last] = self._times.pop(0, [])
         rows, new = [], 0
         for window in windows:
-            place = None if again else resume_point_below(self._reader, self._books, window)
+            place = None if again else resume_point_below(self._run, self._stream, window)
             above = positions.row(paging, place.position, place.size) if place else 0
             boundary = self._boundary(window, last)
             is_oldest = self._order is SortOrder.ASC
             read = total - (last - boundary) * self._size if is_oldest else (boundary + 1) * self._size
-            if is_oldest and self._books.sort_order is SortOrder.UNKNOWN:
-                read += self._size  # the walk, too, finds that out from the page at the list's beginning
+            if is_oldest and self._stream.sort_order is SortOrder.UNKNOWN:
+                read += self._size  # the scan, too, detects the order from the first page of the list
             read = min(total, round(read))
             rows.append(max(0, read - above))
-            new = max(new, read - self._held_of(window, read, boundary))
-        if self._reader.provider.transcript:
-            self.transcripts = round(new * self._share_with_transcript(windows[0], last))
+            new = max(new, read - self._stored_of_read(window, read, boundary))
+        if self._run.provider.transcript:
+            self.transcripts = round(new * self._transcript_share(windows[0], last))
         return rows
 
     def _boundary(self, window: Window, last: int) -> float:
-        """On which page, counted from the newest, the start of a window lies; between two where that is near enough."""
+        """The page, counted from the newest, with the start of a window; between two where that is precise enough."""
         if window.start <= BEGINNING or self._order is SortOrder.UNSORTED:
             return last
         low, high = 0, last
-        most = PROBES - SAMPLES // 2 if self._reader.provider.transcript else PROBES
-        while high - low > CLOSE_ENOUGH * last and self.asked < most:
+        most = PROBES - SAMPLES // 2 if self._run.provider.transcript else PROBES
+        while high - low > CLOSE_ENOUGH * last and self.requests_sent < most:
             middle = (low + high) // 2
             if min(self._times_of(window, middle, last), default=BEGINNING) < window.start:
                 high = middle
@@ -169,12 +173,12 @@ class _Survey:
                 low = middle + 1
         return (low + high) / 2
 
-    def _held_of(self, window: Window, read: int, boundary: float) -> int:
-        """How many of the rows that are read down to a window's start are held, its page's older ones included."""
-        held = self._held(Window(window.start, EVER))
+    def _stored_of_read(self, window: Window, read: int, boundary: float) -> int:
+        """How many of the rows that are read down to a window's start are stored, older rows of its page included."""
+        stored = self._stored(Window(window.start, EVER))
         times = self._times.get(int(boundary), ())
-        is_below = any(c.start < window.start <= c.end for c in self._books.coverage)
-        return min(read, held + is_below * sum(time < window.start for time in times))
+        is_below = any(c.start < window.start <= c.end for c in self._stream.coverage)
+        return min(read, stored + is_below * sum(time < window.start for time in times))
 
     def _times_of(self, window: Window, rank: int, last: int) -> Sequence[datetime]:
         """The times of a page, counted from the newest."""
@@ -182,27 +186,27 @@ class _Survey:
             self._page(window, rank if self._order is not SortOrder.ASC else last - rank, self._size, rank)
         return self._times.get(rank, ())
 
-    def _share_with_transcript(self, window: Window, last: int) -> float:
-        """Of the calls, how many have a transcript to ask for, by a few pages spread over the list."""
+    def _transcript_share(self, window: Window, last: int) -> float:
+        """The share of calls with a transcript to request, from a few pages spread over the list."""
         for sample in range(1, SAMPLES):
-            if len(self._times) < SAMPLES and self.asked < PROBES:
+            if len(self._times) < SAMPLES and self.requests_sent < PROBES:
                 self._times_of(window, last * sample // SAMPLES, last)
         return sum(self._calls) / len(self._calls) if self._calls else 0.0
 
     def _page(self, window: Window, number: int, size: int, rank: int = 0) -> Page:
-        """One page by its number from 0; what its rows tell is remembered."""
-        run, began = self._reader, self._reader.deps.clock.monotonic()
+        """One page by its number from 0; the times of its rows are kept."""
+        run, began = self._run, self._run.deps.clock.monotonic()
         position = positions.at(run.provider.paging, number * size, size)
         run.acquire_lease()
-        page = Pager(run.client, run.provider, run.source, self._phone).page(window, position, size).value
+        page = Pager(run.client, run.provider, run.source, self._partition).page(window, position, size).value
         run.lease.release()
-        self.asked += 1
+        self.requests_sent += 1
         self.latency = min(self.latency, run.deps.clock.monotonic() - began)
         self._remember(page, rank)
         return page
 
     def _remember(self, page: Page, rank: int) -> None:
-        run = self._reader
+        run = self._run
         rows = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
         times = [row.created_at for row in rows if row.created_at is not None]
         if self._order is SortOrder.UNKNOWN:
