@@ -93,13 +93,14 @@ def test_the_quiet_time_is_at_night_where_the_source_is_and_not_the_same_for_all
 
 
 class Wall(tzinfo):
-    """UTC, but what time it is, as the scheduler asks, is ``at``."""
+    """UTC as the scheduler's time zone; when the scheduler asks for the current time, it is ``at``."""
 
     def __init__(self) -> None:
-        self.at = START
+        self.at, self.is_asked = START, False
 
-    def fromutc(self, now: datetime) -> datetime:
-        return self.at.replace(tzinfo=self)
+    def fromutc(self, moment: datetime) -> datetime:
+        is_asked, self.is_asked = self.is_asked, False
+        return self.at.replace(tzinfo=self) if is_asked else moment
 
     def utcoffset(self, when: datetime | None) -> timedelta:
         return timedelta(0)
@@ -107,9 +108,16 @@ class Wall(tzinfo):
     def tzname(self, when: datetime | None) -> str:
         return "UTC"
 
+    def dst(self, when: datetime | None) -> None:
+        return None
+
 
 class Stepped(base.BaseScheduler):  # type: ignore[misc]
     """A scheduler without a thread: it is called."""
+
+    def _process_jobs(self) -> float:
+        self.timezone.is_asked = True  # the current time is the first that it asks for
+        return float(super()._process_jobs())
 
     def shutdown(self, wait: bool = True) -> None: ...
 
