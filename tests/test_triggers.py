@@ -1,6 +1,8 @@
 """The times at which sources are read: through daylight saving, steps of the clock, overruns and long sleeps."""
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -92,32 +94,18 @@ def test_the_quiet_time_is_at_night_where_the_source_is_and_not_the_same_for_all
     assert {night.astimezone(zone).hour for night in nights} == {1, 2, 3, 4}
 
 
-class Wall(tzinfo):
-    """UTC as the scheduler's time zone; when the scheduler asks for the current time, it is ``at``."""
+@dataclass
+class Wall:
+    """The clock that the scheduler looks at."""
 
-    def __init__(self) -> None:
-        self.at, self.is_asked = START, False
+    at: datetime
 
-    def fromutc(self, moment: datetime) -> datetime:
-        is_asked, self.is_asked = self.is_asked, False
-        return self.at.replace(tzinfo=self) if is_asked else moment
-
-    def utcoffset(self, when: datetime | None) -> timedelta:
-        return timedelta(0)
-
-    def tzname(self, when: datetime | None) -> str:
-        return "UTC"
-
-    def dst(self, when: datetime | None) -> None:
-        return None
+    def now(self, zone: Any = None) -> datetime:
+        return self.at
 
 
 class Stepped(base.BaseScheduler):  # type: ignore[misc]
     """A scheduler without a thread: it is called."""
-
-    def _process_jobs(self) -> float:
-        self.timezone.is_asked = True  # the current time is the first that it asks for
-        return float(super()._process_jobs())
 
     def shutdown(self, wait: bool = True) -> None: ...
 
@@ -125,12 +113,14 @@ class Stepped(base.BaseScheduler):  # type: ignore[misc]
 
 
 @pytest.fixture
-def wall() -> Wall:
-    return Wall()
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    clock = Wall(START)
+    monkeypatch.setattr(base, "datetime", clock)
+    return clock
 
 
-def called(wall: Wall, schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
-    scheduler, calls = Stepped(**scheduler_options({"default": DebugExecutor()}) | {"timezone": wall}), [0]
+def called(schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
+    scheduler, calls = Stepped(**scheduler_options({"default": DebugExecutor()})), [0]
 
     def call() -> None:
         calls[0] += 1
@@ -142,7 +132,7 @@ def called(wall: Wall, schedule: str, zone: str = "UTC") -> tuple[Stepped, list[
 
 
 def test_in_a_year_no_time_is_lost_and_none_comes_twice(wall: Wall) -> None:
-    scheduler, calls = called(wall, "0 */3 * * *", "Europe/Berlin")
+    scheduler, calls = called("0 */3 * * *", "Europe/Berlin")
     while wall.at < START + timedelta(days=365):
         wall.at += timedelta(seconds=scheduler._process_jobs())
     assert calls == [1 + 365 * 8]
@@ -150,7 +140,7 @@ def test_in_a_year_no_time_is_lost_and_none_comes_twice(wall: Wall) -> None:
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(days=3650)])
 def test_a_step_forward_or_a_long_sleep_is_one_run(wall: Wall, step: timedelta) -> None:
-    scheduler, calls = called(wall, "every 60s")
+    scheduler, calls = called("every 60s")
     scheduler._process_jobs()
     wall.at += step
     assert scheduler._process_jobs() <= 66
