@@ -52,7 +52,7 @@ class RowCounts:
 
 
 @dataclass(slots=True)
-class Progress:
+class ScanProgress:
     """How far a scan came, and how often it turned back."""
 
     furthest: int = 0
@@ -92,7 +92,7 @@ class ScanMemory:
     pages: deque[frozenset[str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_PAGES))
     joinable: int = 0  # how many of the last pages were read in one piece with the page to come
     rows: RowCounts = field(default_factory=RowCounts)
-    progress: Progress = field(default_factory=Progress)
+    progress: ScanProgress = field(default_factory=ScanProgress)
     evidence: OrderEvidence = field(default_factory=OrderEvidence)
     recovery: Recovery = field(default_factory=Recovery)
     warnings: list[str] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""One window of one list → its calls in the warehouse, batch by batch, and what of it is held for certain.
+"""One window of one stream → its calls in the warehouse, batch by batch, and the coverage that they give.
 
-:func:`read_window` is the whole way from the provider to the warehouse: a walk says which page it wants, the page is
-asked for, its records become a batch, and a batch one transaction.
+:func:`read_window` is the whole way from the provider to the warehouse: a scan says which page it wants, the page is
+requested, its records become a batch, and a batch one transaction.
 """
 
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def load_state(run: SourceRun, partition: str) -> StreamState:
 
 
 def was_fully_scanned_within(run: SourceRun, stream: StreamState, span: timedelta) -> bool:
-    """Whether a list without a filter was read whole so lately that the schedule need not do so; by hand, always."""
+    """Whether a list without a filter was scanned completely within a span; a manual run scans it in any case."""
     if run.is_manual or stream.full_scan_at is None or run.provider.date_filter is not DateFilter.NONE:
         return False
     return timedelta(0) <= run.deps.clock.now() - stream.full_scan_at < span
@@ -92,19 +92,19 @@ def read_window(
         to_end=run.source.since is None and window.start <= BEGINNING,
         remote_count=stream.remote_count if unfiltered else None,
         local_count=stream.local_count if unfiltered else None,
-        unchanged_total=run.state.run(_settled, run, stream, window) if kind is ScanKind.HEAD else None,
+        unchanged_total=run.state.run(_total_if_unchanged, run, stream, window) if kind is ScanKind.HEAD else None,
         skip_if_total_unchanged=was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST),
         resume_from=place,
     )
-    claims, outcome, has_foreign_rows = _scan_at_accepted_size(run, stream, goal)
+    coverage, outcome, has_foreign_rows = _scan_at_accepted_size(run, stream, goal)
     stream = replace(stream, is_filter_ignored=stream.is_filter_ignored or has_foreign_rows)
-    run.state.run(claims.note, outcome, stream.is_filter_ignored)
-    if isinstance(flaw := claims.unreadable.flaw, SourceError):
+    run.state.run(coverage.note, outcome, stream.is_filter_ignored)
+    if isinstance(flaw := coverage.unreadable.flaw, SourceError):
         hint = "the others are loaded, and the next run asks for it again"
         raise SourceUnavailable(flaw.source, f"one call of a page cannot be read: {flaw.problem}", hint, flaw.status)
-    took_pages = outcome.order is not SortOrder.UNSORTED and (outcome.distinct_rows or 0) > claims.goal.size
+    took_pages = outcome.order is not SortOrder.UNSORTED and (outcome.distinct_rows or 0) > coverage.goal.size
     if first and reads_head and outcome.newest and (outcome.changed_during_scan or took_pages):
-        # the certificate's last look at the head: what arrived meanwhile lies above where the walk began
+        # what arrived meanwhile lies above where the scan began
         head = Window(outcome.newest - OVERLAP, run.deps.clock.now())
         return read_window(run, _state_after(run, stream), head, ScanKind.HEAD)
     return _state_after(run, stream)
@@ -115,19 +115,19 @@ def _state_after(run: SourceRun, stream: StreamState) -> StreamState:
     return replace(load_state(run, stream.partition), is_filter_ignored=stream.is_filter_ignored)
 
 
-def _settled(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
-    """The total of a list's head if nothing in it is new or may change; ``None`` where nobody knows of one."""
+def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
+    """The total of a list's newest rows if nothing in them is new or may change; ``None`` where that is not known."""
     unfiltered = run.provider.date_filter is DateFilter.NONE  # its total is one of all calls
     if run.provider.date_filter is DateFilter.DAYS or (unfiltered and stream.remote_count != stream.local_count):
-        return None  # of days, in a zone that nobody states; or not all that is listed is held
-    held = streams.count_if_all_final(connection, stream, head.start.replace(microsecond=0))  # as it is asked for
-    return stream.remote_count if unfiltered and held is not None else held
+        return None  # days are counted in an unknown time zone; or not all that is listed is stored
+    stored = streams.count_if_all_final(connection, stream, head.start.replace(microsecond=0))  # as it is requested
+    return stream.remote_count if unfiltered and stored is not None else stored
 
 
 def _scan_at_accepted_size(
     run: SourceRun, stream: StreamState, goal: ScanGoal
 ) -> tuple[CoverageRecorder, ScanResult, bool]:
-    """Walk with the pages that the provider accepts: where the largest is refused at once, with smaller ones."""
+    """Scan with the largest page size that the provider accepts."""
     for size in (size for size in SMALLER_PAGES if size < goal.size):
         try:
             return _scan(run, stream, goal)
@@ -140,8 +140,8 @@ def _scan_at_accepted_size(
 
 
 def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult, bool]:
-    """From the provider to the warehouse, the next page requested while one is loaded."""
-    claims = CoverageRecorder(run, stream, goal, run.deps.clock.now())
+    """Scan a stream and load it, the next page requested while one is loaded."""
+    coverage = CoverageRecorder(run, stream, goal, run.deps.clock.now())
     pager = Pager(run.client, run.provider, run.source, stream.partition)
 
     def request(step: NextPage) -> Response[Page]:
@@ -149,15 +149,15 @@ def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[Coverage
 
     executor = run.deps.prefetch_executor() if run.deps.prefetch_executor else None
     with Prefetcher(request, goal, executor) as pages:
-        return claims, *_load(claims, pages)
+        return coverage, *_load(coverage, pages)
 
 
-def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool]:
+def _load(coverage: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool]:
     """Ask for what the scan wants, commit every thousand rows or ten seconds → its result, and if it saw foreign rows.
 
     Rows are foreign where the provider ignored the filter by partition.
     """
-    run, stream, goal, clock = claims.run, claims.stream, claims.goal, claims.run.deps.clock
+    run, stream, goal, clock = coverage.run, coverage.stream, coverage.goal, coverage.run.deps.clock
     limits = run.deps.batch_limits
     steps = scan(goal)
     step = next(steps)
@@ -173,40 +173,47 @@ def _load(claims: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool
                 step = _after_offset_limit(steps, refused, is_first=first_seq is None and not goal.resume_from)
                 continue
             first_seq = answer.seq if first_seq is None else first_seq
-            arrivals = receive(run, answer.value.records, answer.seq)
+            arrivals, is_foreign = _receive_page(coverage, answer)
             batch.add_page(arrivals)
-            rows += len(arrivals)
-            claims.unreadable.take([each.created_at for each in arrivals if each.created_at], answer.value.unreadable)
-            foreign_rows = completeness.count_foreign_rows(run, stream.partition, arrivals)
-            has_foreign_rows = has_foreign_rows or foreign_rows > 0
-            run.recorder.count_out_of_window(_count_out_of_window(run.provider, goal.window, arrivals) + foreign_rows)
+            rows, has_foreign_rows = rows + len(arrivals), has_foreign_rows or is_foreign
             step = steps.send(_view(answer.value, arrivals, first_seq))
         except StopIteration as end:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
-            if batch.pages:  # what was read stays
-                _commit(claims, batch, step.resume_point)
+            if batch.pages:  # what was read is kept
+                _commit(coverage, batch, step.resume_point)
             raise
         full = len(batch.received) >= limits.rows or batch.size_bytes >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
-            _commit(claims, batch, step.resume_point)
+            _commit(coverage, batch, step.resume_point)
             run.recorder.report_progress(_name(stream), rows, answer.value.total)
             batch, began = Batch(), clock.monotonic()
     with run.lease.transaction() as connection:
-        claims.finish(connection, load(connection, run, batch).ctx, outcome)
+        coverage.finish(connection, load(connection, run, batch).ctx, outcome)
     run.recorder.report_progress(_name(stream), rows, rows)
     return outcome, has_foreign_rows
 
 
-def _commit(claims: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
-    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the place to go on from."""
-    with claims.run.lease.transaction() as connection:
-        result = load(connection, claims.run, batch)
-        claims.save_checkpoint(connection, place, result.ctx.now)
+def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[Sequence[ReceivedRecord], bool]:
+    """The records of a page, and whether any is of another partition; counts those outside the window."""
+    run, page = coverage.run, answer.value
+    records = receive(run, page.records, answer.seq)
+    coverage.unreadable.take([record.created_at for record in records if record.created_at], page.unreadable)
+    foreign_rows = completeness.count_foreign_rows(run, coverage.stream.partition, records)
+    outside = _count_out_of_window(run.provider, coverage.goal.window, records)
+    run.recorder.count_out_of_window(outside + foreign_rows)
+    return records, foreign_rows > 0
+
+
+def _commit(coverage: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
+    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the point to resume from."""
+    with coverage.run.lease.transaction() as connection:
+        result = load(connection, coverage.run, batch)
+        coverage.save_checkpoint(connection, place, result.ctx.now)
 
 
 def _after_offset_limit(steps: Scan, refused: RequestRefused, *, is_first: bool) -> NextPage:
-    """The step to take instead of one that was refused: some providers cap how deep a list may be paged."""
+    """The page to request in place of a refused one: some providers limit how deep a list may be paged."""
     if refused.status not in REFUSED:
         raise refused
     try:
@@ -224,7 +231,7 @@ def _view(page: Page, arrivals: Sequence[ReceivedRecord], first_seq: int) -> Pag
 
 
 def _count_out_of_window(provider: Provider, window: Window, arrivals: Sequence[ReceivedRecord]) -> int:
-    """How many records of a filtered list lie outside the window asked for: a filter that was ignored shows here."""
+    """How many records of a filtered list lie outside the window: an ignored filter shows here."""
     slack = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}.get(provider.date_filter)
     if slack is None:
         return 0
