@@ -1,4 +1,4 @@
-"""Plays a schedule through the public door on a real database, and says what is wrong with what is held, and when."""
+"""Plays a schedule through the public entry on a real database, and says what is wrong with what is stored, and when."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,12 +24,12 @@ from tests.seeded_executor import SeededExecutor
 from tests.strategies import Act, Motion, Schedule
 
 PHONES = ("+918040000001", "+918040000002")
-WEEK = timedelta(days=7)  # the widest sweep
+WEEK = timedelta(days=7)  # the widest lookback
 SETTLED = timedelta(days=3)  # nothing happens any more to a call of this age by itself
 SLOW = 20  # requests a minute: a batch is committed every four pages
 NUMBERS = count(1)
-CLAIMS = "SELECT partition, starts_at, ends_at FROM ops.coverage WHERE source = :name"
-WALKS = "SELECT partition, starts_at, ends_at FROM ops.checkpoints WHERE source = :name"
+COVERAGE = "SELECT partition, starts_at, ends_at FROM ops.coverage WHERE source = :name"
+CHECKPOINTS = "SELECT partition, starts_at, ends_at FROM ops.checkpoints WHERE source = :name"
 AGREEING = "SELECT partition FROM ops.streams WHERE source = :name AND completeness IN ('count_match', 'verified')"
 LAST = "SELECT error FROM ops.runs WHERE source = :name ORDER BY run_id DESC LIMIT 1"
 FREE = "SELECT count(*) FROM ops.leases WHERE source = :name AND owner IS NULL"
@@ -190,8 +190,8 @@ class Play(httpx.BaseTransport):
         return [phone for phone in PHONES if phone in (call.caller, call.callee)] if self.provider == "ravan" else [""]
 
     def _oblige(self) -> None:
-        """From here on a call that is listed has to be in whatever coverage is gained by walks that begin now."""
-        taken = self.harness.rows(f"{CLAIMS} UNION ALL {WALKS}", name=self.name)
+        """From here on a call that is listed has to be in whatever coverage is gained by scans that begin now."""
+        taken = self.harness.rows(f"{COVERAGE} UNION ALL {CHECKPOINTS}", name=self.name)
         for call in self.world.calls(self.provider):
             claimed = any(
                 row["partition"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
@@ -201,15 +201,17 @@ class Play(httpx.BaseTransport):
                 self.obliged.add(call.call_id)
 
     def lost(self, since: datetime | None = None) -> set[str]:
-        """Calls that the books claim, or that a sweep since then must have read, and that are not held."""
-        held = self.harness.stored_ids(self.name)
-        missing = [call for call in self.world.calls(self.provider) if call.call_id not in held and self.lists_of(call)]
-        claims = self.harness.rows(CLAIMS, name=self.name) if missing else []
+        """Calls that lie in coverage, or that a lookback since then must have read, and that are not stored."""
+        stored = self.harness.stored_ids(self.name)
+        missing = [
+            call for call in self.world.calls(self.provider) if call.call_id not in stored and self.lists_of(call)
+        ]
+        coverage = self.harness.rows(COVERAGE, name=self.name) if missing else []
 
         def is_claimed(call: SimulatedCall) -> bool:
             return call.call_id in self.obliged and any(
                 row["partition"] in self.lists_of(call) and row["starts_at"] <= call.created_at < row["ends_at"]
-                for row in claims
+                for row in coverage
             )
 
         return {call.call_id for call in missing if is_claimed(call) or (since and call.created_at >= since)}
@@ -218,18 +220,18 @@ class Play(httpx.BaseTransport):
         """What is true at every instant, before anything heals."""
         lost = self.lost()
         if not self.blind:
-            assert lost == set(), f"{len(lost)} calls lie in coverage and are not held"
+            assert lost == set(), f"{len(lost)} calls lie in coverage and are not stored"
         if not self.gone and not self.deceived:
             agreeing = self.harness.rows(AGREEING, name=self.name)
-            told = {row["partition"] for row in agreeing}
+            matching = {row["partition"] for row in agreeing}
             unsaid = {
-                call.call_id for call in self.world.calls(self.provider) if told & set(self.lists_of(call))
+                call.call_id for call in self.world.calls(self.provider) if matching & set(self.lists_of(call))
             } & lost
-            assert unsaid == set(), f"{len(unsaid)} calls are not held of a list that is said to agree"
+            assert unsaid == set(), f"{len(unsaid)} calls are not stored of a list whose count matches"
         assert counts_add_up(self.harness, self.name)
 
     def settle(self) -> None:
-        """A day later all is quiet, and one run by hand does every sweep: now everything is held, as it is."""
+        """A day later all is quiet, and one run by hand does every lookback: now everything is stored, as it is."""
         self.clock.sleep(25 * 3600)
         began = self.clock.now()
         status = self.play(Act("sync", 0))
@@ -241,7 +243,7 @@ class Play(httpx.BaseTransport):
         lost = self.lost(since)
         obliged = {c.call_id for c in self.world.calls(self.provider) if c.call_id in self.obliged and self.lists_of(c)}
         lost |= obliged - self.harness.stored_ids(self.name)
-        assert lost == set(), f"{len(lost)} calls were listed all the time and are not held"
+        assert lost == set(), f"{len(lost)} calls were listed all the time and are not stored"
         fresh = {c.call_id for c in self.world.calls(self.provider) if c.created_at >= since or self._is_still(c)}
         missing = {row["id"] for row in self.harness.rows(MISSING, name=self.name)}
         assert {c.call_id for c in self.world.calls(self.provider)} & missing == set()

@@ -56,14 +56,14 @@ def day_statuses(
 ) -> list[DayStatus]:
     """The status on each day: the worst of the source's lists, ``warning`` speaking against all but gaps.
 
-    Of a list that failed only the days with gaps are told.
+    Of a list that failed only the days with gaps are known.
     """
     out = []
     for day in _days(findings):
         seen = [(_judged(zone, finding, day), finding.has_failed) for finding in findings]
-        told = [each for each, has_failed in seen if not has_failed or each.status == "incomplete"]
-        if len(told) == len(seen) or any(each.status == "incomplete" for each in told):
-            out.append(_worst(source, day, told, warning))
+        known = [each for each, has_failed in seen if not has_failed or each.status == "incomplete"]
+        if len(known) == len(seen) or any(each.status == "incomplete" for each in known):
+            out.append(_worst(source, day, known, warning))
     return out
 
 

@@ -89,10 +89,10 @@ def _offset(zone: ZoneInfo, day: date) -> timedelta:
 
 
 def _said(name: str | None, offset: timedelta, zone: ZoneInfo, day: date) -> str:
-    mend = f'timezone = "{name}"' if name else f"a timezone at {_name(offset)}"
+    hint = f'timezone = "{name}"' if name else f"a timezone at {_name(offset)}"
     return (
         f"the provider counts its days at {_name(offset)}, the configured {zone.key} is {_name(_offset(zone, day))}: "
-        f"set {mend} for this source in etl.toml"
+        f"set {hint} for this source in etl.toml"
     )
 
 
