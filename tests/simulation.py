@@ -1,4 +1,4 @@
-"""Plays a schedule through the public entry on a real database, and says what is wrong with what is stored, and when."""
+"""Plays a schedule through the public entry on a real database, and says when and how what is stored is wrong."""
 
 from collections.abc import Callable
 from dataclasses import replace
