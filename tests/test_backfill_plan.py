@@ -102,7 +102,7 @@ def test_a_list_that_does_not_say_how_long_it_is_cannot_be_planned(db: Engine) -
 
 
 @pytest.mark.parametrize("name", ["vaani", "ravan"])
-def test_an_older_window_of_a_list_without_a_filter_is_entered_beneath_what_is_held(db: Engine, name: str) -> None:
+def test_a_backfill_of_a_list_without_a_filter_starts_below_the_stored_calls(db: Engine, name: str) -> None:
     phones = ("+918047105000",)
     harness = make_harness(db, World(7, calls={name: 1500}, days=60, now=NOW, phones=phones))
     assert harness.run(name, partial(pipeline.backfill, window=LAST), "backfill").status == "succeeded"

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.executors.debug import DebugExecutor
-from apscheduler.schedulers import base
+from apscheduler.schedulers import base as scheduler_module
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,7 +104,7 @@ class Wall:
         return self.at
 
 
-class Stepped(base.BaseScheduler):  # type: ignore[misc]
+class Stepped(scheduler_module.BaseScheduler):  # type: ignore[misc]
     """A scheduler without a thread: it is called."""
 
     def shutdown(self, wait: bool = True) -> None: ...
@@ -115,7 +115,7 @@ class Stepped(base.BaseScheduler):  # type: ignore[misc]
 @pytest.fixture
 def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
     clock = Wall(START)
-    monkeypatch.setattr(base, "datetime", clock)
+    monkeypatch.setattr(scheduler_module, "datetime", clock)
     return clock
 
 

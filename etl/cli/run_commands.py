@@ -48,8 +48,8 @@ def demo() -> None:
 def migrate(allow_other_tables: bool) -> None:
     """Migrate the database to this version's revision.
 
-    Creates the schemas raw, warehouse, ops and bi, and the role bi_reader, which can read bi only. Concurrent migrations
-    wait for each other; an up-to-date database is not changed.
+    Creates the schemas raw, warehouse, ops and bi, and the role bi_reader, which can read bi only. Concurrent
+    migrations wait for each other; an up-to-date database is not changed.
 
     \b
     Example:  etl migrate

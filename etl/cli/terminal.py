@@ -222,7 +222,7 @@ def _remarks(row: SourceStatus) -> list[str]:
     if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
         allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
         lines.append(
-            f"{allowed:g} requests per minute instead of {wanted}: the provider rejected more; the rate recovers by itself"
+            f"{allowed:g} requests per minute instead of {wanted}: the provider rejects more; the rate recovers alone"
         )
     if last.get("error"):
         lines.append(last["error"])

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Stopped(BaseException):
-    """The process was asked to stop while it waited; not an ``Exception``, so that no handler on the way swallows it."""
+    """The process was asked to stop while it waited; not an ``Exception``, so that no handler swallows it."""
 
 
 class Clock(Protocol):

@@ -77,7 +77,7 @@ class Lines(logging.Formatter):
 
 
 class Objects(logging.Formatter):
-    """For programs: one JSON object per line: ``at`` in UTC, ``level``, ``logger``, ``event`` and the event's fields."""
+    """For programs: one JSON object a line: ``at`` in UTC, ``level``, ``logger``, ``event`` and the event's fields."""
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()

@@ -130,7 +130,7 @@ class _Loading:
         token = self._at("ETL_TOKEN", parsers.token, "")
         if listen and not urls.is_loopback(listen.host) and not token:
             self._problems.append(
-                "ETL_LISTEN is not a loopback address, so that others could read the page; set ETL_TOKEN, which they then "
+                "ETL_LISTEN is not a loopback address, so others could read the page; set ETL_TOKEN, which they then "
                 "have to present, or listen on 127.0.0.1"
             )
         database_url = self._at("DATABASE_URL", lambda text: Secret(urls.database_url(text)), "")

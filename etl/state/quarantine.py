@@ -50,7 +50,7 @@ def payloads_waiting(connection: Connection, source: str) -> Sequence[bytes]:
 
 
 def listed(connection: Connection, sources: Sequence[str], *, resolved: bool = False) -> Sequence[Any]:
-    """The records of some sources, or of all, that wait, newest first; with ``resolved`` those that no longer do, too."""
+    """The open records of some sources, or of all, newest first; with ``resolved`` those that became rows, too."""
     return fetch_all(connection, SQL.quarantined, {"sources": list(sources) or None, "with_resolved": resolved})
 
 

@@ -18,8 +18,8 @@ class StateSession:
     """Runs the statements of several threads, one at a time, in one session that lives as long as the run.
 
     Other processes see by the session whether its owner is alive, so it is never replaced. Commits do not wait for the
-    disk: what a crash of the server loses, the batch loses as well. Sequential scans are off: rows are found by key, and
-    a plan made while a table was small would scan it forever.
+    disk: what a crash of the server loses, the batch loses as well. Sequential scans are off: rows are found by key,
+    and a plan made while a table was small would scan it forever.
     """
 
     def __init__(self, db: Engine) -> None:

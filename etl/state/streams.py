@@ -157,5 +157,5 @@ def _midnight(at: datetime) -> datetime:
 
 
 def _has_rollup(connection: Connection, state: StreamState) -> bool:
-    """Whether a stream's calls are counted in the rollup: those of a source always, of a partition once it is stored."""
+    """Whether the rollup counts a stream's calls: a source's always, a partition's once it is stored."""
     return not state.partition or bool(fetch_value(connection, SQL.has_rollup, _stream_key(state)))

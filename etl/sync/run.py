@@ -174,7 +174,7 @@ RunFunction = Callable[[SourceRun], object]
 def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFunction, *, is_manual: bool) -> RunResult:
     """Do some work on a source as one run of ``ops.runs``; an error of the source ends in its result.
 
-    Raises :class:`~etl.state.registry.SourceMismatch` or :class:`~etl.db.engine.DatabaseProblem` before anything is read.
+    Before anything is read: :class:`~etl.state.registry.SourceMismatch`, :class:`~etl.db.engine.DatabaseProblem`.
     """
     result = RunResult(source.name, kind)
     provider = providers()[source.provider]

@@ -5,7 +5,7 @@ COMMENT ON COLUMN ops.alerts.source IS 'Name of the source in the configuration'
 COMMENT ON COLUMN ops.alerts.kind IS
     'failing (runs fail), stale (no recent success), incomplete (calls are missing), credentials (the provider refuses '
     'access: key, rights or balance), quarantine (new rejected records), drift (new schema drift, or a column that is '
-    'suddenly empty) or silence (no calls where there usually are many)';
+    'suddenly empty) or no_calls (none, where there usually are many)';
 COMMENT ON COLUMN ops.alerts.message IS 'What is wrong, without secrets and personal data';
 COMMENT ON COLUMN ops.alerts.opened_at IS 'When the problem was first found';
 COMMENT ON COLUMN ops.alerts.resolved_at IS 'When the problem was gone. Null: the alert is open';

@@ -10,4 +10,5 @@ COMMENT ON COLUMN ops.sources.schedule IS 'When the daemon syncs it: a cron expr
 COMMENT ON COLUMN ops.sources.next_run_at IS 'When the daemon syncs it next. Null where no daemon ever ran';
 COMMENT ON COLUMN ops.sources.paused_until IS
     'No request is sent before this time, except one by hand that tests the source. Null or past: not paused';
-COMMENT ON COLUMN ops.sources.pause_reason IS 'Why it is paused, for instance a rejected key. Null: not paused';
+COMMENT ON COLUMN ops.sources.pause_reason IS 
+    'Why it is paused: key_refused, payment_required, access_forbidden or rate_limited. Null: not paused';
