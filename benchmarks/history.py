@@ -10,9 +10,9 @@ from typing import Any
 from etl.sandbox import vaani
 from etl.sandbox.expected import expected_rows
 from etl.sandbox.http_messages import to_json
-from etl.sandbox.responder import VENDORS
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import CallSnapshot
+from etl.sandbox.vendor_api import VENDORS
 from etl.sandbox.world import World
 
 SEED = 7

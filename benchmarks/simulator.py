@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, unquote
 from benchmarks import history
 from benchmarks.history import APART, Listed
 from etl.sandbox.http_messages import VendorRequest, VendorResponse
-from etl.sandbox.responder import VENDORS
 from etl.sandbox.vendor import ListQuery, Quirks, Vendor, VendorPage
+from etl.sandbox.vendor_api import VENDORS
 
 SECOND = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

@@ -112,7 +112,7 @@ class Play(httpx.BaseTransport):
             world.reorder(self.provider, str(how))
             self.blind |= how == "reshuffled" or (how == "unsorted" and "size=8" not in self.clamp)
         elif what in ("clamp", "total", "once"):
-            is_small = self.world.order(self.provider) == "unsorted" and "size=8" not in str(how)
+            is_small = self.world.order[self.provider] == "unsorted" and "size=8" not in str(how)
             self.blind |= what == "clamp" and (is_small or (self.running and "silent" in f"{how} {self.clamp}"))
             setattr(self, what, str(how))
             self._answer_with(self.once)

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from etl.sandbox.conversations import Utterance
 from etl.sandbox.http_messages import JSON, JsonObject, VendorRequest, VendorResponse, json_response, to_json
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.personas import CAMPAIGNS
@@ -23,11 +24,9 @@ def reject(request: VendorRequest) -> VendorResponse | None:
         return None
     if "application/json" in request.headers.get("accept", ""):
         return json_response({"message": "Unauthenticated."}, 401)
-    host = request.headers.get("host", "sandbox")
+    location = ("Location", f"http://{request.headers.get('host', 'sandbox')}/login")
     page = b"<!DOCTYPE html><html><body>Redirecting to the login page</body></html>"
-    return VendorResponse(
-        302, (("Location", f"http://{host}/login"), ("Content-Type", "text/html; charset=utf-8")), page
-    )
+    return VendorResponse(302, (location, ("Content-Type", "text/html; charset=utf-8")), page)
 
 
 def read(quirks: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
@@ -49,10 +48,8 @@ def read(quirks: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
     def match(state: CallSnapshot) -> bool:
         return all(not text or text == _facet(state, name) for name, text in wanted.items())
 
-    page, size = max(page, 1), min(max(size, 1), 100)
-    return ListQuery(
-        (page - 1) * size, size, page, keep, filters=(first, last), match=match if any(wanted.values()) else None
-    )
+    page, size, chosen = max(page, 1), min(max(size, 1), 100), match if any(wanted.values()) else None
+    return ListQuery((page - 1) * size, size, page, keep, filters=(first, last), match=chosen)
 
 
 def render(state: CallSnapshot, variant: str = "") -> JsonObject:
@@ -132,41 +129,35 @@ def render_page(quirks: Quirks, page: VendorPage) -> bytes:
 
 
 def _facet(state: CallSnapshot, name: str) -> str:
-    facets = {"status": status_of(state), "type": state.call.kind, "phone_number": state.call.customer.number}
     if name == "campaign_id":
         return str(CAMPAIGNS.index(state.lifecycle.campaign) + 1) if state.lifecycle.campaign else ""
-    return facets[name]
+    return {"status": status_of(state), "type": state.call.kind, "phone_number": state.call.customer.number}[name]
 
 
 def _transcript(state: CallSnapshot) -> object:
-    if not state.has_turns:
+    if not state.turns:
         return None
     if state.call.shape("transcript", 2):
         return "\n".join(f"{LABELS[turn.speaker]}: {turn.text}" for turn in state.lifecycle.turns)
     answered_at = state.lifecycle.reached[Stage.TALKING].timestamp()
-    events: list[JsonObject] = [
-        {
-            "text": turn.text,
-            "type": "transcript",
-            "sender": SENDERS[turn.speaker],
-            "timestamp": answered_at + turn.offset,
-        }
-        for turn in state.lifecycle.turns
-    ]
+
+    def event(turn: Utterance, kind: str) -> JsonObject:
+        at = answered_at + turn.offset
+        return {"text": turn.text, "type": kind, "sender": SENDERS[turn.speaker], "timestamp": at}
+
+    events = [event(turn, "transcript") for turn in state.turns]
     if state.call.shape("tool", 3) == 0:
-        tool: JsonObject = {"text": "check_slot", "type": "tool_call", "sender": "bot", "timestamp": answered_at + 1}
-        events.insert(1, tool)
+        events.insert(1, event(Utterance("agent", "check_slot", 1), "tool_call"))
     return events
 
 
 def _evaluation(state: CallSnapshot) -> object:
     if not state.is_evaluated:
         return []
+    mood = state.lifecycle.sentiment
     if state.call.shape("evaluation", 2):
-        return {"goal_reached": bool(state.call.shape("goal", 2)), "mood": state.lifecycle.sentiment}
-    return [
-        {"name": "mood", "type": "string", "value": state.lifecycle.sentiment, "description": "How the caller felt"}
-    ]
+        return {"goal_reached": bool(state.call.shape("goal", 2)), "mood": mood}
+    return [{"name": "mood", "type": "string", "value": mood, "description": "How the caller felt"}]
 
 
 def _cost(state: CallSnapshot, amount: Decimal) -> object:

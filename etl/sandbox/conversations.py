@@ -96,17 +96,11 @@ class Utterance:
     offset: int
 
 
-def talk(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
-    """A conversation of an agent with a customer."""
-    return _spoken(draw, draw.choice(TALKS), agent, name)
-
-
-def voicemail(draw: Random, agent: str, name: str) -> tuple[Utterance, ...]:
-    """The message that an agent leaves on a machine."""
-    return _spoken(draw, VOICEMAIL, agent, name)
-
-
-def _spoken(draw: Random, template: str, agent: str, name: str) -> tuple[Utterance, ...]:
+def draw_turns(draw: Random, outcome: str, agent: str, name: str) -> tuple[Utterance, ...]:
+    """What is said in a call with this outcome; nothing where nobody answers."""
+    if outcome not in ("completed", "voicemail"):
+        return ()
+    template = draw.choice(TALKS) if outcome == "completed" else VOICEMAIL
     words = {"day": draw.choice(DAYS), "time": draw.choice(TIMES), "amount": draw.choice(AMOUNTS)}
     turns, offset = [], 1
     for line in template.splitlines():

@@ -24,11 +24,6 @@ class FaultFiring:
     draw: Random
     world: World
 
-    @property
-    def provider(self) -> str:
-        """The provider's name."""
-        return self.vendor.name
-
     def number(self, name: str, default: int) -> int:
         """An option of the fault that is a whole number."""
         return int(self.options.get(name, default))

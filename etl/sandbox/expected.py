@@ -26,8 +26,7 @@ def expected_rows(world: World, provider: str, at: datetime | None = None) -> li
 def _row(world: World, state: CallSnapshot) -> JsonObject:
     call, life = state.call, state.lifecycle
     special = {"ringg": _ringg, "ravan": _ravan, "autocalls": _autocalls, "vaani": _vaani}[call.provider]
-    shown = ravan.turns_of(state) if call.provider == "ravan" else state.turns
-    turns = [(turn.speaker, turn.text) for turn in shown]
+    turns = ravan.turns_of(state) if call.provider == "ravan" else state.turns
     fields: JsonObject = {
         "provider_call_id": call.call_id,
         "direction": call.kind,
@@ -41,7 +40,7 @@ def _row(world: World, state: CallSnapshot) -> JsonObject:
         "duration_seconds": Decimal(life.talk_seconds) if state.is_over else None,
         "cost": life.cost if state.is_priced else None,
         "customer_number": None if call.kind == "web" else call.customer.number,
-        "turns": turns,
+        "turns": [(turn.speaker, turn.text) for turn in turns],
         "has_transcript": bool(turns),
     }
     fields |= special(state, world.phones)
@@ -66,9 +65,8 @@ def _ringg(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     }
     if is_plain and state.is_over:
         # Without sub_status and voicemail_detected only the status decides.
-        fields["outcome"] = {"no_answer": "failed", "busy": "failed", "voicemail": "completed"}.get(
-            life.outcome, life.outcome
-        )
+        unclear = {"no_answer": "failed", "busy": "failed", "voicemail": "completed"}
+        fields["outcome"] = unclear.get(life.outcome, life.outcome)
     if call.kind == "inbound":
         fields |= {"from_number": call.customer.number, "to_number": call.line}
     return fields
@@ -88,7 +86,7 @@ def _ravan(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "started_at": ravan.started_at(state),
         "ended_at": state.when(Stage.ENDED),
         "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
-        "summary": life.summary if state.has_turns else None,
+        "summary": life.summary if state.turns else None,
         "sentiment": life.sentiment if state.is_evaluated else None,
         "latency_ms": life.latency_ms if state.is_over and life.is_answered else None,
     }
@@ -126,11 +124,9 @@ def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "started_at": state.when(Stage.RINGING) and life.reached[Stage.DIALING],
         "answered_at": state.when(Stage.TALKING) if life.is_answered else None,
         "ended_at": ended,
-        "duration_seconds": _seconds(ended - call.created_at) if ended else None,
+        "duration_seconds": Decimal((ended - call.created_at) // timedelta(microseconds=1)) / 1_000_000
+        if ended
+        else None,
         "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
-        "summary": life.summary if state.has_turns else None,
+        "summary": life.summary if state.turns else None,
     }
-
-
-def _seconds(span: timedelta) -> Decimal:
-    return Decimal(span // timedelta(microseconds=1)) / 1_000_000

@@ -52,7 +52,7 @@ def parse_fault(text: str) -> Fault:
         given[name] = value
     # A timing that is given replaces the whole timing of the catalogue.
     is_timed = not given.keys().isdisjoint(TIMING)
-    defaults = {name: value for name, value in entry.defaults.items() if not (is_timed and name in TIMING)}
+    defaults = {name: value for name, value in entry.options.items() if value and not (is_timed and name in TIMING)}
     options = {**defaults, **given}
     every, nth, first = (int(options.pop(name, default)) for name, default in zip(TIMING, (1, 0, 0), strict=True))
     return Fault(fault_id, every, nth, first, options.pop("provider", ""), options)

@@ -8,17 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 from etl.sandbox.effect import Effect, FaultFiring
-from etl.sandbox.http_messages import (
-    JSON,
-    JsonObject,
-    SendOptions,
-    VendorRequest,
-    VendorResponse,
-    json_response,
-    to_json,
-)
+from etl.sandbox.http_messages import JSON, JsonObject, SendOptions, VendorResponse, json_response, to_json
 from etl.sandbox.vendor import ListQuery, VendorPage
 
+ENCODING = "Content-Encoding"
 HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body><form>Please sign in</form></body></html>"
 # The eighth is an Arabic digit, as its UTF-8 bytes arrive in a header.
 INVALID_WAITS = ("-5", "0", "1.5", "1e9", "120, 60", "", "soon", "\xd9\xa3", "1" + "0" * 20,
@@ -54,9 +47,7 @@ def rate_limited(retry_after: Callable[[FaultFiring], str]) -> Effect:
 
 def rate_limited_until(form: str) -> Effect:
     """429 with a Retry-After that is a date."""
-    return rate_limited(
-        lambda firing: (firing.world.now() + timedelta(seconds=firing.number("after", 2))).strftime(form)
-    )
+    return rate_limited(lambda firing: f"{firing.world.now() + timedelta(seconds=firing.number('after', 2)):{form}}")
 
 
 def invalid_wait(text: str) -> Effect:
@@ -84,11 +75,6 @@ def with_body(change: Callable[[bytes], bytes], media_type: str = "application/j
     return with_header("Content-Type", media_type, lambda firing, body: change(body))
 
 
-def with_encoding(coding: str, encode: Callable[[FaultFiring, bytes], bytes]) -> Effect:
-    """The normal response in a content coding."""
-    return with_header("Content-Encoding", coding, encode)
-
-
 def with_envelope(change: Callable[[JsonObject], object]) -> Effect:
     """The normal response with its JSON object changed."""
 
@@ -105,10 +91,6 @@ def with_envelope(change: Callable[[JsonObject], object]) -> Effect:
 def with_list(body: JsonObject, value: object) -> JsonObject:
     """An envelope with another value in place of its records."""
     return {name: value if name in ("calls", "data") else part for name, part in body.items()}
-
-
-def _without_list(body: JsonObject) -> JsonObject:
-    return {name: value for name, value in body.items() if name not in ("calls", "data", "transcript")}
 
 
 def _gzip(body: bytes) -> bytes:
@@ -133,11 +115,8 @@ def _two_gzip_members(firing: FaultFiring, body: bytes) -> bytes:
 
 
 def _without_key(firing: FaultFiring) -> VendorResponse | None:
-    headers = {
-        name: value for name, value in firing.request.headers.items() if name not in ("x-api-key", "authorization")
-    }
-    request = firing.request
-    return firing.vendor.reject(VendorRequest(request.method, request.path, request.query, headers))
+    headers = {**firing.request.headers, "x-api-key": "", "authorization": ""}
+    return firing.vendor.reject(replace(firing.request, headers=headers))
 
 
 def _phone_rejected(firing: FaultFiring) -> VendorResponse | None:
@@ -153,7 +132,7 @@ def _redirect(name: str) -> Effect:
 
 
 def _redirect_loop(firing: FaultFiring) -> VendorResponse:
-    return VendorResponse(307, (("Location", f"/{firing.provider}{firing.request.path}"),), b"")
+    return VendorResponse(307, (("Location", f"/{firing.vendor.name}{firing.request.path}"),), b"")
 
 
 def _broken_index(firing: FaultFiring, query: ListQuery) -> ListQuery | VendorResponse:
@@ -200,10 +179,11 @@ HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
     "H19": {"cut": sent_with(lambda firing: SendOptions(sent_share=0.5)),
             "reset": sent_with(lambda firing: SendOptions(sent_share=0.5, reset=True))},
     "H20": {"cut": sent_with(lambda firing: SendOptions(sent_share=0.5, is_sized=False))},
-    "H21": {"truncated": with_encoding("gzip", _truncated_gzip), "members": with_encoding("gzip", _two_gzip_members)},
-    "H22": {"bomb": with_encoding("gzip", _gzip_bomb),
-            "stacked": with_encoding("gzip, gzip", lambda firing, body: _gzip(_gzip(body))),
-            "br": with_header("Content-Encoding", "br"), "zstd": with_header("Content-Encoding", "zstd")},
+    "H21": {"truncated": with_header(ENCODING, "gzip", _truncated_gzip),
+            "members": with_header(ENCODING, "gzip", _two_gzip_members)},
+    "H22": {"bomb": with_header(ENCODING, "gzip", _gzip_bomb),
+            "stacked": with_header(ENCODING, "gzip, gzip", lambda firing, body: _gzip(_gzip(body))),
+            "br": with_header(ENCODING, "br"), "zstd": with_header(ENCODING, "zstd")},
     "H23": {
         "html": constant(VendorResponse(200, (("Content-Type", "text/html; charset=utf-8"),), HTML)),
         "json-as-html": with_header("Content-Type", "text/html"),
@@ -221,7 +201,8 @@ HTTP_EFFECTS: dict[str, dict[str, Effect]] = {
         "success-false": with_envelope(
             lambda body: with_list(body, []) | {"success": False, "message": "query failed"}),
         "error": constant(json_response({"error": SERVER_ERROR})),
-        "null": with_envelope(lambda body: with_list(body, None)), "missing": with_envelope(_without_list),
+        "null": with_envelope(lambda body: with_list(body, None)), "missing": with_envelope(
+            lambda body: {name: part for name, part in body.items() if name not in ("calls", "data", "transcript")}),
     },
     "H26": {name: _redirect(name) for name in LOCATIONS} | {"loop": Effect(instead=_redirect_loop)},
     "H27": {"echo": Effect(page=_other_echo)},

@@ -54,10 +54,6 @@ class VendorResponse:
     ids: tuple[str, ...] = ()
     send_options: SendOptions = field(default=SendOptions())
 
-    def header(self, name: str) -> str | None:
-        """The first value of a header, in any case."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
 
 def to_json(value: object) -> bytes:
     """JSON as a vendor writes it: compact, UTF-8, with nothing escaped that need not be."""

@@ -1,14 +1,14 @@
 """A call → everything that happens to it, drawn from the seed, and the stage that it has reached at a moment."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import IntEnum
 from functools import lru_cache
 from random import Random
 
-from etl.sandbox.conversations import Utterance, talk, voicemail
+from etl.sandbox.conversations import Utterance, draw_turns
 from etl.sandbox.personas import CAMPAIGNS, Agent, agents
 from etl.sandbox.simulated_call import SimulatedCall
 
@@ -76,9 +76,8 @@ def draw_lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
     draw = Random(f"{seed}/{call.provider}/{call.number}")
     agent = draw.choice(agents(seed, call.provider))
     outcome = _outcome(draw, call)
-    is_answered = outcome in ("completed", "voicemail")
-    speak = {"completed": talk, "voicemail": voicemail}.get(outcome)
-    turns = speak(draw, agent.name, call.customer.name) if speak else ()
+    turns = draw_turns(draw, outcome, agent.name, call.customer.name)
+    is_answered = bool(turns)
     is_retried = call.provider == "ringg" and call.kind == "outbound" and draw.random() < 0.06
     reached = _moments(draw, call, turns, is_retried)
     minutes = Decimal(max(1, round((reached[4] - reached[3]).total_seconds()))) / 60
@@ -90,14 +89,6 @@ def draw_lifecycle(seed: int, call: SimulatedCall) -> Lifecycle:
     )  # fmt: skip
 
 
-def with_overrides(lifecycle: Lifecycle, call: SimulatedCall, at: datetime) -> Lifecycle:
-    """The lifecycle with the overrides up to a moment."""
-    for override in call.overrides:
-        if override.at <= at:
-            lifecycle = replace(lifecycle, **override.facts)  # type: ignore[arg-type]
-    return lifecycle
-
-
 def _outcome(draw: Random, call: SimulatedCall) -> str:
     if call.kind != "outbound":
         return "completed" if draw.random() < 0.93 else "failed"
@@ -106,19 +97,14 @@ def _outcome(draw: Random, call: SimulatedCall) -> str:
 
 
 def _moments(draw: Random, call: SimulatedCall, turns: tuple[Utterance, ...], is_retried: bool) -> tuple[datetime, ...]:
-    created = call.created_at
-    ringing = created + _span(draw, call, 1, 6)
+    ringing = call.created_at + _span(draw, call, 1, 6)
     retry = ringing + _span(draw, call, 20, 40)
-    json_response = retry + _span(draw, call, 300, 900) if is_retried else ringing + _span(draw, call, 3, 20)
+    answered = retry + _span(draw, call, 300, 900) if is_retried else ringing + _span(draw, call, 3, 20)
     length = turns[-1].offset + len(turns[-1].text) // 14 + 2 if turns else 0
-    ended = json_response + timedelta(seconds=draw.randint(length, length + 20) if turns else 0)
-    minute = 60
-    return (
-        created, ringing, retry if is_retried else json_response, json_response, ended,
-        ended + _span(draw, call, 2 * minute, 8 * minute),
-        ended + _span(draw, call, 35 * minute, 45 * minute),
-        ended + _span(draw, call, 24 * 60 * minute, 36 * 60 * minute),
-    )  # fmt: skip
+    ended = answered + timedelta(seconds=draw.randint(length, length + 20) if turns else 0)
+    minutes = ((2, 8), (35, 45), (24 * 60, 36 * 60))  # to the cost, the transcript and the analysis
+    later = (ended + _span(draw, call, 60 * low, 60 * high) for low, high in minutes)
+    return (call.created_at, ringing, retry if is_retried else answered, answered, ended, *later)
 
 
 def _span(draw: Random, call: SimulatedCall, low: int, high: int) -> timedelta:

@@ -61,21 +61,23 @@ def _overlap(firing: FaultFiring, query: ListQuery) -> ListQuery:
 
 def _add_calls(firing: FaultFiring) -> None:
     for _ in range(firing.number("count", 1)):
-        firing.world.add(firing.provider)
+        firing.world.add(firing.vendor.name)
 
 
 def _delete_calls(firing: FaultFiring) -> None:
     for _ in range(firing.number("count", 1)):
-        calls = firing.world.calls(firing.provider)
+        calls = firing.world.calls(firing.vendor.name)
         if len(calls) > 10:
-            firing.world.delete(firing.provider, firing.draw.choice(calls).call_id)
+            firing.world.delete(firing.vendor.name, firing.draw.choice(calls).call_id)
 
 
 def _change(firing: FaultFiring) -> None:
-    calls = firing.world.calls(firing.provider)
+    calls = firing.world.calls(firing.vendor.name)
     if calls:
         chosen = firing.draw.choice(calls)
-        firing.world.change(firing.provider, chosen.call_id, summary=f"Read again, for the {firing.count + 1}. time.")
+        firing.world.change(
+            firing.vendor.name, chosen.call_id, summary=f"Read again, for the {firing.count + 1}. time."
+        )
 
 
 def _changed_calls_first(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:
@@ -84,21 +86,17 @@ def _changed_calls_first(firing: FaultFiring, calls: list[SimulatedCall]) -> lis
 
 def _set_equal_times(firing: FaultFiring) -> None:
     if firing.count == 0:
-        firing.world.set_equal_times(firing.provider)
+        firing.world.set_equal_times(firing.vendor.name)
 
 
 def _delete_oldest(firing: FaultFiring) -> None:
-    for call in firing.world.calls(firing.provider)[: firing.number("count", 20)]:
-        firing.world.delete(firing.provider, call.call_id)
+    for call in firing.world.calls(firing.vendor.name)[: firing.number("count", 20)]:
+        firing.world.delete(firing.vendor.name, call.call_id)
 
 
 def _half_a_page(firing: FaultFiring, page: VendorPage) -> VendorPage:
     kept = len(page.records) // 2
     return replace(page, records=page.records[:kept], ids=page.ids[:kept])
-
-
-def _last_too_early(firing: FaultFiring, page: VendorPage) -> VendorPage:
-    return replace(page, has_next=False, last=page.query.page)
 
 
 def _offset_cap(firing: FaultFiring, query: ListQuery) -> ListQuery | VendorResponse:
@@ -154,7 +152,7 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
         "same": endless(lambda query: 0),
         "alternating": endless(lambda query: query.skip // query.size % 2 * query.size),
     },
-    "G11": {"ended": Effect(page=_last_too_early)},
+    "G11": {"ended": Effect(page=lambda firing, page: replace(page, has_next=False, last=page.query.page))},
     "G12": {"clamped": clamped(echo=True), "silent": clamped(echo=False)},
     "G13": {"cap": Effect(query=_offset_cap)},
     "G14": {"shifted": with_filter(_in_other_zone), "exclusive": with_filter(_without_bounds)},

@@ -14,6 +14,8 @@ KEY = "sandbox-ravan-key"
 ORGANIZATION_ID = "0b2c1d3e-4f56-4789-9abc-def012345678"
 ROLES = {"agent": "agent", "customer": "user", "unknown": ""}
 REASONS = {"customer": "user_hangup", "agent": "agent_hangup"}
+SPELLINGS = {"no_answer": ("no_answer", "no-answer"), "failed": ("failed", "error"),
+             "canceled": ("cancelled", "canceled")}  # fmt: skip
 STRAY_MS = 182 * 86_400_000  # Ravan's example dates its turns half a year before the call
 
 
@@ -56,7 +58,7 @@ def render(state: CallSnapshot, variant: str = "") -> JsonObject:
         "caller_email": call.customer.email if call.customer_name else "",
         "channel": channel(state),
         "status": status_of(state),
-        "summary": life.summary if state.has_turns else "",
+        "summary": life.summary if state.turns else "",
         "recording_url": f"https://media.ravan.example/sessions/{call.call_id}/recording" if state.is_priced else "",
         "duration_sec": life.talk_seconds if state.is_over else None,
         "cost_total": f"{life.cost}{'' if call.shape('cost', 3) else '00'}" if state.is_priced else None,
@@ -79,9 +81,8 @@ def channel(state: CallSnapshot) -> str:
     """The channel: inbound_call gives the direction, the others do not."""
     if state.call.kind == "inbound" and state.call.shape("channel", 3) == 0:
         return "inbound_call"
-    return (
-        "phone" if state.call.kind == "internal" else ("phone", "voice", "sip", "phone")[state.call.shape("channel", 4)]
-    )
+    shape = 0 if state.call.kind == "internal" else state.call.shape("channel", 4)
+    return ("phone", "voice", "sip", "phone")[shape]
 
 
 def status_of(state: CallSnapshot) -> str:
@@ -90,12 +91,7 @@ def status_of(state: CallSnapshot) -> str:
     if not state.is_over:
         live = {Stage.DIALING: "pending", Stage.RINGING: "ringing"}
         return live.get(state.stage, ("in progress", "in_progress")[plain])
-    words = {
-        "no_answer": ("no_answer", "no-answer"),
-        "failed": ("failed", "error"),
-        "canceled": ("cancelled", "canceled"),
-    }
-    return words.get(state.lifecycle.outcome, (state.lifecycle.outcome,) * 2)[plain]
+    return SPELLINGS.get(state.lifecycle.outcome, (state.lifecycle.outcome,) * 2)[plain]
 
 
 def started_at(state: CallSnapshot) -> datetime | None:
@@ -134,20 +130,15 @@ def _reason(state: CallSnapshot) -> str:
 def _analysis(state: CallSnapshot) -> JsonObject:
     if not state.is_evaluated:
         return {}
-    values: JsonObject = {
-        "sentiment": state.lifecycle.sentiment,
-        "wants_callback": bool(state.call.shape("callback", 2)),
-    }
+    mood, wants_callback = state.lifecycle.sentiment, bool(state.call.shape("callback", 2))
     if state.call.shape("analysis", 2):
-        return values
-    return {
-        name: {"type": "string" if isinstance(value, str) else "boolean", "value": value}
-        for name, value in values.items()
-    }
+        return {"sentiment": mood, "wants_callback": wants_callback}
+    return {"sentiment": {"type": "string", "value": mood},
+            "wants_callback": {"type": "boolean", "value": wants_callback}}  # fmt: skip
 
 
 def _transcripts(state: CallSnapshot) -> object:
-    if not state.has_turns:
+    if not state.turns:
         return []
     if _is_text(state):
         return "\n".join(f"{'Agent' if t.speaker == 'agent' else 'User'}: {t.text}" for t in state.lifecycle.turns)
@@ -163,12 +154,11 @@ def _turn(state: CallSnapshot, turn: Utterance, index: int) -> JsonObject:
     spoken_ms = round(answered_at.timestamp() * 1000) + turn.offset * 1000
     if call.shape("timestamp", 4) == 0:
         spoken_ms -= STRAY_MS
-    said: JsonObject = {"role": ROLES[turn.speaker], "content": turn.text}
-    is_flat = call.shape("message", 3) == 0
+    role, is_flat = ROLES[turn.speaker], call.shape("message", 3) == 0
     return {
         "id": stable_uuid(call.call_id, index),
         "call_session_id": call.call_id,
-        **({"role": said["role"], "message": turn.text} if is_flat else {"message": said}),
+        **({"role": role, "message": turn.text} if is_flat else {"message": {"role": role, "content": turn.text}}),
         "timestamp_ms": spoken_ms,
         "created_at": _time(answered_at),
     }

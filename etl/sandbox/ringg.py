@@ -4,7 +4,6 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 
-from etl.sandbox.conversations import Utterance
 from etl.sandbox.http_messages import JsonObject, VendorRequest, VendorResponse, json_response, to_json
 from etl.sandbox.lifecycle import Stage
 from etl.sandbox.simulated_call import SimulatedCall
@@ -47,12 +46,14 @@ def read(quirks: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
 
     variant = "csv" if request.text("download").lower() == "true" else ""
     chosen = match if agent or status else None
-    return ListQuery(offset, min(limit, quirks.ringg_limit), 0, keep, offset, (start, end), chosen, variant=variant)
+    return ListQuery(offset, min(limit, 100), 0, keep, offset, (start, end), chosen, variant=variant)
 
 
 def render(state: CallSnapshot, variant: str = "") -> JsonObject:
     """One record; the shapes of its fields differ from call to call, as they do at Ringg."""
     call, life = state.call, state.lifecycle
+    version = {"agent_version_id": f"{life.agent.agent_id[:8]}-v3", "orchestration_mode": "single_prompt"}
+    has_extras, has_version = call.shape("extras", 2), call.shape("extras", 2) and not call.shape("agent", 2)
     record: JsonObject = {
         "id": call.call_id,
         "to_number": call.callee or None,
@@ -61,14 +62,14 @@ def render(state: CallSnapshot, variant: str = "") -> JsonObject:
         "transcript": _transcript(state),
         "audio_recording": _recording(state) if state.is_priced and life.is_answered else None,
         "created_at": _time(call.created_at),
-        "agent": {"id": life.agent.agent_id, "agent_name": life.agent.name},
+        "agent": {"id": life.agent.agent_id, "agent_name": life.agent.name} | (version if has_version else {}),
         "call_duration": duration(state),
         "call_attempt_time": _time(attempted_at(state)),
         "call_cost": float(life.cost) if state.is_priced else None,
         "call_type": {"web": "webcall"}.get(call.kind, call.kind),
         "inbound_from": call.caller if call.kind == "inbound" else None,
     }
-    return record | (_extras(state) if call.shape("extras", 2) else {})
+    return record | (_extras(state) if has_extras else {})
 
 
 def status_of(state: CallSnapshot) -> str:
@@ -118,28 +119,18 @@ def _extras(state: CallSnapshot) -> JsonObject:
         "voicemail_detected": state.is_over and life.outcome == "voicemail",
         "sub_status": SUB_STATUSES.get(life.outcome) if state.is_over else None,
         "currency": "INR",
-    } | ({} if call.shape("agent", 2) else {"agent": _agent(state)})
-
-
-def _agent(state: CallSnapshot) -> JsonObject:
-    agent = state.lifecycle.agent
-    return {"id": agent.agent_id, "agent_name": agent.name, "agent_version_id": f"{agent.agent_id[:8]}-v3",
-            "orchestration_mode": "single_prompt"}  # fmt: skip
+    }
 
 
 def _transcript(state: CallSnapshot) -> str | None:
-    if not state.has_turns:
+    if not state.turns:
         return "" if state.call.shape("no transcript", 2) else None
     turns = state.lifecycle.turns
     shape = state.call.shape("transcript", 6)
     if shape < 2:
         return "\n".join(f"{SPEAKERS[turn.speaker]}: {turn.text}" for turn in turns)
-    said = [_role_and_content(turn) if shape == 2 else {SPEAKERS[turn.speaker]: turn.text} for turn in turns]
-    return to_json(said).decode()
-
-
-def _role_and_content(turn: Utterance) -> dict[str, str]:
-    return {"role": SPEAKERS[turn.speaker], "content": turn.text}
+    said = [(SPEAKERS[turn.speaker], turn.text) for turn in turns]
+    return to_json([{"role": role, "content": text} if shape == 2 else {role: text} for role, text in said]).decode()
 
 
 def _recording(state: CallSnapshot) -> str:

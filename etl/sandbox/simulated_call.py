@@ -36,14 +36,12 @@ class SimulatedCall:
     @property
     def caller(self) -> str:
         """The number that dials, "" for a call from a browser."""
-        return {"outbound": self.line, "inbound": self.customer.number, "internal": self.line}.get(self.kind, "")
+        return {"inbound": self.customer.number, "web": ""}.get(self.kind, self.line)
 
     @property
     def callee(self) -> str:
         """The number that is dialled, "" for a call from a browser."""
-        return {"outbound": self.customer.number, "inbound": self.line, "internal": self.customer.number}.get(
-            self.kind, ""
-        )
+        return {"inbound": self.line, "web": ""}.get(self.kind, self.customer.number)
 
     @property
     def customer_name(self) -> str | None:

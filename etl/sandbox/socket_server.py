@@ -26,7 +26,7 @@ class Sandbox:
         self.requests = self._api.requests
         self._server = _HttpServer(("127.0.0.1", port), _RequestHandler)
         self._server.api = self._api
-        self._thread: Thread | None = None
+        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
 
     @property
     def origin(self) -> str:
@@ -46,7 +46,6 @@ class Sandbox:
             self._server.server_close()
 
     def __enter__(self) -> Self:
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
         self._thread.start()
         return self
 
@@ -54,8 +53,7 @@ class Sandbox:
         self._server.shutdown()
         self._server.close_connections()
         self._server.server_close()
-        if self._thread:
-            self._thread.join()
+        self._thread.join()
 
 
 class _HttpServer(ThreadingHTTPServer):

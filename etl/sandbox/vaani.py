@@ -23,11 +23,9 @@ LABELS = {"agent": "AGENT", "customer": "USER"}
 
 def reject(request: VendorRequest) -> VendorResponse | None:
     """401, unless the key is right."""
-    return (
-        None
-        if request.headers.get("x-api-key") == KEY
-        else json_response({"detail": "Invalid or missing API key"}, 401)
-    )
+    if request.headers.get("x-api-key") == KEY:
+        return None
+    return json_response({"detail": "Invalid or missing API key"}, 401)
 
 
 def read(quirks: Quirks, request: VendorRequest) -> ListQuery | VendorResponse:
@@ -60,8 +58,8 @@ def render(state: CallSnapshot, variant: str = "") -> JsonObject:
         "End_time": _time(state.when(Stage.ENDED)),
         "duration_ms": 700 + call.shape("duration", 90_000) / 1000 if state.is_over else None,
         "call_cost": float(life.cost) if state.is_priced else None,
-        "call_summary": life.summary if state.has_turns else "",
-        "call_entity": {"mood": life.sentiment} if state.has_turns else {},
+        "call_summary": life.summary if state.turns else "",
+        "call_entity": {"mood": life.sentiment} if state.turns else {},
         "call_eval_tag": ("resolved", "not enough data")[call.shape("tag", 2)] if state.is_evaluated else "",
         "call_conversation_quality": {"score": 1 + call.shape("score", 5)} if state.is_evaluated else {},
         "post_processing_status": processing(state),
@@ -72,7 +70,7 @@ def render(state: CallSnapshot, variant: str = "") -> JsonObject:
         "call_transcription": f"{HOST}/api/transcript/{call.call_id}",
         "call_metadata": {"name": call.customer_name, "phone": call.customer.number, "agent_name": life.agent.name,
                           "agent_id": life.agent.agent_id, "client_id": CLIENT_ID},
-        "chat_history": _chat(state) if state.has_turns and call.shape("chat", 5) == 0 else [],
+        "chat_history": _chat(state) if state.turns and call.shape("chat", 5) == 0 else [],
         "callback_requested": call.shape("callback", 20) == 0,
         "callback_id": stable_uuid(call.call_id) if call.shape("callback", 20) == 0 else None,
         "callback_status": "scheduled" if call.shape("callback", 20) == 0 else None,
@@ -106,7 +104,7 @@ def render_page(quirks: Quirks, page: VendorPage) -> bytes:
 
 def detail(state: CallSnapshot) -> VendorResponse:
     """The transcript as labelled text, with or without times, or as a list; or that there is none yet."""
-    if not state.has_turns:
+    if not state.turns:
         return json_response(NOT_READY, 404 if state.call.shape("not ready", 4) == 0 else 200)
     if state.call.shape("transcript", 5) == 0:
         return json_response({"transcript": _chat(state), "status_code": 200})

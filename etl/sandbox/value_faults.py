@@ -8,19 +8,15 @@ from etl.sandbox.http_faults import with_envelope, with_list
 from etl.sandbox.http_messages import JsonObject, to_json
 from etl.sandbox.simulated_call import SimulatedCall
 
-# The key of each provider's record for a part of it.
-KEYS = {
-    "ringg": {"id": "id", "cost": "call_cost", "duration": "call_duration", "time": "created_at", "name": "name",
-              "status": "status", "phone": "to_number", "transcript": "transcript", "object": "agent"},
-    "ravan": {"id": "id", "cost": "cost_total", "duration": "duration_sec", "time": "created_at", "name": "caller_name",
-              "status": "status", "phone": "callee_number", "transcript": "transcripts", "object": "metadata"},
-    "autocalls": {"id": "id", "cost": "total_cost", "duration": "duration", "time": "created_at",
-                  "name": "assistant_name", "status": "status", "phone": "client_phone_number",
-                  "transcript": "transcript", "object": "variables"},
-    "vaani": {"id": "call_id", "cost": "call_cost", "duration": "duration_ms", "time": "Start_time",
-              "name": "agent_name", "status": "call_status", "phone": "to_number", "transcript": "chat_history",
-              "object": "call_metadata"},
-}  # fmt: skip
+# The key of each provider's record for a part of it, in the order of PARTS.
+PARTS = ("id", "cost", "duration", "time", "name", "status", "phone", "transcript", "object")
+RECORD_KEYS = {
+    "ringg": "id call_cost call_duration created_at name status to_number transcript agent",
+    "ravan": "id cost_total duration_sec created_at caller_name status callee_number transcripts metadata",
+    "autocalls": "id total_cost duration created_at assistant_name status client_phone_number transcript variables",
+    "vaani": "call_id call_cost duration_ms Start_time agent_name call_status to_number chat_history call_metadata",
+}
+KEYS = {provider: dict(zip(PARTS, keys.split(), strict=True)) for provider, keys in RECORD_KEYS.items()}
 MARK = "\u2063replaced\u2063"
 TURN_LABELS = {"ringg": "user: ", "ravan": "User: ", "autocalls": "Customer: ", "vaani": "USER: "}
 TEXTS = {
@@ -43,7 +39,7 @@ TIMES = {
 
 def with_value(part: str, value: object) -> Effect:
     """Records with this value for a part."""
-    return corrupted(lambda firing, call, record: record | {KEYS[firing.provider][part]: value})
+    return corrupted(lambda firing, call, record: record | {KEYS[firing.vendor.name][part]: value})
 
 
 def values(part: str, variants: Mapping[str, object]) -> dict[str, Effect]:
@@ -55,7 +51,7 @@ def literals(part: str, variants: Mapping[str, str]) -> dict[str, Effect]:
     """One variant for each of these texts, which are written as they are, valid JSON or not."""
 
     def with_literal(text: str) -> Effect:
-        return corrupted(lambda firing, call, record: _splice(record, KEYS[firing.provider][part], text))
+        return corrupted(lambda firing, call, record: _splice(record, KEYS[firing.vendor.name][part], text))
 
     return {name: with_literal(text) for name, text in variants.items()}
 
@@ -88,28 +84,30 @@ def _splice(record: JsonObject, key: str, text: str) -> bytes:
 
 
 def _without_field(part: str) -> Effect:
-    return corrupted(lambda firing, call, record: {k: v for k, v in record.items() if k != KEYS[firing.provider][part]})
+    return corrupted(
+        lambda firing, call, record: {k: v for k, v in record.items() if k != KEYS[firing.vendor.name][part]}
+    )
 
 
 def converted(part: str, convert: Callable[[str], object]) -> Effect:
     """Records whose part is converted, from its text."""
 
     def change(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
-        key = KEYS[firing.provider][part]
+        key = KEYS[firing.vendor.name][part]
         return record | {key: convert(str(record[key]))}
 
     return corrupted(change)
 
 
 def _long_text(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
-    text = TURN_LABELS[firing.provider] + "word " * (firing.number("size", 1_000_000) // 5)
-    value: object = [{"role": "user", "content": text}] if firing.provider == "vaani" else text
-    return record | {KEYS[firing.provider]["transcript"]: value}
+    text = TURN_LABELS[firing.vendor.name] + "word " * (firing.number("size", 1_000_000) // 5)
+    value: object = [{"role": "user", "content": text}] if firing.vendor.name == "vaani" else text
+    return record | {KEYS[firing.vendor.name]["transcript"]: value}
 
 
 def _many_turns(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
     turns = [{"role": "user", "content": f"turn {n}"} for n in range(firing.number("size", 1_000_000) // 40)]
-    return record | {KEYS[firing.provider]["transcript"]: turns}
+    return record | {KEYS[firing.vendor.name]["transcript"]: turns}
 
 
 def _nested(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
@@ -118,7 +116,7 @@ def _nested(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> byt
 
 
 def _with_id_twice(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
-    key = KEYS[firing.provider]["id"]
+    key = KEYS[firing.vendor.name]["id"]
     return to_json(record)[:-1] + b"," + to_json({key: f"{record[key]}-again"})[1:]
 
 
@@ -127,11 +125,8 @@ def _with_nul_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) 
 
 
 def _with_api_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
-    key = firing.vendor.key
-    return record | {
-        KEYS[firing.provider]["name"]: f"debug {key}",
-        "request_headers": {"authorization": f"Bearer {key}"},
-    }
+    name, key = KEYS[firing.vendor.name]["name"], firing.vendor.key
+    return record | {name: f"debug {key}", "request_headers": {"authorization": f"Bearer {key}"}}
 
 
 VALUE_EFFECTS: dict[str, dict[str, Effect]] = {

@@ -1,5 +1,6 @@
 """The types that the four vendors share: a call at one moment, a list request, a page, and the vendor itself."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,15 +10,14 @@ from etl.sandbox.http_messages import JsonObject, VendorRequest, VendorResponse
 from etl.sandbox.lifecycle import Lifecycle, Stage
 from etl.sandbox.simulated_call import SimulatedCall
 
+INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 MAX_INTEGER = 2**63 - 1  # PHP and Go both hold a page number in 64 bits
 
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """What the vendors' documentation leaves open: Ringg's largest limit and whether its total is a `number` or `many`,
-    and the time zone of Autocalls' days."""
+    """What no documentation says: whether Ringg's total is a `number` or `many`, and the zone of Autocalls' days."""
 
-    ringg_limit: int = 100
     ringg_total: str = "number"
     autocalls_zone: str = "UTC"
 
@@ -40,11 +40,6 @@ class CallSnapshot:
     def is_priced(self) -> bool:
         """Whether its cost is known."""
         return self.stage >= Stage.PRICED
-
-    @property
-    def has_turns(self) -> bool:
-        """Whether it has a transcript yet."""
-        return bool(self.turns)
 
     @property
     def turns(self) -> tuple[Utterance, ...]:
@@ -115,9 +110,7 @@ class Vendor:
 
 def integer(text: str, default: int) -> int | None:
     """The whole number in a query parameter: the default where it is absent, None where it is no number."""
-    if not text:
-        return default
-    if not text.lstrip("-").isascii() or not text.lstrip("-").isdigit() or len(text) > 20:
+    if text and not INTEGER.fullmatch(text):
         return None
-    value = int(text)
+    value = int(text or default)
     return value if abs(value) <= MAX_INTEGER else None

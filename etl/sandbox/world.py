@@ -8,7 +8,7 @@ from random import Random
 from threading import RLock
 from typing import TypeVar
 
-from etl.sandbox.lifecycle import Lifecycle, draw_lifecycle, with_overrides
+from etl.sandbox.lifecycle import Lifecycle, draw_lifecycle
 from etl.sandbox.personas import LINES, Customer, customers
 from etl.sandbox.simulated_call import PROVIDERS, Override, SimulatedCall
 from etl.sandbox.vendor import CallSnapshot, Quirks
@@ -42,8 +42,8 @@ class World:
         self.seed, self.phones, self.quirks = seed, tuple(phones), quirks or Quirks()
         self.start = now or (clock() if clock else NOON)
         self.clock = clock or (lambda: self.start)
-        self._order, self._per_hour = _by_provider(order, "desc"), _by_provider(per_hour, 0.0)
-        for name in self._order.values():
+        self.order, self._per_hour = _by_provider(order, "desc"), _by_provider(per_hour, 0.0)
+        for name in self.order.values():
             _valid_order(name)
         if not self.phones or days <= 0 or min(_by_provider(calls, 0).values()) < 0:
             raise ValueError("a world has at least one phone, no fewer than 0 calls and more than 0 days")
@@ -74,7 +74,7 @@ class World:
         """The calls that a list request finds, in the provider's order; `filters` are the values behind `keep`."""
         with self.lock:
             self._add_arrivals(provider, at)
-            order = self._order[provider]
+            order = self.order[provider]
             self._requests[provider] += 1
             calls = self._selected((provider, order, filters), at, keep)
             if order != "reshuffled":
@@ -92,7 +92,10 @@ class World:
 
     def snapshot(self, call: SimulatedCall, at: datetime) -> CallSnapshot:
         """The call as it stands at that moment."""
-        lifecycle = with_overrides(draw_lifecycle(self.seed, call), call, at)
+        lifecycle = draw_lifecycle(self.seed, call)
+        for override in call.overrides:
+            if override.at <= at:
+                lifecycle = replace(lifecycle, **override.facts)  # type: ignore[arg-type]
         return CallSnapshot(call, lifecycle, lifecycle.stage(at), at)
 
     def add(
@@ -122,14 +125,10 @@ class World:
             call = self._get(provider, call_id)
             return self._store(replace(call, overrides=self._overrides(call, self.now(), facts)))
 
-    def order(self, provider: str) -> str:
-        """The order of the provider's list."""
-        return self._order[provider]
-
     def reorder(self, provider: str, order: str) -> None:
         """Changes the order of the provider's list, from now on. Raises ValueError for an unknown one."""
         with self.lock:
-            self._order[provider] = _valid_order(order)
+            self.order[provider] = _valid_order(order)
 
     def set_equal_times(self, provider: str) -> None:
         """Gives all calls of a provider the creation time of the middle one."""
