@@ -72,7 +72,7 @@ def test_a_plan_says_what_a_backfill_then_takes(
     assert near(said.seconds, seconds, 2 * spare), (said, seconds)
 
 
-def test_what_is_held_is_not_planned_again(db: Engine) -> None:
+def test_stored_calls_are_not_planned_again(db: Engine) -> None:
     harness = make_harness(db, World(7, calls=300, days=60, now=NOW))
     for name in PROVIDERS:
         harness.sync(name)

@@ -281,9 +281,9 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
     assert run_etl("sync", "vaani", "ringg", cwd=tmp_path, given=configured).returncode == 0
     said = run_etl("verify", "vaani", "ringg", "--json", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
-    verdicts = json.loads(said.stdout)
-    assert {tuple(each) for each in verdicts} == {("source", "day", "status", "missing_count", "reason")}
-    assert {(each["source"], each["status"]) for each in verdicts} == {
+    checks = json.loads(said.stdout)
+    assert {tuple(each) for each in checks} == {("source", "day", "status", "missing_count", "reason")}
+    assert {(each["source"], each["status"]) for each in checks} == {
         ("vaani", "verified"),  # all on one page
         ("ringg", "verified"),
     }

@@ -126,8 +126,8 @@ def test_it_reads_every_source_plans_the_next_run_and_ends_with_0(
 def test_it_ends_with_0_in_the_middle_of_a_retry_after(
     tmp_path: Path, database_url: str, db: Engine, number: signal.Signals
 ) -> None:
-    with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as told:
-        given = {**told.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+    with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as notified:
+        given = {**notified.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
         process = start_etl("daemon", cwd=tmp_path, given=given)
         wait_until(lambda: count(db, text("SELECT count(*) FROM ops.rate_limits WHERE blocked_until IS NOT NULL")) == 4)
         code, _, err = stop_etl(process, number)
@@ -286,11 +286,11 @@ def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(tmp_path: P
 def test_a_run_that_hangs_is_stored_as_failed_and_the_next_one_resumes(
     tmp_path: Path, sandbox: Sandbox, db: Engine
 ) -> None:
-    gone, stop, hung = threading.Event(), threading.Event(), threading.Event()
+    gone, stop, hanging = threading.Event(), threading.Event(), threading.Event()
 
     def hang(count: int, request: httpx.Request) -> None:
-        if not hung.is_set():
-            hung.set()
+        if not hanging.is_set():
+            hanging.set()
             gone.wait(30)
 
     source = sources(sandbox, tmp_path)["autocalls"]
@@ -301,10 +301,10 @@ def test_a_run_that_hangs_is_stored_as_failed_and_the_next_one_resumes(
     with serving_daemon(deps, stop, [source], tempo) as said:
         wait_until(lambda: runs(db, "autocalls", "failed") == 1)
         wait_until(lambda: runs(db, "autocalls") >= 1)
-        held = count(db, CALLS)
-        gone.set()  # what hung comes back, and its lease is another's: it writes nothing
+        stored = count(db, CALLS)
+        gone.set()  # what hanging comes back, and its lease is another's: it writes nothing
         wait_until(lambda: runs(db, "autocalls") >= 2)
-        assert (count(db, CALLS), runs(db, "autocalls", "failed")) == (held, 1)
+        assert (count(db, CALLS), runs(db, "autocalls", "failed")) == (stored, 1)
     assert said == [False]
 
 

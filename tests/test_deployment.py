@@ -48,7 +48,7 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_files_of_the_image_are_all_that_it_takes_and_its_check_tells_alive_from_dead(
+def test_the_image_has_every_file_it_needs_and_its_check_distinguishes_alive_from_dead(
     image: Path, server: Server
 ) -> None:
     embedded.ensure_database(server, name := f"image_{image.name}")

@@ -56,7 +56,7 @@ class MovingList:
         if self.rows:
             del self.rows[random.choice(sorted(self.rows))]
 
-    def answer(self, window: Window, position: int, held: set[str]) -> PageView:
+    def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
         self.requests += 1
         self.motion(self, self.requests)
         rows = sorted(self.rows.items(), key=lambda row: (row[1], row[0]), reverse=self.order == "desc")
@@ -67,7 +67,7 @@ class MovingList:
         skip = position if self.paging is Paging.ROWS else (position - 1) * self.size
         page = rows[skip : skip + self.size]
         return PageView(
-            [RowView(name, at, name in held) for name, at in page],
+            [RowView(name, at, name in stored) for name, at in page],
             self.total(len(rows)),
             self.size,
             skip + self.size >= len(rows) if self.says_last else None,
@@ -75,10 +75,10 @@ class MovingList:
 
 
 def read(
-    moving: MovingList, goal: ScanGoal | None = None, held: set[str] | None = None, stop_after: int | None = None
+    moving: MovingList, goal: ScanGoal | None = None, stored: set[str] | None = None, stop_after: int | None = None
 ) -> tuple[set[str], ScanResult | ResumePoint]:
     """Everything that a walk reads, and how it ended; cut off after some requests, the place to go on from."""
-    held = held or set()
+    stored = stored or set()
     goal = goal or ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True)
     steps, got = scan(goal), set[str]()
     step = next(steps)
@@ -86,7 +86,7 @@ def read(
         if stop_after is not None and moving.requests >= stop_after:
             return got, step.resume_point
         assert moving.requests < 500, "the walk does not end"
-        seen = moving.answer(step.window, step.position, held)
+        seen = moving.answer(step.window, step.position, stored)
         got |= {row.call_id for row in seen.rows}
         try:
             step = steps.send(seen)
@@ -135,8 +135,8 @@ def test_an_end_that_comes_too_early_is_not_believed_where_the_total_says_more()
     moving = MovingList().fill(23)
 
     class Early(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
-            return replace(super().answer(window, position, held), is_last=True)
+        def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
+            return replace(super().answer(window, position, stored), is_last=True)
 
     early = Early(rows=moving.rows)
     got, _ = read(early)
@@ -155,8 +155,8 @@ def test_a_smaller_page_than_asked_for_skips_nothing(clamp: int, paging: Paging,
 @pytest.mark.parametrize("order", ["desc", "asc"])
 def test_a_clamp_that_is_not_admitted_skips_nothing(order: str) -> None:
     class Silent(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
-            return replace(super().answer(window, position, held), size=None)
+        def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
+            return replace(super().answer(window, position, stored), size=None)
 
     moving = Silent(order, size=4).fill(23)
     got, _ = read(moving, ScanGoal(Window(START, NOW), Paging.PAGES, DateFilter.NONE, size=100, to_end=True))
@@ -165,8 +165,8 @@ def test_a_clamp_that_is_not_admitted_skips_nothing(order: str) -> None:
 
 def test_a_page_that_repeats_for_ever_is_an_error_that_names_it() -> None:
     class Stuck(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
-            return replace(super().answer(window, 1, held), is_last=False)
+        def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
+            return replace(super().answer(window, 1, stored), is_last=False)
 
     with pytest.raises(PaginationLoop, match="position 2"):
         read(Stuck().fill(23))
@@ -175,8 +175,8 @@ def test_a_page_that_repeats_for_ever_is_an_error_that_names_it() -> None:
 @pytest.mark.parametrize("at", range(3, 9))
 def test_a_page_that_comes_once_in_place_of_another_is_asked_for_again(at: int) -> None:
     class Cached(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
-            return super().answer(window, 2 if self.requests == at else position, held)
+        def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
+            return super().answer(window, 2 if self.requests == at else position, stored)
 
     moving = Cached().fill(42)
     got, _ = read(moving)
@@ -185,8 +185,8 @@ def test_a_page_that_comes_once_in_place_of_another_is_asked_for_again(at: int) 
 
 def test_two_pages_in_turn_for_ever_are_an_error() -> None:
     class Turning(MovingList):
-        def answer(self, window: Window, position: int, held: set[str]) -> PageView:
-            return replace(super().answer(window, 1 + position % 2, held), is_last=False)
+        def answer(self, window: Window, position: int, stored: set[str]) -> PageView:
+            return replace(super().answer(window, 1 + position % 2, stored), is_last=False)
 
     with pytest.raises(PaginationLoop, match="no new call"):
         read(Turning(order="unsorted").fill(23))
@@ -263,7 +263,7 @@ def test_no_row_is_lost_where_pages_become_larger_or_smaller(
     goal = ScanGoal(Window(START, NOW), *kind, size=9, to_end=True)
     first, place = read(moving, goal, stop_after=at if cut_off else None)
     if isinstance(place, ResumePoint):
-        rest, outcome = read(moving, replace(goal, resume_from=place), held=first)
+        rest, outcome = read(moving, replace(goal, resume_from=place), stored=first)
         assert isinstance(outcome, ScanResult)
         top = outcome.newest or START  # what is newer than that is left to the next reading
         first |= rest | {name for name, at in moving.rows.items() if at >= top}
@@ -277,24 +277,24 @@ def test_an_unsorted_list_that_moved_since_it_was_cut_off_is_read_from_its_begin
     before = set(moving.rows)
     moving.arrive(2)
     goal = ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True, resume_from=place)
-    rest, _ = read(moving, goal, held=first)
+    rest, _ = read(moving, goal, stored=first)
     assert before <= rest
 
 
-def test_a_row_that_was_held_for_another_reason_does_not_join_a_walk_that_was_cut_off() -> None:
+def test_a_row_stored_for_another_reason_does_not_join_a_resumed_scan() -> None:
     moving = MovingList("desc").fill(40)
     first, place = read(moving, stop_after=3)
     assert isinstance(place, ResumePoint)
     for name in sorted(first, key=lambda name: moving.rows[name])[-7:]:
-        del moving.rows[name]  # what was read has gone up by seven rows, and what comes next is held by a backfill
+        del moving.rows[name]  # what was read has gone up by seven rows, and what comes next is stored by a backfill
     goal = ScanGoal(Window(START, NOW), moving.paging, moving.date_filter, moving.size, to_end=True, resume_from=place)
-    rest, _ = read(moving, goal, held=first | {f"call-{number}" for number in range(18)})
+    rest, _ = read(moving, goal, stored=first | {f"call-{number}" for number in range(18)})
     assert set(moving.rows) <= first | rest
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 12), st.integers(0, 6))
-def test_a_walk_that_was_cut_off_goes_on_where_it_was(
+def test_a_scan_that_was_cut_off_resumes_where_it_was(
     seed: int, kind: tuple[Paging, DateFilter], cut: int, arrived: int, vanished: int
 ) -> None:
     random = Random(seed)
@@ -308,7 +308,7 @@ def test_a_walk_that_was_cut_off_goes_on_where_it_was(
     for _ in range(vanished):
         moving.vanish(random)
     goal = ScanGoal(Window(START, NOW), *kind, moving.size, to_end=True, resume_from=place)
-    rest, _ = read(moving, goal, held=first)
+    rest, _ = read(moving, goal, stored=first)
     assert (before & set(moving.rows)) <= first | rest
     if not vanished:
         assert so_far + moving.requests - so_far <= 9 + cut + 2 + -(-arrived // 5)
@@ -317,12 +317,12 @@ def test_a_walk_that_was_cut_off_goes_on_where_it_was(
 @pytest.mark.parametrize("order", ["desc", "asc"])
 def test_catching_up_with_nothing_new_is_one_request(order: str) -> None:
     moving = MovingList(order).fill(50)
-    held = set(moving.rows)
+    stored = set(moving.rows)
     window = Window(max(moving.rows.values()) - timedelta(minutes=15), NOW)
     goal = ScanGoal(
         window, Paging.PAGES, DateFilter.NONE, 5, order=SortOrder(order), stop_at_known_row=True, local_count=50
     )
-    _, outcome = read(moving, goal, held)
+    _, outcome = read(moving, goal, stored)
     assert moving.requests == (1 if order == "desc" else 2)  # a full last page may have another behind it
     assert isinstance(outcome, ScanResult)
     assert not outcome.reached_end
@@ -330,9 +330,9 @@ def test_catching_up_with_nothing_new_is_one_request(order: str) -> None:
 
 @pytest.mark.parametrize("order", ["desc", "asc"])
 @pytest.mark.parametrize("arrived", [1, 4, 5, 12])
-def test_catching_up_reads_what_is_new_down_to_what_is_held(order: str, arrived: int) -> None:
+def test_catching_up_reads_new_rows_down_to_a_stored_one(order: str, arrived: int) -> None:
     moving = MovingList(order).fill(50)
-    held, top = set(moving.rows), max(moving.rows.values())
+    stored, top = set(moving.rows), max(moving.rows.values())
     moving.arrive(arrived)
     goal = ScanGoal(
         Window(top - timedelta(minutes=15), NOW),
@@ -343,8 +343,8 @@ def test_catching_up_reads_what_is_new_down_to_what_is_held(order: str, arrived:
         stop_at_known_row=True,
         local_count=50,
     )
-    got, _ = read(moving, goal, held)
-    assert set(moving.rows) <= got | held
+    got, _ = read(moving, goal, stored)
+    assert set(moving.rows) <= got | stored
     assert moving.requests <= -(-arrived // 5) + 2
 
 

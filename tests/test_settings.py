@@ -148,7 +148,7 @@ def test_a_dotenv_that_is_no_text_is_said(tmp_path: Path) -> None:
         ("ETL_LISTENS", "ETL_LISTEN"),
     ],
 )
-def test_a_misspelt_variable_is_told_the_nearest_name(tmp_path: Path, wrong: str, right: str) -> None:
+def test_a_misspelt_variable_gets_the_nearest_name(tmp_path: Path, wrong: str, right: str) -> None:
     found = problem(tmp_path, {wrong: KEY})
     assert found.startswith(wrong)
     assert f"did you mean {right}?" in found
@@ -543,7 +543,7 @@ def test_a_file_that_was_named_has_to_exist(tmp_path: Path) -> None:
         ("0 9 * * mon-fri", schedule.Cron("0 9 * * mon-fri")),
     ],
 )
-def test_a_schedule_means_what_cron_means(text: str, found: schedule.Every | schedule.Cron) -> None:
+def test_a_schedule_is_read_as_cron_reads_it(text: str, found: schedule.Every | schedule.Cron) -> None:
     assert schedule.parse(text) == found
 
 

@@ -95,7 +95,7 @@ def test_the_quiet_time_is_at_night_where_the_source_is_and_not_the_same_for_all
 
 
 @dataclass
-class Wall:
+class FixedClock:
     """The clock that the scheduler looks at."""
 
     at: datetime
@@ -113,8 +113,8 @@ class Stepped(scheduler_module.BaseScheduler):  # type: ignore[misc]
 
 
 @pytest.fixture
-def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
-    clock = Wall(START)
+def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> FixedClock:
+    clock = FixedClock(START)
     monkeypatch.setattr(scheduler_module, "datetime", clock)
     return clock
 
@@ -131,17 +131,17 @@ def called(schedule: str, zone: str = "UTC") -> tuple[Stepped, list[int]]:
     return scheduler, calls
 
 
-def test_in_a_year_no_time_is_lost_and_none_comes_twice(wall: Wall) -> None:
+def test_in_a_year_no_time_is_lost_and_none_comes_twice(fixed_clock: FixedClock) -> None:
     scheduler, calls = called("0 */3 * * *", "Europe/Berlin")
-    while wall.at < START + timedelta(days=365):
-        wall.at += timedelta(seconds=scheduler._process_jobs())
+    while fixed_clock.at < START + timedelta(days=365):
+        fixed_clock.at += timedelta(seconds=scheduler._process_jobs())
     assert calls == [1 + 365 * 8]
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(days=3650)])
-def test_a_step_forward_or_a_long_sleep_is_one_run(wall: Wall, step: timedelta) -> None:
+def test_a_step_forward_or_a_long_sleep_is_one_run(fixed_clock: FixedClock, step: timedelta) -> None:
     scheduler, calls = called("every 60s")
     scheduler._process_jobs()
-    wall.at += step
+    fixed_clock.at += step
     assert scheduler._process_jobs() <= 66
     assert calls == [2]
