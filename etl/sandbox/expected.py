@@ -115,6 +115,7 @@ def _autocalls(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
 def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     call, life = state.call, state.lifecycle
     ended = state.when(Stage.ENDED)
+    microseconds = (ended - call.created_at) // timedelta(microseconds=1) if ended else 0
     return {
         "provider_status": vaani.status_of(state),
         "is_final": state.stage >= Stage.TRANSCRIBED,
@@ -124,9 +125,7 @@ def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "started_at": state.when(Stage.RINGING) and life.reached[Stage.DIALING],
         "answered_at": state.when(Stage.TALKING) if life.is_answered else None,
         "ended_at": ended,
-        "duration_seconds": Decimal((ended - call.created_at) // timedelta(microseconds=1)) / 1_000_000
-        if ended
-        else None,
+        "duration_seconds": Decimal(microseconds) / 1_000_000 if ended else None,
         "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
         "summary": life.summary if state.turns else None,
     }

@@ -1,7 +1,7 @@
 """A line of text → a fault to switch on, and a plan of faults → those that fire on a request."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from threading import Lock
@@ -82,21 +82,18 @@ class FaultPlan:
     def firings(self, vendor: Vendor, request: VendorRequest) -> list[FaultFiring]:
         """The faults that fire on this request, in the order in which they were given."""
         with self._lock:
-            found = (self._fire(index, fault, vendor, request) for index, fault in enumerate(self._faults))
-            return [firing for firing in found if firing]
+            return list(self._fire(vendor, request))
 
-    def _fire(self, index: int, fault: Fault, vendor: Vendor, request: VendorRequest) -> FaultFiring | None:
-        if not _matches(fault, vendor, request):
-            return None
-        key = (index, vendor.name)
-        self._matched[key] += 1
-        number = self._matched[key]
-        if (fault.nth and number != fault.nth) or (fault.first and number > fault.first) or number % fault.every:
-            return None
-        count, draw = self._fired[key], Random(f"{self._world.seed}/{fault.fault_id}/{vendor.name}/{number}")
-        self._fired[key] += 1
-        effect = _effect(fault, count)
-        return FaultFiring(fault.fault_id, effect, vendor, request, count, fault.options, draw, self._world)
+    def _fire(self, vendor: Vendor, request: VendorRequest) -> Iterator[FaultFiring]:
+        matching = [(index, fault) for index, fault in enumerate(self._faults) if _matches(fault, vendor, request)]
+        for index, fault in matching:
+            self._matched[key := (index, vendor.name)] += 1
+            number, count = self._matched[key], self._fired[key]
+            if (fault.nth and number != fault.nth) or (fault.first and number > fault.first) or number % fault.every:
+                continue
+            self._fired[key] += 1
+            draw, effect = Random(f"{self._world.seed}/{fault.fault_id}/{vendor.name}/{number}"), _effect(fault, count)
+            yield FaultFiring(fault.fault_id, effect, vendor, request, count, fault.options, draw, self._world)
 
 
 def _matches(fault: Fault, vendor: Vendor, request: VendorRequest) -> bool:

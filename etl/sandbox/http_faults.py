@@ -37,12 +37,8 @@ def constant(response: VendorResponse) -> Effect:
 
 def rate_limited(retry_after: Callable[[FaultFiring], str]) -> Effect:
     """429 with a Retry-After."""
-
-    def respond(firing: FaultFiring) -> VendorResponse:
-        headers = (("Retry-After", retry_after(firing)), ("X-RateLimit-Remaining", "0"))
-        return VendorResponse(429, (*JSON, *headers), to_json({"message": "Slow down"}))
-
-    return Effect(instead=respond)
+    rest, body = ("X-RateLimit-Remaining", "0"), to_json({"message": "Slow down"})
+    return Effect(instead=lambda firing: VendorResponse(429, (*JSON, ("Retry-After", retry_after(firing)), rest), body))
 
 
 def rate_limited_until(form: str) -> Effect:

@@ -19,11 +19,11 @@ def with_total(value: Callable[[FaultFiring, VendorPage], int | str | None]) -> 
 
 def with_filter(keep: Callable[[ListQuery, SimulatedCall], bool]) -> Effect:
     """A list whose filter selects other calls."""
-    return Effect(
-        query=lambda firing, query: replace(
-            query, keep=lambda call: keep(query, call), filters=(*query.filters, firing.fault_id)
-        )
-    )
+
+    def misread(firing: FaultFiring, query: ListQuery) -> ListQuery:
+        return replace(query, keep=lambda call: keep(query, call), filters=(*query.filters, firing.fault_id))
+
+    return Effect(query=misread)
 
 
 def endless(skip: Callable[[ListQuery], int]) -> Effect:
@@ -32,11 +32,6 @@ def endless(skip: Callable[[ListQuery], int]) -> Effect:
         query=lambda firing, query: replace(query, skip=skip(query)),
         page=lambda firing, page: replace(page, has_next=True, last=page.query.page + 1),
     )
-
-
-def clamped(echo: bool) -> Effect:
-    """A smaller page size than requested, which the response echoes or not."""
-    return Effect(query=_clamp, page=None if echo else _echo_as_requested)
 
 
 def _clamp(firing: FaultFiring, query: ListQuery) -> ListQuery:
@@ -153,7 +148,7 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
         "alternating": endless(lambda query: query.skip // query.size % 2 * query.size),
     },
     "G11": {"ended": Effect(page=lambda firing, page: replace(page, has_next=False, last=page.query.page))},
-    "G12": {"clamped": clamped(echo=True), "silent": clamped(echo=False)},
+    "G12": {"clamped": Effect(query=_clamp), "silent": Effect(query=_clamp, page=_echo_as_requested)},
     "G13": {"cap": Effect(query=_offset_cap)},
     "G14": {"shifted": with_filter(_in_other_zone), "exclusive": with_filter(_without_bounds)},
     "G15": {"outside": with_filter(lambda query, call: query.keep(call) or call.shape("outside", 4) == 0)},

@@ -5,9 +5,10 @@ import struct
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from etl.sandbox.faults import Fault
@@ -24,8 +25,7 @@ class Sandbox:
     def __init__(self, world: World, faults: Sequence[Fault] = (), port: int = 0) -> None:
         self.world, self._api = world, VendorApi(world, faults)
         self.requests = self._api.requests
-        self._server = _HttpServer(("127.0.0.1", port), _RequestHandler)
-        self._server.api = self._api
+        self._server = _HttpServer(self._api, port)
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
 
     @property
@@ -60,39 +60,35 @@ class _HttpServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
-    api: VendorApi
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, api: VendorApi, port: int) -> None:
+        self.api = api
         self._open: set[socket.socket] = set()
-        super().__init__(address, handler)
+        super().__init__(("127.0.0.1", port), _RequestHandler)
 
-    def process_request(self, request: object, client_address: object) -> None:
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Remembers the connection, so that none outlives the sandbox."""
-        if isinstance(request, socket.socket):
-            self._open.add(request)
-        super().process_request(request, client_address)  # type: ignore[arg-type]
+        self._open.add(request)
+        super().process_request(request, client_address)
 
-    def shutdown_request(self, request: object) -> None:
+    def shutdown_request(self, request: Any) -> None:
         """Forgets the connection."""
-        if isinstance(request, socket.socket):
-            self._open.discard(request)
-            if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
-                request.close()  # an orderly shutdown would send FIN instead of RST
-                return
-        super().shutdown_request(request)  # type: ignore[arg-type]
+        self._open.discard(request)
+        if request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER):
+            request.close()  # an orderly shutdown would send FIN instead of RST
+        else:
+            super().shutdown_request(request)
 
     def close_connections(self) -> None:
         """Wakes the handlers that wait on idle keep-alive connections."""
         for connection in tuple(self._open):
-            try:
+            with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Shows what went wrong here; a client that went away is no error of the sandbox."""
         if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+            super().handle_error(request, client_address)
 
 
 class _RequestHandler(BaseHTTPRequestHandler):

@@ -120,10 +120,6 @@ def _with_id_twice(firing: FaultFiring, call: SimulatedCall, record: JsonObject)
     return to_json(record)[:-1] + b"," + to_json({key: f"{record[key]}-again"})[1:]
 
 
-def _with_nul_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> bytes:
-    return to_json(record)[:-1] + b',"odd\\u0000key":1}'
-
-
 def _with_api_key(firing: FaultFiring, call: SimulatedCall, record: JsonObject) -> JsonObject:
     name, key = KEYS[firing.vendor.name]["name"], firing.vendor.key
     return record | {name: f"debug {key}", "request_headers": {"authorization": f"Bearer {key}"}}
@@ -140,7 +136,8 @@ VALUE_EFFECTS: dict[str, dict[str, Effect]] = {
            | literals("duration", {"digits": "9" * 5_000}),
     "V05": values("duration", {"negative": -5, "absurd": 10**12})
            | values("cost", {"negative-cost": -1.5, "comma": "12,50", "rupee": "₹12", "empty": ""}),
-    "V06": literals("name", {"nul": '"nul \\u0000 inside"'}) | {"nul-key": corrupted(_with_nul_key)}
+    "V06": literals("name", {"nul": '"nul \\u0000 inside"'})
+           | {"nul-key": corrupted(lambda firing, call, record: to_json(record)[:-1] + b',"odd\\u0000key":1}')}
            | literals("name", {"surrogate": '"lone \\ud83d surrogate"'})
            | values("name", {"c1": "c1 \x85\x9b controls", "bidi": "bidi \u202eevil\u202c", "emoji": "emoji 🧑‍🚀"})
            | literals("name", {"escape": '"bad \\x escape"'}),

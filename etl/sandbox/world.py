@@ -42,9 +42,8 @@ class World:
         self.seed, self.phones, self.quirks = seed, tuple(phones), quirks or Quirks()
         self.start = now or (clock() if clock else NOON)
         self.clock = clock or (lambda: self.start)
-        self.order, self._per_hour = _by_provider(order, "desc"), _by_provider(per_hour, 0.0)
-        for name in self.order.values():
-            _valid_order(name)
+        self.order = {name: _valid_order(given) for name, given in _by_provider(order, "desc").items()}
+        self._per_hour = _by_provider(per_hour, 0.0)
         if not self.phones or days <= 0 or min(_by_provider(calls, 0).values()) < 0:
             raise ValueError("a world has at least one phone, no fewer than 0 calls and more than 0 days")
         self.lock = RLock()
@@ -106,7 +105,7 @@ class World:
         with self.lock:
             self._add_arrivals(provider, now)
             draw = Random(f"{self.seed}/{provider}/arrival/{len(self._calls[provider])}")
-            call = self._new_call(provider, draw, _as_precise_as(provider, draw, created_at or now), kind)
+            call = self._new_call(provider, draw, created_at or now, kind)
             return self._store(replace(call, listed_from=now, overrides=self._overrides(call, call.created_at, facts)))
 
     def delete(self, provider: str, call_id: str) -> SimulatedCall:
@@ -143,7 +142,7 @@ class World:
         moments = [self._past_moment(draw, days) for _ in range(count - live)]
         moments += [self.start - timedelta(seconds=draw.uniform(3, 40)) for _ in range(live)]
         for moment in sorted(moments):
-            self._store(self._new_call(provider, draw, _as_precise_as(provider, draw, moment)))
+            self._store(self._new_call(provider, draw, moment))
 
     def _past_moment(self, draw: Random, days: float) -> datetime:
         # Most calls are in India's working hours, 03 to 15 UTC.
@@ -153,9 +152,12 @@ class World:
                 break
         return moment
 
-    def _new_call(self, provider: str, draw: Random, created: datetime, kind: str | None = None) -> SimulatedCall:
-        number = len(self._calls[provider]) + 1
-        weights = KINDS[provider]
+    def _new_call(self, provider: str, draw: Random, moment: datetime, kind: str | None = None) -> SimulatedCall:
+        created, number, weights = (
+            _as_precise_as(provider, draw, moment),
+            len(self._calls[provider]) + 1,
+            KINDS[provider],
+        )
         kind = kind or draw.choices(tuple(weights), tuple(weights.values()))[0]
         line, customer = draw.choice(self.phones), draw.choice(self._people)
         if kind == "internal":
@@ -182,7 +184,7 @@ class World:
     def _add_arrivals(self, provider: str, at: datetime) -> None:
         while self._next_at[provider] <= at:
             created, draw = self._next_at[provider], self._traffic[provider]
-            self._store(self._new_call(provider, draw, _as_precise_as(provider, draw, created)))
+            self._store(self._new_call(provider, draw, created))
             self._next_at[provider] = self._next_arrival(provider, created)
 
     def _next_arrival(self, provider: str, after: datetime) -> datetime:
@@ -207,9 +209,9 @@ class World:
         return calls
 
     def _sort_key(self, order: str) -> Callable[[SimulatedCall], tuple[float, int]]:
-        sign = -1 if order == "desc" else 1
         if order == "unsorted":
             return lambda call: (call.shape(f"order/{self.seed}", 2**32), call.number)
+        sign = -1 if order == "desc" else 1
         return lambda call: (sign * call.created_at.timestamp(), sign * call.number)
 
 
