@@ -29,11 +29,7 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "H01": ("429 with Retry-After in seconds (after=2).", EVERY, "every=5 after="),
     "H02": ("429 with Retry-After as a date: IMF, RFC 850, asctime, no zone (after=2).", EVERY, "every=5 after="),
     "H03": ("429 without Retry-After.", EVERY, "every=5"),
-    "H04": (
-        "429 with an invalid Retry-After: negative, zero, huge, a list, empty, no number, year 9999.",
-        EVERY,
-        "every=5",
-    ),
+    "H04": ("429 with invalid Retry-After: negative, zero, huge, list, empty, no number, year 9999.", EVERY, "every=5"),
     "H05": ("429 on every request.", EVERY, ""),
     "H06": ("500 for the first requests, then normal answers.", EVERY, "first=3"),
     "H07": ("502, 503 with and without Retry-After, 504, 520, 530.", EVERY, "every=5"),

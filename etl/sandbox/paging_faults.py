@@ -69,10 +69,8 @@ def _delete_calls(firing: FaultFiring) -> None:
 def _change(firing: FaultFiring) -> None:
     calls = firing.world.calls(firing.vendor.name)
     if calls:
-        chosen = firing.draw.choice(calls)
-        firing.world.change(
-            firing.vendor.name, chosen.call_id, summary=f"Read again, for the {firing.count + 1}. time."
-        )
+        call_id = firing.draw.choice(calls).call_id
+        firing.world.change(firing.vendor.name, call_id, summary=f"Read again, for the {firing.count + 1}. time.")
 
 
 def _changed_calls_first(firing: FaultFiring, calls: list[SimulatedCall]) -> list[SimulatedCall]:

@@ -19,52 +19,42 @@ from etl.sandbox.world import World
 CHUNK_SECONDS = 0.05  # a body with a rate is sent in chunks, one every so often
 
 
-class Sandbox:
-    """The four vendors on one port; `requests` logs what was served. Raises OSError where the port is taken."""
+class Sandbox(ThreadingHTTPServer):
+    """The four vendors on one port; `requests` logs what was served. Raises OSError where the port is taken.
+
+    It serves in a thread of its own inside `with`, or in this one by `serve_forever`.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
 
     def __init__(self, world: World, faults: Sequence[Fault] = (), port: int = 0) -> None:
-        self.world, self._api = world, VendorApi(world, faults)
-        self.requests = self._api.requests
-        self._server = _HttpServer(self._api, port)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.02,), name="sandbox", daemon=True)
+        self.world, self.api = world, VendorApi(world, faults)
+        self.requests = self.api.requests
+        self._open: set[socket.socket] = set()
+        self._thread = Thread(target=self.serve_forever, args=(0.02,), name="sandbox", daemon=True)
+        super().__init__(("127.0.0.1", port), _RequestHandler)
 
     @property
     def origin(self) -> str:
         """Where it listens, such as http://127.0.0.1:4711."""
-        host, port = self._server.server_address[:2]
+        host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
 
     def environment(self) -> dict[str, str]:
         """The environment of `etl` for this sandbox: keys, base URLs and Ravan's phones."""
-        return self._api.environment(self.origin)
-
-    def serve_forever(self) -> None:
-        """Serves in this thread until it is interrupted."""
-        try:
-            self._server.serve_forever(poll_interval=0.2)
-        finally:
-            self._server.server_close()
+        return self.api.environment(self.origin)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._server.shutdown()
-        self._server.close_connections()
-        self._server.server_close()
+        self.shutdown()
+        self._close_connections()
+        self.server_close()
         self._thread.join()
-
-
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, api: VendorApi, port: int) -> None:
-        self.api = api
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _RequestHandler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remembers the connection, so that none outlives the sandbox."""
@@ -79,7 +69,7 @@ class _HttpServer(ThreadingHTTPServer):
         else:
             super().shutdown_request(request)
 
-    def close_connections(self) -> None:
+    def _close_connections(self) -> None:
         """Wakes the handlers that wait on idle keep-alive connections."""
         for connection in tuple(self._open):
             with suppress(OSError):
@@ -95,7 +85,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 1 << 16
-    server: _HttpServer
+    server: Sandbox
 
     def do_GET(self) -> None:
         """Answers one request."""

@@ -84,9 +84,7 @@ def _splice(record: JsonObject, key: str, text: str) -> bytes:
 
 
 def _without_field(part: str) -> Effect:
-    return corrupted(
-        lambda firing, call, record: {k: v for k, v in record.items() if k != KEYS[firing.vendor.name][part]}
-    )
+    return corrupted(lambda firing, call, record: {k: record[k] for k in record if k != KEYS[firing.vendor.name][part]})
 
 
 def converted(part: str, convert: Callable[[str], object]) -> Effect:

@@ -153,11 +153,8 @@ class World:
         return moment
 
     def _new_call(self, provider: str, draw: Random, moment: datetime, kind: str | None = None) -> SimulatedCall:
-        created, number, weights = (
-            _as_precise_as(provider, draw, moment),
-            len(self._calls[provider]) + 1,
-            KINDS[provider],
-        )
+        created, number = _as_precise_as(provider, draw, moment), len(self._calls[provider]) + 1
+        weights = KINDS[provider]
         kind = kind or draw.choices(tuple(weights), tuple(weights.values()))[0]
         line, customer = draw.choice(self.phones), draw.choice(self._people)
         if kind == "internal":
