@@ -233,7 +233,7 @@ def test_a_webhook_that_is_down_is_retried_and_its_address_shown_nowhere(
         daemon.run_once()  # not before its time
         failures = [record for record in caplog.records if record.getMessage() == "alert_delivery_failed"]
         assert [str(record.__dict__["event_fields"]) for record in failures] == [
-            "{'problem': 'the webhook answers HTTP 503', 'retry_in_seconds': 120.0}"
+            "{'problem': 'the webhook responds with HTTP 503', 'retry_in_seconds': 120.0}"
         ]
         webhook.status = 200
         harness.clock.sleep(121)
