@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
-from etl.reconcile.day_status import RETAINED, StreamFinding, day_statuses
+from etl.reconcile.day_status import StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
 from etl.runtime.logs import event
@@ -23,69 +23,73 @@ log = logging.getLogger("etl.reconcile")
 __all__ = ["VerifyRequest", "verify"]
 
 
-def verify(run: SourceRun, asked: VerifyRequest, found: list[DayStatus] | None = None) -> None:
+def verify(run: SourceRun, request: VerifyRequest, found: list[DayStatus] | None = None) -> None:
     """Compare every list of a source with the warehouse and store each day's status; ``found`` gets them, oldest first.
 
     What went wrong with one list is the run's error; the others are compared. Whoever asks for it by hand waits for it;
     otherwise all other work goes before. Raises :class:`~etl.client.errors.SourceError` where it is the whole source,
-    once what was found is kept.
+    once what was found is stored.
     """
     with run.at_priority(Priority.HEAD if run.is_manual else Priority.BACKFILL):
-        proofs, findings, failure = _compared(run, asked)
-        warning = None if failure else _zone_warning(run, proofs)
-        kept = _keep(run, proofs, findings, warning)
+        checks, findings, failure = _compared(run, request)
+        warning = None if failure else _zone_warning(run, checks)
+        stored = _keep(run, checks, findings, warning)
     if found is not None:
-        found += kept
+        found += stored
     if failure is not None:
         raise failure
 
 
 def _compared(
-    run: SourceRun, asked: VerifyRequest
+    run: SourceRun, request: VerifyRequest
 ) -> tuple[list[StreamCheck], list[StreamFinding], SourceError | None]:
     """The lists of a source one after the other, up to an error that is the whole source's."""
-    proofs: list[StreamCheck] = []
+    checks: list[StreamCheck] = []
     findings: list[StreamFinding] = []
     for partition in run.partitions:
-        proof = StreamCheck(run, partition, asked)
-        finding, error = proof.finding()
-        proofs.append(proof)
+        check = StreamCheck(run, partition, request)
+        finding, error = check.finding()
+        checks.append(check)
         findings.append(finding)
         if error is not None:
             run.recorder.fail(str(error))
             event(log, "stream_check_failed", level=logging.WARNING, source=run.source.name, error=str(error))
             if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
-                return proofs, findings, error
-    return proofs, findings, None
+                return checks, findings, error
+    return checks, findings, None
 
 
-def _zone_warning(run: SourceRun, proofs: Sequence[StreamCheck]) -> str | None:
+def _zone_warning(run: SourceRun, checks: Sequence[StreamCheck]) -> str | None:
     try:
-        return proofs[0].comparison.zone_of_days.warning if proofs and proofs[0].spans else None
+        return checks[0].comparison.zone_of_days.warning if checks and checks[0].spans else None
     except (SourceError, PositionRefused) as error:
         event(log, "timezone_probe_failed", level=logging.WARNING, source=run.source.name, error=str(error))
         return None
 
 
 def _keep(
-    run: SourceRun, proofs: Sequence[StreamCheck], findings: Sequence[StreamFinding], warning: str | None
+    run: SourceRun, checks: Sequence[StreamCheck], findings: Sequence[StreamFinding], warning: str | None
 ) -> list[DayStatus]:
     """Write the statuses on days and lists in one transaction; the statuses as they are stored then."""
     source, now = run.source, run.deps.clock.now()
     found = day_statuses(source.name, source.timezone, findings, warning)
     run.acquire_lease()
     with run.lease.transaction() as connection:
-        # where nothing can be told now, a gap that was seen still stands, unless its calls can no longer be had
-        gaps = {each.day for each in daily_checks.incomplete_days(connection, source.name)}
-        new = [each for each in found if each.status != "unknown" or each.day not in gaps or each.reason == RETAINED]
+        # an incomplete day stays so while nothing is known, unless the provider's retention removed its calls
+        incomplete = {status.day for status in daily_checks.incomplete_days(connection, source.name)}
+        new = [
+            status
+            for status in found
+            if status.status != "unknown" or status.day not in incomplete or status.is_expired
+        ]
         daily_checks.save(connection, new, now, run.recorder.run_id)
-        for proof, finding in zip(proofs, findings, strict=True):
+        for check, finding in zip(checks, findings, strict=True):
             if not finding.has_failed:
-                streams.save_stream(connection, proof.stream, **proof.columns(finding, warning, now))
-        spans = [proof.stored_days() for proof in proofs]
-        if not any(each.has_failed for each in findings) and daily_checks.are_verified(
+                streams.save_stream(connection, check.stream, **check.columns(finding, warning, now))
+        spans = [check.stored_days() for check in checks]
+        if not any(finding.has_failed for finding in findings) and daily_checks.are_verified(
             connection, source.name, min(first for first, _ in spans), max(last for _, last in spans)
         ):
             streams.promote_to_verified(connection, source.name)
-        kept = daily_checks.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
-    return [kept[each.day] for each in found]
+        statuses = daily_checks.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
+    return [statuses[status.day] for status in found]

@@ -11,7 +11,7 @@ from etl.paging import SortOrder
 from etl.reconcile import count_search, rank_search, timezone_probe
 from etl.reconcile.count_search import Windows
 from etl.reconcile.rank_search import BOTTOM, ListChanged, RankIndex, Segment
-from etl.reconcile.remote import LISTS_NOTHING, NO_TOTAL, CannotVerify, NotSorted, PositionRefused, RemoteStream
+from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, NoTotal, NotSorted, PositionRefused, RemoteStream
 from etl.sync.checkpoint import history_start
 
 ATTEMPTS = 3  # how often a list that changed meanwhile is compared again
@@ -39,8 +39,8 @@ class Comparison:
         """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.CannotVerify` and its like."""
         try:
             return self._by_counts()
-        except CannotVerify as why:
-            if str(why) != NO_TOTAL or not self.is_by_day:
+        except NoTotal:
+            if not self.is_by_day:
                 raise
             return self._call_by_call()
 

@@ -40,7 +40,7 @@ def instants(remote: RemoteStream) -> Windows:
         times = remote.local.times(span.start, span.end)
         quiet = [(n, older + (newer - older) / 2) for n, (older, newer) in enumerate(pairwise(times))
                  if newer - older > 2 * QUIET]  # fmt: skip
-        return min(quiet, key=lambda each: abs(each[0] - len(times) / 2))[1] if quiet else None
+        return min(quiet, key=lambda gap: abs(gap[0] - len(times) / 2))[1] if quiet else None
 
     return Windows(lambda span: span, lambda span: span, edge)
 
@@ -97,7 +97,7 @@ def by_windows(
         if is_bottom and listed:
             is_bottom = False
             remote.oldest_listed = remote.oldest_listed or min(remote.local.times(span.start, span.end), default=None)
-    if is_bottom and any(each.retained for each in out):
+    if is_bottom and any(segment.retained for segment in out):
         raise CannotVerify(LISTS_NOTHING)
     return out
 
@@ -158,8 +158,8 @@ def _drive(
         except PositionRefused:
             step = steps.throw(StepOutOfReach())
             continue
-        seen.update((key_of(each), each.created_at) for each in arrivals)
-        rows = [RowView(str(key_of(each)), each.created_at, False) for each in arrivals]
+        seen.update((key_of(record), record.created_at) for record in arrivals)
+        rows = [RowView(str(key_of(record)), record.created_at, False) for record in arrivals]
         if pages > PASSES * ((page.total or len(seen)) // max(len(rows), 1) + 10):
             raise CannotVerify(RESTLESS)
         try:

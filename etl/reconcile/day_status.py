@@ -44,6 +44,7 @@ class _Day:
     status: str
     reasons: list[str]
     missing: frozenset[Hashable] = frozenset()
+    is_expired: bool = False  # the provider's retention removed its calls
 
 
 def midnight(zone: ZoneInfo, day: date) -> datetime:
@@ -60,31 +61,33 @@ def day_statuses(
     """
     out = []
     for day in _days(findings):
-        seen = [(_judged(zone, finding, day), finding.has_failed) for finding in findings]
-        known = [each for each, has_failed in seen if not has_failed or each.status == "incomplete"]
-        if len(known) == len(seen) or any(each.status == "incomplete" for each in known):
+        streams = [(_day_of(zone, finding, day), finding.has_failed) for finding in findings]
+        known = [stream for stream, has_failed in streams if not has_failed or stream.status == "incomplete"]
+        if len(known) == len(streams) or any(stream.status == "incomplete" for stream in known):
             out.append(_worst(source, day, known, warning))
     return out
 
 
 def _days(findings: Sequence[StreamFinding]) -> Iterator[date]:
     if findings:
-        first, last = min(each.first for each in findings), max(each.last for each in findings)
+        first, last = min(finding.first for finding in findings), max(finding.last for finding in findings)
         yield from (first + n * DAY for n in range((last - first).days + 1))
 
 
-def _worst(source: str, day: date, lists: Sequence[_Day], warning: str | None) -> DayStatus:
-    worst = min((each.status for each in lists), key=WORST_FIRST.index)
-    missing = frozenset[Hashable]().union(*(each.missing for each in lists))
-    reasons = [reason for each in lists if each.status == worst for reason in each.reasons]
+def _worst(source: str, day: date, streams: Sequence[_Day], warning: str | None) -> DayStatus:
+    worst = min((stream.status for stream in streams), key=WORST_FIRST.index)
+    deciding = [stream for stream in streams if stream.status == worst]
+    missing = frozenset[Hashable]().union(*(stream.missing for stream in streams))
+    reasons = [reason for stream in deciding for reason in stream.reasons]
+    is_expired = not warning and not missing and all(stream.is_expired for stream in deciding)
     if warning and worst != "incomplete":
         worst, reasons = "unknown", [warning]
     if missing:
         reasons.insert(0, f"{len(missing)} listed {'call is' if len(missing) == 1 else 'calls are'} not stored")
-    return DayStatus(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None)
+    return DayStatus(source, day, worst, len(missing), "; ".join(dict.fromkeys(reasons)) or None, is_expired)
 
 
-def _judged(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
+def _day_of(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
     """One day of one list: what is missing comes first, then what is not known, then how sure the rest is."""
     start, end = midnight(zone, day), midnight(zone, day + DAY)
     missing = frozenset(key for key, at in finding.missing_count.items() if at is not None and start <= at < end)
@@ -93,30 +96,30 @@ def _judged(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
     if finding.warning:
         return _Day("unknown", [finding.warning])
     if finding.remote_oldest_at and end <= finding.remote_oldest_at:
-        return _Day("unknown", [RETAINED])
+        return _Day("unknown", [RETAINED], is_expired=True)
     if not any(span.start < end and start < span.end for span in finding.spans):
         return _Day("unknown", [NOT_READ])
-    near = [each for each in finding.segments if each.start < end and start < each.end]
-    warnings = [each.warning for each in near if each.warning]
+    near = [segment for segment in finding.segments if segment.start < end and start < segment.end]
+    warnings = [segment.warning for segment in near if segment.warning]
     start_listed = max(start, finding.remote_oldest_at or start)
-    gone = sum(start_listed <= at < end for each in near for at in each.gone.values())
+    gone = sum(start_listed <= at < end for segment in near for at in segment.gone.values())
     if gone:
         warnings.append(
             f"{gone} stored {'call is' if gone == 1 else 'calls are'} no longer listed: gone at the provider"
         )
     if warnings:
         return _Day("unknown", warnings)
-    is_sure = all(each.by_id or (start <= each.start and each.end <= end) for each in near)
+    is_sure = all(segment.by_id or (start <= segment.start and segment.end <= end) for segment in near)
     return _Day("verified" if near and is_sure else "count_match", _remarks(finding, start, end))
 
 
 def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str]:
-    said = Counter[str]()
-    said["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
-    said["were missing and are stored now"] = sum(
+    counts = Counter[str]()
+    counts["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
+    counts["were missing and are stored now"] = sum(
         at is not None and start <= at < end for at in finding.healed.values()
     )
-    remarks = [f"{count} {what}" for what, count in said.items() if count]
+    remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
     if finding.remote_oldest_at and start < finding.remote_oldest_at:
         remarks.append(f"older calls are {RETAINED}")
     return remarks
@@ -124,30 +127,33 @@ def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str
 
 def of_list(zone: ZoneInfo, finding: StreamFinding) -> tuple[str, str | None]:
     """The status on a whole list, the worst of its days that are still listed, and the reason."""
-    days = [(day, _judged(zone, finding, day)) for day in _days([finding])]
-    days = [(day, each) for day, each in days if not (each.status == "unknown" and each.reasons == [RETAINED])]
+    days = [(day, _day_of(zone, finding, day)) for day in _days([finding])]
+    days = [(day, known) for day, known in days if not known.is_expired]
     if not days:
         return "unknown", NOT_READ
-    worst = min((each.status for _, each in days), key=WORST_FIRST.index)
-    bad = [(day, each) for day, each in days if each.status == worst]
-    missing = frozenset[Hashable]().union(*(each.missing for _, each in bad))
+    worst = min((known.status for _, known in days), key=WORST_FIRST.index)
+    deciding = [(day, known) for day, known in days if known.status == worst]
+    missing = frozenset[Hashable]().union(*(known.missing for _, known in deciding))
     if missing:
-        return worst, f"{len(missing)} missing, on {_said([day for day, _ in bad])}: `etl verify --heal` reads them"
-    reasons = dict.fromkeys(reason for _, each in bad for reason in each.reasons)
+        return (
+            worst,
+            f"{len(missing)} missing, on {_first_days([day for day, _ in deciding])}: `etl verify --heal` reads them",
+        )
+    reasons = dict.fromkeys(reason for _, known in deciding for reason in known.reasons)
     return worst, "; ".join(reasons) or None
 
 
-def _said(days: Sequence[date]) -> str:
+def _first_days(days: Sequence[date]) -> str:
     more = f" and {len(days) - 3} more days" if len(days) > 3 else ""
     return ", ".join(day.isoformat() for day in days[:3]) + more
 
 
-def between(spans: Sequence[Window], zone: ZoneInfo, *, each_day: bool, edges: Sequence[date]) -> list[list[datetime]]:
+def between(spans: Sequence[Window], zone: ZoneInfo, *, by_day: bool, edges: Sequence[date]) -> list[list[datetime]]:
     """The instants to measure in each span: its ends, and the beginnings of its days, or of some and the day after."""
     wanted = {midnight(zone, day + n * DAY) for day in edges for n in (0, 1)}
     out = []
     for span in spans:
-        if each_day and span.start > BOTTOM:
+        if by_day and span.start > BOTTOM:
             first, last = (end.astimezone(zone).date() for end in (span.start, span.end))
             wanted |= {midnight(zone, first + n * DAY) for n in range((last - first).days + 1)}
         out.append([span.start, *sorted(x for x in wanted if span.start < x < span.end), span.end])

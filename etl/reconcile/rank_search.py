@@ -88,7 +88,7 @@ class RankIndex:
         for row in page.rows:
             if self.ranks.setdefault(row.key, row.rank) != row.rank:
                 raise ListChanged
-            at = bisect_left(self.rows, row.rank, key=lambda each: each.rank)
+            at = bisect_left(self.rows, row.rank, key=lambda known: known.rank)
             if at < len(self.rows) and self.rows[at].rank == row.rank:
                 if self.rows[at].key != row.key:
                     raise ListChanged

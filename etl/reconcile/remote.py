@@ -17,12 +17,18 @@ from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
-NO_TOTAL = "the provider gives no total"
 LISTS_NOTHING = "the provider lists nothing of these days at the moment"
 
 
 class CannotVerify(Exception):
     """The provider's answers do not allow a proof; the text says why."""
+
+
+class NoTotal(CannotVerify):
+    """The list has no total, so that only single calls can be compared."""
+
+    def __init__(self) -> None:
+        super().__init__("the provider gives no total")
 
 
 class NotSorted(Exception):
@@ -60,7 +66,7 @@ class RemoteStream:
         row = rank if self.order is SortOrder.ASC else 0 if total is None else total - 1 - rank
         before = max(row, 0) // self.size * self.size
         arrivals = self._whole_page(before)
-        shown = detect_order([each.created_at for each in arrivals if each.created_at is not None])
+        shown = detect_order([record.created_at for record in arrivals if record.created_at is not None])
         if shown is SortOrder.UNSORTED:
             raise NotSorted
         self.order = self.order if shown is SortOrder.UNKNOWN else shown
@@ -73,7 +79,7 @@ class RemoteStream:
         """How many calls the provider lists in a window: one request for one record."""
         page = self._ask(window, positions.first(self.run.provider.paging), 1)[0].value
         if page.total is None:
-            raise CannotVerify(NO_TOTAL)
+            raise NoTotal
         return page.total
 
     def take(self, window: Window, position: int) -> tuple[Page, Sequence[ReceivedRecord]]:
@@ -101,22 +107,22 @@ class RemoteStream:
     def _page(self, before: int) -> tuple[list[ReceivedRecord], int]:
         page, arrivals = self.take(self.window, positions.at(self.run.provider.paging, before, self.size))
         if page.total is None:
-            raise CannotVerify(NO_TOTAL)
+            raise NoTotal
         self.total, self._said_size = page.total, page.size
-        return list({key_of(each): each for each in arrivals}.values()), page.total
+        return list({key_of(record): record for record in arrivals}.values()), page.total
 
     def _slice(self, arrivals: Sequence[ReceivedRecord], before: int) -> RankedPage:
         total = self.total or 0
         is_newest = self.order is not SortOrder.ASC
-        times = _filled([each.created_at for each in arrivals])
+        times = _filled([record.created_at for record in arrivals])
         rows = [
             RankedRow(
                 total - 1 - before - n if is_newest else before + n,
                 at,
-                key_of(each),
-                key_of(each) not in self.not_stored,
+                key_of(record),
+                key_of(record) not in self.not_stored,
             )
-            for n, (each, at) in enumerate(zip(arrivals, times, strict=True))
+            for n, (record, at) in enumerate(zip(arrivals, times, strict=True))
             if at is not None
         ]
         return RankedPage(total, rows[::-1] if is_newest else rows)
@@ -139,10 +145,10 @@ class RemoteStream:
 
     def _look(self, arrivals: Sequence[ReceivedRecord]) -> None:
         """Note what is listed and not stored, and load it where that is wanted."""
-        if any(is_foreign(self.run, self.stream.partition, each) for each in arrivals):
+        if any(is_foreign(self.run, self.stream.partition, record) for record in arrivals):
             raise CannotVerify(Reason.FOREIGN_CALLS)
         not_stored = self.local.not_stored(arrivals)
-        self.not_stored |= {key: each.created_at for key, each in not_stored.items()}
+        self.not_stored |= {key: record.created_at for key, record in not_stored.items()}
         if not_stored and self.heal:
             batch = Batch()
             batch.add_page(with_stored(self.run, arrivals))
@@ -155,5 +161,5 @@ def _filled(times: Sequence[datetime | None]) -> list[datetime | None]:
     """Times of rows in order; one that is not known is that of the row before it, or else after it."""
     out: list[datetime | None] = []
     for at in times:
-        out.append(at or (out[-1] if out else next((each for each in times if each), None)))
+        out.append(at or (out[-1] if out else next((time for time in times if time), None)))
     return out

@@ -43,7 +43,7 @@ class StreamCheck:
         self.run, self.asked = run, asked
         with run.deps.db.connect() as connection:
             self.stream = streams.load_stream(connection, run.source.name, partition)
-            known_gaps = [each.day for each in daily_checks.incomplete_days(connection, run.source.name)]
+            known_gaps = [status.day for status in daily_checks.incomplete_days(connection, run.source.name)]
         self.local = LocalCalls(run, partition)
         now, zone, is_by_day = run.deps.clock.now(), run.source.timezone, asked.first is not None
         wanted = Window(
@@ -54,7 +54,7 @@ class StreamCheck:
         self.top = min(watermark - OVERLAP, wanted.end) if watermark else None
         self.spans = _spans(self.stream, wanted, self.top)
         self.remote = RemoteStream(run, self.stream, self.local, _asked_of_list(run, wanted, now), heal=asked.heal)
-        marks = between(self.spans, zone, each_day=is_by_day, edges=() if is_by_day else known_gaps)
+        marks = between(self.spans, zone, by_day=is_by_day, edges=() if is_by_day else known_gaps)
         self.comparison = Comparison(self.remote, self.spans, marks, asked.is_everything, is_by_day)
 
     def finding(self) -> tuple[StreamFinding, SourceError | None]:
@@ -85,7 +85,7 @@ class StreamCheck:
         finding.waiting = list(self.local.waiting.values())
         finding.remote_oldest_at = self.stream.remote_oldest_at
         if self.asked.is_everything and self.spans and not finding.warning and not finding.has_failed:
-            has_left = any(each.retained for each in finding.segments)
+            has_left = any(segment.retained for segment in finding.segments)
             finding.remote_oldest_at = self.remote.oldest_listed if has_left else None
 
     def stored_days(self) -> tuple[date, date]:
@@ -128,9 +128,9 @@ def _spans(stream: StreamState, wanted: Window, top: datetime | None) -> list[Wi
     if top is None:
         return []
     span = Window(wanted.start, min(wanted.end, top))
-    covered = [Window(BOTTOM if each.start <= BEGINNING else each.start, each.end) for each in stream.coverage]
+    covered = [Window(BOTTOM if stored.start <= BEGINNING else stored.start, stored.end) for stored in stream.coverage]
     return [
         Window(start, end)
-        for each in covered
-        if (start := max(each.start, span.start)) < (end := min(each.end, span.end))
+        for stored in covered
+        if (start := max(stored.start, span.start)) < (end := min(stored.end, span.end))
     ]

@@ -64,11 +64,11 @@ def _offsets(remote: RemoteStream, zone: ZoneInfo, day: date) -> set[timedelta]:
     page, arrivals = remote.take(exact_days(zone, day, day), 1)
     local = remote.local
     times = local.times(_start(day, OFFSETS[-1]), _start(day + DAY, OFFSETS[0]))
-    shown = [each.created_at for each in arrivals if each.created_at is not None]
+    shown = [record.created_at for record in arrivals if record.created_at is not None]
     far = {offset: _distance(times, shown, page.total, _start(day, offset)) for offset in OFFSETS}
     nearest = min(far.values())
     if not shown or nearest > NEAR + len(times) // 100:
-        return set(OFFSETS)  # a filter that is ignored, or too much that is not stored: nothing can be told
+        return set(OFFSETS)  # a filter that is ignored, or too much that is not stored: nothing can be measured
     return {offset for offset in OFFSETS if far[offset] == nearest}
 
 

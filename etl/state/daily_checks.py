@@ -26,10 +26,13 @@ class DayStatus:
     status: str
     missing_count: int = 0
     reason: str | None = None
+    is_expired: bool = False  # the provider's retention removed the day's calls; not stored
 
     def as_dict(self) -> dict[str, object]:
         """The status ready for JSON."""
-        return {**asdict(self), "day": self.day.isoformat()}
+        values = asdict(self)
+        del values["is_expired"]
+        return {**values, "day": self.day.isoformat()}
 
 
 def save(connection: Connection, statuses: Sequence[DayStatus], now: datetime, run_id: int | None) -> None:

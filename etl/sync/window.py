@@ -236,7 +236,7 @@ def _count_out_of_window(provider: Provider, window: Window, arrivals: Sequence[
     if slack is None:
         return 0
     low, high = window.start - slack, window.end + slack
-    return sum(each.created_at is not None and not low <= each.created_at <= high for each in arrivals)
+    return sum(record.created_at is not None and not low <= record.created_at <= high for record in arrivals)
 
 
 def _name(stream: StreamState) -> str:
