@@ -236,7 +236,7 @@ def test_a_source_under_another_ones_name_is_status_78(tmp_path: Path, configure
         for command in commands:
             said = run_etl(command, cwd=tmp_path, given=given)
             assert said.returncode == 78, command
-            assert "but the books hold ringg at 127.0.0.1" in said.stdout + said.stderr
+            assert "but the database has ringg at 127.0.0.1" in said.stdout + said.stderr
 
 
 def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[str, str]) -> None:
@@ -388,7 +388,7 @@ def test_quarantine_lists_shows_and_tries_again(tmp_path: Path, database_url: st
         assert run_etl("quarantine", "retry", cwd=tmp_path, given=given).returncode == 0
         assert run_etl("quarantine", "list", "nobody", cwd=tmp_path, given=given).returncode == 2
         unknown = run_etl("quarantine", "show", "4711", cwd=tmp_path, given=given)
-        assert (unknown.returncode, "no record has the number 4711" in unknown.stderr) == (2, True)
+        assert (unknown.returncode, "there is no record 4711" in unknown.stderr) == (2, True)
 
 
 # -- the embedded server

@@ -358,14 +358,14 @@ def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pyt
     clock = FakeClock(NOW)
     with process(db, clock) as limiter:
         status_table(status(db, ["ringg"], NOW))
-        assert "requests a minute" not in capsys.readouterr().out
+        assert "requests per minute" not in capsys.readouterr().out
         limiter.on_rate_limited(limiter.acquire())
     read, never_read = status(db, ["ringg", "vaani"], NOW)
     assert (read["requests_per_minute"], read["rate_per_minute"]) == (60, 45.0)
     assert tuple(read) == tuple(never_read) == KEYS
     assert never_read["rate_per_minute"] is None
     status_table([read, never_read])
-    assert capsys.readouterr().out.count("45 requests a minute instead of 60: the provider refused more") == 1
+    assert capsys.readouterr().out.count("45 requests per minute instead of 60: the provider rejects more") == 1
 
 
 def evenly(limiter: RateLimiter, clock: FakeClock) -> float:
@@ -523,7 +523,7 @@ def test_a_paused_source_is_skipped_by_the_schedule_and_probed_by_a_manual_run(d
 def test_the_schedule_probes_once_per_quarter_of_an_hour(db: Engine) -> None:
     harness = make_harness(db, World(3, calls=20, now=NOW), "H09:first=3,provider=ringg", clock=FakeClock(NOW))
     statuses = []
-    for _ in range(8):
+    for _ in range(12):
         statuses.append(harness.run("ringg", by_hand=False).status)
         harness.clock.sleep(300)
     assert statuses == ["failed"] * 9 + ["succeeded"] * 3
