@@ -160,11 +160,11 @@ def test_the_command_says_what_would_change_and_then_changes_it(db: Engine, data
     before = harness.tuple_counts()
     dry = run_etl("replay", "--dry-run", cwd=tmp_path, given=given(harness, database_url))
     assert (dry.returncode, dry.stderr) == (0, "")
-    assert dry.stdout == f"ringg: 2 calls replayed, 1 would change\n  cost: 1 calls, such as {key}\n"
+    assert dry.stdout == f"ringg: 2 calls replayed, 1 would change\n  cost: 1 calls, for example {key}\n"
     assert harness.tuple_counts() == before
     wet = run_etl("replay", cwd=tmp_path, given=given(harness, database_url))
     assert wet.returncode == 0
-    assert f"ringg: 2 calls replayed, 1 changed\n  cost: 1 calls, such as {key}\n" in wet.stdout
+    assert f"ringg: 2 calls replayed, 1 changed\n  cost: 1 calls, for example {key}\n" in wet.stdout
     assert harness.scalar("SELECT cost FROM bi.calls WHERE provider_call_id = 'a'") == 5
     assert harness.rows("SELECT kind, status FROM ops.runs ORDER BY run_id DESC LIMIT 1") == [
         {"kind": "replay", "status": "succeeded"}
