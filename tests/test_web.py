@@ -490,7 +490,7 @@ def test_an_internal_error_shows_and_logs_no_data(harness: Harness, caplog: pyte
         httpx.Client(headers=HTML) as client,
     ):
         response = client.get(str(where))
-    assert (response.status_code, "this is a defect of Callhouse" in response.text) == (500, True)
+    assert (response.status_code, "this is a bug in Callhouse" in response.text) == (500, True)
     assert number[3:] not in response.text + caplog.text
 
 

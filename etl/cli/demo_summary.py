@@ -101,7 +101,7 @@ def _next_steps(console: Console, url: str) -> None:
         for line in f"{query.decode()};".split("\n"):
             console.print(Text(f"  {line}"))
     console.print(
-        "\nThe server keeps running until [cyan]etl db stop[/]. Next: put a key into .env, run [cyan]etl check[/]."
+        "\nThe server runs until [cyan]etl db stop[/]. Next: a key into .env, [cyan]etl check[/]."
     )
 
 
