@@ -100,9 +100,7 @@ def _next_steps(console: Console, url: str) -> None:
         console.print(Text(f"\n  -- {title}", style="dim"))
         for line in f"{query.decode()};".split("\n"):
             console.print(Text(f"  {line}"))
-    console.print(
-        "\nThe server runs until [cyan]etl db stop[/]. Next: a key into .env, [cyan]etl check[/]."
-    )
+    console.print("\nThe server runs until [cyan]etl db stop[/]. Next: a key into .env, [cyan]etl check[/].")
 
 
 def _the_page(console: Console, page: str) -> None:
