@@ -198,6 +198,13 @@ def decide(table: Sequence[Decision], situation: Situation) -> str:
     return next(row.name for row in table if row.applies(situation))
 
 
+ASK_FOR_A_SHORT_PAGE_AGAIN = Decision(
+    "ask_for_a_short_page_again",
+    lambda s: s.is_suspiciously_short,
+    "a page is empty or short although the total says that rows follow",
+    "ask once more",
+)
+
 FORWARD = (
     Decision(
         "scan_as_unsorted",
@@ -242,22 +249,12 @@ FORWARD = (
         "the provider says that this is the end, the page is empty, or it is short and the total agrees",
         "the scan is complete; rows that are still missing become a warning",
     ),
-    Decision(
-        "ask_for_a_short_page_again",
-        lambda s: s.is_suspiciously_short,
-        "a page is empty or short although the total says that rows follow",
-        "ask once more",
-    ),
+    ASK_FOR_A_SHORT_PAGE_AGAIN,
     Decision("next_page", lambda s: True, "none of the above", "ask for the page after it"),
 )
 
 FIND_END = (
-    Decision(
-        "ask_for_a_short_page_again",
-        lambda s: s.is_suspiciously_short,
-        "a page is empty or short although the total says that rows follow",
-        "ask once more",
-    ),
+    ASK_FOR_A_SHORT_PAGE_AGAIN,
     Decision(
         "end_before_this_page",
         lambda s: not s.seen.page.rows and (s.has_block or s.is_first),
@@ -286,12 +283,7 @@ FIND_END = (
 )
 
 READ_DOWN = (
-    Decision(
-        "ask_for_a_short_page_again",
-        lambda s: s.is_suspiciously_short,
-        "a page is empty or short although the total says that rows follow",
-        "ask once more",
-    ),
+    ASK_FOR_A_SHORT_PAGE_AGAIN,
     Decision(
         "overlaps",
         lambda s: s.seen.overlaps or s.reaches_resume_point,
@@ -319,12 +311,7 @@ LOOK_ABOVE = (
         "the total fell, or the page has another size",
         "ask for the page below once more",
     ),
-    Decision(
-        "ask_for_a_short_page_again",
-        lambda s: s.is_suspiciously_short,
-        "a page is empty or short although the total says that rows follow",
-        "ask once more",
-    ),
+    ASK_FOR_A_SHORT_PAGE_AGAIN,
     Decision(
         "joined",
         lambda s: s.seen.overlaps or not s.seen.page.rows or s.reaches_resume_point,
