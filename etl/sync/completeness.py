@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from etl.loader.batch import ReceivedRecord
-from etl.model import DateFilter, PageRequest, Provider, RecordContext, Window
-from etl.paging import positions
+from etl.model import DateFilter, Provider, RecordContext, Window
 from etl.state import quarantine, streams
 from etl.state.streams import StreamState
+from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 
 
@@ -44,8 +43,7 @@ def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
     if provider.date_filter is DateFilter.NONE or is_known:
         return
     run.acquire_lease()
-    request = PageRequest(run.source, whole, positions.first(provider.paging), 1, stream.partition)
-    page = run.client.get(provider.ask(request), partial(provider.read, request)).value
+    page = Pager(run.client, provider, run.source, stream.partition).first_record(whole)
     run.lease.release()
     with run.deps.db.begin() as connection:
         values = compare_counts(connection, run, stream, whole.start, RemoteCount(page.total))
