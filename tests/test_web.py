@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from html.parser import HTMLParser
@@ -35,6 +35,7 @@ from etl.state.daily_checks import DayStatus
 from etl.web import call_search, charts, formatting
 from etl.web.cache import Cache
 from etl.web.call_search import SearchResult
+from etl.web.connection import DEFAULT_LIMITS, ConnectionLimits
 from etl.web.http_server import serving
 from etl.web.login_throttle import MAX_ADDRESSES, MAX_FAILURES, LoginThrottle
 from etl.web.readonly_db import QUERY_CANCELED, limited, readonly_engine
@@ -50,9 +51,14 @@ HTML = {"accept": "text/html"}
 
 
 @contextmanager
-def page(harness: Harness, token: Secret | None = None, clock: FakeClock | None = None) -> Iterator[httpx.Client]:
+def page(
+    harness: Harness,
+    token: Secret | None = None,
+    clock: FakeClock | None = None,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
+) -> Iterator[httpx.Client]:
     """A client of the page that has not presented a token."""
-    with serving(harness.dependencies(clock), list(harness.sources.values()), HERE, token, Metrics()) as where:
+    with serving(harness.dependencies(clock), list(harness.sources.values()), HERE, token, Metrics(), limits) as where:
         assert where
         with httpx.Client(base_url=where, headers={**HTML, "origin": where.rstrip("/")}, timeout=10) as client:
             yield client
@@ -404,31 +410,126 @@ def test_signing_in_sets_a_cookie_and_signing_out_deletes_it(harness: Harness) -
         assert "; Secure" in secure.headers["set-cookie"]
 
 
-def test_after_twenty_wrong_tokens_an_address_waits_for_the_rest_of_the_minute(harness: Harness) -> None:
+def test_after_twenty_wrong_tokens_an_address_is_answered_429_and_the_right_token_still_works(harness: Harness) -> None:
     accepted = {"authorization": f"Bearer {TOKEN.reveal()}"}
     with page(harness, TOKEN) as client:
-        client.post("/login", data={"token": TOKEN.reveal()})
-        assert all(client.post("/login", data={"token": str(n)}).status_code == 401 for n in range(10))
-        signed_in = {"cookie": f"{LOGIN}={client.cookies[LOGIN]}"}
-        client.cookies.clear()
-        assert all(client.get("/", headers={"authorization": f"Bearer {n}"}).status_code == 401 for n in range(10))
-        for response in (
-            client.get("/metrics", headers=accepted),
-            client.post("/login", data={"token": TOKEN.reveal()}),
-        ):
-            assert (response.status_code, response.headers["retry-after"]) == (429, "60")
+
+        def wrong() -> list[httpx.Response]:
+            bearer = {"authorization": "Bearer wrong"}
+            return [client.post("/login", data={"token": "wrong"}), client.get("/metrics", headers=bearer)]
+
+        assert [response.status_code for _ in range(10) for response in wrong()] == [401] * 20
+        assert [(each.status_code, each.headers.get("retry-after")) for each in wrong()] == [(429, "60")] * 2
         assert [client.get(path).status_code for path in ("/healthz", "/login")] == [200, 200]
-        assert client.get("/", headers=signed_in).status_code == 200
-        harness.clock.sleep(60)
         assert client.get("/metrics", headers=accepted).status_code == 200
+        assert client.post("/login", data={"token": TOKEN.reveal()}).status_code == 303
+        assert client.get("/", headers={"authorization": "Bearer wrong"}).status_code == 200  # signed in by cookie
+        client.cookies.clear()
+        harness.clock.sleep(60)
+        assert [response.status_code for response in wrong()] == [401, 401]
 
 
 def test_the_login_throttle_keeps_a_bounded_number_of_addresses() -> None:
     throttle = LoginThrottle(FakeClock())
     for number in range(3 * MAX_ADDRESSES):
         for _ in range(MAX_FAILURES):
-            throttle.record_failure(str(number))
-    assert sum(throttle.wait_seconds(str(number)) > 0 for number in range(3 * MAX_ADDRESSES)) == MAX_ADDRESSES
+            assert throttle.refusal(str(number)) is None
+    refused = [throttle.refusal(str(number)) is not None for number in reversed(range(3 * MAX_ADDRESSES))]
+    assert sum(refused) == MAX_ADDRESSES
+
+
+def address_of(client: httpx.Client) -> tuple[str, int]:
+    return str(client.base_url.host), int(client.base_url.port or 0)
+
+
+UNFINISHED = (
+    b"",
+    b"GET",
+    b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+    b"GET /login HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /",
+    b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nSec-Fetch-Site: same-origin\r\nContent-Length: 9\r\n\r\ntoken",
+)
+
+
+def test_connections_that_ask_for_nothing_do_not_keep_a_probe_from_its_answer(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    with page(harness, TOKEN) as client, ExitStack() as opened:
+        sockets = []
+        for number in range(300):
+            sockets.append(opened.enter_context(socket.create_connection(address_of(client))))
+            sockets[-1].sendall(UNFINISHED[number % len(UNFINISHED)])
+            if number % 50 == 49:
+                assert httpx.get(client.base_url.join("/healthz"), timeout=5).status_code == 200
+        assert client.get("/", headers={"authorization": f"Bearer {TOKEN.reveal()}"}).status_code == 200
+        wait_until(lambda: sum(map(is_open, sockets)) <= DEFAULT_LIMITS.max_connections)
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 0
+
+
+def is_open(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        while received := connection.recv(65536):
+            pass
+        return bool(received)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def test_a_connection_ends_where_an_exchange_takes_too_long(harness: Harness) -> None:
+    with page(harness, TOKEN, limits=ConnectionLimits(exchange_seconds=0.5)) as client, ExitStack() as opened:
+        for sent in UNFINISHED:
+            connection = opened.enter_context(socket.create_connection(address_of(client), timeout=5))
+            connection.sendall(sent)
+            began = time.monotonic()
+            for _ in range(30):  # a byte now and then gives it no more time
+                if not is_open(connection):
+                    break
+                time.sleep(0.1)
+                with suppress(OSError):
+                    connection.sendall(b"x")
+            assert time.monotonic() - began < 2, sent
+        for _ in range(3):
+            time.sleep(0.2)
+            assert client.get("/healthz").status_code == 200
+
+
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+STRANGE = [
+    *(("POST", "/login", {"origin": origin}, b"", 403) for origin in (
+        "http://[", "http://]", "http://[::1", "http://[v1.x]", "//", "http:", "http://\xff",
+        "ftp://127.0.0.1", "x" * 9000)),
+    *(("POST", path, FORM, body, 303) for path in ("/calls", "/personal-data") for body in (
+        "&".join(f"f{n}=x" for n in range(21)).encode(), b"a" * 1000 + b"&" * 9000, b"=&=&=", b"%", b"\xff=\xff")),
+    *(("GET", path, {}, b"", 404) for path in (
+        "/quarantine/9999999999999999999", "/quarantine/" + "9" * 5000, "/quarantine/-1", "/quarantine/%C2%B2",
+        "/calls/%F0%9F%98%80", "/static/" + "x" * 5000, "/static/..%2f..%2fpage.py", "/sources/%EF%BF%BD")),
+    *(("GET", path, {}, b"", 400) for path in ("/static/%00", "/calls/%00", "/sources/%00", "/%0a", "/static/%1b[2J")),
+    *(("GET", f"/calls?{query}", {}, b"", 200) for query in (
+        "source=%00", "search=%00", "before=%00", "before=8999-01-01T00:00:00%2B00:00 " + "0" * 32,
+        "before=1970-01-01T00:00:00%2B23:59 " + "f" * 32, "days=%C2%B2")),
+]  # fmt: skip
+
+
+def test_no_request_is_answered_with_a_server_error(harness: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    with page(harness) as client:
+        for method, path, headers, body, status in STRANGE:
+            given = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+            response = client.request(method, path, headers=given, content=body or None)
+            assert response.status_code == status, (method, path[:60], headers, body[:60], response.text[:200])
+        for words in (b"%00", b"hello%00", b"%ED%A0%80", b"%FF", b"%27%22%5C%25_", b"%2B", b"%E2%80%AE", b"(" * 150):
+            found = client.post("/calls", content=b"words=" + words, headers=FORM, follow_redirects=True)
+            assert found.status_code == 200, words
+        later = client.post("/calls", data={"words": "hello"}).headers["location"]
+        assert client.get(f"{later}&before=8999-01-01T00:00:00%2B00:00 {'0' * 32}").status_code == 200
+        for line in (b"GET [ HTTP/1.1", b"GET http://[ HTTP/1.1", b"GET * HTTP/1.1", b"GET // HTTP/1.1"):
+            with socket.create_connection(address_of(client), timeout=5) as connection:
+                connection.sendall(line + b"\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+                assert re.match(rb"HTTP/1.1 4", connection.recv(4096)), line
+    assert not re.search("Traceback|ASGI", caplog.text)
+    assert {record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING} <= {"page_failed"}
 
 
 def test_a_signed_cookie_is_valid_for_one_purpose_until_it_expires() -> None:

@@ -29,7 +29,7 @@ class Actions:
         """The answer to a request without a token: the login form for a browser, one line of text for a program."""
         request = Request(scope, receive)
         is_browser = "text/html" in request.headers.get("accept", "")
-        await (self._login_form(request, request.url.path) if is_browser else _refused())(scope, receive, send)
+        await (self._login_form(request, scope["path"]) if is_browser else _refused())(scope, receive, send)
 
     async def login(self, request: Request) -> Response:
         """Show the login form, or check the submitted token."""
@@ -39,8 +39,8 @@ class Actions:
         target = _local_path(form.get("next", "/"))
         token = self._context.token
         if token is None or Secret(form.get("token", "").strip()) != token:
-            self._context.login_throttle.record_failure(client_address(request.scope))
-            return self._login_form(request, target, is_wrong=True)
+            refusal = self._context.login_throttle.refusal(client_address(request.scope))
+            return refusal or self._login_form(request, target, is_wrong=True)
         response = RedirectResponse(target, SEE_OTHER)
         self._set_cookie(request, response, LOGIN, DAYS_30)
         return response
@@ -71,7 +71,8 @@ class Actions:
     async def search(self, request: Request) -> Response:
         """Remember the search text, and redirect to its results."""
         form = await _form(request)
-        words = " ".join(form.get("words", "").split())[:MAX_SEARCH_LENGTH]
+        text = form.get("words", "").replace("\0", " ")  # PostgreSQL refuses it in a text
+        words = " ".join(text.split())[:MAX_SEARCH_LENGTH]
         token = self._context.search_tokens.add(words) if words else ""
         query = {"source": form.get("source", "")[:100], "search": token}
         return RedirectResponse(f"/calls?{urlencode({k: v for k, v in query.items() if v})}", SEE_OTHER)
@@ -91,7 +92,7 @@ class Actions:
 
 async def _form(request: Request) -> dict[str, str]:
     body = (await request.body()).decode("utf-8", "replace")
-    return {name: values[-1] for name, values in parse_qs(body, max_num_fields=20).items()}
+    return {name: values[-1] for name, values in parse_qs(body).items()}
 
 
 def _local_path(path: str) -> str:

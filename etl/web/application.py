@@ -6,7 +6,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -34,6 +34,7 @@ def application(context: WebContext, listen: Listen) -> ASGIApp:
         routes=_routes(Pages(context), actions, Probes(context)),
         exception_handlers={
             HTTPException: errors.client_error,
+            ClientDisconnect: errors.client_error,  # nobody reads the answer, and it is no defect to log
             SQLAlchemyError: errors.database_error,
             Exception: errors.internal_error,
         },
@@ -46,7 +47,7 @@ def _routes(pages: Pages, actions: Actions, probes: Probes) -> list[BaseRoute]:
         Route("/", pages.home),
         Route("/sources/{source}", pages.source),
         Route("/sources/{source}/retry", actions.retry, methods=["POST"]),
-        Route("/quarantine/{number:int}", pages.record),
+        Route("/quarantine/{number}", pages.record),
         Route("/calls", pages.calls, methods=["GET"]),
         Route("/calls", actions.search, methods=["POST"]),
         Route("/calls/{key}", pages.call),

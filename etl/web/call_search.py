@@ -73,7 +73,8 @@ def search_calls(
     No index serves an arbitrary part of a name or a summary: the search goes back in slices of doubling length until a
     page is full, and stops after ``seconds``.
     """
-    end, key = before or (clock.now() + timedelta(days=1), LOWEST_KEY)
+    tomorrow = clock.now() + timedelta(days=1)
+    end, key = before if before and before[0] < tomorrow else (tomorrow, LOWEST_KEY)
     deadline, length = clock.monotonic() + seconds, FIRST_SLICE
     statement, is_indexed = _statement(words)
     digits = re.sub(r"[^0-9]", "", words)

@@ -5,6 +5,8 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
@@ -15,6 +17,7 @@ from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.sync.run import RunDependencies
 from etl.web.application import application
+from etl.web.connection import DEFAULT_LIMITS, Connection, ConnectionLimits
 from etl.web.page_context import WebContext
 
 log = logging.getLogger("etl.web")
@@ -29,6 +32,7 @@ def serving(
     addresses: Sequence[Listen],
     token: Secret | None,
     metrics: Metrics,
+    limits: ConnectionLimits = DEFAULT_LIMITS,
 ) -> Iterator[str | None]:
     """Serve the page at the first free address; yields its URL, or ``None`` if there is no free one.
 
@@ -40,7 +44,7 @@ def serving(
         return
     port = listener.getsockname()[1]
     context = WebContext(deps, sources, token, metrics)
-    server = _server(context, Listen(host, port))
+    server = _server(context, Listen(host, port), limits)
     thread = threading.Thread(target=server.run, args=([listener],), name="page", daemon=True)
     thread.start()
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
@@ -83,18 +87,19 @@ def _listener(listen: Listen) -> socket.socket:
     return listener
 
 
-def _server(context: WebContext, listen: Listen) -> uvicorn.Server:
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+def _server(context: WebContext, listen: Listen, limits: ConnectionLimits) -> uvicorn.Server:
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are lines that any stranger can write
     return uvicorn.Server(
         uvicorn.Config(
             application(context, listen),
+            http=cast(Any, partial(Connection, limits)),
+            backlog=limits.max_connections,  # this many are accepted before the first of them is counted
             log_config=None,
             access_log=False,  # it would log who looked at which call
             lifespan="off",
             ws="none",
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=64,
             timeout_keep_alive=15,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )

@@ -1,6 +1,9 @@
-"""Failed logins by client address → how long that address has to wait."""
+"""Wrong tokens by client address → a refusal where there are too many."""
 
 from collections import OrderedDict
+from math import ceil
+
+from starlette.responses import PlainTextResponse, Response
 
 from etl.runtime.clock import Clock
 
@@ -15,15 +18,18 @@ class LoginThrottle:
         self._clock = clock
         self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
-    def record_failure(self, address: str) -> None:
-        """Count one failed login of an address."""
+    def refusal(self, address: str) -> Response | None:
+        """Count one wrong token of an address; the answer where it sent too many, until its minute is over.
+
+        The right token is never refused: everybody behind a proxy has one address.
+        """
         now = self._clock.monotonic()
         expires, count = self._failures.pop(address, (0.0, 0))
-        self._failures[address] = (expires, count + 1) if now < expires else (now + WINDOW_SECONDS, 1)
+        expires, count = (expires, count + 1) if now < expires else (now + WINDOW_SECONDS, 1)
+        self._failures[address] = (expires, count)
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
-
-    def wait_seconds(self, address: str) -> float:
-        """How long every token from this address is refused, right or wrong; 0 for not at all."""
-        expires, count = self._failures.get(address, (0.0, 0))
-        return max(0.0, expires - self._clock.monotonic()) if count >= MAX_FAILURES else 0.0
+        if count <= MAX_FAILURES:
+            return None
+        wait = str(ceil(expires - now))
+        return PlainTextResponse(f"Too many wrong tokens: try again in {wait} s.\n", 429, {"retry-after": wait})

@@ -67,7 +67,7 @@ class WebContext:
         """A template as a response, with the values that every page needs."""
         common = {
             "reveal_pii": self.can_view_pii(request),
-            "path": request.url.path,
+            "path": request.scope["path"],
             "has_token": self.token is not None,
         }
         return templating.render(template, self.now(), status, **common, **values)

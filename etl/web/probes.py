@@ -14,8 +14,8 @@ class Probes:
     def __init__(self, context: WebContext) -> None:
         self._context = context
 
-    def alive(self, request: Request) -> Response:
-        """Whether the daemon's main loop runs; it does not query the database."""
+    async def alive(self, request: Request) -> Response:
+        """Whether the daemon's main loop runs; it waits for no database and for no thread that does."""
         return _text(health.alive(self._context.metrics.heartbeat_age_seconds()))
 
     def ready(self, request: Request) -> Response:

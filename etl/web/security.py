@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from math import ceil
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -53,21 +52,23 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope["method"], headers) or self._throttled(scope, headers)
-        app = refusal or self._authenticated(scope, headers)
         with suppress(Exception):  # already answered and logged; uvicorn would log it again, with its message
+            app = self._refusal(scope, headers) or self._authenticated(scope, headers)
             await app(scope, receive, _with_headers(send, scope["path"]))
 
-    def _refusal(self, method: str, headers: Headers) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        method, path = scope["method"], scope["path"]
         if not self._is_own_host(headers.get("host", "")):
             hint = f"use the address that the page listens on, such as http://127.0.0.1:{self.listen.port}"
             return PlainTextResponse(f"Unknown host name: {hint}\n", 421)
+        if not path.startswith("/") or not path.isprintable():
+            return PlainTextResponse("Invalid address.\n", 400)
         if method not in METHODS:
             return PlainTextResponse("Method not allowed: use GET or POST.\n", 405, {"allow": ", ".join(METHODS)})
         if method == "POST" and not _is_same_origin(headers):
             return PlainTextResponse("Cross-site request refused.\n", 403)
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
             return PlainTextResponse("Request too large.\n", 413)
         return None
 
@@ -84,28 +85,16 @@ class SecurityMiddleware:
         # no other site can own an IP address or a name without a dot
         return ip_of(name) is not None or "." not in name or name in (self.listen.host, _machine_name())
 
-    def _throttled(self, scope: Scope, headers: Headers) -> Response | None:
-        """Refuses a token from an address with too many failed logins; a valid cookie still works."""
-        sends_token = "authorization" in headers or (scope["path"], scope["method"]) == ("/login", "POST")
-        seconds = self.login_throttle.wait_seconds(client_address(scope)) if self.token and sends_token else 0
-        if not seconds:
-            return None
-        wait = str(ceil(seconds))
-        return PlainTextResponse(f"Too many wrong tokens: try again in {wait} s.\n", 429, {"retry-after": wait})
-
     def _authenticated(self, scope: Scope, headers: Headers) -> ASGIApp:
         is_public = scope["path"] in PUBLIC or scope["path"].startswith(PUBLIC_PREFIX)
-        if is_public or self.token is None or self._accept_credentials(self.token, scope, headers):
+        if is_public or self.token is None or self.cookies.is_valid(LOGIN, cookie_value(headers, LOGIN)):
             return self.app
-        return self.unauthorized
-
-    def _accept_credentials(self, token: Secret, scope: Scope, headers: Headers) -> bool:
         scheme, _, value = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            if Secret(value.strip()) == token:
-                return True
-            self.login_throttle.record_failure(client_address(scope))
-        return self.cookies.is_valid(LOGIN, cookie_value(headers, LOGIN))
+        if scheme.lower() != "bearer":
+            return self.unauthorized
+        if Secret(value.strip()) == self.token:
+            return self.app
+        return self.login_throttle.refusal(client_address(scope)) or self.unauthorized
 
 
 def client_address(scope: Scope) -> str:
@@ -129,7 +118,8 @@ def _is_same_origin(headers: Headers) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
-    return urlsplit(headers.get("origin", "")).netloc.lower() == headers.get("host", "").lower() != ""
+    scheme, _, host = headers.get("origin", "").lower().partition("://")
+    return scheme in ("http", "https") and host == headers.get("host", "").lower() != ""
 
 
 def _with_headers(send: Send, path: str) -> Send:

@@ -25,6 +25,7 @@ from etl.web.timeline import timeline_events
 RUNS = 100
 MAX_JSON_LENGTH = 20_000
 NO_CALL = "There is no such call."
+NO_RECORD = "There is no such record in quarantine."
 
 
 class Pages:
@@ -107,11 +108,13 @@ class Pages:
 
     def record(self, request: Request) -> Response:
         """One quarantined record; its content only where personal data is shown, and even then without keys."""
-        number = {"number": request.path_params["number"]}
+        number = request.path_params["number"]
+        if not number.isdecimal() or len(number) > 18:
+            raise HTTPException(404, NO_RECORD)
         with self._context.db.connect() as connection:
-            row = fetch_one(connection, STATEMENTS.quarantined_record, number)
+            row = fetch_one(connection, STATEMENTS.quarantined_record, {"number": int(number)})
         if row is None:
-            raise HTTPException(404, "There is no such record in quarantine.")
+            raise HTTPException(404, NO_RECORD)
         payload = None
         if self._context.can_view_pii(request):
             redact = Redaction([source.api_key for source in self._context.sources])
