@@ -262,7 +262,10 @@ def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: d
     said = run_etl("sync", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     assert len(re.findall(r"^(\w+): succeeded; .*: 30 new, 0 changed", said.stdout, re.M)) == 3
-    assert re.search(r"^vaani: 30 of 30 calls in \d requests", said.stderr, re.M)
+    progress = [json.loads(line) for line in said.stderr.splitlines()]
+    assert {"source": "vaani", "step": "calls", "rows": 30, "total": 30}.items() <= max(
+        progress, key=lambda event: (event["source"] == "vaani", event.get("step") == "calls")
+    ).items()
     rows = json.loads(run_etl("status", "--json", cwd=tmp_path, given=configured).stdout)
     assert {row["source"]: row["completeness"] for row in rows} == dict.fromkeys(
         ("autocalls", "ravan", "ringg", "vaani"), "count_match"
@@ -400,9 +403,29 @@ def test_the_embedded_server_needs_no_right_configuration(tmp_path: Path) -> Non
     said = run_etl("db", "url", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (78, "")
     assert "run `etl db start`" in said.stderr
-    assert run_etl("db", "stop", cwd=tmp_path).stdout == "it was not running\n"
+    assert run_etl("db", "stop", cwd=tmp_path).stdout == f"none was running in {tmp_path / 'etl'}\n"
     (tmp_path / "file").write_text("")
-    assert "is a file" in run_etl("db", "start", cwd=tmp_path, given={"ETL_HOME": "file"}).stderr
+    for home, problem in (
+        ("file", "is a file"),
+        ("a" * 300, "is not a path that can be used"),
+        ("~nobody-here", "path"),
+    ):
+        said = run_etl("db", "start", cwd=tmp_path, given={"ETL_HOME": home})
+        assert (said.returncode, problem in said.stderr) == (78, True), said.stderr
+
+
+@pytest.mark.parametrize("words", [
+    ("status",), ("check",), ("why", "x"), ("verify",), ("quarantine", "list"), ("quarantine", "show", "1"),
+    ("replay", "--dry-run"), ("backfill", "--from", "2026-01-01", "--plan"), ("db", "url"), ("db", "psql"),
+])  # fmt: skip
+def test_a_question_starts_no_server_creates_nothing_and_says_where_it_looked(
+    tmp_path: Path, sandbox: Sandbox, words: tuple[str, ...]
+) -> None:
+    said = run_etl(*words, cwd=tmp_path, given=sandbox.environment())
+    assert said.returncode == 78
+    home = tmp_path / "etl"
+    assert f"no embedded PostgreSQL is running in {home}" in said.stdout + said.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_psql_is_opened_on_the_server_of_etl_home(tmp_path: Path, server: Server) -> None:

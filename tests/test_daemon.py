@@ -31,7 +31,8 @@ from etl.sandbox.world import World
 from etl.settings.schedule import Every
 from etl.state import registry
 from etl.sync.run import BatchLimits, RunDependencies
-from tests.commands import run_etl, start_etl, stop_etl
+from tests import commands
+from tests.commands import ETL, run_etl, start_etl, stop_etl
 from tests.fakes import wait_until
 from tests.harness import InterceptingTransport
 from tests.scripted_server import Responder, serve
@@ -122,7 +123,7 @@ def test_it_reads_every_source_plans_the_next_run_and_ends_with_0(
     assert "next run     no daemon is running" in run_etl("status", cwd=tmp_path, given=given).stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_ends_with_0_in_the_middle_of_a_retry_after(
     tmp_path: Path, database_url: str, db: Engine, number: signal.Signals
 ) -> None:
@@ -134,6 +135,25 @@ def test_it_ends_with_0_in_the_middle_of_a_retry_after(
     assert code == 0, err
     assert count(db, FREE) == 0
     assert {runs(db, name, "interrupted") for name in ("ringg", "autocalls", "ravan", "vaani")} == {1}
+
+
+def test_a_closed_terminal_ends_what_was_not_started_with_nohup(tmp_path: Path, database_url: str, db: Engine) -> None:
+    with Sandbox(World(5, calls=12, days=2, now=NOW), [parse_fault("H01:every=1,after=120")]) as waiting:
+        given = commands.environment(
+            tmp_path, {**waiting.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+        )
+        words = ["sh", "-c", 'trap "" HUP; exec "$@" 2>/dev/null', "sh", *ETL, "sync"]
+        process = subprocess.Popen(words, cwd=tmp_path, env=given)
+        wait_until(lambda: waiting.requests)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.terminate()
+        assert process.wait(30) == 1
+    sandbox = start_etl("sandbox", cwd=tmp_path, given={})
+    assert sandbox.stdout
+    assert sandbox.stdout.readline().startswith("export ")
+    assert stop_etl(sandbox, signal.SIGHUP)[0] == 0
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str) -> None:

@@ -18,6 +18,7 @@ from etl.runtime import urls
 from etl.settings import NO_SOURCES, ConfigurationError, Settings, load, schedule, variables
 
 KEY = "CANARY-KEY-7f3a"
+PROVIDER = 'provider = "ringg"\n'
 PHONE = "+919876543210"
 ROOT = Path(__file__).parent.parent
 
@@ -130,6 +131,9 @@ def test_a_dotenv_line_that_is_none_is_named_by_its_number(tmp_path: Path) -> No
     (tmp_path / ".env").write_text(f'RINGG_API_KEY=x\nmy key {KEY}\nVAANI_API_KEY="{KEY}\n')
     (tmp_path / ".env").chmod(0o600)
     assert [re.findall(r"line (\d)", found) for found in problems(tmp_path, {})] == [["2"], ["3"]]
+    for line in ("RINGG_API_KEY", "export X", "X: 1", "=1", "set X=1", "X Y=1", "X='1", "<<<<<<< HEAD", "\0", "X\n"):
+        (tmp_path / ".env").write_text(f"A_B=x\n\n \t\r\n# a comment\n\n{line}\nC_D=x\n")
+        assert [found.partition(" is not NAME=value")[0] for found in problems(tmp_path, {})] == [".env line 6"]
 
 
 def test_a_dotenv_that_is_no_text_is_said(tmp_path: Path) -> None:
@@ -456,7 +460,11 @@ def test_a_key_may_lie_in_a_file_beside_the_configuration(tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "acme.key").write_text(f"{KEY}\r\n")
     (folder / "calls.toml").write_text('[sources.a]\nprovider = "ringg"\napi_key = "file:acme.key"\n')
-    assert load({"ETL_CONFIG": "conf/calls.toml"}, tmp_path).sources[0].api_key.reveal() == KEY
+    for mode, is_open in ((0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o602, True)):
+        (folder / "acme.key").chmod(mode)
+        settings = load({"ETL_CONFIG": "conf/calls.toml"}, tmp_path)
+        assert settings.sources[0].api_key.reveal() == KEY
+        assert ["readable by other users" in warning for warning in settings.warnings] == [True] * is_open
 
 
 @pytest.mark.parametrize("text", [KEY, f"env:{KEY}", f"file:{KEY}", "env:ACME_MISSING_KEY", "file:", "env:", ""])
@@ -512,6 +520,13 @@ def test_each_wrong_setting_says_where_it_stands(tmp_path: Path, setting: str, s
         ("[sources]\nacme = 3\n", "sources.acme is not a table"),
         (f'[sources."{PHONE}"]\nprovider = "ringg"\n', "a name starts with a letter"),
         ("[source.acme]\n", "did you mean sources?"),
+        (f"a = {'[' * 1000}{']' * 1000}\n", "nested too deeply"),
+        (f"a = {'{b=' * 1000}1{'}' * 1000}\n", "nested too deeply"),
+        (f"{'.'.join('a' * 5000)} = 1\n", "a key of 20 parts"),
+        (f"['a' . {'b.' * 30}c]\n", "a key of 20 parts"),
+        (f"x = {{ {'b . ' * 30}c = 1 }}\n", "a key of 20 parts"),
+        (f"# {'x' * 300_000}\n", "more than 262,144 characters"),
+        (f"a = {'1' * 5000}\n", "etl.toml is not valid TOML"),
         ('[sources.a]\nprovider = "Ring"\napi_key = "env:ACME_KEY"\n', "did you mean ringg?"),
         ('[sources.a]\napi_key = "env:ACME_KEY"\n', "provider is not set; write one of autocalls, ravan, ringg, vaani"),
     ],
@@ -522,7 +537,32 @@ def test_each_wrong_file_says_what_is_wrong(tmp_path: Path, text: str, said: str
 
 
 def test_a_file_that_was_named_has_to_exist(tmp_path: Path) -> None:
-    assert problem(tmp_path, {"ETL_CONFIG": "mine.toml"}).startswith("ETL_CONFIG: the file mine.toml cannot be read")
+    for name in ("mine.toml", "a" * 300, "~nobody-here/x.toml", "x\0.toml", str(tmp_path)):
+        assert f"ETL_CONFIG: the file {Path(name).name} cannot be read" in problem(tmp_path, {"ETL_CONFIG": name})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("", "", "sources a and b are the same account"),
+        ('base_url = "https://reseller.test"', "", None),
+        ('provider = "ravan"\nphones = ["+918040000001"]', 'provider = "ravan"\nphones = ["+918040000002"]', None),
+        ('provider = "ravan"\nphones = ["+918040000001", "+918040000002"]',
+         'provider = "ravan"\nphones = ["+918040000002"]', "sources a and b are the same account"),
+        ('since = "2026-05-01T12:00:01Z"\nbase_url = "https://x.test"', "", "source a: its since is in the future"),
+        ('since = "2026-05-01T12:00:00Z"\nbase_url = "https://x.test"', "", None),
+        ('schedule = "every 9s"\nbase_url = "https://x.test"', "", "source a: its schedule is shorter than ten"),
+        ('schedule = "every 10s"\nbase_url = "https://x.test"', 'schedule = "* * * * *"', None),
+    ],
+)  # fmt: skip
+def test_what_can_hardly_be_meant_is_a_warning(tmp_path: Path, first: str, second: str, said: str | None) -> None:
+    tables = [
+        f'[sources.{name}]\napi_key = "env:ACME_KEY"\n{"" if "provider" in given else PROVIDER}{given}\n'
+        for name, given in (("a", first), ("b", second))
+    ]
+    toml(tmp_path, "".join(tables))
+    warnings = load({"ACME_KEY": KEY}, tmp_path, datetime(2026, 5, 1, 12, tzinfo=UTC)).warnings
+    assert [said in warning for warning in warnings] == [True] if said else warnings == ()
 
 
 # ------------------------------------------------------------------ schedules
@@ -540,7 +580,16 @@ def test_a_file_that_was_named_has_to_exist(tmp_path: Path) -> None:
         ("0 9 * * 0", schedule.Cron("0 9 * * sun")),
         ("0 9 * * 7,6", schedule.Cron("0 9 * * sun,sat")),
         ("0 9 * * 5-7", schedule.Cron("0 9 * * fri,sat,sun")),
-        ("0 9 * * mon-fri", schedule.Cron("0 9 * * mon-fri")),
+        ("0 9 * * mon-fri", schedule.Cron("0 9 * * mon,tue,wed,thu,fri")),
+        ("0 9 * * SUN-tue", schedule.Cron("0 9 * * sun,mon,tue")),
+        ("0 9 * * sat-sun", schedule.Cron("0 9 * * sat,sun")),
+        ("0 9 * * */2", schedule.Cron("0 9 * * sun,tue,thu,sat")),
+        ("0 9 * * 1-5/2,sat", schedule.Cron("0 9 * * mon,wed,fri,sat")),
+        # both day fields: either is enough, unless one begins with a star
+        ("0 9 13 * 5", schedule.Cron("0 9 13 * *", "0 9 * * fri")),
+        ("0 9 30 2 1", schedule.Cron("0 9 30 2 *", "0 9 * 2 mon")),
+        ("0 9 */2 * 1", schedule.Cron("0 9 */2 * mon")),
+        ("0 9 13 * */2", schedule.Cron("0 9 13 * sun,tue,thu,sat")),
     ],
 )
 def test_a_schedule_is_read_as_cron_reads_it(text: str, found: schedule.Every | schedule.Cron) -> None:
@@ -561,6 +610,9 @@ def test_a_schedule_is_read_as_cron_reads_it(text: str, found: schedule.Every | 
         "a b c d e",
         "* * * * 5-1",
         "* * * * 8",
+        "* * * * 1-8",
+        "* * * * */0",
+        "* * 30 2 *",
     ],
 )
 def test_what_is_no_schedule_is_a_value_error(text: str) -> None:

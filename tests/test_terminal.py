@@ -1,6 +1,7 @@
 """Progress and results: one line per step elsewhere, bars that fit on a terminal."""
 
 import io
+import json
 import re
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 
 from etl.cli.terminal import ago, progress, result_line
 from etl.loader.batch import Counts
+from etl.runtime import logs
 from etl.sync.run import Progress, RunResult
 
 SOURCE = "a-source-with-a-very-long-name-indeed"
@@ -24,7 +26,8 @@ def step(what: str, rows: int, total: int | None) -> Progress:
     return Progress(SOURCE, what, rows, total, 7, Counts())
 
 
-def test_elsewhere_each_step_is_a_line_with_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_each_step_is_a_log_event_with_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.setup()
     with progress([SOURCE]) as on_progress:
         on_progress(step("calls", 1000, 4000))
         on_progress(step("calls", 4000, 4000))
@@ -32,11 +35,13 @@ def test_elsewhere_each_step_is_a_line_with_a_rate_and_the_time_left(capsys: pyt
         on_progress(step("transcripts", 0, 3))
     said = capsys.readouterr()
     assert said.out == ""
-    lines = [line.removeprefix(f"{SOURCE}: ") for line in said.err.splitlines()]
-    assert re.fullmatch(r"1,000 of 4,000 calls in 7 requests, [\d,]+/s, \d+ s left", lines[0])
-    assert re.fullmatch(r"4,000 of 4,000 calls in 7 requests, [\d,]+/s", lines[1])
-    assert re.fullmatch(r"50 transcripts in 7 requests, [\d,]+/s", lines[2])
-    assert lines[3] == "0 of 3 transcripts in 7 requests"
+    steps = [json.loads(line) for line in said.err.splitlines()]
+    assert {(step["event"], step["source"], step["requests"]) for step in steps} == {("progress", SOURCE, 7)}
+    assert [(step["step"], step["rows"], step["total"]) for step in steps] == [
+        ("calls", 1000, 4000), ("calls", 4000, 4000), ("transcripts", 50, None), ("transcripts", 0, 3),
+    ]  # fmt: skip
+    assert [step["rows_per_second"] is not None for step in steps] == [True, True, True, False]
+    assert [step["seconds_left"] is not None for step in steps] == [True, False, False, False]
 
 
 def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:

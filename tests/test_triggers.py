@@ -38,6 +38,9 @@ def times(schedule: str, zone: str, after: datetime, count: int) -> list[str]:
     ("schedule", "zone", "after", "expected"),
     [
         ("30 9 * * 1", "Asia/Kolkata", datetime(2026, 11, 20, 12, tzinfo=UTC), ["11-23 04:00", "11-30 04:00"]),
+        # the thirteenth or a Friday; the thirtieth of February never
+        ("0 0 13 * 5", "UTC", datetime(2026, 5, 9, tzinfo=UTC), ["05-13 00:00", "05-15 00:00"]),
+        ("0 0 30 2 1", "UTC", datetime(2026, 2, 17, tzinfo=UTC), ["02-23 00:00", "02-01 00:00"]),
         # the clock goes forward at 01:00 UTC: half past two does not exist, and is read at the change
         ("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, 12, tzinfo=UTC), ["03-29 01:30", "03-30 00:30"]),
         # midnight does not exist on the fourth of November

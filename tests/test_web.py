@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -341,6 +342,15 @@ def test_on_loopback_only_loopback_host_names_are_accepted(harness: Harness) -> 
             assert client.get("/", headers={"host": host}).status_code == 421
         for host in ("localhost", "localhost:9999", "127.0.0.1", "[::1]:80", "LOCALHOST"):
             assert client.get("/", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("head", ["GET {} HTTP/1.0", "GET {} HTTP/1.0\r\nHost:", "GET {} HTTP/1.1\r\nHost:"])
+def test_a_probe_needs_no_host_name_and_a_page_does(harness: Harness, head: str) -> None:
+    with serving(harness.dependencies(), [], [Listen("127.0.0.1", 0)], None, Metrics()) as where:
+        for path, status in (("/healthz", b"200"), ("/readyz", b"200"), ("/", b"421"), ("/metrics", b"421")):
+            with socket.create_connection(("127.0.0.1", urlsplit(where or "").port or 0), 10) as connection:
+                connection.sendall(f"{head.format(path)}\r\nConnection: close\r\n\r\n".encode())
+                assert connection.makefile("rb").readline().split()[1] == status
 
 
 def test_elsewhere_only_own_host_names_are_accepted(harness: Harness) -> None:

@@ -3,7 +3,6 @@
 import atexit
 import gc
 import sys
-from io import TextIOWrapper
 from typing import NoReturn
 
 import click
@@ -13,6 +12,7 @@ from etl.cli import (
     db_commands,
     exit_status,
     inspect_commands,
+    output,
     quarantine_commands,
     run_commands,
     sandbox_command,
@@ -26,8 +26,8 @@ Start without a key:   etl demo
 With a key in .env:    etl check, etl migrate, etl sync, etl status
 From then on:          etl daemon
 
-`etl COMMAND -h` explains a command, with an example. Exit status: 0 success; 1 a source failed, the others succeeded;
-2 invalid command line; 78 invalid configuration or database.
+`etl COMMAND -h` explains a command, with an example. Exit status: 0 success; 1 a source failed, the others succeeded,
+or the output could not be written; 2 invalid command line; 78 invalid configuration or database.
 """
 
 GC_THRESHOLD = 200_000  # objects
@@ -58,14 +58,14 @@ app.add_command(quarantine_commands.quarantine)
 def main() -> NoReturn:
     """Run the command line; each error that a person can cause becomes one line and an exit status."""
     tune_gc()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that the terminal cannot show must not end the command
+    end = output.protect()
     try:
         app(prog_name="etl")
+    except SystemExit as done:
+        status = done.code if isinstance(done.code, int) else 0
     except Exception as error:  # a traceback might show a URL, a key or personal data
-        sys.exit(exit_status.handle_error(error))
-    sys.exit(0)
+        status = exit_status.handle_error(error)
+    sys.exit(end(status))
 
 
 def tune_gc() -> None:

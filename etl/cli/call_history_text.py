@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+from etl.cli.output import printable
 from etl.cli.terminal import ago
 from etl.reports.call_history_model import CallDetails, CallHistory, QuarantinedRecord, RunEffect
 from etl.reports.next_read import NextRead
 
 Line = tuple[str, str, str]  # a label, its text, and a style
-JOINERS = "\u200c\u200d"  # invisible, and needed to write Indian scripts
 
 
 def print_history(history: CallHistory) -> None:
@@ -17,9 +17,9 @@ def print_history(history: CallHistory) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(_printable(f"{history.source}:{history.provider_call_id}"), style="bold"))
+    console.print(Text(printable(f"{history.source}:{history.provider_call_id}"), style="bold"))
     for label, text, style in _lines(history):
-        console.print(Text.assemble((f"  {label:<13}", "dim"), (_printable(text), style)))
+        console.print(Text.assemble((f"  {label:<13}", "dim"), (printable(text), style)))
 
 
 def _lines(history: CallHistory) -> Iterator[Line]:
@@ -123,7 +123,3 @@ def _at(at: datetime | None) -> str:
 
 def _stamp(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() or char in JOINERS else "\ufffd" for char in text)

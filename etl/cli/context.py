@@ -69,7 +69,7 @@ def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["S
     from etl.settings import NO_SOURCES, ConfigurationError
 
     if not settings.sources:
-        raise ConfigurationError([NO_SOURCES])
+        raise ConfigurationError([f"{NO_SOURCES}; looked for both files in {Path.cwd()}"])
     known = {source.name: source for source in settings.sources}
     require_known(names, known)
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
@@ -97,11 +97,11 @@ def days_asked(since: datetime | None, until: datetime | None) -> tuple[date | N
 
 
 @contextmanager
-def opened(settings: "Settings") -> Iterator["Engine"]:
-    """The database, reachable and at this version's revision."""
+def opened(settings: "Settings", *, may_start: bool = False) -> Iterator["Engine"]:
+    """The database, reachable and at this version's revision; a question starts no server."""
     from etl.cli.database import opened
 
-    with opened(settings) as engine:
+    with opened(settings, may_start=may_start) as engine:
         yield engine
 
 

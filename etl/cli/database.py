@@ -6,16 +6,37 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from etl import embedded
 from etl.db import revisions
 from etl.db.engine import DatabaseProblem, open_engine
 from etl.settings import Settings
 
+DATABASE = "callhouse"
+NO_TLS = "sslmode=disable"  # a PGSSLMODE meant for another server would reject the embedded one
 
-def url_of(settings: Settings) -> str:
-    """The URL of the configured database, or of the embedded server, which is started if it is not running."""
+
+def url_of(settings: Settings, *, may_start: bool = True) -> str:
+    """The URL of the configured database, or of the embedded server, which is started if it is not running.
+
+    A question, which may not start it, creates no file either.
+    """
     if settings.database_url is not None:
         return settings.database_url.reveal()
-    return embedded_url(settings.home, "callhouse")
+    return embedded_url(settings.home, DATABASE) if may_start else f"{running_server(settings.home).url()}?{NO_TLS}"
+
+
+def running_server(home: Path) -> embedded.Server:
+    """The embedded server, if it is running; raises :class:`~etl.db.engine.DatabaseProblem`."""
+    try:
+        server = embedded.running(home)
+    except embedded.EmbeddedError as error:
+        raise DatabaseProblem(str(error)) from None
+    if server is None:
+        raise DatabaseProblem(
+            f"no embedded PostgreSQL is running in {home}, and neither the environment nor {Path.cwd() / '.env'} has a "
+            "DATABASE_URL: change to the project's directory, run `etl db start`, or begin with `etl migrate`"
+        )
+    return server
 
 
 def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
@@ -23,8 +44,6 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
 
     ``fresh`` drops the database first. Raises :class:`~etl.db.engine.DatabaseProblem`.
     """
-    from etl import embedded
-
     try:
         server = embedded.start(home)
         if fresh:
@@ -32,7 +51,7 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
         embedded.ensure_database(server, name)
     except embedded.EmbeddedError as error:
         raise DatabaseProblem(str(error)) from None
-    url = f"{server.url(name)}?sslmode=disable"  # a PGSSLMODE meant for another server would reject this one
+    url = f"{server.url(name)}?{NO_TLS}"
     with disposed_engine(url) as db:
         revisions.migrate(db)
     return url
@@ -49,8 +68,8 @@ def disposed_engine(url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Engine]:
+def opened(settings: Settings, *, may_start: bool) -> Iterator[Engine]:
     """The database of these settings, at this version's revision; raises :class:`~etl.db.engine.DatabaseProblem`."""
-    with disposed_engine(url_of(settings)) as db:
+    with disposed_engine(url_of(settings, may_start=may_start)) as db:
         revisions.require_revision(db)
         yield db

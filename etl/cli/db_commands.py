@@ -1,14 +1,11 @@
 """The commands `etl db …`: the embedded PostgreSQL."""
 
 import os
-from typing import TYPE_CHECKING
 
 import click
 
 from etl.cli import context
-
-if TYPE_CHECKING:
-    from etl.embedded import Server
+from etl.cli.output import echo
 
 in_database = click.argument(
     "database", metavar="[DATABASE]", default="callhouse", help="The database; `demo` is that of `etl demo`."
@@ -26,7 +23,7 @@ def start() -> None:
     from etl import embedded
 
     server = embedded.start(context.home())
-    click.echo(f"running at {server.host}:{server.port}; `etl db url` prints its URL with the password")
+    echo(f"running at {server.host}:{server.port}; `etl db url` prints its URL with the password")
 
 
 @db.command()
@@ -34,14 +31,17 @@ def stop() -> None:
     """Stop it; the data are kept."""
     from etl import embedded
 
-    click.echo("stopped; the data are kept" if embedded.stop(context.home()) else "it was not running")
+    home = context.home()
+    echo("stopped; the data are kept" if embedded.stop(home) else f"none was running in {home}")
 
 
 @db.command()
 @in_database
 def url(database: str) -> None:
     """Print its URL, password included, for a BI tool."""
-    click.echo(_running().url(database))
+    from etl.cli.database import running_server
+
+    echo(running_server(context.home()).url(database))
 
 
 @db.command()
@@ -49,15 +49,7 @@ def url(database: str) -> None:
 def psql(database: str) -> None:
     """Open psql on it."""
     from etl import embedded
+    from etl.cli.database import running_server
 
-    argv, environment = embedded.psql_command(_running(), database)
+    argv, environment = embedded.psql_command(running_server(context.home()), database)
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - the process becomes psql
-
-
-def _running() -> "Server":
-    from etl import embedded
-
-    server = embedded.running(context.home())
-    if server is None:
-        raise embedded.EmbeddedError("the embedded PostgreSQL is not running: run `etl db start`")
-    return server

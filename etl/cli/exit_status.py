@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import click
+from etl.cli.output import JOINERS, echo
 
 if TYPE_CHECKING:
     from etl.sync.run import RunResult
@@ -46,13 +46,13 @@ def handle_error(error: Exception) -> int:
 
 def _print(status: int, *lines: str) -> int:
     for line in lines:
-        click.echo(f"etl: {line}", err=True)
+        echo(f"etl: {line}", err=True)
     return status
 
 
 def warn(text: str) -> None:
     """Print a warning."""
-    click.echo(f"etl: warning: {text}", err=True)
+    echo(f"etl: warning: {text}", err=True)
 
 
 def exit_with(results: Sequence["RunResult"]) -> NoReturn:
@@ -64,10 +64,11 @@ def print_failures(results: Sequence["RunResult"]) -> bool:
     """Print the error of each source that failed; whether there is one."""
     for result in results:
         if result.error:
-            click.echo(f"etl: {result.error}", err=True)
+            echo(f"etl: {result.error}", err=True)
     return any(result.error for result in results)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """Print one JSON document on stdout; what a terminal would obey is escaped, as JSON allows anywhere in a text."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    echo("".join([char if char.isprintable() or char in f"\n{JOINERS}" else json.dumps(char)[1:-1] for char in text]))

@@ -1,12 +1,14 @@
 """The commands that change nothing: check, status and why."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from etl.cli import context
 from etl.cli.exit_status import CONFIGURATION, FAILED, print_json
+from etl.cli.output import echo, printable
 
 if TYPE_CHECKING:
     from etl.cli.source_check import CheckResult
@@ -43,9 +45,9 @@ def check(as_json: bool) -> None:
             {"database": _as_dict(database), "sources": [{"source": check.name, **_as_dict(check)} for check in found]}
         )
     else:
-        click.echo(f"configuration: OK; {len(sources)} source{'s' if len(sources) != 1 else ''}")
+        echo(f"configuration: OK; {len(sources)} source{'s' if len(sources) != 1 else ''}")
         for check in (database, *found):
-            click.echo(f"{check.name}: {'OK' if check.is_ok else 'FAILED'}; {check.message}")
+            echo(f"{check.name}: {'OK' if check.is_ok else 'FAILED'}; {check.message}")
     if not database.is_ok:
         sys.exit(CONFIGURATION)
     sys.exit(0 if all(check.is_ok for check in found) else FAILED)
@@ -77,7 +79,7 @@ def status(as_json: bool) -> None:
     elif rows:
         status_table(rows)
     else:
-        click.echo("no source is configured, and none was ever synced: put a key into .env, then run `etl sync`")
+        echo(f"no source is configured in {Path.cwd()}, and none was ever synced: put a key into .env, then `etl sync`")
 
 
 @click.command()
@@ -109,10 +111,10 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
         if len(found) == 1:
             history = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
-        choices = " or ".join(f"{call.source}:{call.provider_call_id}" for call in found)
+        choices = " or ".join(printable(f"{call.source}:{call.provider_call_id}") for call in found)
         raise click.BadParameter(f"{len(found)} sources have a call with this id: write {choices}", param_hint="CALL")
     if not found:
-        click.echo(f"etl: {UNKNOWN}", err=True)
+        echo(f"etl: {UNKNOWN}", err=True)
         sys.exit(FAILED)
     if as_json:
         print_json(to_builtins(history))

@@ -9,6 +9,7 @@ import click
 
 from etl.cli import context
 from etl.cli.exit_status import exit_with, print_json
+from etl.cli.output import LAYOUT, echo, printable
 from etl.cli.run_commands import run
 
 SHOWN = ("quarantine_id", "source", "reason", "provider_call_id", "first_seen_at", "last_seen_at", "resolved_at")
@@ -36,23 +37,29 @@ def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
     for row in rows:
         done = " (resolved)" if row.resolved_at else ""
         seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}"
-        click.echo(f"{row.quarantine_id}  {row.source}  {seen}  {row.reason}{done}")
+        echo(f"{row.quarantine_id}  {row.source}  {seen}  {row.reason}{done}")
     next_step = "; `etl quarantine show N` prints one, `etl quarantine retry` tries to load them" if rows else ""
-    click.echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
+    echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
 
 
 @quarantine.command()
 @click.argument("number", metavar="NUMBER", type=click.IntRange(1, 2**63 - 1), help="Its number in the list.")
 def show(number: int) -> None:
-    """Print one record: the reason on stderr, its exact bytes on stdout."""
+    """Print one record: the reason on stderr, its exact bytes on stdout.
+
+    On a terminal a replacement character stands for each control character and each byte that is no text.
+    """
     from etl.state import quarantine
 
     with context.opened(context.settings()) as engine, engine.connect() as connection:
         row = quarantine.one(connection, number)
     if row is None:
         raise click.BadParameter(f"there is no record {number}: `etl quarantine list --all` lists them")
-    click.echo(f"{row.source}: {row.reason}; first seen {row.first_seen_at:%Y-%m-%d %H:%M} UTC", err=True)
-    sys.stdout.buffer.write(bytes(row.payload) + b"\n")
+    echo(f"{row.source}: {row.reason}; first seen {row.first_seen_at:%Y-%m-%d %H:%M} UTC", err=True)
+    payload = bytes(row.payload)
+    if sys.stdout.isatty():
+        payload = printable(payload.decode(errors="replace"), LAYOUT).encode()
+    sys.stdout.buffer.write(payload + b"\n")
 
 
 @quarantine.command()

@@ -13,6 +13,7 @@ import click
 from etl.cli import context
 from etl.cli.context import stop
 from etl.cli.exit_status import FAILED, exit_with, warn
+from etl.cli.output import echo
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -61,7 +62,7 @@ def migrate(allow_other_tables: bool) -> None:
     with database.disposed_engine(database.url_of(context.settings())) as engine:
         before, after = revisions.migrate(engine, allow_other_tables=allow_other_tables)
         done = f"already at revision {after}" if before == after else f"migrated to revision {after}"
-        click.echo(f"database {engine.url.database}: {done}")
+        echo(f"database {engine.url.database}: {done}")
         if not revisions.reader_may_read(engine):
             warn(revisions.GRANT_BY_HAND)
 
@@ -152,7 +153,7 @@ def daemon() -> None:
     sources = context.sources(settings)
     tracing.setup()
     stop_on_signal(stop)
-    with context.opened(settings) as engine:
+    with context.opened(settings, may_start=True) as engine:
         _register(engine, sources)
         deps = context.dependencies(engine)
         metrics = Metrics()
@@ -160,7 +161,7 @@ def daemon() -> None:
             try:
                 all_ended = serve(deps, stop, sources, metrics, settings.alert_url)
             except WatchdogTimeout as timeout:
-                click.echo(f"etl: {timeout}", err=True)
+                echo(f"etl: {timeout}", err=True)
                 os._exit(RESTART)
     if not all_ended:  # a thread that hangs would keep the process alive; the end of its session rolls it back
         os._exit(0)
@@ -194,7 +195,7 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
             settings, chosen, "replay", lambda source_run: replays.replay(source_run, found[source_run.source.name])
         )
     for name, diff in found.items():
-        click.echo(replay_diff(name, diff, dry_run=dry_run))
+        echo(replay_diff(name, diff, dry_run=dry_run))
     exit_with(results)
 
 
@@ -209,7 +210,7 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Run
 
     results = results_of(settings, sources, kind, work)
     for result in results:
-        click.echo(result_line(result))
+        echo(result_line(result))
     return results
 
 
@@ -220,7 +221,7 @@ def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
     from etl.sync.parallel import run_all
 
     stop_on_signal(stop)
-    with context.opened(settings) as engine:
+    with context.opened(settings, may_start=kind != "verify") as engine:
         _register(engine, sources)
         with progress([source.name for source in sources]) as on_progress:
             return run_all(replace(context.dependencies(engine), on_progress=on_progress), sources, kind, work)

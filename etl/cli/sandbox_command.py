@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
+from etl.runtime.signals import SIGNALS
+
 
 @click.command(context_settings={"show_default": True})
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; a free one by default.")
@@ -45,7 +47,9 @@ def sandbox(port: int, seed: int, calls: int, days: float, order: str, per_hour:
         served = Sandbox(world, faults, port=port)
     except OSError:
         raise click.BadParameter(f"port {port} is in use; omit --port for a free one") from None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         for name, value in served.environment().items():
             click.echo(f"export {name}={value}")

@@ -54,7 +54,7 @@ class _WaitRequested(Exception):
 def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult:
     """Whether the database is reachable, at this version's revision, and stores the accounts that are configured."""
     try:
-        with opened(settings) as db, db.connect() as connection:  # nothing is committed
+        with opened(settings, may_start=False) as db, db.connect() as connection:  # nothing is committed
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             at = f"{db.url.host or 'local socket'}:{db.url.port or 5432}/{db.url.database}"

@@ -1,5 +1,6 @@
 """Progress, results and tables as text: bars on a terminal, one line per step elsewhere."""
 
+import logging
 import sys
 import threading
 import time
@@ -7,24 +8,29 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from etl.cli.output import printable
 from etl.reports.backfill_plan import BackfillPlan
 from etl.reports.status import SourceStatus
 from etl.runtime import humanize
 from etl.runtime.humanize import counted, duration
+from etl.runtime.logs import event
 from etl.state.daily_checks import WORST_FIRST, DayStatus
 from etl.sync.replay import ReplayDiff
 from etl.sync.run import Progress, ProgressCallback, RunResult
 
+log = logging.getLogger("etl.progress")
+
 
 @contextmanager
 def progress(sources: Sequence[str]) -> Iterator[ProgressCallback]:
-    """Show on stderr how far each source has come, with a rate and the time left."""
+    """Show on stderr how far each source has come, with a rate and the time left: as log events off a terminal."""
     if sys.stderr.isatty():
         with _bars(sources) as on_progress:
             yield on_progress
     else:
-        yield _lines()
+        yield _events()
 
 
 class _Rates:
@@ -36,27 +42,25 @@ class _Rates:
         self._start = time.monotonic()
         self._lock = threading.Lock()
 
-    def __call__(self, at: Progress) -> tuple[str, str]:
-        """The rate and the time left, empty while unknown."""
+    def __call__(self, at: Progress) -> tuple[float | None, float | None]:
+        """The rows per second and the seconds left, while known."""
         with self._lock:
             started_at = self._started_at.setdefault((at.source, at.what), self._last_at.get(at.source, self._start))
             self._last_at[at.source] = time.monotonic()
             seconds = self._last_at[at.source] - started_at
         if seconds <= 0 or not at.rows:
-            return "", ""
+            return None, None
         rate = at.rows / seconds
-        left = f"{duration((at.total - at.rows) / rate)} left" if at.total and at.total > at.rows else ""
-        return f"{rate:,.0f}/s", left
+        return rate, (at.total - at.rows) / rate if at.total and at.total > at.rows else None
 
 
-def _lines() -> ProgressCallback:
+def _events() -> ProgressCallback:
     rates = _Rates()
 
     def on_progress(at: Progress) -> None:
-        of = f" of {at.total:,}" if at.total and at.total >= at.rows else ""
-        speed = "".join(f", {text}" for text in rates(at) if text)
-        line = f"{at.source}: {at.rows:,}{of} {at.what} in {at.requests:,} requests{speed}"
-        print(line, file=sys.stderr, flush=True)  # noqa: T201
+        rate, left = (None if value is None else round(value, 1) for value in rates(at))
+        counts: dict[str, Any] = {"rows": at.rows, "total": at.total, "requests": at.requests}
+        event(log, "progress", source=at.source, step=at.what, **counts, rows_per_second=rate, seconds_left=left)
 
     return on_progress
 
@@ -81,7 +85,9 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     with Bars(*columns, console=Console(stderr=True)) as bars:
 
         def on_progress(at: Progress) -> None:
-            rate, left = rates(at)
+            per_second, seconds_left = rates(at)
+            rate = "" if per_second is None else f"{per_second:,.0f}/s"
+            left = "" if seconds_left is None else f"{duration(seconds_left)} left"
             key = (at.source, at.what)
             if key not in tasks:
                 tasks[key] = bars.add_task("", source=at.source, what=at.what, rate="", left="", total=None)
@@ -156,7 +162,7 @@ def status_table(rows: Sequence[SourceStatus]) -> None:
         for label, text, style in _facts(row):
             console.print(Text.assemble((f"  {label:<13}", "dim"), (text, style)))
         for line in _remarks(row):
-            console.print(Text(f"  {line}", style="yellow"))
+            console.print(Text(f"  {printable(line)}", style="yellow"))
 
 
 def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
@@ -174,7 +180,7 @@ def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
         for first, last in _alike([day for day in days if day.status in ("incomplete", "unknown")]):
             when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
             line = Text.assemble((f"  {when}  ", "dim"), (LABELS[first.status], COLOURS.get(first.status, "yellow")))
-            console.print(line.append(f"  {first.reason or ''}"))
+            console.print(line.append(f"  {printable(first.reason or '')}"))
 
 
 def _days(days: Sequence[DayStatus]) -> str:

@@ -9,6 +9,7 @@ import click
 
 from etl.cli import context
 from etl.cli.exit_status import FAILED, print_failures, print_json
+from etl.cli.output import echo
 from etl.cli.run_commands import results_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,6 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
     else:
         day_statuses_table(found)
         for result in results:
-            click.echo(result_line(result))
+            echo(result_line(result))
     has_failed = print_failures(results)
     sys.exit(FAILED if has_failed or any(day.status == "incomplete" for day in days) else 0)

@@ -1,12 +1,10 @@
 """The environment, ``.env`` and a TOML file → one frozen value, or the list of all problems."""
 
 import difflib
-import os
-import stat
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -16,7 +14,7 @@ from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.settings import parsers
-from etl.settings.source_tables import SourceParser
+from etl.settings.source_tables import SourceParser, source_warnings
 
 T = TypeVar("T")
 
@@ -71,14 +69,14 @@ def variables(providers: Mapping[str, Provider]) -> tuple[str, ...]:
     return (*_VARIABLES, *of_providers, *phones)
 
 
-def load(environment: Mapping[str, str], directory: Path) -> Settings:
+def load(environment: Mapping[str, str], directory: Path, now: datetime | None = None) -> Settings:
     """The settings of an environment, ``.env`` and ``etl.toml`` of this directory; the environment wins over ``.env``.
 
     Raises :class:`ConfigurationError` with every problem at once.
     """
     from etl.extractors import providers
 
-    return _Loading(providers(), environment, directory).settings()
+    return _Loading(providers(), environment, directory).settings(now or datetime.now(UTC))
 
 
 def home(environment: Mapping[str, str], directory: Path) -> Path:
@@ -101,9 +99,10 @@ def home(environment: Mapping[str, str], directory: Path) -> Path:
 def _home_at(directory: Path, text: str) -> Path:
     try:
         home = (directory / Path(text).expanduser()).absolute()
-    except (RuntimeError, ValueError):
-        raise ValueError("is not a path; write the path of a directory") from None
-    if home.exists() and not home.is_dir():
+        is_file = home.exists() and not home.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long, or of a user that does not exist
+        raise ValueError("is not a path that can be used; write the path of a directory") from None
+    if is_file:
         raise ValueError("is a file; write the path of a directory")
     return home
 
@@ -124,8 +123,9 @@ class _Loading:
         self._file = self._dotenv(directory / ".env")
         self._environment = {**self._file, **self._process}
 
-    def settings(self) -> Settings:
+    def settings(self, now: datetime) -> Settings:
         sources = self._sources()
+        self._warnings += source_warnings(sources, now)
         listen = self._at("ETL_LISTEN", urls.listen, "127.0.0.1:8787")
         token = self._at("ETL_TOKEN", parsers.token, "")
         if listen and not urls.is_loopback(listen.host) and not token:
@@ -162,6 +162,7 @@ class _Loading:
         named = document.get("sources", {})
         sources = reader.from_tables(named) if named != {} else reader.from_environment()
         self._problems.extend(reader.problems)
+        self._warnings.extend(reader.warnings)
         self._check_names(reader.referred)
         if named == {}:
             self._warn_of_phones()
@@ -170,15 +171,17 @@ class _Loading:
     def _document(self) -> tuple[dict[str, Any], Path]:
         """The TOML file and its directory."""
         configured = self._environment.get("ETL_CONFIG", "").strip()
-        path = self._directory / Path(configured or "etl.toml").expanduser()
-        if not configured and not path.exists():
+        path = self._directory / (configured or "etl.toml")
+        try:
+            path = self._directory / Path(configured or "etl.toml").expanduser()
+            text = path.read_text("utf-8-sig") if configured or path.exists() else ""
+        except (OSError, RuntimeError, ValueError):
+            self._problems.append(f"ETL_CONFIG: the file {path.name} cannot be read; check its path and its rights")
             return {}, path.parent
         try:
-            return tomllib.loads(path.read_text("utf-8-sig")), path.parent
-        except tomllib.TOMLDecodeError as error:
+            return parsers.toml(text), path.parent
+        except ValueError as error:
             self._problems.append(f"{path.name} is not valid TOML: {error}")
-        except (OSError, UnicodeDecodeError):
-            self._problems.append(f"ETL_CONFIG: the file {path.name} cannot be read; check its path and its rights")
         return {}, path.parent
 
     def _check_names(self, referred: set[str]) -> None:
@@ -205,7 +208,7 @@ class _Loading:
         found: dict[str, str] = {}
         try:
             with path.open(encoding="utf-8-sig") as stream:
-                if os.name == "posix" and os.fstat(stream.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                if parsers.is_open_to_others(stream.fileno()):
                     self._warnings.append(".env is readable by other users; run: chmod 600 .env")
                 from dotenv.parser import parse_stream  # imported only if there is a file
 
@@ -216,10 +219,10 @@ class _Loading:
             self._problems.append(".env cannot be read as text; check its rights, and that it is UTF-8")
             return {}
         for binding in bindings:
-            if binding.error:
-                self._problems.append(
-                    f".env line {binding.original.line} is not NAME=value; fix it or comment it out with #"
-                )
-            elif binding.key and binding.value is not None:
+            if binding.error or (binding.key is not None and binding.value is None):
+                text = binding.original.string
+                line = binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+                self._problems.append(f".env line {line} is not NAME=value; fix it or comment it out with #")
+            elif binding.key is not None and binding.value is not None:
                 found[binding.key] = binding.value
         return found

@@ -1,11 +1,15 @@
 """One configured value → a setting; ``ValueError`` says what is wrong and what to write instead."""
 
 import difflib
+import os
 import re
-from collections.abc import Iterable
+import stat
+import tomllib
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from etl.model import Lookback
@@ -14,8 +18,11 @@ from etl.runtime.secret import Secret
 from etl.settings.schedule import duration, parse
 
 SHORTEST_TOKEN = 16
+MAX_KEY_FILE = 64 << 10
 _UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}\Z")
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
+MAX_TOML_CHARACTERS, MAX_TOML_DEPTH = 256 << 10, 20  # a hundred accounts take a fifth of it
+_DEEP_KEY = re.compile(rf"""(?<!["'\w-])(?:["'\w-]++\s*+\.\s*+){{{MAX_TOML_DEPTH}}}""")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}\Z")
 
 
@@ -50,10 +57,31 @@ def token(value: str) -> Secret:
     return found
 
 
-def key_file(path: Path) -> Secret:
-    """The API key in a file, without surrounding white space. The path is not shown: it may be a key by mistake."""
+def toml(text: str) -> dict[str, Any]:
+    """A TOML document; one that would take the parser minutes or its whole stack is refused."""
+    if len(text) > MAX_TOML_CHARACTERS or _DEEP_KEY.search(text):
+        raise ValueError(f"it has more than {MAX_TOML_CHARACTERS:,} characters, or a key of {MAX_TOML_DEPTH} parts")
     try:
-        value = path.read_text("utf-8").strip()
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("its values are nested too deeply") from None
+
+
+def is_open_to_others(descriptor: int) -> bool:
+    """Whether other users may read or write an open file."""
+    return os.name == "posix" and bool(os.fstat(descriptor).st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def key_file(path: Path, on_open: Callable[[], None]) -> Secret:
+    """The API key in a file, without surrounding white space; ``on_open`` is called where others may read it too.
+
+    The path is not shown: it may be a key by mistake.
+    """
+    try:
+        with path.open(encoding="utf-8") as stream:
+            if is_open_to_others(stream.fileno()):
+                on_open()
+            value = stream.read(MAX_KEY_FILE).strip()
     except (OSError, ValueError):
         raise ValueError("refers to a file that cannot be read; write its path after file:") from None
     if not value:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})\s*([smhd])\Z", re.ASCII)
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_DAY_RANGE = re.compile(r"([0-7])(?:-([0-7]))?\Z", re.ASCII)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_RANGE = re.compile(rf"(\*|[0-7]|{'|'.join(_DAYS)})(?:-([0-7]|{'|'.join(_DAYS)}))?(?:/([1-9]))?\Z", re.ASCII)
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -25,9 +25,10 @@ class Every:
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """At the times of a cron expression, with weekdays as names, because schedulers number them differently."""
+    """At the times of one cron expression or another, with weekdays as names: schedulers number them differently."""
 
     crontab: str
+    alternative: str = ""
 
 
 def parse(text: str) -> Every | Cron:
@@ -37,9 +38,7 @@ def parse(text: str) -> Every | Cron:
         return Every(duration("".join(words[1:])))
     if len(words) != 5:
         raise ValueError('is not a schedule; write "every 5m" (s, m, h, d) or a cron expression, "*/10 * * * *"')
-    crontab = " ".join([*words[:4], _days(words[4])])
-    _check(crontab)
-    return Cron(crontab)
+    return _checked(_cron_of(*words))
 
 
 def next_time(when: Every | Cron, after: datetime, zone: tzinfo, anchor: datetime) -> datetime:
@@ -50,11 +49,22 @@ def next_time(when: Every | Cron, after: datetime, zone: tzinfo, anchor: datetim
     """
     if isinstance(when, Every):
         return after + when.interval - (after - anchor) % when.interval
-    trigger, in_utc = _cron(when.crontab, zone), _cron(when.crontab, UTC)
+    return min(_cron_times(when, after, zone))
+
+
+def _cron_times(when: Cron, after: datetime, zone: tzinfo) -> list[datetime]:
+    found = [_next_of(crontab, after, zone) for crontab in (when.crontab, when.alternative) if crontab]
+    return [at for at in found if at]
+
+
+def _next_of(crontab: str, after: datetime, zone: tzinfo) -> datetime | None:
+    trigger, in_utc = _cron(crontab, zone), _cron(crontab, UTC)
     soon = after + timedelta(microseconds=1)
-    local = in_utc.get_next_fire_time(None, soon.astimezone(zone).replace(tzinfo=UTC)).replace(tzinfo=zone)
+    local = in_utc.get_next_fire_time(None, soon.astimezone(zone).replace(tzinfo=UTC))
+    if local is None:  # a day that does not exist
+        return None
     found: datetime = trigger.get_next_fire_time(None, soon.astimezone(zone)).astimezone(UTC)
-    skipped = local.astimezone(UTC)
+    skipped: datetime = local.replace(tzinfo=zone).astimezone(UTC)
     return min(found, skipped) if skipped > after else found
 
 
@@ -66,18 +76,27 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _days(field: str) -> str:
-    """The weekdays of a cron expression as names; in cron 0 and 7 are Sunday."""
-    return ",".join(_day(part) for part in field.split(","))
+def _cron_of(minute: str, hour: str, day: str, month: str, weekday: str) -> Cron:
+    """A cron expression; where both day fields are restricted, one that begins with a star not, either is enough."""
+    weekdays = ",".join(_weekdays(part) for part in weekday.lower().split(","))
+    if day.startswith("*") or weekday.startswith("*"):
+        return Cron(f"{minute} {hour} {day} {month} {weekdays}")
+    return Cron(f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekdays}")
 
 
-def _day(part: str) -> str:
+def _weekdays(part: str) -> str:
+    """One part of the weekdays as names; in cron 0 and 7 are Sunday."""
     found = _DAY_RANGE.match(part)
-    if not found:
+    if not found or part == "*":
         return part
-    first = int(found[1])
-    last = int(found[2] or first)
-    return ",".join(_DAYS[day % 7] for day in range(first, last + 1)) or part
+    first = 0 if found[1] == "*" else _number(found[1])
+    last = 6 if found[1] == "*" else _number(found[2], first) if found[2] else 6 if found[3] else first
+    return ",".join(_DAYS[day] for day in range(first, last + 1, int(found[3] or 1))) or part
+
+
+def _number(day: str, first: int = 0) -> int:
+    number = int(day) if day.isdigit() else _DAYS.index(day)
+    return 7 if number == 0 and first else number  # mon-sun
 
 
 @cache
@@ -87,10 +106,11 @@ def _cron(crontab: str, zone: tzinfo) -> "CronTrigger":
     return CronTrigger.from_crontab(crontab, zone)
 
 
-def _check(crontab: str) -> None:
+def _checked(when: Cron) -> Cron:
     try:
-        trigger = _cron(crontab, UTC)
+        times = _cron_times(when, _LONG_AGO, UTC)
     except ValueError as error:
         raise ValueError(f"is not a cron expression: {error}") from None
-    if trigger.get_next_fire_time(None, _LONG_AGO) is None:
+    if not times:
         raise ValueError("names a day that does not exist")
+    return when

@@ -1,14 +1,17 @@
 """Configuration tables, or the API keys of the environment → sources, with a list of problems."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from etl.model import LOOKBACKS, Provider, Source
 from etl.runtime.secret import Secret
-from etl.settings import parsers
+from etl.settings import parsers, schedule
+from etl.settings.schedule import Every
 
 T = TypeVar("T")
 
@@ -27,12 +30,14 @@ KEYS = (
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")
+MIN_INTERVAL = timedelta(seconds=10)
 
 
 class SourceParser:
     """Parses the sources of one configuration; ``problems`` collects what is wrong, one sentence each.
 
-    ``folder`` is the base of ``api_key = "file:…"``; ``referred`` are the variables that API keys refer to.
+    ``warnings`` collects what is only unwise. ``folder`` is the base of ``api_key = "file:…"``; ``referred`` are the
+    variables that API keys refer to.
     """
 
     def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], folder: Path) -> None:
@@ -40,6 +45,7 @@ class SourceParser:
         self._environment = environment
         self._folder = folder
         self.problems: list[str] = []
+        self.warnings: list[str] = []
         self.referred: set[str] = set()
 
     def from_environment(self) -> tuple[Source, ...]:
@@ -79,7 +85,7 @@ class SourceParser:
         for key in table.keys() - set(KEYS):
             self.problems.append(f"{where} has no setting {parsers.shown(key)}{parsers.nearest(key, KEYS)}")
         provider = self._at(f"{where} provider", self._provider, table.get("provider"))
-        key = self._at(f"{where} api_key", self._key, table.get("api_key"))
+        key = self._at(f"{where} api_key", lambda value: self._key(where, value), table.get("api_key"))
         if provider is None:
             return None
         return self._source(name, provider, table, {setting: f"{where} {setting}" for setting in KEYS}, key)
@@ -134,20 +140,21 @@ class SourceParser:
             raise ValueError(f"{parsers.shown(value)} is not known{parsers.nearest(value.lower(), known)}")
         return known[value]
 
-    def _key(self, value: object) -> Secret:
+    def _key(self, where: str, value: object) -> Secret:
         kind, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
         if kind == "env" and colon:
             return self._variable(name)
         if kind == "file" and colon:
-            return self._key_file(name)
+            return self._key_file(where, name)
         raise ValueError('does not name the key; write "env:NAME" or "file:PATH", never the key itself')
 
-    def _key_file(self, name: str) -> Secret:
+    def _key_file(self, where: str, name: str) -> Secret:
         try:
             path = self._folder / Path(name).expanduser()
         except RuntimeError:  # ~user of a user that does not exist
             raise ValueError("refers to a user that does not exist; write an absolute path after file:") from None
-        return parsers.key_file(path)
+        warning = f"the file that {where} api_key refers to is readable by other users; run chmod 600 on it"
+        return parsers.key_file(path, lambda: self.warnings.append(warning))
 
     def _variable(self, name: str) -> Secret:
         self.referred.add(name)
@@ -157,3 +164,21 @@ class SourceParser:
         raise ValueError(
             f"refers to {named}, which is not set; set it, or write the name of the one that holds the key"
         )
+
+
+def source_warnings(sources: Sequence[Source], now: datetime) -> list[str]:
+    """What of valid settings can hardly be meant."""
+    warnings, accounts = list[str](), defaultdict[tuple[object, ...], list[str]](list)
+    for source in sources:
+        when = schedule.parse(source.schedule)
+        if isinstance(when, Every) and when.interval < MIN_INTERVAL:
+            warnings.append(
+                f"source {source.name}: its schedule is shorter than ten seconds: runs follow each other without a "
+                "pause, and the provider may refuse them"
+            )
+        if source.since and source.since > now:
+            warnings.append(f"source {source.name}: its since is in the future: no call before it is read")
+        for partition in source.partitions or ("",):
+            accounts[source.base_url, source.api_key, partition].append(source.name)
+    doubles = dict.fromkeys(" and ".join(names) for names in accounts.values() if len(names) > 1)
+    return warnings + [f"sources {names} are the same account: each call is stored once for each" for names in doubles]

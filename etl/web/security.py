@@ -17,7 +17,8 @@ from etl.runtime.urls import Listen, ip_of, is_loopback
 from etl.web.login_throttle import LoginThrottle
 from etl.web.signed_cookies import LOGIN, SignedCookies
 
-PUBLIC = ("/healthz", "/readyz", "/login")  # a supervisor and the login form come without a token
+PROBES = ("/healthz", "/readyz")
+PUBLIC = (*PROBES, "/login")  # a supervisor and the login form come without a token
 PUBLIC_PREFIX = "/static/"
 MAX_BODY_BYTES = 16 << 10
 METHODS = ("GET", "HEAD", "POST")
@@ -57,8 +58,9 @@ class SecurityMiddleware:
             await app(scope, receive, _with_headers(send, scope["path"]))
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        method, path = scope["method"], scope["path"]
-        if not self._is_own_host(headers.get("host", "")):
+        method, path, host = scope["method"], scope["path"], headers.get("host", "")
+        is_bare_probe = not host and path in PROBES  # no browser leaves the header out
+        if not is_bare_probe and not self._is_own_host(host):
             hint = f"use the address that the page listens on, such as http://127.0.0.1:{self.listen.port}"
             return PlainTextResponse(f"Unknown host name: {hint}\n", 421)
         if not path.startswith("/") or not path.isprintable():
