@@ -19,7 +19,7 @@ from benchmarks.environments import ENVS, ROOT
 from benchmarks.measure import Cost, measured
 from etl import embedded
 from etl.db import revisions
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 
 WORK = Path(__file__).resolve().parent / ".work"

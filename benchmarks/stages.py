@@ -23,7 +23,7 @@ from etl import pipeline, settings
 from etl.cli.app import tune_gc
 from etl.client import api_client
 from etl.db import copy
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.loader import batch, plan, raw, writer
 from etl.model import Source
 from etl.runtime.clock import SystemClock

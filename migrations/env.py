@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from etl.db import objects
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.db.revisions import MIGRATION_LOCK
 from etl.db.tables import SCHEMAS, metadata
 

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from etl import embedded
 from etl.db import revisions
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 from tests.postgres import database_copy, shared_server
 

@@ -17,7 +17,7 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 from etl import embedded
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "200"}

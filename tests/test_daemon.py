@@ -20,7 +20,7 @@ from sqlalchemy import Engine, make_url, text
 from etl import daemon, settings
 from etl.daemon import Tempo
 from etl.daemon.jobs import MAX_WORKERS
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 from etl.model import Source
 from etl.runtime.clock import SystemClock

@@ -13,7 +13,8 @@ from sqlalchemy import Engine, bindparam, make_url, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
-from etl.db.engine import DatabaseProblem, as_json, describe, open_engine, reachable, sqlalchemy_url, uuid_array
+from etl.db.connections import open_engine, sqlalchemy_url
+from etl.db.engine import DatabaseProblem, as_json, describe, reachable, uuid_array
 from etl.db.statements import QUERIES, Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.state.session import StateSession
 from tests.harness import NOW
@@ -34,8 +35,11 @@ def loaded(db: Engine) -> Engine:
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("INSERT INTO people VALUES (1, NULL, 3)", "NotNullViolation, SQLSTATE 23502, table people, column said"),
-        ("INSERT INTO people VALUES (1, :said), (1, :said)", "UniqueViolation, SQLSTATE 23505, table people, "),
+        (
+            "INSERT INTO public.people VALUES (1, NULL, 3)",
+            "NotNullViolation, SQLSTATE 23502, table people, column said",
+        ),
+        ("INSERT INTO public.people VALUES (1, :said), (1, :said)", "UniqueViolation, SQLSTATE 23505, table people, "),
         ("SELECT CAST(CAST(:said AS text) AS int)", "InvalidTextRepresentation, SQLSTATE 22P02"),
         ("SELECT * FROM nobody WHERE said = :said", "UndefinedTable, SQLSTATE 42P01"),
     ],
@@ -80,7 +84,6 @@ def test_json_numbers_round_trip(db: Engine) -> None:
         ("postgresql://u:hunter2@127.0.0.1:1/calls", "nothing listens there"),
         ("postgresql://u:hunter2@nowhere.invalid/calls", "its host name is unknown"),
         ("postgresql://u:hunter2@/calls?host=/nowhere", "nothing listens there"),
-        ("postgresql://u:hunter2@127.0.0.1/calls?colour=red", "a parameter that PostgreSQL does not know"),
     ],
 )
 def test_the_reason_a_database_is_unreachable_is_shown_without_the_password(url: str, said: str) -> None:
@@ -90,7 +93,10 @@ def test_the_reason_a_database_is_unreachable_is_shown_without_the_password(url:
     assert "hunter2" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql//u:hunter2@h/d"])
+@pytest.mark.parametrize("url", [
+    "mysql://u:hunter2@h/d", "hunter2", "postgresql//u:hunter2@h/d", "postgresql://u:hunter2@127.0.0.1/calls?colour=red",
+    "postgresql://u:hunter2%2@h/d",
+])  # fmt: skip
 def test_an_invalid_database_url_is_reported_without_showing_it(url: str) -> None:
     with pytest.raises(DatabaseProblem, match="DATABASE_URL is not") as raised:
         sqlalchemy_url(url)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from etl import embedded
 from etl.cli.demo_summary import QUERIES
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.db.statements import fetch_all
 from tests.commands import run_etl
 

@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from etl import embedded, settings
 from etl.db import revisions
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 from etl.extractors import providers
 from etl.runtime.secret import Secret

@@ -20,6 +20,7 @@ import pytest
 from etl import embedded
 from etl.embedded import EmbeddedError, Server
 from tests import postgres
+from tests.commands import run_etl
 
 PROJECT = Path(__file__).resolve().parents[1]
 FALLBACK_DIR = Path("/var/lib/callhouse")
@@ -442,3 +443,19 @@ class TestCluster:
         with psycopg.connect(urls[0]):
             embedded.drop_database(server, "copy0")
         assert value(server, "SELECT count(*) FROM pg_database WHERE datname LIKE 'copy%'") == 2
+
+
+def test_variables_of_libpq_are_meant_for_another_server(yard: Path) -> None:
+    place = Path(tempfile.mkdtemp(dir=yard))
+    place.chmod(0o711)
+    wrong = {
+        "PGHOSTADDR": "127.0.0.9", "PGSERVICE": "nowhere", "PGSSLMODE": "verify-full", "PGCHANNELBINDING": "require",
+        "PGOPTIONS": "-c nothing=1", "PGTZ": "Nowhere", "PGDATESTYLE": "Never", "PGGEQO": "maybe",
+        "PGCLIENTENCODING": "EBCDIC", "PGTARGETSESSIONATTRS": "standby", "PGREQUIREAUTH": "none", "PGUSER": "x",
+    }  # fmt: skip
+    try:
+        for words in (["migrate"], ["status"], ["db", "url"]):
+            said = run_etl(*words, cwd=place, given=wrong)
+            assert (said.returncode, said.stderr) == (0, "")
+    finally:
+        run_etl("db", "stop", cwd=place)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.ops import health
 from tests.harness import Harness, make_harness
 

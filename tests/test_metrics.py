@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 from etl import pipeline
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.ops.metrics import Metrics, exposition
 from etl.sync import run
 from tests.harness import Harness, make_harness

@@ -17,7 +17,8 @@ from sqlalchemy.exc import ProgrammingError
 
 from etl import embedded
 from etl.db import objects, revisions, tables
-from etl.db.engine import DatabaseProblem, open_engine, sqlstate
+from etl.db.connections import open_engine
+from etl.db.engine import DatabaseProblem, sqlstate
 from etl.embedded import Server
 from etl.fields.vocabulary import FLAGS
 from etl.sandbox.world import World
@@ -327,11 +328,11 @@ def test_without_the_right_to_create_schemas_it_says_what_to_grant(other_server:
 
 
 def test_a_database_with_foreign_tables_is_refused_unless_that_is_allowed(empty: str, tmp_path: Path) -> None:
-    query(empty, "CREATE TABLE shop (id int)")
+    query(empty, "CREATE TABLE public.shop (id int)")
     said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": empty})
     assert (said.returncode, "tables of something else (public.shop)" in said.stderr) == (78, True)
     assert run_etl("migrate", "--allow-other-tables", cwd=tmp_path, given={"DATABASE_URL": empty}).returncode == 0
-    assert query(empty, "SELECT count(*) FROM shop") == [(0,)]
+    assert query(empty, "SELECT count(*) FROM public.shop") == [(0,)]
 
 
 def test_a_foreign_schema_is_not_touched(empty: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from etl import pipeline
-from etl.db.engine import open_engine
+from etl.db.connections import open_engine
 from etl.embedded import Server
 from etl.loader.batch import call_key
 from etl.model import Window

@@ -23,7 +23,8 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import embedded, settings
-from etl.db.engine import open_engine, sqlstate
+from etl.db.connections import open_engine
+from etl.db.engine import sqlstate
 from etl.embedded import Server
 from etl.model import Window
 from etl.ops.metrics import Metrics

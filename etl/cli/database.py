@@ -8,11 +8,12 @@ from sqlalchemy import Engine
 
 from etl import embedded
 from etl.db import revisions
-from etl.db.engine import DatabaseProblem, open_engine
+from etl.db.connections import open_engine
+from etl.db.engine import DatabaseProblem
 from etl.settings import Settings
 
 DATABASE = "callhouse"
-NO_TLS = "sslmode=disable"  # a PGSSLMODE meant for another server would reject the embedded one
+NO_TLS = "sslmode=disable"  # which the embedded server does not have
 
 
 def url_of(settings: Settings, *, may_start: bool = True) -> str:

@@ -1,17 +1,15 @@
-"""A PostgreSQL URL → connections in UTC, with timeouts, and errors that show no data."""
+"""A database's errors → sentences that show no data; values ↔ JSON."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import URL, Connection, Engine, create_engine, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def json_bytes(value: Any) -> bytes:
@@ -31,41 +29,6 @@ def uuid_array(keys: Iterable[UUID]) -> str:
 
 class DatabaseProblem(Exception):
     """The database cannot be used as it is; the message says why and what to do, and shows no data."""
-
-
-def sqlalchemy_url(url: str) -> URL:
-    """The URL for SQLAlchemy, with psycopg 3 as its driver."""
-    try:
-        parsed = make_url(url)
-    except SQLAlchemyError:
-        raise DatabaseProblem(
-            "DATABASE_URL is not a URL: write postgresql://user:password@host:5432/database"
-        ) from None
-    if parsed.get_backend_name() not in ("postgresql", "postgres"):
-        raise DatabaseProblem("DATABASE_URL is not a PostgreSQL URL: it must start with postgresql://")
-    return parsed.set(drivername="postgresql+psycopg")
-
-
-def open_engine(url: str) -> Engine:
-    """Connections to one database: sessions are in UTC, and a transaction that idles for two minutes is ended."""
-    return create_engine(
-        sqlalchemy_url(url),
-        hide_parameters=True,
-        json_serializer=as_json,
-        json_deserializer=_decoder.decode,
-        pool_pre_ping=True,
-        pool_size=10,
-        max_overflow=20,
-        connect_args={
-            "connect_timeout": 10,
-            "application_name": "callhouse",
-            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=120s -c lock_timeout=60s",
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            "prepare_threshold": 3,
-        },
-    )
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -17,6 +17,7 @@ from etl.embedded.instance import (
     Server,
     drop_database,
     ensure_database,
+    ignore_libpq_environment,
     psql_command,
 )
 
@@ -89,6 +90,7 @@ def _started(home: Path, settings: Mapping[str, str]) -> Server:
 
 
 def _server(cluster: Cluster) -> Server:
+    ignore_libpq_environment()
     return Server(HOST, cluster.port, USER, clusters.password_of(cluster), cluster.bin_dir, cluster.data_dir)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DATABASE = "callhouse"
 USER = "callhouse"
 HOST = "127.0.0.1"
+ADMIN_SETTINGS = "-c search_path=pg_catalog -c default_transaction_read_only=off -c statement_timeout=0"
 
 
 class EmbeddedError(Exception):
@@ -65,9 +66,8 @@ def _connect_as_admin(server: Server, name: str) -> Iterator[psycopg.Connection[
     import psycopg
 
     try:
-        # This server has no TLS, which a PGSSLMODE for another server might require.
         with psycopg.connect(
-            server.url("postgres"), sslmode="disable", autocommit=True, connect_timeout=30
+            server.url("postgres"), sslmode="disable", autocommit=True, connect_timeout=30, options=ADMIN_SETTINGS
         ) as connection:
             yield connection
     except psycopg.Error as error:
@@ -87,7 +87,14 @@ def psql_command(server: Server, database: str) -> tuple[list[str], dict[str, st
     if psql is None:
         raise EmbeddedError("There is no psql beside the embedded PostgreSQL or on PATH: install postgresql-client.")
     argv = [psql, "-h", server.host, "-p", str(server.port), "-U", server.user, "-d", database]
+    ignore_libpq_environment()
     return argv, {**os.environ, "PGPASSWORD": server.password, "PGSSLMODE": "disable"}
+
+
+def ignore_libpq_environment() -> None:
+    """Unset PGHOSTADDR, PGSERVICE, PGSSLMODE and the like: libpq would use what is meant for another server."""
+    for name in [name for name in os.environ if name.startswith("PG") and name != "PGBINDIR"]:
+        del os.environ[name]
 
 
 def _first_line(error: Exception) -> str:

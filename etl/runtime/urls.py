@@ -126,9 +126,10 @@ def database_url(text: str) -> str:
         )
     try:
         parts = urlsplit(f"postgresql://{rest}")
-        parts.port  # noqa: B018 - the attribute raises where the port is not a number
+        for host in netloc.rpartition("@")[2].split(","):
+            urlsplit(f"postgresql://{host}").port  # noqa: B018 - the attribute raises where the port is not a number
     except ValueError:
         raise ValueError("has an invalid port or host") from None
-    if not parts.path.strip("/") and "dbname=" not in parts.query:
+    if not parts.path.strip("/") and not re.search(r"\b(dbname|service)=", parts.query):
         raise ValueError("has no database; write it after the host: postgresql://host/database")
     return f"postgresql+psycopg://{rest}"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine
 
-from etl.db.engine import as_json
+from etl.db.connections import make_engine
 from etl.db.statements import Statements, fetch_one
 
 POOL_SIZE = 3
@@ -16,25 +16,19 @@ QUERY_CANCELED = "57014"  # SQLSTATE of a statement that took too long
 
 def readonly_engine(url: URL) -> Engine:
     """A small pool of read-only sessions, so that the page never takes a connection from the sync."""
-    settings = "-c timezone=UTC -c default_transaction_read_only=on -c jit=off"
-    limits = (
-        f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=2s"
-        " -c idle_in_transaction_session_timeout=30s"
-    )
-    return create_engine(
+    return make_engine(
         url,
-        hide_parameters=True,
-        json_serializer=as_json,
-        pool_pre_ping=True,
+        {
+            "default_transaction_read_only": "on",
+            "jit": "off",
+            "statement_timeout": f"'{STATEMENT_TIMEOUT_SECONDS}s'",
+            "lock_timeout": "'2s'",
+            "idle_in_transaction_session_timeout": "'30s'",
+        },
+        {"connect_timeout": 5, "application_name": "callhouse page"},
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=STATEMENT_TIMEOUT_SECONDS,
-        connect_args={
-            "connect_timeout": 5,
-            "application_name": "callhouse page",
-            "options": f"{settings} {limits}",
-            "keepalives_idle": 30,
-        },
     )
 
 

@@ -1,5 +1,6 @@
 -- A partition is counted once, when its stream is registered; rollup_calls() keeps it in step from then on.
-CREATE OR REPLACE FUNCTION warehouse.rollup_stream() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION warehouse.rollup_stream() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF EXISTS (SELECT FROM ops.streams s WHERE (s.source, s.partition) = (NEW.source, NEW.partition)) THEN
         RETURN NEW;

@@ -1,4 +1,5 @@
-CREATE OR REPLACE FUNCTION warehouse.rollup_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION warehouse.rollup_truncate() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     TRUNCATE warehouse.call_dimensions, warehouse.call_rollup_daily, warehouse.stream_rollup_daily;
     RETURN NULL;

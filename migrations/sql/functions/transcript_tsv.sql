@@ -1,9 +1,10 @@
 -- PostgreSQL limits a tsvector to one megabyte, so only the first 100,000 characters of a transcript are searchable. The
 -- high cost keeps the planner from computing the vector for each call where the index has it.
 CREATE OR REPLACE FUNCTION warehouse.transcript_tsv(texts jsonb)
-RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000 AS $$
-    SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(texts) text
-$$;
+RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000
+BEGIN ATOMIC
+    SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(texts) text;
+END;
 
 COMMENT ON FUNCTION warehouse.transcript_tsv(jsonb) IS
     'The words of a transcript as a text-search vector, without stemming or stop words: transcripts are in any language';

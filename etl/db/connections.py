@@ -1,0 +1,137 @@
+"""A PostgreSQL URL → connections whose settings are fixed here, whatever role, database, server and environment set."""
+
+import os
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import URL, Engine, create_engine, event
+
+from etl.db.engine import DatabaseProblem, as_json
+
+# What the meaning of our statements depends on. Names are found in pg_catalog only: in a schema that others may create
+# objects in, an operator or function of theirs would be called with our rights.
+FIXED = {
+    "quote_all_identifiers": "off",  # first: it changes how the next one is stored
+    "search_path": "pg_catalog, pg_temp",
+    "client_encoding": "'UTF8'",
+    "DateStyle": "'ISO, MDY'",
+    "IntervalStyle": "postgres",
+    "TimeZone": "'UTC'",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "row_security": "on",
+    "exit_on_error": "off",
+    "gin_fuzzy_search_limit": "0",
+    "default_transaction_isolation": "'read committed'",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "default_tablespace": "''",
+    "default_table_access_method": "heap",
+    "idle_session_timeout": "0",  # a session waits as long as a provider's Retry-After
+}
+# How long a session may take; ``options`` in DATABASE_URL may say otherwise.
+LIMITS = {
+    "statement_timeout": "0",
+    "lock_timeout": "'60s'",
+    "idle_in_transaction_session_timeout": "'120s'",
+    "transaction_timeout": "0",
+}
+SINCE = {"transaction_timeout": 170000}  # the server_version that brought a setting
+# Defaults of the URL's own parameters.
+PARAMETERS = {
+    "application_name": "callhouse",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "prepare_threshold": 3,
+}
+# libpq sends these at the start of a session, where an invalid one ends it. All are settings that are fixed here.
+ENVIRONMENT = ("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ")
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """The URL as libpq reads it, several hosts and ``service`` included, for SQLAlchemy with psycopg as its driver."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise DatabaseProblem("DATABASE_URL is not a URL: write postgresql://user:password@host:5432/database")
+    if scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        raise DatabaseProblem("DATABASE_URL is not a PostgreSQL URL: it must start with postgresql://")
+    where, mark, query = rest.partition("?")
+    query = re.sub(r"(?<==)[^&]+", lambda value: value[0].replace("=", "%3D"), query)  # options=-c name=value
+    try:
+        given: dict[str, Any] = conninfo_to_dict(f"postgresql://{where}{mark}{query}")
+    except psycopg.ProgrammingError:  # its message may quote the password
+        raise DatabaseProblem(
+            "DATABASE_URL is not a URL that PostgreSQL's client library can read: it has a parameter that PostgreSQL "
+            "does not know, or a special character in user or password that is not written as %XX"
+        ) from None
+    known = {ours: given.pop(theirs, None) for ours, theirs in (("username", "user"), ("password", "password"))}
+    if not re.search(r"[,/@]", f"{given.get('host', '/')}{given.get('port', '')}"):  # one host, and no socket
+        known |= {"host": given.pop("host"), "port": int(given.pop("port", 0)) or None}
+    return URL.create("postgresql+psycopg", database=given.pop("dbname", None), query=given, **known)
+
+
+def open_engine(url: str) -> Engine:
+    """Connections to one database, to read and to write."""
+    return make_engine(sqlalchemy_url(url), pool_size=10, max_overflow=20)
+
+
+def make_engine(
+    url: URL, settings: Mapping[str, str] | None = None, parameters: Mapping[str, Any] | None = None, **pool: Any
+) -> Engine:
+    """Connections to one database with other settings beside the fixed ones, and other defaults for the URL's own."""
+    db = create_engine(
+        url, hide_parameters=True, json_serializer=as_json, json_deserializer=_decoder.decode, pool_pre_ping=True,
+        use_native_hstore=False, **pool,
+    )  # fmt: skip
+    in_url = str(url.query.get("options", ""))
+    limits = {name: value for name, value in LIMITS.items() if f"{name}=" not in in_url}
+    chosen = FIXED | limits | dict(settings or {})
+    defaults = PARAMETERS | dict(parameters or {})
+
+    @event.listens_for(db, "do_connect")
+    def connect(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> psycopg.Connection[Any]:
+        return _connect({**defaults, **given, "client_encoding": "UTF8"}, chosen)
+
+    return db
+
+
+def _connect(parameters: Mapping[str, Any], settings: Mapping[str, str]) -> psycopg.Connection[Any]:
+    """Connect and set up the session: by statements, because poolers refuse most settings as startup parameters."""
+    for name in ENVIRONMENT:
+        os.environ.pop(name, None)
+    connection: psycopg.Connection[Any] = psycopg.connect(**parameters, autocommit=True)
+    try:
+        version = connection.info.server_version
+        known = [f"SET {name} TO {value}" for name, value in settings.items() if SINCE.get(name, 0) <= version]
+        statements = "; ".join([*known, "SHOW session_replication_role"])  # one round trip
+        if connection.execute(statements.encode()).set_result(-1).fetchone() != ("origin",):
+            _run_triggers(connection)
+        connection.autocommit = False
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _run_triggers(connection: psycopg.Connection[Any]) -> None:
+    """Let triggers run, which sum up the calls: a role or database may be set up not to, for replication."""
+    try:
+        connection.execute("SET session_replication_role TO origin")
+    except psycopg.errors.InsufficientPrivilege:
+        raise DatabaseProblem(
+            "session_replication_role of this user is not origin, so that no trigger runs, and the user may not change "
+            f'it: ask an administrator to run: ALTER ROLE "{connection.info.user}" RESET session_replication_role; or '
+            "the same for the database"
+        ) from None
