@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,10 @@ from etl.paging.decisions import (
     READ_DOWN,
     TABLES,
     Decision,
-    ReadBlock,
-    Situation,
+    ScanState,
     decide,
 )
-from etl.paging.memory import ScanMemory
-from etl.paging.observation import observe
+from etl.paging.memory import ReadRange
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "paging.md"
@@ -50,37 +49,33 @@ def up(first: int) -> tuple[int, ...]:
 
 def after(
     earlier: Sequence[tuple[int, PageView]], position: int, last: PageView, order: SortOrder = DESC, **values: Any
-) -> Situation:
+) -> ScanState:
     """What a scan knows when the last page comes, with those before it at their positions."""
     wanted = values.pop("goal", goal())
-    memory = ScanMemory(wanted, is_ordered=order is not UNSORTED)
-    memory.recovery.is_doubtful = values.pop("is_doubtful", False)
-    memory.recovery.asked_again = values.pop("asked_again", False)
+    state = ScanState(wanted, order, wanted.resume_from)
+    state.range = values.pop("read", ReadRange(0))
+    for name, value in values.items():
+        setattr(state.progress, name, value)
     for at, view in [*earlier, (position, last)]:
-        seen = observe(memory, view, at)
-        memory.take(seen)
-    return Situation(wanted, memory, seen, order, **values)
+        state.take(view, at)
+    return state
 
 
 RESUMED = ResumePoint(2, 5, START + timedelta(days=1), UNSORTED, total=20)
 TOP = (1, page(*down(19)))
 END_OF_LIST = (4, page(*up(15)))
-BLOCK = ReadBlock(4, 20, START + timedelta(minutes=15))
-LOWEST = page(*up(10), size=5)
+READ = ReadRange(4, 20, START + timedelta(minutes=15), has_pages=True)
+JOINING = replace(READ, joining=page(*up(10)))
 
-CASES: dict[str, tuple[tuple[Decision, ...], dict[str, Situation]]] = {
+CASES: dict[str, tuple[tuple[Decision, ...], dict[str, ScanState]]] = {
     "forward": (
         FORWARD,
         {
-            "scan_as_unsorted": after(
-                [], 2, page(3, 9, 1, total=21), UNSORTED, goal=goal(resume_from=RESUMED), is_looking_back=True
-            ),
+            "scan_as_unsorted": after([], 2, page(3, 9, 1, total=21), UNSORTED, goal=goal(resume_from=RESUMED)),
             "retreat": after([TOP], 2, page(*down(13), total=19)),
             "ask_for_the_page_again": after([TOP, (2, page(*down(14)))], 3, page(*down(19))),
             "stop_at_known_rows": after([], 1, page(*down(4)), goal=goal(to_end=False, start=2)),
-            "skip_unchanged": after(
-                [], 1, page(3, 9, 1), UNSORTED, goal=goal(skip_if_total_unchanged=True, remote_count=20)
-            ),
+            "skip_unchanged": after([], 1, page(3, 9, 1), UNSORTED, goal=goal(skip_if_total=20)),
             "read_again": after([(1, page(*down(6), total=7))], 2, page(1, 0, total=7), is_doubtful=True),
             "finish": after([(1, page(*down(6), total=7))], 2, page(1, 0, total=7)),
             "ask_for_a_short_page_again": after([TOP], 2, page(14, 13)),
@@ -91,7 +86,7 @@ CASES: dict[str, tuple[tuple[Decision, ...], dict[str, Situation]]] = {
         FIND_END,
         {
             "ask_for_a_short_page_again": after([], 3, page(10, 11), ASC, goal=goal(size=9)),
-            "end_before_this_page": after([END_OF_LIST], 5, page(), ASC, has_block=True),
+            "end_before_this_page": after([END_OF_LIST], 5, page(), ASC, read=READ),
             "look_further_up": after([], 9, page(), ASC, asked_again=True),
             "end_on_this_page": after([], 4, page(15, 16, 17, 18, total=19), ASC),
             "jump_to_end": after([], 1, page(*up(0)), ASC, jumps=1),
@@ -101,21 +96,21 @@ CASES: dict[str, tuple[tuple[Decision, ...], dict[str, Situation]]] = {
     "read_down": (
         READ_DOWN,
         {
-            "ask_for_a_short_page_again": after([END_OF_LIST], 3, page(10, 11), ASC, block=BLOCK),
-            "overlaps": after([END_OF_LIST], 3, page(*up(11), total=21), ASC, block=BLOCK),
-            "adjoins": after([END_OF_LIST], 3, page(*up(10)), ASC, block=BLOCK),
-            "look_above": after([END_OF_LIST], 3, page(*up(9), total=21), ASC, block=BLOCK),
+            "ask_for_a_short_page_again": after([END_OF_LIST], 3, page(10, 11), ASC, read=READ),
+            "overlaps": after([END_OF_LIST], 3, page(*up(11), total=21), ASC, read=READ),
+            "adjoins": after([END_OF_LIST], 3, page(*up(10)), ASC, read=READ),
+            "look_above": after([END_OF_LIST], 3, page(*up(9), total=21), ASC, read=READ),
         },
     ),
     "look_above": (
         LOOK_ABOVE,
         {
-            "list_changed": after([(3, page(*up(10), total=21))], 4, page(*up(15)), ASC, lowest=LOWEST),
+            "list_changed": after([(3, page(*up(10), total=21))], 4, page(*up(15)), ASC, read=JOINING),
             "ask_for_a_short_page_again": after(
-                [(3, page(*up(10), total=30))], 4, page(15, 16, total=30), ASC, goal=goal(size=9), lowest=LOWEST
+                [(3, page(*up(10), total=30))], 4, page(15, 16, total=30), ASC, goal=goal(size=9), read=JOINING
             ),
-            "joined": after([(5, page(*up(19), total=25))], 4, page(*up(15), total=25), ASC, lowest=LOWEST),
-            "further_above": after([(6, page(*up(25), total=30))], 4, page(*up(15), total=30), ASC, lowest=LOWEST),
+            "joined": after([(5, page(*up(19), total=25))], 4, page(*up(15), total=25), ASC, read=JOINING),
+            "further_above": after([(6, page(*up(25), total=30))], 4, page(*up(15), total=30), ASC, read=JOINING),
         },
     ),
 }
@@ -125,7 +120,7 @@ def test_every_row_of_every_table_has_its_case() -> None:
     tables = [table for table, _ in CASES.values()]
     assert tables == list(TABLES.values())
     for table, cases in CASES.values():
-        assert [row.name for row in table] == list(cases)
+        assert [decision.__name__ for decision in table] == list(cases)
 
 
 @pytest.mark.parametrize(("table", "name"), [(table, name) for table, (_, cases) in CASES.items() for name in cases])
@@ -138,7 +133,9 @@ def test_the_documentation_shows_the_tables_as_they_are() -> None:
     lines = [BEGIN, ""]
     for title, table in TABLES.items():
         lines += [f"### {title}", "", "| decision | when | then |", "|---|---|---|"]
-        lines += [f"| `{row.name}` | {row.when} | {row.then} |" for row in table]
+        for decision in table:
+            when, _, then = " ".join((decision.__doc__ or "").split()).rstrip(".").partition(" → ")
+            lines.append(f"| `{decision.__name__}` | {when} | {then} |")
         lines.append("")
     generated = "\n".join([*lines, END])
     written = DOCUMENT.read_text()

@@ -18,9 +18,8 @@ from etl.paging import (
     ScanGoal,
     ScanResult,
     SortOrder,
-    detect_order,
-    scan,
 )
+from etl.paging.scan import scan
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -366,8 +365,7 @@ def test_an_unsorted_list_that_is_as_long_as_it_was_can_be_left_alone() -> None:
         5,
         SortOrder.UNSORTED,
         stop_at_known_row=True,
-        remote_count=30,
-        skip_if_total_unchanged=True,
+        skip_if_total=30,
     )
     _, outcome = read(moving, goal, set(moving.rows))
     assert moving.requests == 1
@@ -395,4 +393,4 @@ def test_an_unsorted_list_that_moved_is_read_once_more_and_says_so() -> None:
     ],
 )
 def test_a_page_shows_its_order(minutes: list[int], order: SortOrder) -> None:
-    assert detect_order([START + timedelta(minutes=each) for each in minutes]) is order
+    assert SortOrder.of([START + timedelta(minutes=each) for each in minutes]) is order

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 
 from etl.client.api_client import Response
 from etl.model import DateFilter, Page, Paging, Window
-from etl.paging import NextPage, PageView, ScanGoal, scan
+from etl.paging import NextPage, PageView, ScanGoal
+from etl.paging.scan import scan
 from etl.sandbox.world import World
 from etl.sync.prefetch import Prefetcher
 from tests.fakes import FakeClock

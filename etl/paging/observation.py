@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from etl.paging import positions
-from etl.paging.scan import PageView
+from etl.paging import PageView, positions
 
 if TYPE_CHECKING:
     from etl.paging.memory import ScanMemory
@@ -21,23 +20,20 @@ class Observation:
     new_ids: frozenset[str]  # that no remembered page showed
     times: tuple[datetime, ...]
     overlaps: bool  # it shares a row with the pages that were read in one piece before it
-    has_duplicates: bool  # it shows a row twice
     size: int  # how many rows positions count a page as, by now
+    size_before: int  # the same before this page; 0 where no page was read
     is_size_known: bool
     size_changed: bool  # positions count in pages of another size than on the page before
-    fall: int  # by how many rows the total is lower than before
-    rise: int
-    rows_before: int  # how many rows lie before the page, by its position
+    total_change: int  # by how many rows the total is higher than before
+    oldest_before: datetime | None  # the oldest row that was read before this page
+    rows_left: int | None  # how many rows follow behind this page by its total, if it has one
+    after: int  # the position of the page after it
+    last: int  # the position of the last page, by its total
 
     @property
     def contradicts_total(self) -> bool:
         """Whether the total says that rows follow behind this page."""
-        return self.page.total is not None and self.rows_before + self.page.count < self.page.total
-
-    @property
-    def confirms_total(self) -> bool:
-        """Whether the rows up to the end of this page are as many as the total says."""
-        return self.page.total is not None and self.rows_before + self.page.count == self.page.total
+        return self.rows_left is not None and self.rows_left > 0
 
     @property
     def is_short(self) -> bool:
@@ -52,8 +48,7 @@ def observe(memory: "ScanMemory", page: PageView, position: int) -> Observation:
     in_one_piece = list(memory.pages)[len(memory.pages) - memory.joinable :]
     overlaps = len(new_ids) < len(ids) and any(ids & read for read in in_one_piece)
     size, is_size_known = _page_size(memory, page, position, overlaps)
-    total, before = page.total, memory.totals.latest
-    change = total - before if total is not None and before is not None else 0
+    total, before = page.total, memory.profile.total
     return Observation(
         position,
         page,
@@ -61,28 +56,30 @@ def observe(memory: "ScanMemory", page: PageView, position: int) -> Observation:
         new_ids,
         tuple(row.created_at for row in page.rows if row.created_at is not None),
         overlaps,
-        len(ids) < len(page.rows),
         size,
+        memory.profile.size,
         is_size_known,
-        memory.size.is_known and size != memory.size.rows,
-        max(0, -change),
-        max(0, change),
-        positions.row(memory.goal.paging, position, size),
+        memory.profile.is_size_known and size != memory.profile.size,
+        total - before if total is not None and before is not None else 0,
+        memory.oldest,
+        total - positions.row(memory.goal.paging, position, size) - page.count if total is not None else None,
+        positions.after(memory.goal.paging, position, page.count),
+        positions.last(memory.goal.paging, total, size or memory.goal.size),
     )
 
 
 def _page_size(memory: "ScanMemory", page: PageView, position: int, overlaps: bool) -> tuple[int, bool]:
     """How many rows positions count a page as, and whether that is known for certain."""
-    goal, size, was_known = memory.goal, memory.size.rows, memory.size.is_known
+    goal, size, was_known = memory.goal, memory.profile.size, memory.profile.is_size_known
     asked = page.size or goal.size
     is_stated = bool(page.size) and (asked < goal.size or page.count == asked)
     is_end = positions.row(goal.paging, position, asked) + page.count == page.total
-    new = size
     if is_stated:
-        new = asked
+        size = asked
     elif not size:
-        new = asked if is_end else page.count
+        size = asked if is_end else page.count
     elif not (overlaps and was_known):
-        new = max(size, page.count)
+        size = max(size, page.count)
     is_first_of_many = position == positions.first(goal.paging) and not is_end
-    return new, was_known or is_stated or (bool(page.count) and (is_first_of_many or page.count == size))
+    is_full = is_first_of_many or page.count == memory.profile.size
+    return size, was_known or is_stated or (bool(page.count) and is_full)

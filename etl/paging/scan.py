@@ -1,133 +1,20 @@
-"""The value types of a scan: its goal, the page it wants, the page it sees, where it can resume, and its result."""
+"""A goal → the scan that reaches it, in the order that the list turns out to have."""
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from functools import cached_property
-from typing import NamedTuple
+from dataclasses import replace
 
-from etl.model import DateFilter, Paging, Window
+from etl.paging import Scan, ScanGoal, SortOrder, SortOrderChanged
+from etl.paging.newest_first import newest_first
+from etl.paging.oldest_first import oldest_first
 
 
-class SortOrder(StrEnum):
-    """The order of a list by creation time, as its pages show it."""
-
-    UNKNOWN = "unknown"
-    DESC = "desc"  # newest first
-    ASC = "asc"  # oldest first
-    UNSORTED = "unsorted"
-
-
-class PaginationLoop(Exception):
-    """The list repeats itself instead of ending; the message names the page."""
-
-
-class OffsetLimitReached(Exception):
-    """Thrown into a scan in place of a page: the provider refuses this position. Raised if no way is left."""
-
-
-class RowView(NamedTuple):
-    """One record of a page as a scan sees it; ``is_stored``: the warehouse had it before this scan."""
-
-    call_id: str
-    created_at: datetime | None
-    is_stored: bool
-
-
-@dataclass(frozen=True)
-class PageView:
-    """One page as a scan sees it."""
-
-    rows: Sequence[RowView]
-    total: int | None = None
-    size: int | None = None
-    is_last: bool | None = None
-    unreadable: int = 0  # how many rows of the page the provider cannot return
-
-    @cached_property
-    def count(self) -> int:
-        """How many rows of the list the page covers; one that it shows twice counts once."""
-        return len({row.call_id for row in self.rows}) + self.unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class ResumePoint:
-    """Where a scan resumes once all that it read is stored: saved in the data's transaction, used after a crash."""
-
-    position: int
-    size: int  # of the pages that the position counts
-    end: datetime  # of the window, as far as it was narrowed
-    order: SortOrder
-    newest: datetime | None = None
-    oldest: datetime | None = None
-    total: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ScanGoal:
-    """What a scan has to read: a window of a list, down to its start.
-
-    ``stop_at_known_row``: read on to a row that was stored before, so that nothing is left between. ``to_end``: read to
-    the end of the list. ``remote_count`` and ``local_count``: how many rows the list had when it was last read, and how
-    many of them are stored. ``unchanged_total``: the total that the list has if nothing is new and nothing stored may
-    still change. ``skip_if_total_unchanged``: leave an unsorted list unread where its total is still ``remote_count``.
-    """
-
-    window: Window
-    paging: Paging
-    date_filter: DateFilter
-    size: int
-    order: SortOrder = SortOrder.UNKNOWN
-    stop_at_known_row: bool = False
-    to_end: bool = False
-    remote_count: int | None = None
-    local_count: int | None = None
-    unchanged_total: int | None = None
-    skip_if_total_unchanged: bool = False
-    resume_from: ResumePoint | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NextPage:
-    """The page that a scan wants next, and where it resumes once all pages before it are stored."""
-
-    window: Window
-    position: int
-    resume_point: ResumePoint
-
-
-@dataclass(frozen=True, slots=True)
-class ScanResult:
-    """How a scan ended: the order it found, the newest and oldest row, the total, and warnings.
-
-    ``reached_end``: the end of the list, or of the window, was reached. ``changed_during_scan``: the list changed while
-    it was read, from ``first_total`` rows on. ``skipped``: the total was unchanged, and nothing was read.
-    ``distinct_rows``: how many rows were met, where one scan read from beginning to end.
-    """
-
-    order: SortOrder
-    newest: datetime | None
-    oldest: datetime | None
-    total: int | None
-    reached_end: bool
-    first_total: int | None = None
-    changed_during_scan: bool = False
-    skipped: bool = False
-    warnings: tuple[str, ...] = ()
-    distinct_rows: int | None = None
-
-    @property
-    def is_certified(self) -> bool:
-        """Whether the scan met every row that the provider lists: whatever else is stored is gone there."""
-        return self.reached_end and bool(self.distinct_rows) and self.distinct_rows == self.total and not self.warnings
-
-
-Scan = Generator[NextPage, PageView, ScanResult]
-
-
-class SortOrderChanged(Exception):
-    """The pages show another order than the scan assumed."""
-
-    def __init__(self, order: SortOrder, seen: PageView) -> None:
-        self.order, self.total = order, seen.total
+def scan(goal: ScanGoal) -> Scan:
+    """Read the goal's window; a list whose order turns out to be another is scanned again in that order."""
+    order = goal.resume_from.order if goal.resume_from else goal.order
+    tried: set[SortOrder] = set()
+    while True:
+        tried.add(order)
+        try:
+            return (yield from oldest_first(goal) if order is SortOrder.ASC else newest_first(goal, order))
+        except SortOrderChanged as found:
+            order = SortOrder.UNSORTED if found.order in tried else found.order
+            goal = replace(goal, resume_from=None, local_count=goal.local_count if found.total is None else found.total)

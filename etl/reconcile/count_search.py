@@ -8,8 +8,9 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from etl.model import Window
-from etl.paging import NextPage, PageView, PaginationLoop, RowView, Scan, ScanGoal, ScanResult, scan
+from etl.paging import NextPage, PageView, PaginationLoop, RowView, Scan, ScanGoal, ScanResult
 from etl.paging import OffsetLimitReached as StepOutOfReach
+from etl.paging.scan import scan
 from etl.reconcile.day_status import DAY, midnight
 from etl.reconcile.local import key_of
 from etl.reconcile.rank_search import INSTANT, Segment

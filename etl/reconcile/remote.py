@@ -7,7 +7,7 @@ from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
 from etl.loader.batch import Batch, ReceivedRecord, read_received
 from etl.model import Page, Window
-from etl.paging import SortOrder, detect_order, positions
+from etl.paging import SortOrder, positions
 from etl.reconcile.local import LocalCalls, key_of
 from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
@@ -66,7 +66,7 @@ class RemoteStream:
         row = rank if self.order is SortOrder.ASC else 0 if total is None else total - 1 - rank
         before = max(row, 0) // self.size * self.size
         arrivals = self._whole_page(before)
-        shown = detect_order([record.created_at for record in arrivals if record.created_at is not None])
+        shown = SortOrder.of([record.created_at for record in arrivals if record.created_at is not None])
         if shown is SortOrder.UNSORTED:
             raise NotSorted
         self.order = self.order if shown is SortOrder.UNKNOWN else shown

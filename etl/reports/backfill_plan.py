@@ -7,7 +7,7 @@ from math import ceil
 
 from etl.loader.batch import read_received
 from etl.model import Call, DateFilter, Page, Window
-from etl.paging import SortOrder, detect_order, positions
+from etl.paging import SortOrder, positions
 from etl.state import streams
 from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
@@ -210,7 +210,7 @@ class _Survey:
         rows = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
         times = [row.created_at for row in rows if row.created_at is not None]
         if self._order is SortOrder.UNKNOWN:
-            self._order = detect_order(times)
+            self._order = SortOrder.of(times)
         self._times[rank] = times
         if run.provider.transcript:
             found = [transform_record(run.provider, row.context) for row in rows if row.context]

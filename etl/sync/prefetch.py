@@ -23,7 +23,7 @@ class Prefetcher:
     def __init__(self, fetch: Fetch, goal: ScanGoal, executor: Executor | None) -> None:
         self._fetch, self._goal = fetch, goal
         ends_by_its_total = goal.to_end or goal.date_filter is not DateFilter.NONE
-        may_stop_early = goal.stop_at_known_row or goal.skip_if_total_unchanged
+        may_stop_early = goal.stop_at_known_row or goal.skip_if_total is not None
         self._executor = executor if ends_by_its_total and not may_stop_early else None
         self._ahead: tuple[Window, int, Future[Response[Page]]] | None = None
         self._total: int | None = None

@@ -26,8 +26,8 @@ from etl.paging import (
     ScanGoal,
     ScanResult,
     SortOrder,
-    scan,
 )
+from etl.paging.scan import scan
 from etl.runtime.clock import Stopped
 from etl.state import streams
 from etl.state.streams import StreamState
@@ -90,10 +90,9 @@ def read_window(
         order=stream.sort_order,
         stop_at_known_row=kind is not ScanKind.HISTORY,
         to_end=run.source.since is None and window.start <= BEGINNING,
-        remote_count=stream.remote_count if unfiltered else None,
         local_count=stream.local_count if unfiltered else None,
         unchanged_total=run.state.run(_total_if_unchanged, run, stream, window) if kind is ScanKind.HEAD else None,
-        skip_if_total_unchanged=was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST),
+        skip_if_total=stream.remote_count if was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST) else None,
         resume_from=place,
     )
     coverage, outcome, has_foreign_rows = _scan_at_accepted_size(run, stream, goal)
