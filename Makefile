@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup check test machine figures demo bench bench-quick lock regenerate clean
+.PHONY: help setup wheel check test machine figures demo bench bench-quick lock regenerate clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -21,6 +21,9 @@ $(STAMP): requirements-uv.lock requirements-dev.lock pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 	@echo "installed into $(VENV)"
+
+wheel: setup ## Build dist/callhouse-VERSION-py3-none-any.whl
+	$(BIN)/hatchling build --target wheel
 
 check: setup ## Format, lint, types, import contracts, documentation
 	$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ ENGINE = ("pipeline.py", "sync", "loader", "paging", "transformer.py", "model.py
 READING_WORDS = 3_000
 ENGINE_LINES, ALL_LINES = 3_620, 20_264  # as reached; the aims are 3_000 and 19_458: lower these with every cut
 # Value types whose fields are columns, settings or parts that somebody else defines.
-WIDE = {"Source", "Provider", "Settings"}
+WIDE = {"Source", "Provider", "Settings", "CallDetails"}
 
 # Words of the project's first months that are nobody else's: the field has a name for each.
 PRIVATE = frozenset(

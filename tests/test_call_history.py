@@ -88,6 +88,9 @@ def test_a_life_has_every_version_change_and_run_and_hides_what_shows_a_person(d
     assert "+91" not in repr(history)
     shown = {change.field: change for change in history_of(harness, "a", show_values=True).changes}
     assert shown["to_number"].new_value == "+919876543211"
+    opened = history_of(harness, "a", show_values=True).details
+    assert opened is not None
+    assert (details.customer, opened.customer) == (call_history.HIDDEN, "+919876543211")
     assert details.cost.message == "stored"
     assert details.transcript.message == "none yet: it comes with the record"
 

@@ -98,9 +98,10 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
         (("backfill", "--from", "0001-01-01"), "in the year 2000 or later"),
         (("backfill", "--from", "2999-01-01"), "must not be in the future"),
         (("backfill", "--from", "2026-02-01", "--to", "2026-02-01"), "later than --from"),
-        (("quarantine", "show", "x"), "NUMBER"),
-        (("quarantine", "show", "0"), "NUMBER"),
-        (("quarantine", "show", "99999999999999999999"), "NUMBER"),
+        (("quarantine", "show", "x"), "'x' is no number of a record"),
+        (("quarantine", "show", "0"), "'0' is no number of a record"),
+        (("quarantine", "dismiss", "1", "99999999999999999999"), "is no number of a record"),
+        (("quarantine", "dismiss"), "NUMBER"),
         (("sandbox", "--order", "sideways"), "desc, asc, unsorted, reshuffled"),
         (("sandbox", "--fault", "Z99"), "Z99"),
         (("sandbox", "--port", "70000"), "65535"),
@@ -258,7 +259,7 @@ def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[
 def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: dict[str, str]) -> None:
     said = run_etl("status", cwd=tmp_path, given=configured)
     assert said.returncode == 0
-    assert "last run     never" in said.stdout
+    assert re.search(r"^autocalls +0 +0 +none +never +unknown +no daemon\n  never read$", said.stdout, re.M)
     said = run_etl("sync", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     assert len(re.findall(r"^(\w+): succeeded; .*: 30 new, 0 changed", said.stdout, re.M)) == 3
@@ -295,9 +296,9 @@ def test_verify_ends_with_status_1_while_a_gap_is_left(tmp_path: Path, configure
     said = run_etl("verify", "vaani", "ringg", cwd=tmp_path, given=configured)
     assert said.returncode == 1
     assert re.search(
-        r"^vaani  incomplete  .*\n  20\d\d-\d\d-\d\d  incomplete  1 listed call is not stored$", said.stdout, re.M
+        r"^vaani +\d+  .* 1 incomplete\n  20\d\d-\d\d-\d\d  incomplete: 1 listed call is not stored$", said.stdout, re.M
     )
-    assert "1 missing on 20" in run_etl("status", cwd=tmp_path, given=configured).stdout
+    assert "1 call missing on 20" in run_etl("status", cwd=tmp_path, given=configured).stdout
     healed = run_etl("verify", "vaani", "--heal", cwd=tmp_path, given=configured)
     assert healed.returncode == 0
     assert "vaani: succeeded; " in healed.stdout

@@ -212,8 +212,8 @@ def unit() -> list[tuple[str, str]]:
 
 def test_the_unit_names_commands_and_no_secret() -> None:
     said = dict(unit())
-    assert said["ExecStart"].endswith("/.venv/bin/etl daemon")
-    assert said["ExecStartPre"].endswith("/.venv/bin/etl migrate")
+    assert said["ExecStart"].endswith("/opt/callhouse/bin/etl daemon")
+    assert said["ExecStartPre"].endswith("/opt/callhouse/bin/etl migrate")
     assert "Environment" not in said
     assert said["EnvironmentFile"].startswith("/etc/")
     assert said["DynamicUser"] == "yes"
@@ -223,7 +223,7 @@ def test_the_unit_names_commands_and_no_secret() -> None:
 def test_systemd_takes_the_unit_and_finds_it_little_exposed(tmp_path: Path) -> None:
     there = tmp_path / UNIT.name
     etl = Path(sys.executable).parent / "etl"
-    there.write_text(re.sub(r"/opt/callhouse/\.venv/bin/etl", str(etl), UNIT.read_text()))
+    there.write_text(re.sub(r"/opt/callhouse/bin/etl", str(etl), UNIT.read_text()))
     said = subprocess.run(["systemd-analyze", "verify", there], capture_output=True, text=True, check=False)
     assert (said.returncode, said.stderr) == (0, "")
     judged = subprocess.run(

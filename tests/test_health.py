@@ -52,6 +52,13 @@ def test_it_is_ready_while_every_source_comes_on(db: Engine) -> None:
     assert [line.partition(":")[0] for line in lines] == ["ringg", "vaani"]
 
 
+def test_a_source_that_is_paused_or_fails_makes_it_degraded_before_it_is_stale(db: Engine) -> None:
+    harness = make_harness(db, None, "H06:provider=ringg,every=1", "H06:provider=vaani,every=1")
+    for name in ("ringg", "vaani", "autocalls"):
+        harness.run(name)
+    assert said(harness, timedelta(0)) == (True, ("ready, degraded: ringg, vaani paused or failing",))
+
+
 def test_a_source_that_fails_is_stalled_and_the_others_are_not(db: Engine) -> None:
     harness = make_harness(db, None, "H06:provider=ringg,every=1")
     harness.run("ringg")

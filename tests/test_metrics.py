@@ -66,6 +66,16 @@ def test_requests_runs_and_records_are_counted(db: Engine) -> None:
     assert values(text, "callhouse_records_total")["inserted", "autocalls"] == 40
 
 
+def test_every_count_that_a_rule_watches_begins_at_zero(db: Engine) -> None:
+    harness, metrics = make_harness(db), Metrics()
+    metrics.begin(["ringg"])
+    text = exposed(harness, metrics)
+    assert values(text, "callhouse_runs_total")["sync", "ringg", "succeeded"] == 0
+    assert values(text, "callhouse_runs_total")["sync", "ringg", "failed"] == 0
+    assert values(text, "callhouse_runs_abandoned_total") == {("ringg",): 0}
+    assert values(text, "callhouse_requests_total") == {("ringg", "429"): 0}
+
+
 def test_gauges_come_from_the_database(db: Engine) -> None:
     harness, metrics = make_harness(db), Metrics()
     measured(harness, metrics, "ringg", "vaani")

@@ -59,10 +59,16 @@ def test_the_image_holds_what_exists_and_no_secret() -> None:
 def test_the_wheel_has_every_file_that_the_code_reads(tmp_path: Path) -> None:
     wheel = next(iter(WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])))
     packed = set(zipfile.ZipFile(wheel).namelist())
-    files = [path for folder in ("etl", "migrations") for path in (ROOT / folder).rglob("*.*") if path.is_file()]
-    needed = {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"}
-    assert "migrations/sql/views/calls.sql" in needed
+    homes = {"etl": "etl", "migrations": "etl/migrations"}  # one top-level package, so that it collides with no other
+    needed = {
+        f"{home}/{path.relative_to(ROOT / folder)}"
+        for folder, home in homes.items()
+        for path in (ROOT / folder).rglob("*.*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert "etl/migrations/sql/views/calls.sql" in needed
     assert needed - packed == set()
+    assert {name.partition("/")[0] for name in packed if ".dist-info/" not in name} == {"etl"}
 
 
 def test_all_that_is_locked_has_an_exact_version_and_hashes() -> None:

@@ -202,6 +202,33 @@ def test_the_commands_list_show_and_retry(db: Engine, database_url: str, tmp_pat
     }
     assert all("payload" not in each for each in everything)
 
+    dismissed = run_etl("quarantine", "dismiss", str(number), "9999", cwd=tmp_path, given=given)
+    assert (dismissed.returncode, dismissed.stdout) == (2, "1 record dismissed\n")
+    assert "not in quarantine: 9999" in dismissed.stderr
+    assert run_etl("quarantine", "list", cwd=tmp_path, given=given).stdout == ""
+    assert "(dismissed)" in run_etl("quarantine", "list", "--all", cwd=tmp_path, given=given).stdout
+    assert "is no number of a record" in run_etl("quarantine", "show", "abc", cwd=tmp_path, given=given).stderr
+
+
+def test_a_dismissed_record_stays_so_and_stands_for_its_call(db: Engine) -> None:
+    bad = ringg_record("bad", created_at=None)
+    harness, provider = make_stub_harness(db, bad, ringg_record("good"))
+    harness.sync("ringg")
+    [record] = waiting(harness)
+    with harness.db.begin() as connection:
+        assert quarantine.dismiss(connection, [record["quarantine_id"]], NOW) == {record["quarantine_id"]}
+    harness.clock.sleep(3600)
+    harness.sync("ringg")  # the same bytes again
+    assert harness.scalar("SELECT quarantined FROM bi.freshness") == 0
+    assert harness.scalar("SELECT completeness FROM bi.freshness") == "count_match"
+    with harness.db.connect() as connection:
+        assert quarantine.listed(connection, ["ringg"]) == []
+    provider.records = [ringg_record("bad"), ringg_record("good")]
+    harness.clock.sleep(3600)
+    harness.sync("ringg")
+    assert harness.stored_ids("ringg") == {"bad", "good"}
+    assert waiting(harness)[0]["resolved_at"] is not None
+
 
 # -- drift
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 
 from etl import pipeline
-from etl.cli.terminal import status_table
+from etl.cli.tables import status_table
 from etl.client.api_client import Client
 from etl.model import HttpRequest, ResponseBody, Source, Window
 from etl.reports.status import KEYS, status

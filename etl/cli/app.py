@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from etl import __version__
 from etl.cli import (
     context,
     db_commands,
@@ -34,6 +35,7 @@ GC_THRESHOLD = 200_000  # objects
 
 
 @click.group(cls=context.InOrder, help=HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="callhouse", message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, help="Add debug logs and stack traces.")
 def app(debug: bool) -> None:
     context.is_debugging = debug

@@ -1,12 +1,13 @@
 """One call's history → text for a terminal; control characters of a provider's values are replaced."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 
 from etl.cli.output import printable
 from etl.cli.terminal import ago
 from etl.reports.call_history_model import CallDetails, CallHistory, QuarantinedRecord, RunEffect
 from etl.reports.next_read import NextRead
+from etl.runtime.humanize import duration
 
 Line = tuple[str, str, str]  # a label, its text, and a style
 
@@ -44,8 +45,12 @@ def _labelled(label: str, texts: list[str], style: str = "") -> Iterator[Line]:
 def _details(call: CallDetails, *, is_changed: bool) -> Iterator[Line]:
     yield "call", f"{call.direction}, {call.outcome}; read from {call.provider}", ""
     yield "call key", str(call.call_key), ""
+    yield "agent", call.agent_name or "unknown", ""
+    yield "customer", call.customer or "unknown", ""
     yield "created", _at(call.created_at), ""
     yield "ended", _at(call.ended_at) if call.ended_at else "unknown", ""
+    yield "duration", "unknown" if call.duration_seconds is None else duration(float(call.duration_seconds)), ""
+    yield "summary", call.summary or "none", ""
     yield "first seen", _at(call.first_seen_at), ""
     yield "last seen", _at(call.last_seen_at), ""
     yield "last changed", _at(call.changed_at) if is_changed else "never", ""
@@ -61,7 +66,8 @@ def _details(call: CallDetails, *, is_changed: bool) -> Iterator[Line]:
 def _next_read(read: NextRead) -> str:
     if read.at is None:
         return f"never: {read.message}"
-    return f"{'about' if read.is_scheduled else 'not before'} {_at(read.at)}: {read.message}"
+    when = _at(read.at) if read.at > datetime.now(UTC) else "now"
+    return f"{'about' if read.is_scheduled else 'not before'} {when}: {read.message}" if when != "now" else read.message
 
 
 def _cost(call: CallDetails) -> str:

@@ -1,6 +1,7 @@
 """The commands `etl db …`: the embedded PostgreSQL."""
 
 import os
+from collections.abc import Sequence
 
 import click
 
@@ -46,10 +47,12 @@ def url(database: str) -> None:
 
 @db.command()
 @in_database
-def psql(database: str) -> None:
+@click.option("-c", "--command", metavar="SQL", multiple=True, help="Run this and exit.")
+def psql(database: str, command: Sequence[str]) -> None:
     """Open psql on it."""
     from etl import embedded
     from etl.cli.database import running_server
 
     argv, environment = embedded.psql_command(running_server(context.home()), database)
+    argv += [f"--command={statement}" for statement in command]
     os.execvpe(argv[0], argv, environment)  # noqa: S606 - the process becomes psql

@@ -1,6 +1,10 @@
 """The demo's warehouse → a summary of at most 80 columns."""
 
+import os
+import shutil
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -95,12 +99,19 @@ def _data_quality(console: Console, by_source: Sequence[Any], flagged: Sequence[
 def _next_steps(console: Console, url: str) -> None:
     console.print("\n[bold]For your BI tool[/]")
     console.print(Text(f"  {url}", style="cyan"))
-    console.print("\n[bold]Three queries to try[/] in [cyan]etl db psql demo[/]")
+    console.print(f"\n[bold]Three queries to try[/] in [cyan]{_etl()} db psql demo[/]")
     for title, query in QUERIES:
         console.print(Text(f"\n  -- {title}", style="dim"))
         for line in f"{query.decode()};".split("\n"):
             console.print(Text(f"  {line}"))
-    console.print("\nThe server runs until [cyan]etl db stop[/]. Next: a key into .env, [cyan]etl check[/].")
+    console.print(f"\nThe server runs until [cyan]{_etl()} db stop[/]. Next: a key into .env, [cyan]{_etl()} check[/].")
+
+
+def _etl() -> str:
+    """The command as this terminal finds it: in a checkout it is not on PATH."""
+    program = Path(sys.argv[0])
+    is_found = shutil.which("etl") is not None or program.name != "etl"
+    return "etl" if is_found else os.path.relpath(program)
 
 
 def _the_page(console: Console, page: str) -> None:

@@ -68,7 +68,7 @@ def status(as_json: bool) -> None:
     Example:  etl status
               etl status --json
     """
-    from etl.cli.terminal import status_table
+    from etl.cli.tables import status_table
     from etl.reports.status import status as load_status
 
     settings = context.settings()
@@ -84,15 +84,13 @@ def status(as_json: bool) -> None:
 
 @click.command()
 @click.argument("call", metavar="CALL", help="Its call_key, the provider's id, or SOURCE:ID.")
-@click.option(
-    "--show-values", is_flag=True, help="Show changed phone numbers, names, summaries and other personal data."
-)
+@click.option("--show-values", is_flag=True, help="Show phone numbers, names, summaries and other personal data.")
 @context.as_json
 def why(call: str, show_values: bool, as_json: bool) -> None:
     """Show the history of one call, and when it is read next.
 
     When it was first and last seen, every version received, each changed field, the runs that did it, its data-quality
-    flags, and which lookback reads it next. Changed values with personal data are hidden by default.
+    flags, and which lookback reads it next. Values with personal data are hidden by default.
 
     \b
     Example:  etl why ringg:7f9c2ba4

@@ -116,7 +116,7 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
 
 def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, again: bool) -> None:
     """Print what a backfill would take. It loads nothing, but its requests count as a run of kind verify."""
-    from etl.cli.terminal import plans_table
+    from etl.cli.tables import plans_table
     from etl.reports.backfill_plan import BackfillPlan
     from etl.reports.backfill_plan import plan as make_plan
 
@@ -191,7 +191,7 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
             for source in chosen:
                 replays.compare(engine, source, found[source.name])
     else:
-        results = run(
+        results = results_of(
             settings, chosen, "replay", lambda source_run: replays.replay(source_run, found[source_run.source.name])
         )
     for name, diff in found.items():

@@ -13,8 +13,9 @@ from etl.client.api_client import Client
 from etl.client.errors import PauseReason, SourceError
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
-from etl.model import Source, Window
+from etl.model import DateFilter, PageRequest, Source, Window
 from etl.runtime.clock import Clock
+from etl.runtime.humanize import counted
 from etl.settings import Settings
 from etl.state import registry
 from etl.state.registry import SourceMismatch
@@ -73,18 +74,22 @@ def check_source(
     """Request one call from a source."""
     provider = providers()[source.provider]
     client = Client(source, provider.credential, _OneRequest(), clock, random.random, transport(source))
-    now = clock.now()
-    pager = Pager(client, provider, source, source.partitions[0] if provider.is_partitioned else "")
+    window = Window(clock.now() - timedelta(days=1), clock.now())
+    partition = source.partitions[0] if provider.is_partitioned else ""
     try:
-        page = pager.first_record(Window(now - timedelta(days=1), now))
+        page = Pager(client, provider, source, partition).first_record(window)
     except _WaitRequested as limit:
         return CheckResult(
             source.name, False, f"the provider asked us to wait until {limit.until:%H:%M:%S} UTC; check again then"
         )
     except SourceError as error:
-        return CheckResult(source.name, False, f"{error.problem}; {error.hint}")
+        status = f" (HTTP {error.status})" if error.status else ""
+        path = provider.ask(PageRequest(source, window, 1, 1, partition)).path
+        url = f"{source.base_url.rstrip('/')}{path}"
+        return CheckResult(source.name, False, f"{error.problem}{status}; {error.hint}; requested: {url}")
     finally:
         client.close()
-    found = "responds" if page.records else "responds, no call in the last day"
-    listed = f", {page.total:,} calls listed" if page.total is not None else ""
-    return CheckResult(source.name, True, f"{provider.title} {found}{listed}")
+    period = "" if provider.date_filter is DateFilter.NONE else " in the last day"
+    number = f" of the number ending {partition[-2:]}" if partition else ""
+    calls = "no call" if not page.records else "calls" if page.total is None else counted(page.total, "call")
+    return CheckResult(source.name, True, f"{provider.title} responds and lists {calls}{number}{period}")

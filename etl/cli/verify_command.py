@@ -34,7 +34,8 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
               etl verify ringg --from 2026-01-01 --heal
     Next:     etl verify --heal, if a day is incomplete
     """
-    from etl.cli.terminal import day_statuses_table, result_line
+    from etl.cli.tables import day_statuses_table
+    from etl.cli.terminal import result_line
     from etl.reconcile import VerifyRequest
     from etl.reconcile import verify as verify_source
 
@@ -52,6 +53,7 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
     else:
         day_statuses_table(found)
         for result in results:
-            echo(result_line(result))
+            if result.counts.received or result.notes:
+                echo(result_line(result))
     has_failed = print_failures(results)
     sys.exit(FAILED if has_failed or any(day.status == "incomplete" for day in days) else 0)

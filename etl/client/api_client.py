@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlencode
 
 import httpx
 
+from etl import __version__
 from etl.client import transport
 from etl.client.body import BodyLimits, BodyTooLarge, TruncatedBody, read_body
 from etl.client.errors import PauseReason, RequestRefused, ResponseTooLarge, SourcePaused, SourceUnavailable
@@ -39,6 +38,8 @@ from etl.runtime.urls import Origin, origin_of
 T = TypeVar("T")
 Transport = httpx.BaseTransport
 """What sends requests: the network, unless a test replaces it."""
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"callhouse/{__version__}"}
+
 _log = logging.getLogger(__name__)
 
 PAUSE = timedelta(minutes=15)
@@ -218,7 +219,7 @@ class Client:
     def _signed(self, url: str) -> httpx.Request:
         """The request with the key, which is sent to the source's own origin only."""
         timeout = httpx.Timeout(self._limits.seconds, connect=transport.CONNECT_SECONDS)
-        request = httpx.Request("GET", url, headers=_headers(), extensions={"timeout": timeout.as_dict()})
+        request = httpx.Request("GET", url, headers=_HEADERS, extensions={"timeout": timeout.as_dict()})
         target = request.url
         origin = Origin(target.scheme, target.host, target.port or (443 if target.scheme == "https" else 80))
         if origin != self._origin or target.userinfo:
@@ -263,15 +264,6 @@ def _translated_errors(source: str) -> Iterator[None]:
         raise RequestRefused(source, "the request makes no valid URL", "check base_url and phones") from None
     except httpx.HTTPError as error:
         raise classify_transport_error(source, error) from None
-
-
-@cache
-def _headers() -> dict[str, str]:
-    try:
-        release = version("callhouse")
-    except PackageNotFoundError:  # run from a tree that was never installed
-        release = "0"
-    return {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": f"callhouse/{release}"}
 
 
 def _key_forms(key: str) -> tuple[bytes, ...]:

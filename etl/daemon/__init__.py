@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from etl import __version__
 from etl.daemon import triggers
 from etl.daemon.jobs import MAX_WORKERS, TaskScheduler
 from etl.daemon.task_run import Task, TaskKind, TaskRun
@@ -67,6 +68,7 @@ class _Daemon:
         self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics, tempo: Tempo
     ) -> None:
         self._deps, self._stop, self._metrics, self._tempo = metrics.counting(deps), stop, metrics, tempo
+        metrics.begin([source.name for source in sources])
         self._heads = [Task(source, TaskKind.HEAD) for source in sources]
         self._scheduler = TaskScheduler(self._run)
         self._running: dict[str, TaskRun] = {}
@@ -77,7 +79,7 @@ class _Daemon:
         """Run until asked to stop; whether all runs ended."""
         self._schedule()
         self._scheduler.start()
-        event(log, "daemon_started", sources=len(self._heads))
+        event(log, "daemon_started", version=__version__, sources=len(self._heads))
         try:
             self._watch()
         finally:

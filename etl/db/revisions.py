@@ -9,7 +9,9 @@ from etl.db.engine import DatabaseProblem, describe, reachable, sqlstate
 from etl.db.statements import Statements, fetch_one, fetch_value
 
 SQL = Statements("server")
-MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
+PACKAGE = Path(__file__).resolve().parent.parent
+IN_WHEEL = PACKAGE / "migrations"
+MIGRATIONS = IN_WHEEL if IN_WHEEL.is_dir() else PACKAGE.parent / "migrations"
 MIGRATION_LOCK = 0x63616C6C686F7573  # the bytes of "callhous": a key for an advisory lock
 OLDEST_SERVER = 15
 GRANT_BY_HAND = (

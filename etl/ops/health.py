@@ -35,16 +35,24 @@ def alive(heartbeat_age_seconds: float) -> Health:
 
 
 def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
-    """Whether the database is reachable and at this version's revision, and no configured source is stale."""
+    """Whether the database is reachable and at this version's revision, and no configured source is stale.
+
+    A source that is paused, or whose last run failed, makes it degraded: ready, with its name.
+    """
     try:
         require_revision(db)
         with db.connect() as connection:
             late = stale(sources, progress(connection), now)
+            degraded = [row.source for row in fetch_all(connection, SQL.failing_sources, {"now": now})]
     except DatabaseProblem as problem:
         return Health(False, (str(problem),))
     except SQLAlchemyError as error:
         return Health(False, (describe(error),))
-    return Health(not late, tuple(f"{name}: last read {at:%Y-%m-%d %H:%M} UTC" for name, at in late) or ("ready",))
+    if late:
+        return Health(False, tuple(f"{name}: last read {at:%Y-%m-%d %H:%M} UTC" for name, at in late))
+    names = {source.name for source in sources}
+    troubled = [name for name in degraded if name in names]
+    return Health(True, (f"ready, degraded: {', '.join(troubled)} paused or failing" if troubled else "ready",))
 
 
 def stale(sources: Sequence[Source], last: Mapping[str, datetime], now: datetime) -> list[tuple[str, datetime]]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import httpx
@@ -26,7 +26,8 @@ LATENCY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RUN_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 14400)
 COMPLETENESS = ("verified", "count_match", "incomplete", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
-NO_RESPONSE = "none"
+NO_RESPONSE, THROTTLED = "none", "429"
+RUN_KINDS, RUN_STATUSES = ("sync", "backfill", "verify"), ("succeeded", "failed", "interrupted")
 
 STATUS, ALERTS, SERVER = Statements("status"), Statements("alerts"), Statements("server")
 
@@ -56,6 +57,14 @@ class Metrics:
     def _histogram(self, name: str, description: str, buckets: Sequence[float], *labels: str) -> Histogram:
         named = f"{name}_duration_seconds"
         return Histogram(named, description, labels, "callhouse", registry=self.registry, buckets=buckets)
+
+    def begin(self, sources: Sequence[str]) -> None:
+        """Start every count of these sources at zero: Prometheus sees no increase from no series to its first value."""
+        for source in sources:
+            self._abandoned.labels(source)
+            self._requests.labels(source, THROTTLED)
+            for kind, status in product(RUN_KINDS, RUN_STATUSES):
+                self._runs.labels(source, kind, status)
 
     def beat(self) -> None:
         """Record a heartbeat of the daemon's main loop."""

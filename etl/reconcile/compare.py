@@ -70,7 +70,8 @@ class Comparison:
             try:
                 wanted = next(steps)
                 while True:
-                    remote.run.recorder.report_progress("pages compared", len(index.rows), remote.total)
+                    if index.rows:
+                        remote.run.recorder.report_progress("calls compared", len(index.rows), remote.total)
                     page = remote.at(wanted)
                     if not page.total and remote.local.count(self.spans[0].start, self.spans[-1].end):
                         raise CannotVerify(LISTS_NOTHING)

@@ -73,7 +73,7 @@ def call_history(
 ) -> CallHistory:
     """The history of a call that :func:`resolve` found; ``sources`` are those configured, which may read it again.
 
-    Changed values with personal data, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
+    Values with personal data, such as numbers and summaries, are :data:`HIDDEN` unless ``show_values``.
     """
     rejected = [
         QuarantinedRecord(r.quarantine_id, r.reason, r.first_seen_at, r.last_seen_at, r.resolved_at, r.run_id)
@@ -90,7 +90,7 @@ def call_history(
     return CallHistory(
         call.source,
         call.provider_call_id,
-        _details(row, versions, now),
+        _details(row, versions, now, show_values=show_values),
         versions,
         changes,
         next_read(connection, row, source, now),
@@ -99,11 +99,17 @@ def call_history(
     )
 
 
-def _details(row: Mapping[str, Any], versions: Sequence[ReceivedVersion], now: datetime) -> CallDetails:
+def _details(
+    row: Mapping[str, Any], versions: Sequence[ReceivedVersion], now: datetime, *, show_values: bool
+) -> CallDetails:
     seen = [row["first_seen_at"], row["seen_at"], *(version.received_at for version in versions)]
+    customer = " ".join(filter(None, (row["customer_number"], row["customer_name"]))) or None
     return CallDetails(
-        **{name: row[name] for name in ("call_key", "provider", "direction", "outcome", "created_at", "ended_at")},
-        **{name: row[name] for name in ("first_seen_at", "changed_at", "is_final", "delisted_at")},
+        **{name: row[name] for name in ("call_key", "provider", "direction", "outcome", "agent_name", "created_at")},
+        **{name: row[name] for name in ("ended_at", "duration_seconds", "first_seen_at", "changed_at", "is_final")},
+        customer=customer if show_values else customer and HIDDEN,
+        summary=row["summary"] if show_values else row["summary"] and HIDDEN,
+        delisted_at=row["delisted_at"],
         last_seen_at=max(at for at in seen if at is not None),
         settles_at=row["settles_at"] if row["is_final"] else None,
         flags={flag: FLAGS.get(flag, "") for flag in row["quality_flags"]},

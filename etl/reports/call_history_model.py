@@ -93,7 +93,7 @@ class CallCost:
 
 @dataclass(frozen=True, slots=True)
 class CallDetails:
-    """What is stored of a call, without personal data.
+    """What is stored of a call; ``customer`` and ``summary`` are hidden unless asked for.
 
     ``settles_at`` is when the last lookback leaves the call, past or future; null until the call is final.
     """
@@ -102,6 +102,10 @@ class CallDetails:
     provider: str
     direction: str
     outcome: str
+    agent_name: str | None
+    customer: str | None
+    duration_seconds: Decimal | None
+    summary: str | None
     created_at: datetime
     ended_at: datetime | None
     first_seen_at: datetime

@@ -26,6 +26,7 @@ class SourceStatus(TypedDict):
     source: str
     provider: str | None
     is_configured: bool
+    calls: int
     newest_call_at: str | None
     watermark: str | None
     complete_since: str | None
@@ -67,6 +68,7 @@ def _status(connection: Connection, row: Any, last_run: dict[str, Any] | None, n
     rate = stored_rate(row, now)
     found = {
         **{name: _plain(value) for name, value in row._asdict().items()},
+        "calls": int(row.calls),
         "is_configured": False,
         "pause_reason": PauseReason(row.pause_reason).problem if row.pause_reason else None,
         "rate_per_minute": None if rate is None else round(rate, 1),
@@ -87,7 +89,7 @@ def _never_read(name: str) -> SourceStatus:
     """The same keys as for any other source, so that a program needs no special case."""
     never = dict.fromkeys(KEYS)
     known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
-    counts = {"gaps": [], "incomplete_days": [], "open_calls": 0, "quarantined": 0, "open_checkpoints": 0}
+    counts = {"calls": 0, "gaps": [], "incomplete_days": [], "open_calls": 0, "quarantined": 0, "open_checkpoints": 0}
     return cast(SourceStatus, {**never, **known, **counts})
 
 

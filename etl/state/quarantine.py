@@ -1,6 +1,7 @@
 """Records that could not become rows: kept with the reason and their exact bytes."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -49,9 +50,18 @@ def payloads_waiting(connection: Connection, source: str) -> Sequence[bytes]:
     return [bytes(row.payload) for row in fetch_all(connection, SQL.payloads_without_row, {"source": source})]
 
 
-def listed(connection: Connection, sources: Sequence[str], *, resolved: bool = False) -> Sequence[Any]:
-    """The open records of some sources, or of all, newest first; with ``resolved`` those that became rows, too."""
-    return fetch_all(connection, SQL.quarantined, {"sources": list(sources) or None, "with_resolved": resolved})
+def listed(connection: Connection, sources: Sequence[str], *, closed: bool = False) -> Sequence[Any]:
+    """The open records of some sources, or of all, newest first; with ``closed`` resolved and dismissed ones too."""
+    return fetch_all(connection, SQL.quarantined, {"sources": list(sources) or None, "with_closed": closed})
+
+
+def dismiss(connection: Connection, quarantine_ids: Sequence[int], now: datetime) -> set[int]:
+    """Take open records out of the list for good → those that were in it.
+
+    Where the same bytes come again they stay dismissed, and in place of a call they still count as listed.
+    """
+    values = {"quarantine_ids": list(quarantine_ids), "now": now}
+    return {row.quarantine_id for row in fetch_all(connection, SQL.dismiss_records, values)}
 
 
 def one(connection: Connection, quarantine_id: int) -> Any:

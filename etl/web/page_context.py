@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 from starlette.responses import Response
 
+from etl import __version__
 from etl.model import Source
 from etl.ops.metrics import Metrics
 from etl.runtime.clock import Stopped
@@ -69,6 +70,7 @@ class WebContext:
             "reveal_pii": self.can_view_pii(request),
             "path": request.scope["path"],
             "has_token": self.token is not None,
+            "version": __version__,
         }
         return templating.render(template, self.now(), status, **common, **values)
 

@@ -22,9 +22,10 @@ class Probes:
         """Whether every source is being read; the reasons are shown only where no token is required."""
         context = self._context
         found = context.cache.get("ready", lambda: health.ready(context.db, context.sources, context.now()))
-        if found.is_healthy or context.token is None:
+        if context.token is None:
             return _text(found)
-        return _text(Health(False, ("not ready: the page and etl status say why",)))
+        word = found.message[0].partition(":")[0] if found.is_healthy else "not ready: the page and etl status say why"
+        return _text(Health(found.is_healthy, (word,)))
 
     def metrics(self, request: Request) -> Response:
         """The metrics in Prometheus' text format."""

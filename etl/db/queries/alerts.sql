@@ -43,6 +43,6 @@ SELECT source, kind FROM ops.alerts WHERE resolved_at IS NULL AND source = ANY(:
 SELECT s.pause_reason,
        (SELECT reason FROM ops.streams l WHERE l.source = s.source AND completeness = 'incomplete' LIMIT 1) AS missing,
        (SELECT count(*) FROM ops.quarantine q
-         WHERE q.source = s.source AND resolved_at IS NULL AND first_seen_at > :yesterday) AS new_rejects
+         WHERE q.source = s.source AND resolved_at IS NULL AND dismissed_at IS NULL AND first_seen_at > :yesterday) AS new_rejects
   FROM ops.sources s
  WHERE s.source = :source

@@ -47,7 +47,8 @@ SELECT call_key, source, provider_call_id FROM warehouse.calls WHERE call_key = 
 -- name: call_state
 -- What `etl why` says of one call; is_final is decided as of :now.
 SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.created_at, c.ended_at,
-       c.answered_at, c.from_number, c.to_number, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
+       c.answered_at, c.from_number, c.to_number, c.agent_name, c.customer_number, c.customer_name, c.duration_seconds,
+       c.summary, c.cost, c.cost_unit, c.costs, c.turn_count, c.has_transcript,
        c.quality_flags, c.first_seen_at, c.changed_at, c.delisted_at,
        warehouse.is_final(c.is_final, c.created_at, :now) AS is_final,
        c.created_at + make_interval(secs => s.settled_after_seconds::double precision) AS settles_at,

@@ -28,13 +28,13 @@ SELECT field, kind, detail, record_count, first_seen_at, last_seen_at
 -- name: quarantine_reasons
 -- Why records of a source could not be loaded, the most frequent reason first.
 SELECT reason, count(*) AS records, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at
-  FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
+  FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL AND dismissed_at IS NULL
  GROUP BY reason ORDER BY records DESC, reason LIMIT 20
 
 -- name: quarantined
 -- The quarantined records of a source, the last received first.
 SELECT quarantine_id, reason, provider_call_id, first_seen_at, last_seen_at
-  FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
+  FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL AND dismissed_at IS NULL
  ORDER BY last_seen_at DESC, quarantine_id DESC LIMIT 20
 
 -- name: quarantined_record

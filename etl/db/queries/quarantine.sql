@@ -1,7 +1,7 @@
 -- Records that could not become rows.
 
 -- name: put_rejects
--- Stores rejected records; one that is stored already is seen again, and no longer resolved.
+-- Stores rejected records; one that is stored already is seen again, and no longer resolved, but stays dismissed.
 INSERT INTO ops.quarantine (source, provider_call_id, digest, payload, reason, first_seen_at, last_seen_at, run_id)
 SELECT :source, provider_call_id, digest, payload, reason, :now, :now, CAST(:run_id AS bigint)
   FROM unnest(CAST(:call_ids AS text[]), CAST(:digests AS bytea[]), CAST(:payloads AS bytea[]), CAST(:reasons AS text[]))
@@ -38,9 +38,9 @@ SELECT count(*) FROM ops.quarantine q
                     WHERE c.source = :source AND c.provider_call_id = q.provider_call_id)
 
 -- name: quarantined
--- The records of some sources, or of all, newest first; resolved ones only where asked for.
+-- The records of some sources, or of all, newest first; resolved and dismissed ones only where asked for.
 SELECT * FROM ops.quarantine
- WHERE (CAST(:sources AS text[]) IS NULL OR source = ANY(:sources)) AND (:with_resolved OR resolved_at IS NULL)
+ WHERE (CAST(:sources AS text[]) IS NULL OR source = ANY(:sources)) AND (:with_closed OR coalesce(resolved_at, dismissed_at) IS NULL)
  ORDER BY last_seen_at DESC, quarantine_id DESC
 
 -- name: quarantined_record
@@ -53,3 +53,9 @@ SELECT quarantine_id, source, provider_call_id, reason, first_seen_at, last_seen
   FROM ops.quarantine
  WHERE (source, provider_call_id) IN (SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[])))
  ORDER BY source, first_seen_at, quarantine_id
+
+-- name: dismiss_records
+-- Takes records out of the list, as a person decided.
+UPDATE ops.quarantine SET dismissed_at = :now
+ WHERE quarantine_id = ANY(:quarantine_ids) AND coalesce(resolved_at, dismissed_at) IS NULL
+RETURNING quarantine_id

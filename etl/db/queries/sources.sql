@@ -44,3 +44,10 @@ SELECT s.source,
                   WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')),
                 (SELECT max(updated_at) FROM ops.checkpoints c WHERE c.source = s.source)) AS at
   FROM ops.sources s
+
+-- name: failing_sources
+-- The sources that are paused, or whose last run failed.
+SELECT s.source FROM ops.sources s
+ WHERE s.paused_until > :now
+    OR (SELECT status FROM ops.runs r WHERE r.source = s.source ORDER BY started_at DESC, run_id DESC LIMIT 1) = 'failed'
+ ORDER BY s.source

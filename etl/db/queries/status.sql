@@ -6,7 +6,9 @@ SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
        r.requests_per_minute, r.adaptive_rate_per_minute, r.adapted_at,
        (SELECT reason FROM ops.streams l WHERE l.source = f.source AND l.reason IS NOT NULL
          ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness) LIMIT 1) AS reason,
-       (SELECT count(*) FROM ops.checkpoints c WHERE c.source = f.source) AS open_checkpoints
+       (SELECT count(*) FROM ops.checkpoints c WHERE c.source = f.source) AS open_checkpoints,
+       (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
+         WHERE d.source = f.source AND d.partition = '') AS calls
   FROM bi.freshness f
   JOIN ops.sources s USING (source)
   LEFT JOIN ops.rate_limits r USING (source)

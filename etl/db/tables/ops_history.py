@@ -83,6 +83,7 @@ quarantine = Table(
     Column("first_seen_at", timestamptz(), nullable=False),
     Column("last_seen_at", timestamptz(), nullable=False),
     Column("resolved_at", timestamptz()),
+    Column("dismissed_at", timestamptz()),
     Column("run_id", BigInteger),
     Index(None, "source", "digest", unique=True),
     Index("ix_quarantine_open", "source", "provider_call_id", postgresql_where=text("resolved_at IS NULL")),

@@ -9,5 +9,7 @@ COMMENT ON COLUMN ops.quarantine.reason IS 'Why the record could not become a ca
 COMMENT ON COLUMN ops.quarantine.payload IS 'The record, its exact bytes as received';
 COMMENT ON COLUMN ops.quarantine.first_seen_at IS 'When the record was first received';
 COMMENT ON COLUMN ops.quarantine.last_seen_at IS 'When the record was last received';
-COMMENT ON COLUMN ops.quarantine.resolved_at IS 'When the record became a call after all. Null while it waits';
+COMMENT ON COLUMN ops.quarantine.resolved_at IS 'When the record became a call after all. Null until then';
+COMMENT ON COLUMN ops.quarantine.dismissed_at IS
+    'When a person decided by `etl quarantine dismiss` that the record is not needed. Null for all others';
 COMMENT ON COLUMN ops.quarantine.run_id IS 'The run in ops.runs that received it first';

@@ -47,7 +47,7 @@ SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at, c
                      SELECT source, status FROM ops.daily_checks WHERE status = 'incomplete') statuses
               GROUP BY source) checked USING (source)
   LEFT JOIN (SELECT source, count(*) AS quarantined
-               FROM ops.quarantine WHERE resolved_at IS NULL GROUP BY source) waiting USING (source);
+               FROM ops.quarantine WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY source) waiting USING (source);
 
 COMMENT ON VIEW bi.freshness IS 'One row per source: how recent and how complete its calls are';
 COMMENT ON COLUMN bi.freshness.source IS 'Name of the source in the configuration. Never null';
@@ -66,4 +66,4 @@ COMMENT ON COLUMN bi.freshness.completeness IS
 COMMENT ON COLUMN bi.freshness.open_calls IS
     'Number of calls that may still change: those without settled_at in bi.calls. Never null';
 COMMENT ON COLUMN bi.freshness.quarantined IS
-    'Number of records that could not become calls and wait in ops.quarantine. Never null';
+    'Number of records that could not become calls and wait in ops.quarantine, dismissed ones not counted. Never null';

@@ -1,0 +1,164 @@
+"""Results as tables on stdout, at most 80 columns wide as far as names allow."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from etl.cli.output import printable
+from etl.cli.terminal import ago
+from etl.reports.backfill_plan import BackfillPlan
+from etl.reports.status import SourceStatus
+from etl.runtime.humanize import counted, duration, moment
+from etl.state.daily_checks import WORST_FIRST, DayStatus
+
+COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
+LABELS = {"verified": "verified", "count_match": "counts match", "incomplete": "incomplete", "unknown": "unknown"}
+STATUS_COLUMNS = ("source", "calls", "open", "newest call", "last success", "completeness", "next run")
+NUMBERS = ("calls", "open", "days")
+MEANINGS = {
+    "verified": "call by call, and nothing differs",
+    "count_match": "as many calls are stored as the provider lists",
+    "incomplete": "the provider lists calls that are not stored",
+    "unknown": "the counts could not be compared",
+}
+
+
+def plans_table(plans: Sequence[BackfillPlan]) -> None:
+    """Print what a backfill would take, stream by stream."""
+    table = Table("source", "requests", "rows", "time", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for plan in plans:
+        time = "unknown" if plan.seconds is None else duration(plan.seconds)
+        table.add_row(plan.source, _number(plan.requests), _number(plan.rows), time)
+        for part in plan.streams if len(plan.streams) > 1 else ():
+            table.add_row(
+                f"  number ending {part.partition[-2:]}", _number(part.requests), _number(part.rows), "", style="dim"
+            )
+        if plan.transcripts:
+            table.add_row("  transcripts", _number(plan.transcripts), "", "", style="dim")
+    console = _console()
+    console.print(table)
+    if any(plan.requests is None for plan in plans):
+        console.print("unknown: the provider gives no total")
+    console.print("Nothing was loaded. Run the same command without --plan to load it; sources are read in parallel.")
+
+
+def _number(count: int | None) -> str:
+    return "unknown" if count is None else f"{count:,}"
+
+
+def status_table(rows: Sequence[SourceStatus]) -> None:
+    """Print a line per source, and below it what needs attention."""
+    cells = [_status_cells(row) for row in rows]
+    _print_rows(STATUS_COLUMNS, cells, [[(remark, "yellow") for remark in _remarks(row)] for row in rows])
+
+
+def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
+    """Print the result of `etl verify`: a line per source, below it the days that are incomplete or unknown."""
+    cells, remarks = [], []
+    for source, days in found.items():
+        counts = Counter(day.status for day in days)
+        worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
+        span = f"{days[0].day} to {days[-1].day}" if days else "nothing was compared"
+        split = ", ".join(f"{counts[word]:,} {LABELS[word]}" for word in reversed(WORST_FIRST) if counts[word])
+        result = f"all {LABELS[worst]}" if counts[worst] == len(days) else split
+        cells.append([(source, "bold"), (f"{len(days):,}", ""), (span, ""), (result, COLOURS.get(worst, "yellow"))])
+        shown = _alike([day for day in days if day.status in ("incomplete", "unknown")])
+        remarks.append([_day_remark(first, last) for first, last in shown])
+    _print_rows(("source", "days", "from, to", "status"), cells, remarks)
+    statuses = {day.status for days in found.values() for day in days}
+    for word in reversed(WORST_FIRST):
+        if word in statuses:
+            _console().print(Text(f"{LABELS[word]}: {MEANINGS[word]}", style="dim"))
+
+
+Cell = tuple[str, str]  # a text and its style
+
+
+def _print_rows(header: Sequence[str], rows: Sequence[Sequence[Cell]], remarks: Sequence[Sequence[Cell]]) -> None:
+    """Print aligned rows, each with the lines that belong to it indented below."""
+    console = _console()
+    widths = [max(len(name), *(len(row[at][0]) for row in rows)) for at, name in enumerate(header)] if rows else []
+    for row, lines in zip([[(name, "bold") for name in header], *rows], [(), *remarks], strict=True):
+        padded = [
+            (f"{text:>{width}}" if name in NUMBERS else f"{text:<{width}}", style)
+            for name, width, (text, style) in zip(header, widths, row, strict=True)
+        ]
+        line = Text("  ").join(Text(text, style=style) for text, style in padded)
+        line.rstrip()
+        console.print(line)
+        for text, style in lines:
+            console.print(Text(f"  {printable(text)}", style=style))
+
+
+def _status_cells(row: SourceStatus) -> list[Cell]:
+    name = row["source"] + ("" if row["is_configured"] else " (not configured)")
+    next_run = max((at for at in map(moment, (row["next_run_at"], row["paused_until"])) if at), default=None)
+    return [
+        (name, "bold"),
+        (f"{row['calls']:,}", ""),
+        (f"{row['open_calls']:,}", ""),
+        (ago(row["newest_call_at"]) if row["newest_call_at"] else "none", ""),
+        (ago(row["last_success_at"]), ""),
+        (LABELS[row["completeness"]], COLOURS.get(row["completeness"], "yellow")),
+        (ago(next_run) if row["next_run_at"] else "no daemon", ""),
+    ]
+
+
+def _remarks(row: SourceStatus) -> list[str]:
+    last = row.get("last_run") or {}
+    days = row["incomplete_days"]
+    is_explained = days or (row["quarantined"] and row["completeness"] in ("count_match", "verified"))
+    lines = [row["reason"]] if row["reason"] and not is_explained else []
+    lines += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row.get("gaps", [])]
+    if days:
+        missing = sum(day["missing_count"] for day in days)
+        when = _listed([day["day"] for day in days])
+        lines.append(f"{counted(missing, 'call')} missing on {when}: `etl verify --heal` loads them")
+    if row["quarantined"]:
+        lines.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
+    if row.get("open_checkpoints"):
+        lines.append("the history is not complete yet: the next sync resumes it")
+    if row.get("paused_until") and row.get("pause_reason"):
+        lines.append(f"paused until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
+    if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
+        allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
+        lines.append(
+            f"{allowed:g} requests per minute instead of {wanted}: the provider rejects more; the rate recovers alone"
+        )
+    if last.get("error"):
+        lines.append(last["error"])
+    return lines + [f"note: {note}" for note in last.get("notes", [])]
+
+
+def _day_remark(first: DayStatus, last: DayStatus) -> Cell:
+    when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
+    reason = f": {first.reason}" if first.reason else ""
+    return f"{when}  {LABELS[first.status]}{reason}", COLOURS.get(first.status, "yellow")
+
+
+def _alike(days: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
+    """The first and last of consecutive days that are unknown for the same reason; incomplete days stand alone."""
+    out: list[tuple[DayStatus, DayStatus]] = []
+    for day in days:
+        last = out[-1][1] if out else None
+        follows = last is not None and day.day - last.day == timedelta(days=1)
+        if last and follows and day.status == "unknown" and (last.status, last.reason) == ("unknown", day.reason):
+            out[-1] = (out[-1][0], day)
+        else:
+            out.append((day, day))
+    return out
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more days" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
