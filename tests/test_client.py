@@ -1,6 +1,8 @@
 """Each fault of a provider or a network, and how the client handles it."""
 
+import base64
 import gzip
+import html
 import json
 import logging
 import socket
@@ -42,6 +44,7 @@ from tests.fakes import FakeClock, FakeRateLimiter
 from tests.scripted_server import http_response, sends, serve
 
 KEY = "CANARY/key+7f3a=="
+KEY_NAME = "CanaryKeyOfLetters"  # one that could be a host or the name of a field
 PHONE = "+919876543210"
 REQUEST = HttpRequest("/calls", {"phone": PHONE, "page": "1"})
 OK = httpx.Response(200, json={"data": [{"id": 1}]})
@@ -463,10 +466,51 @@ def test_a_stop_ends_a_wait_and_is_not_swallowed() -> None:
 # ------------------------------------------------------------------ bodies
 
 
-def test_an_echoed_key_is_redacted() -> None:
-    echoes = json.dumps({"data": [KEY, f"x{KEY}y"]}).encode() + b"  "
-    for text in (echoes, echoes.replace(b"/", b"\\/")):
-        assert Scene(httpx.Response(200, content=text)).get() == ["***", "x***y"]
+ECHOES = (
+    *(form(KEY) for form in (
+        str, str.lower, str.upper, quote, lambda key: quote(quote(key, safe=""), safe=""), html.escape,
+        lambda key: json.dumps(key)[1:-1], lambda key: json.dumps(json.dumps(key))[1:-1],
+        lambda key: key.encode().hex(), lambda key: base64.b64encode(key.encode()).decode(),
+        lambda key: base64.urlsafe_b64encode(f"user:{key}".encode()).decode(),
+    )),
+    *(KEY.replace(character, escape) for character, escape in (
+        ("/", "\\/"), ("+", "\\u002B"), ("+", "\\u002b"), ("=", "\\u003D"), ("/", "\\u002f"), ("+", "%2B"),
+        ("+", "&#43;"), ("/", "&#x2F;"), ("=", "%3d"), ("7", "\\u0037"), ("+", "\\\\u002B"), ("/", "%252F"),
+    )),
+    "".join(f"\\u{ord(character):04x}" for character in KEY), "".join(f"%{ord(character):02X}" for character in KEY),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-be"])
+def test_an_echoed_key_is_redacted_in_every_form(echo: str, coding: str) -> None:
+    body = f'{{"data": ["{echo}", "x{echo}y", {{"{echo}": 1}}, "caf\u00e9"]}}'.encode(coding)
+    scene = Scene(httpx.Response(200, content=body))
+    shown = json.dumps(scene.get())
+    assert not any(part in shown for part in (echo[2:-2], KEY[8:], echo[3:9])), shown
+    assert shown.count("***") == 3
+    assert "caf\\u00e9" in shown
+
+
+@pytest.mark.parametrize("echo", [KEY_NAME, KEY_NAME.lower(), KEY_NAME.upper(), KEY_NAME.title()])
+def test_a_key_is_not_shown_as_a_host_or_the_name_of_a_field(echo: str) -> None:
+    source = replace(SOURCE, api_key=Secret(KEY_NAME))
+    detail = {
+        "detail": [
+            {"loc": ["query", echo]},
+            {"loc": ["query", f"x_{echo}"]},
+            {"loc": [echo, "page"]},
+            {"loc": [*KEY_NAME]},
+        ]
+    }
+    answers = [httpx.Response(422, json=detail)]
+    answers += [
+        httpx.Response(302, headers={"Location": f"https://{host}/"}) for host in (f"{echo}.example", f"a.{echo}.io")
+    ]
+    for answer in answers:
+        with pytest.raises(RequestRefused) as caught:
+            Scene(answer, source=source).get()
+        assert KEY_NAME.lower() not in str(caught.value).lower().replace(".", "")
 
 
 def test_a_key_so_short_that_it_may_be_part_of_a_word_is_left_in_the_data() -> None:

@@ -1,5 +1,6 @@
 """Migrations: run once by any number of processes, complete or not at all, commented, and readable by `bi_reader`."""
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -454,6 +455,24 @@ def test_a_recording_keeps_its_address_and_loses_its_signature(planted: Connecti
         plant(planted, number, recording_url=link)
     shown = planted.scalars(text("SELECT recording_url FROM bi.calls ORDER BY call_key")).all()
     assert shown == list(links.values())
+
+
+def test_a_link_loses_its_signature_in_every_view(planted: Connection) -> None:
+    link = "see https://u:s3cr3t@h/x.mp3?sig=s3cr3t now"
+    as_json = json.dumps({"link": link, "deep": [json.dumps({link: link})]})
+    texts = dict.fromkeys(("recording_url", "summary", "sentiment", "error_message"), link)
+    plant(planted, 1, **texts, **dict.fromkeys(("analysis", "metadata", "extra"), as_json))
+    for statement in (
+        "INSERT INTO warehouse.changes (call_key, changed_at, field, old_value, new_value)"
+        " SELECT call_key, now(), 'extra', :link, :json FROM warehouse.calls",
+        "INSERT INTO warehouse.transcripts SELECT call_key, 'a',"
+        " jsonb_build_array(CAST(:link AS text), CAST(:json AS text)), '[null, null]' FROM warehouse.calls",
+    ):
+        planted.execute(text(statement), {"link": link, "json": as_json})
+    planted.execute(text("SET LOCAL ROLE bi_reader"))
+    for view in ("calls", "call_changes", "transcripts", "transcript_turns"):
+        shown = str(planted.scalar(text(f"SELECT json_agg(v) FROM bi.{view} v")))
+        assert ("https://h/x.mp3" in shown, "s3cr3t" in shown) == (True, False), shown
 
 
 def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:

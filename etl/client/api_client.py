@@ -1,6 +1,5 @@
 """A request for a source → the value read from its response, rate-limited, bounded and retried."""
 
-import json
 import logging
 import re
 import threading
@@ -28,10 +27,11 @@ from etl.client.status_policy import (
     invalid_body,
 )
 from etl.client.transport import DeadlineTransport
-from etl.decode import decode
+from etl.decode import decode, utf8
 from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
+from etl.runtime.redaction import Redaction
 from etl.runtime.tracing import span
 from etl.runtime.urls import Origin, origin_of
 
@@ -47,6 +47,7 @@ MAX_WAIT_SECONDS = 3600.0
 MIN_RETRY_BUDGET = 20
 RETRIES_PER_REQUEST = 0.1
 MAX_IN_FLIGHT = 8
+SHORTEST_KEY = 8
 _ERROR_BODY = BodyLimits(size_bytes=64 << 10)
 _PATH = re.compile(r"/[A-Za-z0-9._~%/:-]+\Z")
 
@@ -106,7 +107,8 @@ class Client:
         self._random = random
         self._limits = limits or Limits()
         self._origin = origin_of(source.base_url)
-        self._key_forms = _key_forms(source.api_key.reveal())
+        # a key so short that it may be part of a word is not replaced
+        self._redaction = Redaction([source.api_key] if len(source.api_key.reveal()) >= SHORTEST_KEY else [])
         # A transport without httpx.Client: no redirects, cookies, proxies or logged URLs to switch off.
         self._transport = transport or DeadlineTransport(source.base_url, clock)
         self._lock = threading.Lock()
@@ -209,12 +211,14 @@ class Client:
         if response.is_success:
             return self._without_key(read_body(_raw_stream(response), coding, length, self._limits.body))
         detail = read_body(_raw_stream(response), coding, length, _ERROR_BODY) if status == 422 else b""
-        raise classify_status(self._source.name, status, headers, detail, self._clock.now())
+        shown = {name: self._redaction.secrets(value) for name, value in headers.items()}
+        raise classify_status(self._source.name, status, shown, self._without_key(detail), self._clock.now())
 
     def _without_key(self, body: bytes) -> bytes:
-        for form in self._key_forms:
-            body = body.replace(form, b"***")
-        return body
+        """The body without the key, which a provider may echo, before anything of it is read, kept or shown."""
+        received = utf8(body).decode("latin-1")  # a character a byte, whatever the body is
+        found = self._redaction.secrets(received)
+        return body if found is received else found.encode("latin-1")
 
     def _signed(self, url: str) -> httpx.Request:
         """The request with the key, which is sent to the source's own origin only."""
@@ -264,9 +268,3 @@ def _translated_errors(source: str) -> Iterator[None]:
         raise RequestRefused(source, "the request makes no valid URL", "check base_url and phones") from None
     except httpx.HTTPError as error:
         raise classify_transport_error(source, error) from None
-
-
-def _key_forms(key: str) -> tuple[bytes, ...]:
-    """The key as a response may echo it; a key so short that it may be part of a word is not replaced."""
-    forms = {key, json.dumps(key)[1:-1], key.replace("/", "\\/"), quote(key, safe="")}
-    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True)) if len(key) >= 8 else ()

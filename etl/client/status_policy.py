@@ -19,6 +19,7 @@ NEXT_RUN = "the next run tries again"
 
 _RETRYABLE = frozenset({408, 425, 499})
 _DENIED = {401: PauseReason.KEY_REFUSED, 402: PauseReason.PAYMENT_REQUIRED, 403: PauseReason.ACCESS_FORBIDDEN}
+_PLACES = ("query", "path", "header", "cookie", "body")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z_.-]{0,39}\Z")
 _PLAIN_HOST = re.compile(r"[a-z][a-z0-9-]{0,30}(\.[a-z][a-z0-9-]{0,30}){1,4}\Z")
 
@@ -86,14 +87,16 @@ def _host(location: str) -> str:
 def _fields(detail: bytes) -> str:
     """The fields that a validation error names, such as ``query.page``, without any value."""
     try:
-        names = {".".join(_names(entry["loc"])) for entry in json.loads(detail)["detail"]}
+        names = {_name(entry["loc"]) for entry in json.loads(detail)["detail"]}
     except (ValueError, TypeError, KeyError, LookupError, RecursionError):
         names = set()
     return ", ".join(sorted(names - {""})[:5]) or "a field of this request"
 
 
-def _names(location: list[object]) -> list[str]:
-    return [part for part in location if isinstance(part, str) and _NAME.match(part)]
+def _name(location: list[object]) -> str:
+    """Where FastAPI found the field, and the field's own name; a longer path could spell anything."""
+    names = [part for part in location if isinstance(part, str) and _NAME.match(part)]
+    return ".".join(names[:2]) if names and names[0] in _PLACES else ""
 
 
 def invalid_body(source: str, problem: str) -> RetryableError:

@@ -33,7 +33,7 @@ def decode(body: bytes) -> ResponseBody:
 
     Raises :class:`InvalidResponse` for anything else: HTML, an empty or a truncated text.
     """
-    received, body = body, _utf8(body)
+    received, body = body, utf8(body)
     start = body[:64].lstrip()[:1] or body.lstrip()[:1]
     if start != b"{":
         raise InvalidResponse(_not_an_object(start))
@@ -64,7 +64,8 @@ def _not_an_object(start: bytes) -> str:
     return "the response is a list, not an object" if start == b"[" else "the response is not a JSON object"
 
 
-def _utf8(body: bytes) -> bytes:
+def utf8(body: bytes) -> bytes:
+    """A JSON text in another encoding of Unicode as UTF-8; any other bytes as they are."""
     if body.startswith(codecs.BOM_UTF8):
         return body[3:]
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

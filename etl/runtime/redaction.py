@@ -1,18 +1,34 @@
-"""A text → the same text without secrets, phone numbers and e-mail addresses."""
+"""A text → the same text without secrets, without the credentials of its links, phone numbers and e-mail addresses."""
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote_plus
 
 from etl.runtime.secret import Secret
 
-_NAMES = "api[_-]?key|key|phone|token|secret|password|passwd|signature|sig|credential|x-amz-[a-z-]+"
+# A link keeps its scheme, host and path. Its user and password, its fragment, and its query unless that names a call or
+# a page only, may open what it leads to. warehouse.bare_links has the same expressions, and the same tests.
+_SLASHES = r"(?:/\\{0,16}/|%2[Ff]%2[Ff])"  # also as escaped in JSON and in URLs
+_HARMLESS = (
+    r"[?](?:id|call_id|recording_id|page|page_size|per_page|limit|offset)=[A-Za-z0-9-]{1,64}"
+    r"(?:&(?:id|call_id|recording_id|page|page_size|per_page|limit|offset)=[A-Za-z0-9-]{1,64})*"
+    r"(?![^\s\"<>#\\])"
+)
+_PATH = r"(?:[^\s\"<>?#;%\\]|%(?!3[BbFf]|23)|\\\\(?!u00)|\\/)*"
+_REST = r"(?:[^\s\"<>\\]|\\\\|\\[^\"nrtbf\\])*"  # up to a space, a quote or a bracket, in whole escapes of JSON
+_LINKS = (
+    (re.compile(rf"({_SLASHES})[^\s\"<>/?#\\]*(?:@|%40)"), r"\1"),
+    (re.compile(rf"({_SLASHES}{_PATH})({_HARMLESS})?{_REST}"), r"\1\2"),
+    (re.compile(rf"(?!{_HARMLESS})[?#][\w.~%-]{{1,64}}={_REST}"), ""),  # a link without its host
+)
+_NAMES = "api[_-]?key|key|phone|token|secret|password|passwd|pwd|jwt|auth|signature|sig|hmac|policy|credential|session"
 _PATTERNS = (
-    # the credentials of a URL, the values of its query, and the headers that carry keys
-    (re.compile(r"(?<=://)[^/\s@'\"]+@"), "***@"),
-    (re.compile(rf"(?i)([?&](?:[\w.-]*[_.-])?(?:{_NAMES})=)[^&\s'\"<>]+"), r"\1***"),
+    *_LINKS,
+    # the values of a form, and the headers that carry keys
+    (re.compile(rf"(?i)(&(?:[\w.-]*[_.-])?(?:{_NAMES})=)[^&\s'\"<>]+"), r"\1***"),
     (
         re.compile(
             r"(?i)\b(x-api-key|authorization)(['\"]?\s*[:=,]\s*(?:b?['\"])?)(?:bearer\s+|basic\s+)?[^\s'\",}\]]+"
@@ -25,36 +41,58 @@ _PATTERNS = (
     (re.compile(r"(?:\+|%2[Bb])[0-9](?:[ ().-]{0,2}[0-9]){6,16}"), "***"),
     (re.compile(r"(?<![\w.+-])[0-9]{10,15}(?![\w-])"), "***"),
 )
+_LETTER = r"(?:3[0-9]|[4-7][1-9A-Fa-f]|[5-7]0)"
+_ESCAPED_LETTER = [re.compile(start + _LETTER) for start in (r"\\u00", r"\\x", "%(?:25)*")] + [re.compile("&#")]
+
+
+def bare_links(text: str) -> str:
+    """The text with its links cut to what opens nothing by itself, as the views of ``bi`` show them."""
+    for pattern, replacement in _LINKS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 class Redaction:
-    """Replaces everything that must not be logged; of two secrets that overlap the longer is replaced."""
+    """Replaces everything that must not be shown; of two secrets that overlap the longer is replaced."""
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret.reveal())}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        self._known = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        values = [secret.reveal() for secret in secrets if secret]
+        forms = {(len(value), "".join(map(_character, value))) for value in values}
+        forms |= {(len(form), re.escape(form)) for value in values for form in _encoded(value)}
+        self._known = re.compile("|".join(pattern for _, pattern in sorted(forms, reverse=True)), re.IGNORECASE)
+        # a part of each form, without which only an encoder that escapes letters, too, can have written it
+        plain = {max(re.findall(r"[A-Za-z0-9]*", value), key=len) for value in values}
+        self._signs = [sign.lower() for sign in plain.union(*map(_encoded, values))]
 
     def __call__(self, text: str) -> str:
         """The text with ``***`` in place of what must not be logged."""
-        if self._known:
-            text = self._known.sub("***", text)
+        text = self.secrets(text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
 
+    def secrets(self, text: str) -> str:
+        """The text with ``***`` in place of the secrets alone, at the speed of a search where there is none."""
+        lower = text.lower()
+        is_possible = any(sign in lower for sign in self._signs) or (
+            self._signs and any(escape.search(text) for escape in _ESCAPED_LETTER)
+        )
+        return self._known.sub("***", text) if is_possible else text
 
-def _forms(value: str) -> set[str]:
-    """A secret in plain text and as encoded in URLs, JSON, Python, base64 and hexadecimal."""
+
+def _character(character: str) -> str:
+    """A character, also as escaped in JSON, Python, URLs (twice, too) and HTML."""
+    code, percent = ord(character), "".join(f"%(?:25)*{byte:02x}" for byte in character.encode())
+    texts = {character, quote_plus(character), json.dumps(character)[1:-1], repr(character)[1:-1]}
+    forms = {re.escape(text) for text in texts | {html.escape(character)}}
+    forms |= {percent, f"u{code:04x}", f"x{code:02x}", f"&#0*{code};", f"&#x0*{code:x};"}
+    return rf"\\{{0,4}}(?:{'|'.join(sorted(forms, key=len, reverse=True))})"
+
+
+def _encoded(value: str) -> set[str]:
+    """The hexadecimal of a value, and its base64 at any offset in a longer text: the digits that depend on it alone."""
     raw = value.encode()
-    texts = {value, quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1]}
-    texts |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], value.replace("/", "\\/")}
-    return texts | {raw.hex(), raw.hex().upper()} | _base64(raw)
-
-
-def _base64(raw: bytes) -> set[str]:
-    """The base64 of a value at any offset in a longer text: the digits that depend on the value alone."""
-    found = set()
+    found = {raw.hex()}
     for lead in range(3):
         text = base64.b64encode(b"\0" * lead + raw).decode()
         whole = text[(lead * 8 + 5) // 6 : (lead + len(raw)) * 8 // 6]

@@ -61,7 +61,8 @@ SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outc
 
 -- name: changes_of_call
 -- What changed of one call, oldest first.
-SELECT changed_at, run_id, field, old_value, new_value
+SELECT changed_at, run_id, field, warehouse.bare_links(old_value) AS old_value,
+       warehouse.bare_links(new_value) AS new_value
   FROM warehouse.changes WHERE call_key = :key ORDER BY change_id
 
 -- name: count_in_spans

@@ -3,7 +3,8 @@
 CREATE OR REPLACE FUNCTION warehouse.transcript_tsv(texts jsonb)
 RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000
 BEGIN ATOMIC
-    SELECT to_tsvector('simple', left(string_agg(text, ' '), 100000)) FROM jsonb_array_elements_text(texts) text;
+    SELECT to_tsvector('simple', warehouse.bare_links(left(string_agg(text, ' '), 100000)))
+      FROM jsonb_array_elements_text(texts) text;
 END;
 
 COMMENT ON FUNCTION warehouse.transcript_tsv(jsonb) IS

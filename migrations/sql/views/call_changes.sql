@@ -1,5 +1,7 @@
 CREATE OR REPLACE VIEW bi.call_changes AS
-SELECT call_key, changed_at, field, old_value, new_value FROM warehouse.changes;
+SELECT call_key, changed_at, field, warehouse.bare_links(old_value) AS old_value,
+       warehouse.bare_links(new_value) AS new_value
+  FROM warehouse.changes;
 
 COMMENT ON VIEW bi.call_changes IS
     'One row per field of a call that changed after the call was first loaded, for instance a status, cost or summary that '

@@ -1,13 +1,17 @@
--- A signed link is a credential, so recording_url is shown without its signature.
+-- A signed link is a credential: links are shown without what opens them, in every column that may hold one.
 CREATE OR REPLACE VIEW bi.calls AS
 SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.provider_status,
        warehouse.is_final(c.is_final, c.created_at, now()) AS is_final,
        c.agent_id, c.agent_name, c.campaign_name, c.from_number, c.to_number, c.customer_number, c.agent_number,
        c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
        c.duration_seconds, c.talk_seconds, c.duration_basis, c.cost, c.cost_unit, c.answered_by, c.ended_by,
-       regexp_replace(c.recording_url, '[?](.*&)?(x-amz-[^=&]*|[^=&]*signature|sig|token|expires|policy)=.*$', '', 'i')
-           AS recording_url,
-       c.summary, c.sentiment, c.error_message, c.latency_ms, c.analysis, c.metadata, c.extra, c.turn_count,
+       warehouse.bare_links(c.recording_url) AS recording_url,
+       warehouse.bare_links(c.summary) AS summary,
+       warehouse.bare_links(c.sentiment) AS sentiment,
+       warehouse.bare_links(c.error_message) AS error_message, c.latency_ms,
+       warehouse.bare_links(c.analysis::text)::jsonb AS analysis,
+       warehouse.bare_links(c.metadata::text)::jsonb AS metadata,
+       warehouse.bare_links(c.extra::text)::jsonb AS extra, c.turn_count,
        c.has_transcript, c.quality_flags, c.first_seen_at, c.changed_at,
        CASE WHEN warehouse.is_final(c.is_final, c.created_at, now())
              AND c.created_at + make_interval(secs => s.settled_after_seconds::double precision) <= now()
@@ -24,8 +28,9 @@ COMMENT ON COLUMN bi.calls.is_final IS
     'status over; Vaani: ended and post-processing completed). An unknown status counts as final a day after created_at. '
     'Never null';
 COMMENT ON COLUMN bi.calls.recording_url IS
-    'Link to the recording at the provider, without a signature or token, so it may need the provider''s sign-in and may '
-    'have expired there (Ringg: after a day). Null where the provider sent none. All providers';
+    'Link to the recording at the provider, without user, password, fragment and signature, so it may need the provider''s '
+    'sign-in and may have expired there (Ringg: after a day). Its query stays where it only names the recording. Null where '
+    'the provider sent none. All providers';
 COMMENT ON COLUMN bi.calls.settled_at IS
     'Since when no lookback reads the call any more: created_at plus the longest lookback of the source. Null while the '
     'call is not final or a lookback still reads it, so that its row may change';

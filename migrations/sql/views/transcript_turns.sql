@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW bi.transcript_turns AS
-SELECT t.call_key, c.source, turn.turn_index, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
+SELECT t.call_key, c.source, turn.turn_index, turn.speaker, warehouse.bare_links(turn.text) AS text, turn.spoken_at, turn.offset_seconds
   FROM warehouse.transcripts t
   JOIN warehouse.calls c USING (call_key)
  CROSS JOIN LATERAL warehouse.transcript_turns(t.speakers, t.texts, t.times) turn;

@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW bi.transcripts AS
 SELECT t.call_key, c.source, c.created_at, c.turn_count,
-       (SELECT string_agg(turn.speaker || ': ' || turn.text, E'\n' ORDER BY turn.turn_index)
+       (SELECT string_agg(turn.speaker || ': ' || warehouse.bare_links(turn.text), E'\n' ORDER BY turn.turn_index)
           FROM warehouse.transcript_turns(t.speakers, t.texts, t.times) turn) AS transcript,
        warehouse.transcript_tsv(t.texts) AS search_vector
   FROM warehouse.transcripts t
