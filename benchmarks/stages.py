@@ -97,7 +97,7 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("state", quarantine, ("put", "resolve")),
     ("state", drift, ("record",)),
     ("state", last_seen, ("touch",)),
-    ("state", runs.RunRecord, ("count", "end")),
+    ("state", runs, ("count", "end")),
     ("state", streams, ("load_stream", "save_checkpoint", "finish_checkpoint", "save_stream", "count_stored")),
     ("state", lookbacks, ("mark_done",)),
     ("state", lease.Lease, ("acquire", "release")),

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from etl.runtime.secret import Secret
@@ -231,6 +230,3 @@ class Provider:
     extra: frozenset[str] = frozenset()
     is_partitioned: bool = False
     transcript: TranscriptRequest | None = None
-
-
-CALL_KEY_NAMESPACE = UUID("6f2b8c1e-6a57-5d0e-9d0c-1f1d3e0b7a42")

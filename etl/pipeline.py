@@ -1,20 +1,18 @@
 """The main loop: what a run reads of each stream of a source, newest calls first. Start here.
 
-:func:`sync` and :func:`backfill` are what the commands do. The daemon splits a sync into :func:`sync_head` and
-:func:`sync_backlog`, which run side by side. All of them come down to :func:`read_head` and :func:`read_history`, which
+:func:`sync` and :func:`backfill` are what the commands do. The daemon splits a sync into :func:`sync_head` and a
+backfill of the rest, which run side by side. All of them come down to :func:`read_head` and :func:`read_history`, which
 ask :mod:`etl.sync.due` what is to be read, and :func:`~etl.sync.window.read_window` to read it: the whole way of one
 window from the provider to the warehouse.
 """
 
-import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
-from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
+from etl.client.errors import SourceError
 from etl.model import Window
 from etl.paging import PaginationLoop
-from etl.runtime.logs import event
 from etl.state.lease import Priority
 from etl.state.streams import StreamState
 from etl.sync import due
@@ -24,7 +22,6 @@ from etl.sync.run import SourceRun
 from etl.sync.transcripts import fetch_transcripts
 from etl.sync.window import ScanKind, load_state, read_window
 
-log = logging.getLogger("etl.pipeline")
 T = TypeVar("T")
 
 
@@ -43,17 +40,17 @@ def sync_head(run: SourceRun) -> bool:
     return is_left or any(has_history for _, has_history in heads)
 
 
-def sync_backlog(run: SourceRun) -> None:
-    """Do the rest of a sync: initial syncs, older windows that are not stored yet, and every transcript."""
-    with run.at_priority(Priority.BACKFILL):
-        _each_stream(run, lambda run, stream: read_history(run, stream, due.history_window(run, stream)))
-        fetch_transcripts(run)
+def backfill(run: SourceRun, window: Window | None = None, *, again: bool = False) -> None:
+    """Read what is not covered of a window, or ``again`` all of it, then every transcript.
 
+    Without a window it is the rest of a sync: initial syncs, and older windows that are not stored yet.
+    """
 
-def backfill(run: SourceRun, window: Window, *, again: bool = False) -> None:
-    """Read what is not covered of a window, or ``again`` all of it, then the transcripts."""
+    def read(run: SourceRun, stream: StreamState) -> None:
+        read_history(run, stream, window or due.history_window(run, stream), again=again)
+
     with run.at_priority(Priority.BACKFILL):
-        _each_stream(run, lambda run, stream: read_history(run, stream, window, again=again))
+        _each_stream(run, read)
         fetch_transcripts(run)
 
 
@@ -85,10 +82,8 @@ def read_head(run: SourceRun, stream: StreamState) -> tuple[StreamState, datetim
     if top is None or due.was_scanned_recently(run, stream) or due.is_scanned_by_backlog(run, stream):
         return stream, None
     window, lookback_start = due.head_window(run, stream, top)
-    kind, priority = (ScanKind.HEAD, Priority.HEAD)
-    if lookback_start:
-        kind, priority = (ScanKind.LOOKBACK, Priority.LOOKBACK)
-    with run.at_priority(priority):
+    with run.at_priority(Priority.LOOKBACK if lookback_start else Priority.HEAD):
+        kind = ScanKind.LOOKBACK if lookback_start else ScanKind.HEAD
         return read_window(run, stream, window, kind), lookback_start
 
 
@@ -115,11 +110,9 @@ def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) ->
         try:
             results.append(read(run, load_state(run, partition)))
         except (SourceError, PaginationLoop) as error:
-            if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
-                raise  # it concerns the whole source
-            message = str(error) if isinstance(error, SourceError) else f"{run.source.name}: {error}"
-            run.recorder.fail(message)
-            event(log, "stream_failed", level=logging.WARNING, source=run.source.name, error=message)
+            if isinstance(error, SourceError) and error.concerns_source:
+                raise
+            run.fail("stream_failed", error)
     return results
 
 

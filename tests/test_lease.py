@@ -20,7 +20,7 @@ from etl.sandbox.world import World
 from etl.state import registry
 from etl.state.lease import TERM, Lease, LeaseLost, Priority
 from etl.state.session import StateSession
-from etl.sync import parallel, retry_quarantine, run
+from etl.sync import retry_quarantine, run
 from etl.sync.run import BatchLimits, RunDependencies, RunFunction, RunResult
 from tests.fakes import FakeClock
 from tests.harness import (
@@ -295,7 +295,7 @@ def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engi
 def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
     harness = make_harness(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
     names = ("vaani", "autocalls", "ringg")
-    reports = parallel.run_all(harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync)
+    reports = run.run_all(harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync)
     assert [report.source for report in reports] == list(names)
     assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
     assert "refuses the key" in (reports[1].error or "")

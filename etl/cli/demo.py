@@ -19,8 +19,7 @@ from etl.runtime.clock import SystemClock
 from etl.runtime.urls import Listen
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.sync.parallel import Interrupted, run_all
-from etl.sync.run import RunDependencies
+from etl.sync.run import Interrupted, RunDependencies, run_all
 from etl.web.http_server import serving
 
 SEED, CALLS, DAYS = 7, 400, 30

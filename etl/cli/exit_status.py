@@ -26,7 +26,7 @@ def handle_error(error: Exception) -> int:
     from etl.runtime.crash_report import one_line, stack
     from etl.settings import ConfigurationError
     from etl.state.registry import SourceMismatch
-    from etl.sync.parallel import Interrupted
+    from etl.sync.run import Interrupted
 
     if isinstance(error, ConfigurationError):
         return _print(CONFIGURATION, *error.problems)

@@ -218,7 +218,7 @@ def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
     """Run work on sources with progress; the result of each."""
     from etl.cli.terminal import progress
     from etl.runtime.signals import stop_on_signal
-    from etl.sync.parallel import run_all
+    from etl.sync.run import run_all
 
     stop_on_signal(stop)
     with context.opened(settings, may_start=kind != "verify") as engine:

@@ -53,6 +53,11 @@ class SourceError(Exception):
         shown = problem if status is None else f"{problem} (HTTP {status})"
         super().__init__(f"{source}: {shown}; {hint}")
 
+    @property
+    def concerns_source(self) -> bool:
+        """Whether other requests to the source will fare no better: it is paused, or did not respond at all."""
+        return isinstance(self, SourcePaused) or (isinstance(self, SourceUnavailable) and self.status is None)
+
 
 class SourcePaused(SourceError):
     """No request may be sent to this source before ``until``: its key, balance or rate limit does not allow it."""

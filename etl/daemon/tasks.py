@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -17,9 +17,7 @@ from etl.reconcile import VerifyRequest, verify
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
 from etl.state import registry, runs
-from etl.state.registry import SourceMismatch
-from etl.sync.parallel import failed
-from etl.sync.run import RunDependencies, RunFunction, RunResult, SourceRun, run_source
+from etl.sync.run import RunDependencies, RunFunction, RunResult, SourceRun, error_message, run_source
 
 log = logging.getLogger("etl.daemon")
 
@@ -53,10 +51,8 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
         result = run_source(replace(deps, clock=clock), source, RUN_KINDS[kind], work, is_manual=False)
     except Stopped:
         result = _result_so_far(task_run) or RunResult(source.name, RUN_KINDS[kind], "interrupted")
-    except SourceMismatch as error:
-        result = RunResult(source.name, RUN_KINDS[kind], status="failed", error=str(error))
     except (Exception, SystemExit) as error:  # the schedule continues whatever a run does
-        result = failed(source, RUN_KINDS[kind], error)
+        result = RunResult(source.name, RUN_KINDS[kind], "failed", error=error_message(source.name, error))
     if task_run.requeue and kind is TaskKind.HEAD:
         jobs.submit(Task(source, TaskKind.BACKLOG))  # it resumes where this run was interrupted
     if not task_run.was_abandoned:
@@ -66,16 +62,16 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
 
 
 def _result_so_far(task_run: TaskRun) -> RunResult | None:
-    return task_run.run.recorder.result if task_run.run else None
+    return task_run.run.result if task_run.run else None
 
 
 def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
     def work(run: SourceRun) -> None:
         task_run.run = run
-        if not _may_run(deps, task_run.task, run.recorder.run_id):
+        if not _may_run(deps, task_run.task, run.result.run_id):
             raise Stopped  # another process started the same task at the same moment, and its run was stored first
         if task_run.task.kind is TaskKind.BACKLOG:
-            pipeline.sync_backlog(run)
+            pipeline.backfill(run)
         elif task_run.task.kind is TaskKind.VERIFY:
             verify(run, VerifyRequest(heal=True))
         elif pipeline.sync_head(run):
@@ -113,7 +109,7 @@ def mark_abandoned(deps: RunDependencies, task_run: TaskRun) -> None:
     _log(task_run, replace(result, status="failed", error=error), None)
     if task_run.run is not None:  # it may hang before it is stored
         with suppress(SQLAlchemyError), deps.db.begin() as connection:
-            runs.fail(connection, task_run.run.recorder.run_id, error, deps.clock.now())
+            runs.fail(connection, task_run.run.result.run_id, error, deps.clock.now())
 
 
 def _log(task_run: TaskRun, result: RunResult, seconds: float | None) -> None:
@@ -125,9 +121,9 @@ def _log(task_run: TaskRun, result: RunResult, seconds: float | None) -> None:
         source=result.source,
         kind=result.kind,
         status=result.status,
-        run_id=task_run.run.recorder.run_id if task_run.run else None,
+        run_id=task_run.run.result.run_id if task_run.run else None,
         seconds=None if seconds is None else round(seconds, 3),
         requests=result.requests,
-        **result.counts.as_dict(),
+        **asdict(result.counts),
         error=result.error,
     )

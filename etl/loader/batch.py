@@ -2,16 +2,15 @@
 
 import hashlib
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import NamedTuple
 
 from etl.decode import read_record
-from etl.model import CALL_KEY_NAMESPACE, InvalidResponse, Provider, RecordContext, Source
+from etl.model import InvalidResponse, Provider, RecordContext, Source
 from etl.transformer import read_identity
 
-NAMESPACE = CALL_KEY_NAMESPACE.bytes
+NAMESPACE = uuid.UUID("6f2b8c1e-6a57-5d0e-9d0c-1f1d3e0b7a42").bytes
 
 
 def call_key(source: str, provider_call_id: str) -> uuid.UUID:
@@ -31,13 +30,6 @@ class WriteContext:
     now: datetime
 
 
-class StoredVersion(NamedTuple):
-    """The stored version of a call: the hash of its content, ``None`` if its row has to be written, and its request."""
-
-    digest: bytes | None
-    seq: int
-
-
 class ReceivedRecord(NamedTuple):
     """One record as received, read as far as to know its call and whether its content is new."""
 
@@ -50,12 +42,8 @@ class ReceivedRecord(NamedTuple):
     created_at: datetime | None = None
     context: RecordContext | None = None
     error: str | None = None  # why it cannot be read
-    stored: StoredVersion | None = None  # when it was received
-
-    @property
-    def is_unchanged(self) -> bool:
-        """Whether its content is the stored one."""
-        return self.stored is not None and self.stored.digest == self.digest
+    stored_seq: int | None = None  # the request that brought what is stored of its call, where that is anything
+    stored_digest: bytes | None = None  # the hash of its content, unless its row has to be written in any case
 
 
 def read_received(provider: Provider, source: Source, payload: bytes, seq: int) -> ReceivedRecord:
@@ -65,9 +53,8 @@ def read_received(provider: Provider, source: Source, payload: bytes, seq: int) 
     except InvalidResponse as error:
         return ReceivedRecord("call", content_hash(payload), seq, payload, error=str(error))
     context = read_identity(provider, source, values)
-    call_id = context.call_id
-    key = call_key(source.name, call_id) if call_id else None
-    return ReceivedRecord("call", digest, seq, payload, call_id, key, context.row["created_at"], context)
+    key = call_key(source.name, context.call_id) if context.call_id else None
+    return ReceivedRecord("call", digest, seq, payload, context.call_id, key, context.row["created_at"], context)
 
 
 def content_hash(payload: bytes) -> bytes:
@@ -94,10 +81,6 @@ class Counts:
         for column in fields(self):
             setattr(self, column.name, getattr(self, column.name) + getattr(other, column.name))
 
-    def as_dict(self) -> dict[str, int]:
-        """The counts by name."""
-        return {column.name: getattr(self, column.name) for column in fields(self)}
-
 
 @dataclass(slots=True)
 class Batch:
@@ -105,18 +88,8 @@ class Batch:
 
     received: list[ReceivedRecord] = field(default_factory=list)
     pages: int = 0
-    size_bytes: int = 0
 
-    def add_page(self, records: Sequence[ReceivedRecord]) -> None:
-        """Add the records of a page."""
-        self.received += records
-        self.pages += 1
-        self.size_bytes += sum(len(record.payload) for record in records)
-
-    def stored_keys(self) -> set[uuid.UUID]:
-        """The calls that are stored already."""
-        return {record.key for record in self.received if record.key and record.stored}
-
-    def changed_keys(self) -> set[uuid.UUID]:
-        """The stored calls whose content is another."""
-        return {r.key for r in self.received if r.key and r.stored and not r.is_unchanged}
+    @property
+    def size_bytes(self) -> int:
+        """The size of all payloads."""
+        return sum(len(record.payload) for record in self.received)

@@ -8,7 +8,7 @@ by rank (:mod:`etl.reconcile.rank_search`), one without order by the counts of w
 import logging
 from collections.abc import Sequence
 
-from etl.client.errors import SourceError, SourcePaused, SourceUnavailable
+from etl.client.errors import SourceError
 from etl.reconcile.day_status import StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
@@ -52,9 +52,8 @@ def _compared(
         checks.append(check)
         findings.append(finding)
         if error is not None:
-            run.recorder.fail(str(error))
-            event(log, "stream_check_failed", level=logging.WARNING, source=run.source.name, error=str(error))
-            if isinstance(error, SourcePaused) or (isinstance(error, SourceUnavailable) and error.status is None):
+            run.fail("stream_check_failed", error)
+            if error.concerns_source:
                 return checks, findings, error
     return checks, findings, None
 
@@ -82,7 +81,7 @@ def _keep(
             for status in found
             if status.status != "unknown" or status.day not in incomplete or status.is_expired
         ]
-        daily_checks.save(connection, new, now, run.recorder.run_id)
+        daily_checks.save(connection, new, now, run.result.run_id)
         for check, finding in zip(checks, findings, strict=True):
             if not finding.has_failed:
                 streams.save_stream(connection, check.stream, **check.columns(finding, warning, now))

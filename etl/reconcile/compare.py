@@ -71,7 +71,7 @@ class Comparison:
                 wanted = next(steps)
                 while True:
                     if index.rows:
-                        remote.run.recorder.report_progress("calls compared", len(index.rows), remote.total)
+                        remote.run.report_progress("calls compared", len(index.rows), remote.total)
                     page = remote.at(wanted)
                     if not page.total and remote.local.count(self.spans[0].start, self.spans[-1].end):
                         raise CannotVerify(LISTS_NOTHING)

@@ -150,10 +150,8 @@ class RemoteStream:
         not_stored = self.local.not_stored(arrivals)
         self.not_stored |= {key: record.created_at for key, record in not_stored.items()}
         if not_stored and self.heal:
-            batch = Batch()
-            batch.add_page(with_stored(self.run, arrivals))
             with self.run.lease.transaction() as connection:
-                load(connection, self.run, batch)
+                load(connection, self.run, Batch(with_stored(self.run, arrivals), pages=1))
             self.local.load_quarantine()
 
 

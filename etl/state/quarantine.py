@@ -1,43 +1,37 @@
 """Records that could not become rows: kept with the reason and their exact bytes."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
-from etl.loader.batch import WriteContext
+from etl.loader.batch import ReceivedRecord, WriteContext
 from etl.loader.plan import RejectedRecord
 
 SQL = Statements("quarantine")
 
 
 def put(connection: Connection, writing: WriteContext, rejects: Sequence[RejectedRecord]) -> None:
-    """Store rejected records; one that is stored already is only marked as seen again."""
-    by_digest = {reject.record.digest: reject for reject in rejects}
-    if by_digest:
+    """Store rejected records of different content; one that is stored already is only marked as seen again."""
+    if rejects:
         records = {
-            "digests": list(by_digest),
-            "call_ids": [reject.record.call_id for reject in by_digest.values()],
-            "payloads": [reject.record.payload for reject in by_digest.values()],
-            "reasons": [reject.reason for reject in by_digest.values()],
+            "digests": [reject.record.digest for reject in rejects],
+            "call_ids": [reject.record.call_id for reject in rejects],
+            "payloads": [reject.record.payload for reject in rejects],
+            "reasons": [reject.reason for reject in rejects],
         }
         values = {"source": writing.source, "now": writing.now, "run_id": writing.run_id}
         execute(connection, SQL.put_rejects, values | records)
 
 
-def resolve(connection: Connection, writing: WriteContext, call_ids: Collection[str]) -> None:
-    """Mark the records of calls that are rows now as resolved."""
-    waiting = fetch_all(connection, SQL.waiting_call_ids, {"source": writing.source})
-    if loaded := {row.provider_call_id for row in waiting} & set(call_ids):
-        values = {"source": writing.source, "call_ids": list(loaded), "now": writing.now}
-        execute(connection, SQL.resolve_calls, values)
-
-
-def resolve_records(connection: Connection, writing: WriteContext, digests: Sequence[bytes]) -> None:
-    """Mark the records with these content hashes as resolved."""
-    execute(connection, SQL.resolve_records, {"source": writing.source, "digests": digests, "now": writing.now})
+def resolve(connection: Connection, writing: WriteContext, loaded: Sequence[ReceivedRecord]) -> None:
+    """Mark what waits of calls that are rows now, or has the content of their records, as resolved."""
+    if waiting := fetch_all(connection, SQL.waiting, {"source": writing.source}):
+        known = {record.call_id for record in loaded} | {record.digest for record in loaded}
+        done = [row.quarantine_id for row in waiting if {row.provider_call_id, row.digest} & known]
+        execute(connection, SQL.resolve, {"ids": done, "now": writing.now})
 
 
 def waiting(connection: Connection, source: str) -> int:

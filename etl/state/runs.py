@@ -1,36 +1,33 @@
-"""The runs of a source: one row each, from beginning to end."""
+"""The runs of a source: one row each in ``ops.runs``, from beginning to end."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
 from etl.db.statements import Statements, execute, fetch_one, fetch_value
 from etl.loader.batch import Counts
-from etl.runtime.clock import Clock
-from etl.state.session import StateSession
 
 SQL = Statements("runs")
 
 
-class RunRecord:
-    """The row of one run in ``ops.runs``."""
+def begin(connection: Connection, source: str, kind: str, owner: str, now: datetime) -> int:
+    """Add the row of a run → its key."""
+    values = {"source": source, "kind": kind, "owner": owner, "now": now}
+    return int(fetch_value(connection, SQL.begin_run, values) or 0)
 
-    def __init__(self, state: StateSession, source: str, kind: str, owner: str, clock: Clock) -> None:
-        self._state, self._source, self._clock = state, source, clock
-        row = state.fetch_one(SQL.begin_run, {"source": source, "kind": kind, "now": clock.now(), "owner": owner})
-        self.run_id = int(row.run_id) if row else 0
 
-    def count(self, connection: Connection, counts: Counts, requests: int) -> None:
-        """Add the counts of a batch, and the requests of the run so far, in the transaction of the batch."""
-        execute(connection, SQL.count_batch, {"run_id": self.run_id, "requests": requests, **counts.as_dict()})
+def count(connection: Connection, run_id: int, counts: Counts, requests: int) -> None:
+    """Add the counts of a batch, and the requests of the run so far, in the transaction of the batch."""
+    execute(connection, SQL.count_batch, {"run_id": run_id, "requests": requests, **asdict(counts)})
 
-    def end(self, status: str, requests: int, error: str | None = None, notes: Iterable[str] = ()) -> Counts:
-        """Store how the run ended → its counts; one that succeeded ends the pause of its source."""
-        values = {"run_id": self.run_id, "source": self._source, "status": status, "now": self._clock.now()}
-        result = {"requests": requests, "error": error, "notes": list(notes)}
-        row = self._state.fetch_one(SQL.end_run, values | result)
-        return Counts(*row) if row else Counts()
+
+def end(connection: Connection, values: Mapping[str, Any]) -> Counts:
+    """Store how the run ended → its counts; one that succeeded ends the pause of its source."""
+    row = fetch_one(connection, SQL.end_run, values)
+    return Counts(*row) if row else Counts()
 
 
 def is_done(

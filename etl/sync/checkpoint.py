@@ -25,7 +25,7 @@ def history_start(source: Source) -> datetime:
     return source.since or BEGINNING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CoverageRecorder:
     """Stores what one scan has achieved, in the transactions of its data and after them."""
 
@@ -34,32 +34,33 @@ class CoverageRecorder:
     goal: ScanGoal
     began_at: datetime
     unreadable: UnreadableRanges = field(default_factory=UnreadableRanges)
+    first_seq: int | None = None  # the number of its first request that was answered
 
     def save_checkpoint(self, connection: Connection, point: ResumePoint, now: datetime) -> None:
         """Store where to resume; after a record that cannot be read, the last checkpoint before it stays."""
-        goal, began_at = self.goal, self.began_at
         if self.unreadable.spans:
             return
-        streams.save_checkpoint(connection, self.stream, goal.window, point, now)
-        if not goal.resume_from and goal.window.end >= began_at - OVERLAP:  # a resumed scan reads the rest of it
-            self._mark_lookback_done(connection, began_at)
+        streams.save_checkpoint(connection, self.stream, self.goal.window, point, now)
+        if not self.goal.resume_from:  # a resumed scan reads the rest of it
+            self._mark_lookback_done(connection, self.began_at)
 
     def finish(self, connection: Connection, ctx: WriteContext, outcome: ScanResult) -> None:
-        """Store, in the last transaction of a scan, the coverage that it adds, and mark the calls that are delisted."""
-        streams.finish_checkpoint(connection, self.stream, self.goal.window, self._certain(outcome, ctx.now))
-        if outcome.is_certified and self.stream.watermark is not None:
-            self._mark_delisted(connection, ctx, outcome)
+        """Store, in the last transaction of a scan, the coverage that it adds, and mark the calls that are delisted.
 
-    def _mark_delisted(self, connection: Connection, ctx: WriteContext, outcome: ScanResult) -> None:
-        """Mark the calls that a complete scan did not see; the oldest, which left together, are past the retention."""
-        stream, window, whole = self.stream, self.goal.window, self._is_whole
-        start = max(window.start, outcome.oldest) if whole and outcome.oldest else window.start
-        gone = last_seen.mark_delisted(connection, ctx, stream.partition, Window(start, window.end), self.began_at)
-        if whole and outcome.oldest:
-            left = streams.count_stored(connection, stream, datetime.min.replace(tzinfo=UTC), before=outcome.oldest)
-            streams.save_stream(connection, stream, remote_oldest_at=outcome.oldest if left else None)
+        The oldest calls, where they left together, are past the provider's retention.
+        """
+        stream, window, oldest = self.stream, self.goal.window, outcome.oldest if self._is_whole else None
+        streams.finish_checkpoint(connection, stream, window, self._certain(outcome, ctx.now))
+        if not outcome.is_certified or stream.watermark is None:
+            return
+        listed = Window(max(window.start, oldest or window.start), window.end)
+        gone = last_seen.mark_delisted(connection, ctx, stream.partition, listed, self.began_at)
+        if oldest:
+            left = streams.count_stored(connection, stream, datetime.min.replace(tzinfo=UTC), before=oldest)
+            streams.save_stream(connection, stream, remote_oldest_at=oldest if left else None)
         if gone:
-            self.run.recorder.note(f"{gone} calls are no longer listed by the provider; they are marked as delisted")
+            note = f"{gone} calls are no longer listed by the provider; they are marked as delisted"
+            self.run.result.notes.append(note)
 
     @property
     def _is_whole(self) -> bool:
@@ -71,23 +72,20 @@ class CoverageRecorder:
 
         The span around a record that cannot be read is left out; in an unsorted list that may be anywhere.
         """
-        window = self.goal.window
+        window, coverage = self.goal.window, self.stream.coverage
         if outcome.skipped or (self.unreadable.spans and outcome.order is SortOrder.UNSORTED):
             return ()
-        is_past = window.end <= now - LATEST_ARRIVAL or any(
-            window.end <= covered.end for covered in self.stream.coverage
-        )
+        is_past = window.end <= now - LATEST_ARRIVAL or any(window.end <= covered.end for covered in coverage)
         end = window.end if is_past else min(outcome.newest or window.start, now)
         return subtract(Window(window.start, max(end, window.start)), self.unreadable.spans)
 
-    def note(self, connection: Connection, outcome: ScanResult, is_filter_ignored: bool) -> None:
+    def note(self, connection: Connection, outcome: ScanResult) -> None:
         """Store what the scan found out about the stream, and its completeness where the total counts all of it."""
         run, goal, now = self.run, self.goal, self.run.deps.clock.now()
         whole, unfiltered = outcome.reached_end and self._is_whole, goal.date_filter is DateFilter.NONE
         values: dict[str, object] = {} if outcome.order is SortOrder.UNKNOWN else {"sort_order": outcome.order.value}
-        stream = replace(
-            streams.load_stream(connection, run.source.name, self.stream.partition), is_filter_ignored=is_filter_ignored
-        )
+        stream = streams.load_stream(connection, run.source.name, self.stream.partition)
+        stream = replace(stream, is_filter_ignored=self.stream.is_filter_ignored)
         if stream.checkpoints:
             values |= {"completeness": "unknown", "reason": Reason.BEING_READ.value}
         elif whole or unfiltered:
@@ -100,9 +98,11 @@ class CoverageRecorder:
         if goal.size != run.provider.page_size:
             values["page_size"] = goal.size
         streams.save_stream(connection, stream, **values)
-        if goal.window.end >= now - OVERLAP and not outcome.skipped:
+        if not outcome.skipped:
             self._mark_lookback_done(connection, now)
 
     def _mark_lookback_done(self, connection: Connection, at: datetime) -> None:
-        """Store that the newest calls were read back to the start of the window."""
-        lookbacks.mark_done(connection, self.run.source, self.stream.partition, at - self.goal.window.start, at)
+        """Store that the newest calls were read back to the start of the window, if it has them."""
+        window = self.goal.window
+        if window.end >= at - OVERLAP:
+            lookbacks.mark_done(connection, self.run.source, self.stream.partition, at - window.start, at)

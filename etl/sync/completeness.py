@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from etl.loader.batch import ReceivedRecord
-from etl.model import DateFilter, Provider, RecordContext, Window
+from etl.model import DateFilter, RecordContext, Window
 from etl.state import quarantine, streams
 from etl.state.streams import StreamState
 from etl.sync.pager import Pager
@@ -38,12 +38,11 @@ class RemoteCount(NamedTuple):
 
 def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
     """Request the total of a stream with a date filter, unless its counts match already: one request for one row."""
-    provider = run.provider
     is_known = stream.completeness in ("count_match", "verified") or stream.checkpoints
-    if provider.date_filter is DateFilter.NONE or is_known:
+    if run.provider.date_filter is DateFilter.NONE or is_known:
         return
     run.acquire_lease()
-    page = Pager(run.client, provider, run.source, stream.partition).first_record(whole)
+    page = Pager(run.client, run.provider, run.source, stream.partition).first_record(whole)
     run.lease.release()
     with run.deps.db.begin() as connection:
         values = compare_counts(connection, run, stream, whole.start, RemoteCount(page.total))
@@ -63,27 +62,19 @@ def compare_counts(
         status, reason = rate_completeness(remote, stored, waiting)
         return {"local_count": stored, "completeness": status, "reason": reason, "remote_oldest_at": remote_oldest_at}
 
-    since = _counted_from(run.provider, start)
+    days = timedelta(days=2 if run.provider.date_filter is DateFilter.DAYS else 0)  # they begin in an unknown time zone
+    since = datetime.min.replace(tzinfo=UTC) if run.provider.date_filter is DateFilter.NONE else start - days
     found = compare(since, stream.remote_oldest_at)
     if found["completeness"] == "incomplete" and stream.remote_oldest_at:
-        found = _with_delisted(stream, found, compare(since, None))
+        # more is listed than stored: calls are missing, unless those are listed again that the provider had dropped
+        of_all = compare(since, None)
+        if of_all["completeness"] == "count_match":
+            found = of_all
+        elif of_all["completeness"] == "unknown" and stream.completeness != "incomplete":
+            found |= {"completeness": "unknown", "reason": Reason.LISTED_AGAIN.value}
     if (found["completeness"], stream.completeness) == ("count_match", "verified"):
         found["completeness"] = "verified"  # day by day, and nothing has changed since
     return {**found, "remote_count": remote.total, "checked_at": run.deps.clock.now()}
-
-
-def _with_delisted(stream: StreamState, of_listed: dict[str, object], of_all: dict[str, object]) -> dict[str, object]:
-    """More is listed than stored: calls are missing, unless those are listed again that the provider had dropped."""
-    if of_all["completeness"] == "count_match":
-        return of_all
-    if of_all["completeness"] == "unknown" and stream.completeness != "incomplete":
-        return {**of_listed, "completeness": "unknown", "reason": Reason.LISTED_AGAIN.value}
-    return of_listed
-
-
-def count_foreign_rows(run: SourceRun, partition: str, records: Sequence[ReceivedRecord]) -> int:
-    """The number of records of one partition's stream that belong to others: then its total counts their calls too."""
-    return sum(is_foreign(run, partition, record) for record in records) if partition else 0
 
 
 def is_foreign(run: SourceRun, partition: str, record: ReceivedRecord) -> bool:
@@ -97,13 +88,6 @@ def is_foreign(run: SourceRun, partition: str, record: ReceivedRecord) -> bool:
     context = RecordContext(run.source, values)
     numbers = {side.read(context) for side in sides} - {None}
     return bool(numbers) and partition not in numbers
-
-
-def _counted_from(provider: Provider, start: datetime) -> datetime:
-    """From when on a total counts calls: days begin in a time zone that the provider does not state."""
-    if provider.date_filter is DateFilter.NONE:
-        return datetime.min.replace(tzinfo=UTC)
-    return start - (timedelta(days=2) if provider.date_filter is DateFilter.DAYS else timedelta(0))
 
 
 def rate_completeness(remote: RemoteCount, stored: int, waiting: int) -> tuple[str, str | None]:

@@ -2,31 +2,21 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements
 from etl.loader import raw, writer
-from etl.loader.batch import Batch, Counts, ReceivedRecord, StoredVersion, WriteContext, read_received
-from etl.loader.plan import BatchPlan, RejectedRecord, RowChange, plan
+from etl.loader.batch import Batch, Counts, ReceivedRecord, WriteContext, read_received
+from etl.loader.plan import BatchPlan, plan
 from etl.runtime.logs import event
-from etl.state import drift, last_seen, quarantine
+from etl.state import drift, last_seen, quarantine, runs
 from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.load")
 
 SQL = Statements("calls")
-
-
-class BatchResult(NamedTuple):
-    """What a transaction wrote."""
-
-    ctx: WriteContext
-    counts: Counts
-    rejected: Sequence[RejectedRecord]
 
 
 def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[ReceivedRecord]:
@@ -36,47 +26,39 @@ def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[Receive
 
 def with_stored(run: SourceRun, records: Sequence[ReceivedRecord]) -> list[ReceivedRecord]:
     """The same records with what is stored of their calls by now."""
-    keys = uuid_array(record.key for record in records if record.key)
-    rows = run.state.fetch_all(SQL.stored_versions, {"keys": keys})
-    stored = {row.call_key: StoredVersion(row.digest, row.latest_request_seq) for row in rows}
-    return [record._replace(stored=stored[record.key]) if record.key in stored else record for record in records]
+    rows = run.state.fetch_all(SQL.stored_versions, {"keys": uuid_array(r.key for r in records if r.key)})
+    stored = {row.call_key: {"stored_seq": row.latest_request_seq, "stored_digest": row.digest} for row in rows}
+    return [record._replace(**stored[record.key]) if record.key in stored else record for record in records]
 
 
-def load(connection: Connection, run: SourceRun, batch: Batch, *, is_listed: bool = True) -> BatchResult:
+def load(connection: Connection, run: SourceRun, batch: Batch, *, is_listed: bool = True) -> WriteContext:
     """Load a batch, in a transaction of the lease; ``is_listed`` unless its records come from quarantine."""
     ctx = run.write_context()
-    stored = writer.fetch_rows(connection, batch.changed_keys())
-    result = write(connection, run, ctx, plan(ctx, run.provider, batch, stored, run.recorder.rejects_seen))
+    known = [record for record in batch.received if record.key and record.stored_seq is not None]
+    stored = writer.fetch_rows(connection, {r.key for r in known if r.key and r.digest != r.stored_digest})
+    rejected = write(connection, run, ctx, plan(ctx, run.provider, batch, stored))
+    quarantine.resolve(connection, ctx, [r for r in batch.received if r.call_id and r.call_id not in rejected])
     if is_listed:
-        last_seen.touch(connection, ctx, batch.stored_keys())
-    return result
+        last_seen.touch(connection, ctx, {record.key for record in known if record.key})
+    return ctx
 
 
-def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: BatchPlan) -> BatchResult:
-    """Write what is planned: rows, raw payloads, quarantine, schema drift, and the counts of the run."""
+def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: BatchPlan) -> set[str | None]:
+    """Write rows, raw payloads, quarantine, schema drift, and the run's counts → the ids of the rejected records.
+
+    Whatever else became of a record, a call that comes twice or a reject that the run has seen, counts as unchanged.
+    """
     written, refused = writer.write(connection, ctx, planned.changes)
-    counts = _counts(planned.counts, written, refused, run.recorder.rejects_seen)
-    rejected = [*planned.rejected, *refused]
+    rejected = {reject.record.digest: reject for reject in (*planned.rejected, *refused)}
+    new = [reject for digest, reject in rejected.items() if digest not in run.rejects_seen]
+    run.rejects_seen.update(rejected)
     raw.archive(connection, ctx, written)
-    quarantine.put(connection, ctx, rejected)
-    quarantine.resolve(connection, ctx, {*planned.unchanged, *(c.row["provider_call_id"] for c in written)})
-    for new in drift.record(connection, ctx, [found for change in written for found in change.drift]):
-        event(log, "schema_drift", level=logging.WARNING, source=ctx.source, **new._asdict())
-    run.recorder.count(connection, counts)
-    run.recorder.rejects_seen.update(reject.record.digest for reject in rejected)
-    return BatchResult(ctx, counts, rejected)
-
-
-def _counts(
-    planned: Counts, written: Sequence[RowChange], refused: Sequence[RejectedRecord], seen_rejects: set[bytes]
-) -> Counts:
-    """What became of each record; one whose content the run has rejected before counts as unchanged."""
+    quarantine.put(connection, ctx, new)
+    for found in drift.record(connection, ctx, [each for change in written for each in change.drift]):
+        event(log, "schema_drift", level=logging.WARNING, source=ctx.source, **found._asdict())
     inserted, updated = sum(c.before is None for c in written), sum(bool(c.fields) for c in written)
-    repeated = sum(reject.record.digest in seen_rejects for reject in refused)
-    return replace(
-        planned,
-        inserted=inserted,
-        updated=updated,
-        unchanged=planned.unchanged + len(written) - inserted - updated + repeated,
-        quarantined=planned.quarantined + len(refused) - repeated,
-    )
+    unchanged = planned.received - inserted - updated - len(new)
+    counts = Counts(planned.pages, planned.received, inserted, updated, unchanged, len(new))
+    runs.count(connection, run.result.run_id, counts, run.client.requests)
+    run.result.counts.add(counts)
+    return {reject.record.call_id for reject in rejected.values()}

@@ -2,10 +2,9 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
@@ -14,9 +13,9 @@ from etl.db.statements import Statements, fetch_all
 from etl.decode import decode
 from etl.extractors import providers
 from etl.loader import raw, writer
-from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
+from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
-from etl.loader.plan import BatchPlan, RowChange, hash_transcript, next_row, with_difference
+from etl.loader.plan import BatchPlan, RowChange, row_change, set_transcript
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
 from etl.sync.load import write
@@ -28,12 +27,10 @@ PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
 
 
-class ReplayCall(NamedTuple):
-    """What is stored of a call: its row, its turns, and the versions of its records."""
-
-    row: Mapping[str, Any]
-    turns: tuple[Turn, ...]
-    versions: Sequence[PayloadVersion]
+KEPT = (
+    "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
+    "previous_content_hashes", "transcript_hash",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -45,14 +42,15 @@ class ReplayDiff:
     columns: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)  # the key of one call per column
 
-    def add(self, change: RowChange) -> None:
-        """Add one call's changes."""
-        columns = dict.fromkeys([name for name, *_ in change.fields] + ["transcript"] * (change.turns is not None))
-        self.calls += 1
-        self.changed += bool(columns)
-        for column in columns:
-            self.columns[column] += 1
-            self.examples.setdefault(column, str(change.row["call_key"]))
+    def add(self, changes: Sequence[RowChange]) -> None:
+        """Add the changes of some calls."""
+        for change in changes:
+            columns = dict.fromkeys([name for name, *_ in change.fields] + ["transcript"] * (change.turns is not None))
+            self.calls += 1
+            self.changed += bool(columns)
+            self.columns.update(columns.keys())
+            for column in columns:
+                self.examples.setdefault(column, str(change.row["call_key"]))
 
 
 def replay(run: SourceRun, difference: ReplayDiff) -> None:
@@ -61,34 +59,26 @@ def replay(run: SourceRun, difference: ReplayDiff) -> None:
     while after is not None:
         run.acquire_lease()
         with run.lease.transaction() as connection:  # which nobody adds payloads to meanwhile
-            calls, after = _next_calls(connection, run.source, after)
-            _replay(connection, run, calls, difference)
-        run.recorder.report_progress("replay", difference.calls, None)
-
-
-def _replay(connection: Connection, run: SourceRun, calls: Sequence[ReplayCall], difference: ReplayDiff) -> None:
-    ctx = run.write_context()
-    rebuilt = [rebuild(ctx, run.provider, run.source, call) for call in calls]
-    for change in rebuilt:
-        difference.add(change)
-    changes = [change for change in rebuilt if change.fields]
-    counts = Counts(received=len(calls), unchanged=len(calls) - len(changes))
-    write(connection, run, ctx, BatchPlan(changes, counts))
+            ctx = run.write_context()
+            changes, after = _rebuild_next(connection, ctx, run.source, after)
+            write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
+        difference.add(changes)
+        run.report_progress("replay", difference.calls, None)
 
 
 def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
     """The same without writing anything."""
-    provider = providers()[source.provider]
     ctx = WriteContext(source.name, source.provider, None, datetime.now(UTC))
     after: int | None = FIRST
     while after is not None:
         with db.connect() as connection:
-            calls, after = _next_calls(connection, source, after)
-        for call in calls:
-            difference.add(rebuild(ctx, provider, source, call))
+            changes, after = _rebuild_next(connection, ctx, source, after)
+        difference.add(changes)
 
 
-def _next_calls(connection: Connection, source: Source, after: int) -> tuple[list[ReplayCall], int | None]:
+def _rebuild_next(
+    connection: Connection, ctx: WriteContext, source: Source, after: int
+) -> tuple[list[RowChange], int | None]:
     """The next calls in the order in which they came first, and the last response with them; none at the end."""
     found = fetch_all(connection, PAYLOADS.next_calls, {"source": source.name, "after": after, "batch": BATCH})
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
@@ -96,30 +86,36 @@ def _next_calls(connection: Connection, source: Source, after: int) -> tuple[lis
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
     for key, *turn in fetch_all(connection, TRANSCRIPTS.stored_turns, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))
-    return [ReplayCall(rows[key], tuple(turns[key]), versions[key]) for key in keys], found[-1].seq if found else None
+    changes = [_rebuild(ctx, source, rows[key], tuple(turns[key]), versions[key]) for key in keys]
+    return changes, found[-1].seq if found else None
 
 
-def rebuild(ctx: WriteContext, provider: Provider, source: Source, stored: ReplayCall) -> RowChange:
+def _rebuild(
+    ctx: WriteContext, source: Source, stored: Row, stored_turns: tuple[Turn, ...], versions: Sequence[PayloadVersion]
+) -> RowChange:
     """The row that a call's versions make, merged in their order, as a change of the stored row."""
-    row: dict[str, Any] = {}
-    record: ReceivedRecord | None = None
-    turns: tuple[Turn, ...] | None = None
-    versions: dict[bytes, tuple[Call, ReceivedRecord]] = {}
-    for version in stored.versions:
+    provider, newest = providers()[source.provider], stored["content_hash"]
+    change: RowChange | None = None
+    known: dict[bytes, tuple[Call, ReceivedRecord]] = {}
+    for version in versions:
         if version.kind == "transcript":
-            turns = _turns(provider, version.payload) or turns
-        elif found := _read(provider, source, version, stored.row["call_key"]):
-            call, record = versions[found[1].digest] = found
-            row, replaced = next_row(ctx, row or None, call, record)
-            turns = replaced or turns
-    if record is None:  # none of its versions can be read any more: the row stays as it is
-        return RowChange(stored.row, dict(stored.row), None, ())
-    newest = stored.row["content_hash"]
-    if row["content_hash"] != newest and newest in versions:  # a content that it had before, and that came again
-        call, record = versions[newest]
-        row, replaced = next_row(ctx, row, call, record._replace(seq=stored.row["latest_request_seq"]))
-        turns = replaced or turns
-    return with_difference(_over(stored, row, turns, record), ctx)
+            if change and (turns := _turns(provider, version.payload)):
+                change.turns = turns
+        elif found := _read(provider, source, version, stored["call_key"]):
+            known[found[1].digest] = found
+            change = row_change(ctx, None, *found, change)
+    if change is None:  # none of its versions can be read any more: the row stays as it is
+        return RowChange(stored, dict(stored), None, (), ctx.now)
+    if change.row["content_hash"] != newest and newest in known:  # a content that it had before, and that came again
+        call, record = known[newest]
+        change = row_change(ctx, None, call, record._replace(seq=stored["latest_request_seq"]), change)
+    row = change.row | {name: stored[name] for name in KEPT}
+    turns = change.turns or stored_turns
+    row |= {"turn_count": len(turns), "has_transcript": bool(turns)}
+    if turns != stored_turns:
+        row["transcript_hash"] = None  # whatever the stored row says of its transcript
+    replaced = set_transcript(row, turns) if turns != stored_turns else None
+    return RowChange(stored, row, replaced, change.records[-1:], ctx.now)
 
 
 def _read(
@@ -130,27 +126,8 @@ def _read(
     return (call, record._replace(key=key)) if isinstance(call, Call) else None
 
 
-def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...] | None:
-    if provider.transcript is None:
-        return None
+def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...]:
     try:
-        return provider.transcript.read(decode(payload))
+        return provider.transcript.read(decode(payload)) if provider.transcript else ()
     except (InvalidResponse, TranscriptNotReady):
-        return None
-
-
-KEPT = (
-    "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
-    "previous_content_hashes", "transcript_hash",
-)  # fmt: skip
-
-
-def _over(stored: ReplayCall, row: Row, turns: tuple[Turn, ...] | None, record: ReceivedRecord) -> RowChange:
-    """The rebuilt row and turns as a change, whatever the stored row says of its transcript."""
-    kept = {name: stored.row[name] for name in KEPT}
-    now = turns or stored.turns
-    rebuilt = {**row, **kept, "turn_count": len(now), "has_transcript": bool(now)}
-    replaced = turns if turns and turns != stored.turns else None
-    if replaced is not None:
-        rebuilt["transcript_hash"] = hash_transcript(replaced)
-    return RowChange(stored.row, rebuilt, replaced, (record,))
+        return ()

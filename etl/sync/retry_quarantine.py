@@ -1,7 +1,5 @@
 """Records in quarantine → the transformer again: those that can become rows by now do."""
 
-from collections.abc import Sequence
-
 from etl.db.statements import Statements
 from etl.loader.batch import Batch
 from etl.state import quarantine
@@ -19,16 +17,8 @@ def retry(run: SourceRun) -> None:
     with run.deps.db.connect() as connection:
         waiting = quarantine.listed(connection, [run.source.name])
     for first in range(0, len(waiting), BATCH):
-        _retry(run, [bytes(row.payload) for row in waiting[first : first + BATCH]])
-
-
-def _retry(run: SourceRun, payloads: Sequence[bytes]) -> None:
-    run.acquire_lease()
-    [number] = run.state.fetch_all(SQL.older_than_all, {"older": OLDER_THAN_ALL})
-    batch = Batch()
-    batch.add_page(receive(run, payloads, number.seq))
-    with run.lease.transaction() as connection:
-        result = load(connection, run, batch, is_listed=False)
-        rejected = {reject.record.digest for reject in result.rejected}
-        digests = [record.digest for record in batch.received if record.digest not in rejected]
-        quarantine.resolve_records(connection, result.ctx, digests)
+        run.acquire_lease()
+        seq = run.state.fetch_one(SQL.older_than_all, {"older": OLDER_THAN_ALL}).seq
+        records = receive(run, [bytes(row.payload) for row in waiting[first : first + BATCH]], seq)
+        with run.lease.transaction() as connection:
+            load(connection, run, Batch(records, pages=1), is_listed=False)

@@ -1,19 +1,19 @@
-"""One run of one source: what it works with, what it records, and how it ends."""
+"""One run of one source, or of several at once: what it works with, what it records, and how it ends."""
 
 import logging
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import psycopg
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
 from etl.client.errors import SourceError
-from etl.db.engine import describe
+from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
 from etl.model import Provider, Source
@@ -22,13 +22,18 @@ from etl.runtime.clock import Clock, Stopped
 from etl.runtime.crash_report import one_line, stack
 from etl.runtime.logs import event
 from etl.runtime.tracing import span
-from etl.state import registry
+from etl.state import registry, runs
 from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
-from etl.state.runs import RunRecord
+from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
+MAX_PARALLEL_SOURCES = 8
+
+
+class Interrupted(Exception):
+    """The process was asked to stop; every source has committed what it had read."""
 
 
 def one_thread() -> Executor:
@@ -75,65 +80,22 @@ class RunDependencies:
 
 @dataclass(slots=True)
 class RunResult:
-    """How a run of a source ended."""
+    """How a run of a source ended, or how far it has come."""
 
     source: str
     kind: str
     status: str = "running"
     counts: Counts = field(default_factory=Counts)
     requests: int = 0
-    error: str | None = None
+    error: str | None = None  # the first one
     notes: list[str] = field(default_factory=list)
-
-
-class RunRecorder:
-    """What a run has done so far: its counts, notes and first error, kept for its caller and in ``ops.runs``."""
-
-    def __init__(self, record: RunRecord, client: Client, result: RunResult, on_progress: ProgressCallback) -> None:
-        self._record, self._client, self._on_progress = record, client, on_progress
-        self.result = result
-        self.rejects_seen: set[bytes] = set()  # the digests of all records that the run has rejected
-        self._out_of_window = 0
-
-    @property
-    def run_id(self) -> int:
-        """The run's key in ``ops.runs``."""
-        return self._record.run_id
-
-    def count(self, connection: Connection, counts: Counts) -> None:
-        """Add a batch's counts, in the transaction of the batch."""
-        self._record.count(connection, counts, self._client.requests)
-        self.result.counts.add(counts)
-
-    def count_out_of_window(self, rows: int) -> None:
-        """Add rows that the provider returned although they are outside the window or partition asked for."""
-        self._out_of_window += rows
-
-    def note(self, sentence: str) -> None:
-        """Add a sentence for whoever reads about the run."""
-        self.result.notes.append(sentence)
-
-    def fail(self, error: str) -> None:
-        """Record an error that lets the run go on with other streams; the first one is the run's."""
-        self.result.error = self.result.error or error
-
-    def report_progress(self, step: str, rows: int, total: int | None) -> None:
-        """Tell the caller how far the run has come."""
-        counts = replace(self.result.counts)
-        self._on_progress(Progress(self.result.source, step, rows, total, self._client.requests, counts))
-
-    def end(self) -> None:
-        """Record how the run ended."""
-        result = self.result
-        result.requests = self._client.requests
-        if self._out_of_window:
-            self.note(f"{self._out_of_window} records came from outside what was asked for; they are loaded")
-        result.counts = self._record.end(result.status, result.requests, result.error, result.notes)
+    run_id: int = 0
+    out_of_window: int = 0  # rows that came although they are outside the window or partition asked for
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRun:
-    """What a run of one source works with, the same from its first request to its last."""
+    """What a run of one source works with, the same from its first request to its last, and its result so far."""
 
     deps: RunDependencies
     source: Source
@@ -141,8 +103,9 @@ class SourceRun:
     client: Client
     state: StateSession
     lease: Lease
-    recorder: RunRecorder
+    result: RunResult
     is_manual: bool
+    rejects_seen: set[bytes] = field(default_factory=set)  # the digests of all records that the run has rejected
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -151,7 +114,7 @@ class SourceRun:
 
     def write_context(self) -> WriteContext:
         """Who writes, and when."""
-        return WriteContext(self.source.name, self.source.provider, self.recorder.run_id, self.deps.clock.now())
+        return WriteContext(self.source.name, self.source.provider, self.result.run_id, self.deps.clock.now())
 
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""
@@ -167,55 +130,98 @@ class SourceRun:
         finally:
             self.lease.priority = before
 
+    def fail(self, what: str, error: Exception) -> None:
+        """Record and log an error that lets the run go on with other streams."""
+        message = error_message(self.source.name, error)
+        self.result.error = self.result.error or message
+        event(log, what, level=logging.WARNING, source=self.source.name, error=message)
+
+    def report_progress(self, step: str, rows: int, total: int | None) -> None:
+        """Tell the caller how far the run has come."""
+        counts = replace(self.result.counts)
+        self.deps.on_progress(Progress(self.source.name, step, rows, total, self.client.requests, counts))
+
+    def end(self) -> None:
+        """Record how the run ended."""
+        result = self.result
+        if result.out_of_window:
+            result.notes.append(f"{result.out_of_window} records came from outside what was asked for; they are loaded")
+        result.requests = self.client.requests
+        ended = {"status": result.status, "now": self.deps.clock.now(), "error": result.error, "notes": result.notes}
+        keys = {"run_id": result.run_id, "source": result.source, "requests": result.requests}
+        result.counts = self.state.run(runs.end, keys | ended)
+
 
 RunFunction = Callable[[SourceRun], object]
 
 
-def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFunction, *, is_manual: bool) -> RunResult:
-    """Do some work on a source as one run of ``ops.runs``; an error of the source ends in its result.
+def run_all(deps: RunDependencies, sources: Sequence[Source], kind: str, work: RunFunction) -> list[RunResult]:
+    """Run the same work by hand on several sources at once → their results, in the order of the sources.
 
-    Before anything is read: :class:`~etl.state.registry.SourceMismatch`, :class:`~etl.db.engine.DatabaseProblem`.
+    An error of one leaves the others alone. Raises errors of the configuration, or :class:`Interrupted`, once all are
+    done.
     """
-    result = RunResult(source.name, kind)
-    provider = providers()[source.provider]
-    with ExitStack() as closing:
+    with ThreadPoolExecutor(min(MAX_PARALLEL_SOURCES, len(sources)) or 1, thread_name_prefix="source") as threads:
+        futures = [threads.submit(run_source, deps, source, kind, work, is_manual=True) for source in sources]
+    try:
+        return [future.result() for future in futures]
+    except Stopped:
+        raise Interrupted("stopped; what was read is kept, and the same command goes on from here") from None
+
+
+def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFunction, *, is_manual: bool) -> RunResult:
+    """Do some work on a source as one run of ``ops.runs``; whatever goes wrong is the result's error.
+
+    Only before anything is read: :class:`~etl.state.registry.SourceMismatch`, :class:`~etl.db.engine.DatabaseProblem`.
+    """
+    result = RunResult(source.name, kind, "failed")
+    try:
         with deps.db.begin() as connection:
             registry.register(connection, source, deps.clock.now())
             pause = None if is_manual else registry.paused(connection, source.name, deps.clock.now())
         if pause:
             until, reason = pause
-            result.status = "failed"
             result.error = f"{source.name}: paused until {until:%H:%M} UTC: {reason.problem}; {reason.hint}"
-            return result
+        else:
+            with _opened(deps, result, source, is_manual=is_manual) as run:
+                work(run)
+                result.status = "failed" if result.error else "succeeded"
+    except (SourceMismatch, DatabaseProblem, Stopped):
+        raise
+    except Exception as error:
+        result.status, result.error = "failed", error_message(source.name, error)
+    return result
+
+
+@contextmanager
+def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manual: bool) -> Iterator[SourceRun]:
+    """A run with its session, client and row in ``ops.runs``, where it is recorded how it ends."""
+    provider = providers()[source.provider]
+    with ExitStack() as closing:
         state = closing.enter_context(StateSession(deps.db))
         lease = Lease(state, deps.db, source.name, deps.clock)
         closing.callback(lease.release)
         rate_limiter = RateLimiter(state, lease, source, deps.clock)
         client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
-        record = RunRecord(state, source.name, kind, lease.owner, deps.clock)
-        recorder = RunRecorder(record, client, result, deps.on_progress)
-        with _recorded(recorder), span("run", source=source.name, kind=kind, run_id=record.run_id):
-            work(SourceRun(deps, source, provider, client, state, lease, recorder, is_manual))
-    return result
+        result.run_id = state.run(runs.begin, source.name, result.kind, lease.owner, deps.clock.now())
+        run = SourceRun(deps, source, provider, client, state, lease, result, is_manual)
+        closing.callback(run.end)
+        try:
+            with span("run", source=source.name, kind=result.kind, run_id=result.run_id):
+                yield run
+        except (Stopped, KeyboardInterrupt):
+            result.status, result.error = "interrupted", f"{source.name}: stopped; the next run goes on from here"
+            raise
+        except Exception as error:
+            result.error = error_message(source.name, error)
 
 
-@contextmanager
-def _recorded(recorder: RunRecorder) -> Iterator[None]:
-    """Record how the work ended, however it did."""
-    result, source = recorder.result, recorder.result.source
-    result.status = "failed"
-    try:
-        yield
-        result.status = "failed" if result.error else "succeeded"
-    except (SourceError, PaginationLoop, LeaseLost) as error:
-        result.error = str(error) if isinstance(error, SourceError) else f"{source}: {error}"
-    except (Stopped, KeyboardInterrupt):
-        result.status, result.error = "interrupted", f"{source}: stopped; the next run goes on from here"
-        raise
-    except Exception as error:
-        is_known = isinstance(error, SQLAlchemyError | psycopg.Error)
-        result.error = f"{source}: {describe(error) if is_known else one_line(error)}"
-        log.debug("stack trace:\n%s", stack(error))
-    finally:
-        recorder.end()
+def error_message(source: str, error: BaseException) -> str:
+    """An error that ended a run, or the reading of a stream → its sentence; an unexpected one is also logged."""
+    if isinstance(error, SourceError | SourceMismatch):
+        return str(error)
+    if isinstance(error, PaginationLoop | LeaseLost | DatabaseProblem):
+        return f"{source}: {error}"
+    log.debug("stack trace:\n%s", stack(error))
+    return f"{source}: {describe(error) if isinstance(error, SQLAlchemyError | psycopg.Error) else one_line(error)}"

@@ -1,8 +1,7 @@
 """Transcripts that take a request of their own: requested once the call is final, and again while not ready."""
 
-import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -13,13 +12,13 @@ from etl.client.errors import RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
 from etl.loader import writer
-from etl.loader.batch import Counts, ReceivedRecord, WriteContext, content_hash
-from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript, with_difference
-from etl.model import ResponseBody, TranscriptNotReady, TranscriptRequest, Turn
+from etl.loader.batch import ReceivedRecord, WriteContext, content_hash
+from etl.loader.merge import Row
+from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript
+from etl.model import TranscriptNotReady, TranscriptRequest, Turn
 from etl.sync.load import write
 from etl.sync.run import SourceRun
 
-log = logging.getLogger("etl.sync.transcripts")
 SQL = Statements("transcripts")
 
 MAX_PARALLEL_TRANSCRIPTS = 4
@@ -28,12 +27,6 @@ BATCH = 50  # transcripts: this many are requested again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a batch of a slow source takes no longer, so that others get their turn
 NOT_FOUND = (404, 410)
 AGE_CAP = timedelta(days=30)
-
-# The columns that a transcript changes, and those that identify the call.
-TOUCHED = (
-    "call_key", "provider_call_id", "latest_request_seq", "payload_seqs", "turn_count", "has_transcript",
-    "transcript_hash", "changed_at",
-)  # fmt: skip
 
 
 class Fetched(NamedTuple):
@@ -78,7 +71,7 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
             with run.lease.transaction() as connection:
                 _load(connection, run, fetched)
             done += len(fetched)
-            run.recorder.report_progress("transcripts", done, max(done, total))
+            run.report_progress("transcripts", done, max(done, total))
     return False
 
 
@@ -112,19 +105,15 @@ def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls:
 
 
 def _fetch_one(run: SourceRun, request: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
-    def read(body: ResponseBody) -> tuple[tuple[Turn, ...], bytes]:
-        return request.read(body), body.payload
-
     try:
-        response = run.client.get(request.ask(call_id), read)
+        response = run.client.get(request.ask(call_id), lambda body: (request.read(body), body.payload))
     except TranscriptNotReady:
         return Fetched(key, "not_ready")
     except SourcePaused:
         raise
-    except RequestRefused as refused:
-        return Fetched(key, "not_ready" if refused.status in NOT_FOUND else "failed", reason=refused.problem)
     except SourceError as error:
-        return Fetched(key, "failed", reason=error.problem)
+        is_missing = isinstance(error, RequestRefused) and error.status in NOT_FOUND
+        return Fetched(key, "not_ready" if is_missing else "failed", reason=error.problem)
     turns, payload = response.value
     record = ReceivedRecord("transcript", content_hash(payload), response.seq, payload, call_id, key)
     return Fetched(key, "stored", turns, record)
@@ -133,18 +122,15 @@ def _fetch_one(run: SourceRun, request: TranscriptRequest, key: uuid.UUID, call_
 def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) -> None:
     """Write the transcripts that came, and the result of each request."""
     ctx = run.write_context()
-    rows = writer.fetch_rows(connection, [result.key for result in fetched if result.record], TOUCHED)
+    rows = writer.fetch_rows(connection, [result.key for result in fetched if result.record])
     changes = [_change(ctx, rows[result.key], result.turns, result.record) for result in fetched if result.record]
     changes = [change for change in changes if change.fields]
-    write(connection, run, ctx, BatchPlan(changes, Counts(received=len(changes))))
-    values = {
-        "keys": uuid_array(result.key for result in fetched),
-        "states": [result.state for result in fetched],
-        "reasons": [result.reason for result in fetched],
-    }
-    execute(connection, SQL.record_requests, values | {"now": ctx.now})
+    write(connection, run, ctx, BatchPlan(changes, len(changes)))
+    keys, states, _, _, reasons = map(list, zip(*fetched, strict=True))
+    values = {"keys": uuid_array(keys), "states": states, "reasons": reasons, "now": ctx.now}
+    execute(connection, SQL.record_requests, values)
 
 
-def _change(ctx: WriteContext, before: Mapping[str, Any], turns: tuple[Turn, ...], record: ReceivedRecord) -> RowChange:
+def _change(ctx: WriteContext, before: Row, turns: tuple[Turn, ...], record: ReceivedRecord) -> RowChange:
     row = {**before, "payload_seqs": seqs_with(before, record.seq)}
-    return with_difference(RowChange(before, row, set_transcript(row, turns), (record,)), ctx)
+    return RowChange(before, row, set_transcript(row, turns), (record,), ctx.now)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
 from etl.loader.batch import Batch, ReceivedRecord
-from etl.model import DateFilter, Page, Provider, Window
+from etl.model import DateFilter, Page, Window
 from etl.paging import (
     NextPage,
     OffsetLimitReached,
@@ -31,8 +31,8 @@ from etl.paging.scan import scan
 from etl.runtime.clock import Stopped
 from etl.state import streams
 from etl.state.streams import StreamState
-from etl.sync import completeness
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
+from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive
 from etl.sync.pager import Pager
 from etl.sync.prefetch import Prefetcher
@@ -41,6 +41,7 @@ from etl.sync.run import SourceRun
 SMALLER_PAGES = (100, 50, 10)
 REFUSED = (400, 422)  # how providers refuse a size or a position
 UNSORTED_AT_LEAST = timedelta(days=1)
+SLACK = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}  # beyond: an ignored filter
 
 
 class ScanKind(Enum):
@@ -51,15 +52,8 @@ class ScanKind(Enum):
     HISTORY = "history"
 
 
-class PageSizeRefused(Exception):
-    """The provider refuses the first request of a scan; a smaller page may be accepted."""
-
-    def __init__(self, refused: RequestRefused) -> None:
-        super().__init__(str(refused))
-        self.refused = refused
-
-
 def load_state(run: SourceRun, partition: str) -> StreamState:
+    """What is stored about a stream by now."""
     return run.state.run(streams.load_stream, run.source.name, partition)
 
 
@@ -78,10 +72,8 @@ def read_window(
     place: ResumePoint | None = None,
 ) -> StreamState:
     """Scan one window of a stream, load what it lists, and record what is stored now → the stream's state after it."""
-    provider = run.provider
+    provider, now = run.provider, run.deps.clock.now()
     unfiltered = provider.date_filter is DateFilter.NONE
-    first = stream.watermark is None
-    reads_head = unfiltered or run.deps.clock.now() - window.end < OVERLAP
     goal = ScanGoal(
         window,
         provider.paging,
@@ -95,23 +87,18 @@ def read_window(
         skip_if_total=stream.remote_count if was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST) else None,
         resume_from=place,
     )
-    coverage, outcome, has_foreign_rows = _scan_at_accepted_size(run, stream, goal)
-    stream = replace(stream, is_filter_ignored=stream.is_filter_ignored or has_foreign_rows)
-    run.state.run(coverage.note, outcome, stream.is_filter_ignored)
+    coverage, outcome = _scan(run, stream, goal)
+    run.state.run(coverage.note, outcome)
     if isinstance(flaw := coverage.unreadable.flaw, SourceError):
         hint = "the others are loaded, and the next run asks for it again"
         raise SourceUnavailable(flaw.source, f"one call of a page cannot be read: {flaw.problem}", hint, flaw.status)
+    after = replace(load_state(run, stream.partition), is_filter_ignored=coverage.stream.is_filter_ignored)
     took_pages = outcome.order is not SortOrder.UNSORTED and (outcome.distinct_rows or 0) > coverage.goal.size
-    if first and reads_head and outcome.newest and (outcome.changed_during_scan or took_pages):
+    is_first_head = stream.watermark is None and now - window.end < OVERLAP
+    if is_first_head and outcome.newest and (outcome.changed_during_scan or took_pages):
         # what arrived meanwhile lies above where the scan began
-        head = Window(outcome.newest - OVERLAP, run.deps.clock.now())
-        return read_window(run, _state_after(run, stream), head, ScanKind.HEAD)
-    return _state_after(run, stream)
-
-
-def _state_after(run: SourceRun, stream: StreamState) -> StreamState:
-    """What is stored about a stream by now, and what this run has found out about it."""
-    return replace(load_state(run, stream.partition), is_filter_ignored=stream.is_filter_ignored)
+        return read_window(run, after, Window(outcome.newest - OVERLAP, run.deps.clock.now()), ScanKind.HEAD)
+    return after
 
 
 def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
@@ -123,59 +110,41 @@ def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamSt
     return stream.remote_count if unfiltered and stored is not None else stored
 
 
-def _scan_at_accepted_size(
-    run: SourceRun, stream: StreamState, goal: ScanGoal
-) -> tuple[CoverageRecorder, ScanResult, bool]:
-    """Scan with the largest page size that the provider accepts."""
-    for size in (size for size in SMALLER_PAGES if size < goal.size):
-        try:
-            return _scan(run, stream, goal)
-        except PageSizeRefused:
-            goal = replace(goal, size=size)
-    try:
-        return _scan(run, stream, goal)
-    except PageSizeRefused as error:
-        raise error.refused from None
-
-
-def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult, bool]:
-    """Scan a stream and load it, the next page requested while one is loaded."""
+def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
+    """Scan a stream and load it, the next page requested while one is loaded, in pages as large as are accepted."""
     coverage = CoverageRecorder(run, stream, goal, run.deps.clock.now())
     pager = Pager(run.client, run.provider, run.source, stream.partition)
-
-    def request(step: NextPage) -> Response[Page]:
-        return pager.page(step.window, step.position, goal.size)
-
     executor = run.deps.prefetch_executor() if run.deps.prefetch_executor else None
-    with Prefetcher(request, goal, executor) as pages:
-        return coverage, *_load(coverage, pages)
+    try:
+        with Prefetcher(lambda step: pager.page(step.window, step.position, goal.size), goal, executor) as pages:
+            return coverage, _load(coverage, pages)
+    except RequestRefused as refused:
+        size = next((size for size in SMALLER_PAGES if size < goal.size), None)
+        is_first = coverage.first_seq is None and not goal.resume_from
+        if size is None or not is_first or refused.status not in REFUSED:
+            raise
+    return _scan(run, stream, replace(goal, size=size))
 
 
-def _load(coverage: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bool]:
-    """Ask for what the scan wants, commit every thousand rows or ten seconds → its result, and if it saw foreign rows.
-
-    Rows are foreign where the provider ignored the filter by partition.
-    """
-    run, stream, goal, clock = coverage.run, coverage.stream, coverage.goal, coverage.run.deps.clock
-    limits = run.deps.batch_limits
-    steps = scan(goal)
-    step = next(steps)
+def _load(coverage: CoverageRecorder, pages: Prefetcher) -> ScanResult:
+    """Ask for what the scan wants, and commit every thousand rows or ten seconds."""
+    run, clock, limits = coverage.run, coverage.run.deps.clock, coverage.run.deps.batch_limits
+    step = next(steps := scan(coverage.goal))
     outcome: ScanResult | None = None
-    batch, began, first_seq, rows = Batch(), clock.monotonic(), None, 0
-    has_foreign_rows = False
+    name = f"calls of …{coverage.stream.partition[-2:]}" if coverage.stream.partition else "calls"
+    batch, began, rows = Batch(), clock.monotonic(), 0
     while outcome is None:
         try:
             run.acquire_lease()
             try:
                 answer = pages.fetch(step)
             except RequestRefused as refused:
-                step = _after_offset_limit(steps, refused, is_first=first_seq is None and not goal.resume_from)
+                step = _after_refusal(steps, refused)
                 continue
-            first_seq = answer.seq if first_seq is None else first_seq
-            arrivals, is_foreign = _receive_page(coverage, answer)
-            batch.add_page(arrivals)
-            rows, has_foreign_rows = rows + len(arrivals), has_foreign_rows or is_foreign
-            step = steps.send(_view(answer.value, arrivals, first_seq))
+            records, view = _receive_page(coverage, answer)
+            batch.received += records
+            batch.pages, rows = batch.pages + 1, rows + len(records)
+            step = steps.send(view)
         except StopIteration as end:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
@@ -185,58 +154,44 @@ def _load(coverage: CoverageRecorder, pages: Prefetcher) -> tuple[ScanResult, bo
         full = len(batch.received) >= limits.rows or batch.size_bytes >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
             _commit(coverage, batch, step.resume_point)
-            run.recorder.report_progress(_name(stream), rows, answer.value.total)
+            run.report_progress(name, rows, answer.value.total)
             batch, began = Batch(), clock.monotonic()
     with run.lease.transaction() as connection:
-        coverage.finish(connection, load(connection, run, batch).ctx, outcome)
-    run.recorder.report_progress(_name(stream), rows, rows)
-    return outcome, has_foreign_rows
+        coverage.finish(connection, load(connection, run, batch), outcome)
+    run.report_progress(name, rows, rows)
+    return outcome
 
 
-def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[Sequence[ReceivedRecord], bool]:
-    """The records of a page, and whether any is of another partition; counts those outside the window."""
-    run, page = coverage.run, answer.value
+def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[Sequence[ReceivedRecord], PageView]:
+    """The records of a page, and what the scan sees of them; notes what cannot be read, or was not asked for."""
+    run, window, page = coverage.run, coverage.goal.window, answer.value
+    first_seq = coverage.first_seq = answer.seq if coverage.first_seq is None else coverage.first_seq
     records = receive(run, page.records, answer.seq)
-    coverage.unreadable.take([record.created_at for record in records if record.created_at], page.unreadable)
-    foreign_rows = completeness.count_foreign_rows(run, coverage.stream.partition, records)
-    outside = _count_out_of_window(run.provider, coverage.goal.window, records)
-    run.recorder.count_out_of_window(outside + foreign_rows)
-    return records, foreign_rows > 0
+    times = [record.created_at for record in records if record.created_at]
+    coverage.unreadable.take(times, page.unreadable)
+    if slack := SLACK.get(run.provider.date_filter):
+        run.result.out_of_window += sum(not window.start - slack <= at <= window.end + slack for at in times)
+    if foreign := sum(is_foreign(run, coverage.stream.partition, record) for record in records):
+        run.result.out_of_window += foreign
+        coverage.stream = replace(coverage.stream, is_filter_ignored=True)
+    rows = [
+        RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
+        for r in records
+    ]
+    return records, PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 
 def _commit(coverage: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the point to resume from."""
     with coverage.run.lease.transaction() as connection:
-        result = load(connection, coverage.run, batch)
-        coverage.save_checkpoint(connection, place, result.ctx.now)
+        coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch).now)
 
 
-def _after_offset_limit(steps: Scan, refused: RequestRefused, *, is_first: bool) -> NextPage:
+def _after_refusal(steps: Scan, refused: RequestRefused) -> NextPage:
     """The page to request in place of a refused one: some providers limit how deep a list may be paged."""
     if refused.status not in REFUSED:
         raise refused
     try:
         return steps.throw(OffsetLimitReached())
     except OffsetLimitReached:
-        raise PageSizeRefused(refused) if is_first else refused from None
-
-
-def _view(page: Page, arrivals: Sequence[ReceivedRecord], first_seq: int) -> PageView:
-    rows = [
-        RowView(a.call_id or a.digest.hex(), a.created_at, a.stored is not None and a.stored.seq < first_seq)
-        for a in arrivals
-    ]
-    return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
-
-
-def _count_out_of_window(provider: Provider, window: Window, arrivals: Sequence[ReceivedRecord]) -> int:
-    """How many records of a filtered list lie outside the window: an ignored filter shows here."""
-    slack = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}.get(provider.date_filter)
-    if slack is None:
-        return 0
-    low, high = window.start - slack, window.end + slack
-    return sum(record.created_at is not None and not low <= record.created_at <= high for record in arrivals)
-
-
-def _name(stream: StreamState) -> str:
-    return "calls" if not stream.partition else f"calls of …{stream.partition[-2:]}"
+        raise refused from None

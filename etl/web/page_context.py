@@ -17,10 +17,8 @@ from etl.ops.metrics import Metrics
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
-from etl.state.registry import SourceMismatch
-from etl.sync.parallel import failed
 from etl.sync.retry_quarantine import retry
-from etl.sync.run import RunDependencies, run_source
+from etl.sync.run import RunDependencies, error_message, run_source
 from etl.web import templating
 from etl.web.cache import Cache
 from etl.web.login_throttle import LoginThrottle
@@ -88,11 +86,9 @@ class WebContext:
             event(log, "quarantine_retried", source=source.name, status=result.status, error=result.error)
         except Stopped:
             event(log, "quarantine_retry_stopped", source=source.name)
-        except SourceMismatch as error:
-            event(log, "quarantine_retry_failed", level=logging.ERROR, source=source.name, error=str(error))
         except Exception as error:  # nothing above this thread would report it
-            result = failed(source, "replay", error)
-            event(log, "quarantine_retry_failed", level=logging.ERROR, source=source.name, error=result.error)
+            message = error_message(source.name, error)
+            event(log, "quarantine_retry_failed", level=logging.ERROR, source=source.name, error=message)
         finally:
             self.retrying.discard(source.name)
             self.cache.clear()

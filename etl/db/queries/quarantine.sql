@@ -9,19 +9,13 @@ SELECT :source, provider_call_id, digest, payload, reason, :now, :now, CAST(:run
     ON CONFLICT (source, digest) DO UPDATE
    SET last_seen_at = excluded.last_seen_at, reason = excluded.reason, resolved_at = NULL
 
--- name: waiting_call_ids
--- The calls that records of a source in quarantine name.
-SELECT provider_call_id FROM ops.quarantine
- WHERE source = :source AND resolved_at IS NULL AND provider_call_id IS NOT NULL
+-- name: waiting
+-- The records of a source that are open: the calls that they name, and their content by its hash.
+SELECT quarantine_id, provider_call_id, digest FROM ops.quarantine WHERE source = :source AND resolved_at IS NULL
 
--- name: resolve_calls
--- Marks the records of these calls as resolved.
-UPDATE ops.quarantine SET resolved_at = :now
- WHERE source = :source AND resolved_at IS NULL AND provider_call_id = ANY(:call_ids)
-
--- name: resolve_records
--- Marks the records with this content as resolved.
-UPDATE ops.quarantine SET resolved_at = :now WHERE source = :source AND resolved_at IS NULL AND digest = ANY(:digests)
+-- name: resolve
+-- Marks some records as resolved.
+UPDATE ops.quarantine SET resolved_at = :now WHERE quarantine_id = ANY(:ids)
 
 -- name: payloads_without_row
 -- The records of a source that wait in place of a call: a bad version of a stored call stands for none.
