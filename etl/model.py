@@ -62,13 +62,6 @@ class Lookback(NamedTuple):
     interval: timedelta
 
 
-LOOKBACKS = (
-    Lookback(timedelta(hours=6), timedelta(hours=1)),
-    Lookback(timedelta(days=2), timedelta(hours=6)),
-    Lookback(timedelta(days=7), timedelta(days=1)),
-)
-
-
 @dataclass(frozen=True, slots=True)
 class PageRequest:
     """One page to ask for; ``position`` counts what the provider's :class:`Paging` says."""
@@ -157,6 +150,7 @@ class Reject:
     provider_call_id: str | None = None
 
 
+@dataclass(slots=True, eq=False)
 class RecordContext:
     """One record while its columns are read.
 
@@ -164,16 +158,13 @@ class RecordContext:
     ``extra`` although a column reads them.
     """
 
-    __slots__ = ("call_id", "drift", "extra_paths", "flags", "record", "row", "source")
-
-    def __init__(self, source: Source, record: Mapping[str, Any]) -> None:
-        self.source = source
-        self.record = record
-        self.call_id: str | None = None
-        self.row: dict[str, Any] = {}
-        self.flags: list[str] = []
-        self.drift: list[Drift] = []
-        self.extra_paths: list[str] = []
+    source: Source
+    record: Mapping[str, Any]
+    call_id: str | None = None
+    row: dict[str, Any] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)
+    drift: list[Drift] = field(default_factory=list)
+    extra_paths: list[str] = field(default_factory=list)
 
     def flag_and_keep(self, path: str, flag: str) -> None:
         """Flag a value that its column cannot hold, and keep it in ``extra``."""

@@ -1,16 +1,17 @@
 """The main loop: what a run reads of each stream of a source, newest calls first. Start here.
 
-:func:`sync` and :func:`backfill` are what the commands do. The daemon splits a sync into :func:`sync_head` and a
-backfill of the rest, which run side by side. All of them come down to :func:`read_head` and :func:`read_history`, which
-ask :mod:`etl.sync.due` what is to be read, and :func:`~etl.sync.window.read_window` to read it: the whole way of one
-window from the provider to the warehouse.
+:func:`sync` and :func:`backfill` are what the commands do. The daemon splits a sync into its head and a backfill of the
+rest, which run side by side. All of them come down to :func:`read_head` and :func:`read_history`, which ask
+:mod:`etl.sync.due` what is to be read, and :func:`~etl.sync.window.read_window` to read it: the whole way of one window
+from the provider to the warehouse.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
 from etl.client.errors import SourceError
+from etl.intervals import subtract
 from etl.model import Window
 from etl.paging import PaginationLoop
 from etl.state.lease import Priority
@@ -25,19 +26,16 @@ from etl.sync.window import ScanKind, load_state, read_window
 T = TypeVar("T")
 
 
-def sync(run: SourceRun) -> None:
-    """Catch up with every stream of a source, then with transcripts that take a request of their own."""
-    lookback_starts = _each_stream(run, sync_stream)
-    with run.at_priority(Priority.LOOKBACK):
-        fetch_transcripts(run, _earliest(lookback_starts))
+def sync(run: SourceRun, *, head_only: bool = False) -> bool:
+    """Catch up with every stream of a source, then with transcripts that take a request of their own.
 
-
-def sync_head(run: SourceRun) -> bool:
-    """Do the short part of a sync: every stream's newest calls, and the newest transcripts → whether more is left."""
-    heads = _each_stream(run, _sync_head_of)
+    ``head_only`` reads the newest calls and transcripts → whether more is left to read.
+    """
+    found = _each_stream(run, lambda run, stream: sync_stream(run, stream, head_only=head_only))
     with run.at_priority(Priority.LOOKBACK):
-        is_left = fetch_transcripts(run, _earliest(start for start, _ in heads), batches=1)
-    return is_left or any(has_history for _, has_history in heads)
+        lookback_start = min((start for start, _ in found if start), default=None)
+        is_left = fetch_transcripts(run, lookback_start, batches=1 if head_only else None)
+    return is_left or any(has_history for _, has_history in found)
 
 
 def backfill(run: SourceRun, window: Window | None = None, *, again: bool = False) -> None:
@@ -47,30 +45,28 @@ def backfill(run: SourceRun, window: Window | None = None, *, again: bool = Fals
     """
 
     def read(run: SourceRun, stream: StreamState) -> None:
-        read_history(run, stream, window or due.history_window(run, stream), again=again)
+        wanted = due.history_window(run, stream) if window is None else window
+        read_history(run, stream, wanted, again=again)
 
     with run.at_priority(Priority.BACKFILL):
         _each_stream(run, read)
         fetch_transcripts(run)
 
 
-def sync_stream(run: SourceRun, stream: StreamState) -> datetime | None:
-    """Read a stream's newest calls, then what is missing of older ones → where its lookback began, if one was due."""
+def sync_stream(run: SourceRun, stream: StreamState, *, head_only: bool = False) -> tuple[datetime | None, bool]:
+    """Read a stream's newest calls, then older ones that are missing → where its lookback began, and if more is left.
+
+    Its total is compared with what is stored after a lookback, or in a manual run if it gave one last time.
+    """
     if due.was_scanned_recently(run, stream):
-        return None
+        return None, False
     after, lookback_start = read_head(run, stream)
-    with run.at_priority(Priority.BACKFILL):
-        after = read_history(run, after, due.history_window(run, stream))
-    if stream.watermark:
-        _compare_total(run, after, lookback_start)
-    return lookback_start
-
-
-def _sync_head_of(run: SourceRun, stream: StreamState) -> tuple[datetime | None, bool]:
-    """Read a stream's newest calls → where its lookback began, and whether older calls are left to read."""
-    stream, lookback_start = read_head(run, stream)
-    _compare_total(run, stream, lookback_start)
-    return lookback_start, due.has_history(run, load_state(run, stream.partition))
+    if not head_only:
+        with run.at_priority(Priority.BACKFILL):
+            after = read_history(run, after, due.history_window(run, stream))
+    if stream.watermark and (lookback_start or (run.is_manual and after.remote_count is not None)):
+        check_total(run, after, Window(history_start(run.source), run.deps.clock.now()))
+    return lookback_start, head_only and due.has_history(run, load_state(run, stream.partition))
 
 
 def read_head(run: SourceRun, stream: StreamState) -> tuple[StreamState, datetime | None]:
@@ -79,7 +75,7 @@ def read_head(run: SourceRun, stream: StreamState) -> tuple[StreamState, datetim
     A stream without a watermark has no head: its initial sync is history.
     """
     top = stream.watermark
-    if top is None or due.was_scanned_recently(run, stream) or due.is_scanned_by_backlog(run, stream):
+    if top is None or due.is_scanned_by_backlog(run, stream):
         return stream, None
     window, lookback_start = due.head_window(run, stream, top)
     with run.at_priority(Priority.LOOKBACK if lookback_start else Priority.HEAD):
@@ -91,16 +87,10 @@ def read_history(run: SourceRun, stream: StreamState, wanted: Window, *, again: 
     """Resume scans that were cut off, then read what is missing of a window, newest first → the stream's state."""
     for checkpoint in stream.checkpoints:
         stream = read_window(run, stream, checkpoint.window, place=checkpoint.resume_point)
-    for window in due.missing_windows(stream, wanted, again=again):
+    for window in (wanted,) if again else subtract(wanted, stream.coverage)[::-1]:
         place = None if again else due.resume_point_below(run, stream, window)
         stream = read_window(run, stream, window, place=place)
     return stream
-
-
-def _compare_total(run: SourceRun, stream: StreamState, lookback_start: datetime | None) -> None:
-    """Compare a stream's total with what is stored, after a lookback, or in a manual run if it gave one last time."""
-    if lookback_start or (run.is_manual and stream.remote_count is not None):
-        check_total(run, stream, Window(history_start(run.source), run.deps.clock.now()))
 
 
 def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) -> list[T]:
@@ -114,10 +104,6 @@ def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) ->
                 raise
             run.fail("stream_failed", error)
     return results
-
-
-def _earliest(times: Iterable[datetime | None]) -> datetime | None:
-    return min((at for at in times if at), default=None)
 
 
 def days(run: SourceRun, first: date, end: date | None) -> Window:

@@ -4,47 +4,34 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from etl.decode import read_record
 from etl.decode.tolerant import RepairedRecord
 from etl.fields import between, is_empty, json_type
 from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
-from etl.model import Call, Drift, Field, InvalidResponse, Provider, RecordContext, Reject, Source
+from etl.model import Call, Drift, Field, Provider, RecordContext, Reject, Source
 
 MAX_DRIFT = 50  # per record: one with a thousand new keys is reported once, not a thousand times
 
 DEFAULTS: Mapping[str, Any] = {
-    "direction": "unknown",
-    "outcome": "unknown",
-    **dict.fromkeys(("provider_status", "is_live", "is_final", "is_answered")),
-    **dict.fromkeys(("agent_id", "agent_name", "campaign_name", "from_number", "to_number", "customer_number")),
-    **dict.fromkeys(("agent_number", "customer_name", "customer_email")),
-    **dict.fromkeys(("created_at", "started_at", "answered_at", "ended_at", "updated_at")),
-    **dict.fromkeys(("duration_seconds", "talk_seconds", "duration_basis", "cost", "cost_unit", "costs")),
-    "answered_by": "unknown",
-    "ended_by": "unknown",
-    **dict.fromkeys(("recording_url", "summary", "sentiment", "error_message", "latency_ms")),
-    **dict.fromkeys(("analysis", "metadata", "extra")),
+    **dict.fromkeys(("direction", "outcome", "answered_by", "ended_by"), "unknown"),
+    **dict.fromkeys((
+        "provider_status", "is_live", "is_final", "is_answered", "agent_id", "agent_name", "campaign_name",
+        "from_number", "to_number", "customer_number", "agent_number", "customer_name", "customer_email", "created_at",
+        "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds", "talk_seconds", "duration_basis",
+        "cost", "cost_unit", "costs", "recording_url", "summary", "sentiment", "error_message", "latency_ms",
+        "analysis", "metadata", "extra",
+    )),
     "quality_flags": [],
-}
+}  # fmt: skip
 """Every column that a record decides, and its value where the record has none."""
 
 
 class _Mapping(NamedTuple):
-    """What is read of a provider's records, and which keys that uses up."""
+    """What is read of a provider's records."""
 
     columns: tuple[tuple[str, Any], ...]
-    whole: frozenset[str]  # keys that one field reads whole
-    parts: Mapping[str, frozenset[str]]  # keys of which fields read parts, and the parts
+    read: frozenset[str]  # the paths that columns use up
+    heads: frozenset[str]  # keys of which parts are known
     known: frozenset[str]  # paths that go to ``extra`` on purpose
-
-
-def transform(provider: Provider, source: Source, payload: bytes) -> Call | Reject:
-    """One record's bytes → rows. Never raises, whatever the bytes are."""
-    try:
-        record, _ = read_record(payload)
-    except InvalidResponse as error:
-        return Reject(str(error))
-    return transform_record(provider, read_identity(provider, source, record))
 
 
 def read_identity(provider: Provider, source: Source, record: Mapping[str, Any]) -> RecordContext:
@@ -66,11 +53,14 @@ def transform_record(provider: Provider, context: RecordContext) -> Call | Rejec
     for name, read in mapping.columns:
         row[name] = read(context)
     turns = provider.turns.read(context)
-    row["extra"] = _extra(mapping, context) or None
+    extra = _extra(mapping, context, record)
+    for path in context.extra_paths:  # values that a field could not use
+        _keep(extra, record, path)
+    row["extra"] = extra or None
     if isinstance(record, RepairedRecord):
         context.flags += record.flags
     row["quality_flags"] = sorted(set(context.flags)) if context.flags else []
-    return Call(call_id, row, turns, tuple(dict.fromkeys(context.drift)) if context.drift else ())
+    return Call(call_id, row, turns, tuple(dict.fromkeys(context.drift))[:MAX_DRIFT] if context.drift else ())
 
 
 @cache
@@ -78,20 +68,10 @@ def mapping_of(provider: Provider) -> _Mapping:
     """A provider's fields, checked and indexed once; ``ValueError`` where a column needs one that is read after it."""
     columns = {**provider.columns, **{name: field for name, field in DERIVED.items() if name not in provider.columns}}
     _check_order(provider.name, columns)
-    paths = {path for field in (provider.call_id, provider.created_at, provider.turns) for path in field.paths}
-    paths |= {path for field in columns.values() for path in field.paths}
-    parts: dict[str, set[str]] = {}
-    for path in paths | provider.extra:
-        head, dot, rest = path.partition(".")
-        if dot:
-            parts.setdefault(head, set()).add(rest)
-    read_parts = {head: frozenset(rest for rest in inner if f"{head}.{rest}" in paths) for head, inner in parts.items()}
-    return _Mapping(
-        tuple((name, field.read) for name, field in columns.items()),
-        frozenset(path for path in paths if "." not in path),
-        read_parts,
-        provider.extra,
-    )
+    fields = (provider.call_id, provider.created_at, provider.turns, *columns.values())
+    paths = frozenset(path for field in fields for path in field.paths)
+    heads = frozenset(path.partition(".")[0] for path in paths | provider.extra if "." in path)
+    return _Mapping(tuple((name, field.read) for name, field in columns.items()), paths, heads, provider.extra)
 
 
 def _check_order(provider: str, columns: Mapping[str, Field]) -> None:
@@ -103,34 +83,18 @@ def _check_order(provider: str, columns: Mapping[str, Field]) -> None:
         unread.remove(name)
 
 
-def _extra(mapping: _Mapping, context: RecordContext) -> dict[str, Any]:
-    """What no column keeps: keys that no field reads, and values that a field could not use."""
+def _extra(mapping: _Mapping, context: RecordContext, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What no column keeps: keys that no field reads; of one that is read in parts, the others."""
     extra: dict[str, Any] = {}
-    record, whole = context.record, mapping.whole
-    for key in [key for key in record if key not in whole]:
-        value = record[key]
-        if key in mapping.parts and isinstance(value, dict):
-            value = _unread_parts(mapping, context, key, value)
-        elif key not in mapping.known and not (key in mapping.parts and is_empty(value)):
-            _add_drift(context, key, value)
+    for key in [key for key in values if prefix + key not in mapping.read]:
+        path, value = prefix + key, values[key]
+        if path in mapping.heads and isinstance(value, dict):
+            value = _extra(mapping, context, value, f"{path}.")
+        elif path not in mapping.known and not (path in mapping.heads and is_empty(value)):
+            context.drift += [Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value))]
         if not is_empty(value):
             extra[key] = value
-    for path in context.extra_paths:
-        _keep(extra, record, path)
     return extra
-
-
-def _unread_parts(mapping: _Mapping, context: RecordContext, key: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    rest = {name: inner for name, inner in value.items() if name not in mapping.parts[key]}
-    for name, inner in rest.items():
-        if f"{key}.{name}" not in mapping.known:
-            _add_drift(context, f"{key}.{name}", inner)
-    return {name: inner for name, inner in rest.items() if not is_empty(inner)}
-
-
-def _add_drift(context: RecordContext, path: str, value: Any) -> None:
-    if len(context.drift) < MAX_DRIFT:
-        context.drift.append(Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value)))
 
 
 def _keep(extra: dict[str, Any], record: Mapping[str, Any], path: str) -> None:

@@ -20,7 +20,7 @@ from etl.sandbox.world import World
 from etl.state import registry
 from etl.state.lease import TERM, Lease, LeaseLost, Priority
 from etl.state.session import StateSession
-from etl.sync import retry_quarantine, run
+from etl.sync import replay, run
 from etl.sync.run import BatchLimits, RunDependencies, RunFunction, RunResult
 from tests.fakes import FakeClock
 from tests.harness import (
@@ -112,7 +112,7 @@ def test_a_retry_of_the_quarantine_beside_a_sync(db: Engine, name: str) -> None:
     assert waiting > 0
     harness.transport = SandboxTransport(harness.world)
     harness.clock.sleep(3600)
-    reports = at_once(harness, name, ("retry", retry_quarantine.retry), ("sync", pipeline.sync))
+    reports = at_once(harness, name, ("retry", replay.retry), ("sync", pipeline.sync))
     assert [report.status for report in reports] == ["succeeded"] * 2
     assert counts_add_up(harness)
     inserted = sum(row["inserted"] for row in harness.rows("SELECT inserted FROM ops.runs"))

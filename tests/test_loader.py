@@ -13,7 +13,7 @@ from etl.loader.writer import write
 from etl.model import Call, Window
 from etl.sandbox.world import World
 from etl.sync.checkpoint import BEGINNING
-from etl.sync.retry_quarantine import retry
+from etl.sync.replay import retry
 from etl.transformer import transform_record
 from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, hours, make_harness
 from tests.stub_provider import make_stub_harness, ringg_record

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import quarantine
-from etl.sync import retry_quarantine
+from etl.sync import replay
 from etl.sync.run import RunResult
 from tests.commands import run_etl
 from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, make_harness
@@ -39,7 +39,7 @@ def synced(harness: Harness, shelf: StubProvider, *records: bytes) -> RunResult:
 
 
 def retried(harness: Harness) -> RunResult:
-    report = harness.run("ringg", retry_quarantine.retry, "replay")
+    report = harness.run("ringg", replay.retry, "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
     assert counts_add_up(harness)
     return report

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from etl.extractors import providers
-from etl.model import LOOKBACKS, Lookback, Source
+from etl.model import Lookback, Source
 from etl.runtime import urls
 from etl.settings import NO_SOURCES, ConfigurationError, Settings, load, schedule, variables
+from etl.settings.source_tables import LOOKBACKS
 
 KEY = "CANARY-KEY-7f3a"
 PROVIDER = 'provider = "ringg"\n'

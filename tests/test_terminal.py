@@ -23,7 +23,7 @@ class Terminal(io.StringIO):
 
 
 def step(what: str, rows: int, total: int | None) -> Progress:
-    return Progress(SOURCE, what, rows, total, 7, Counts())
+    return Progress(SOURCE, what, rows, total, 7)
 
 
 def test_elsewhere_each_step_is_a_log_event_with_a_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:

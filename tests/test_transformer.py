@@ -13,8 +13,8 @@ from etl.db.tables import calls
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.model import Call, Reject, Turn
-from etl.testing.recordings import make_source
-from etl.transformer import DEFAULTS, MAX_DRIFT, transform
+from etl.testing.recordings import make_source, transform
+from etl.transformer import DEFAULTS, MAX_DRIFT
 
 PROVIDERS = list(providers().values())
 THE_LOADERS = {

@@ -74,7 +74,7 @@ def show(number: int) -> None:
 @context.named
 def retry(sources: Sequence[str]) -> None:
     """Try to load the records in quarantine with this version."""
-    from etl.sync.retry_quarantine import retry
+    from etl.sync.replay import retry
 
     settings = context.settings()
     exit_with(run(settings, context.sources(settings, sources), "replay", retry))

@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -74,7 +74,7 @@ def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
             pipeline.backfill(run)
         elif task_run.task.kind is TaskKind.VERIFY:
             verify(run, VerifyRequest(heal=True))
-        elif pipeline.sync_head(run):
+        elif pipeline.sync(run, head_only=True):
             jobs.submit(Task(run.source, TaskKind.BACKLOG))
 
     return work
@@ -124,6 +124,6 @@ def _log(task_run: TaskRun, result: RunResult, seconds: float | None) -> None:
         run_id=task_run.run.result.run_id if task_run.run else None,
         seconds=None if seconds is None else round(seconds, 3),
         requests=result.requests,
-        **asdict(result.counts),
+        **result.counts._asdict(),
         error=result.error,
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -65,8 +65,7 @@ def content_hash(payload: bytes) -> bytes:
         return hashlib.blake2b(payload, digest_size=16).digest()
 
 
-@dataclass(slots=True)
-class Counts:
+class Counts(NamedTuple):
     """What became of the records received; the last four add up to ``received``."""
 
     pages: int = 0
@@ -75,21 +74,3 @@ class Counts:
     updated: int = 0
     unchanged: int = 0
     quarantined: int = 0
-
-    def add(self, other: "Counts") -> None:
-        """Add another's counts."""
-        for column in fields(self):
-            setattr(self, column.name, getattr(self, column.name) + getattr(other, column.name))
-
-
-@dataclass(slots=True)
-class Batch:
-    """The records of the pages that one transaction loads."""
-
-    received: list[ReceivedRecord] = field(default_factory=list)
-    pages: int = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """The size of all payloads."""
-        return sum(len(record.payload) for record in self.received)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from etl.db import tables
 from etl.db.engine import json_bytes
-from etl.loader.batch import Batch, ReceivedRecord, WriteContext
+from etl.loader.batch import ReceivedRecord, WriteContext
 from etl.loader.merge import FieldChange, Row, compare, merge
 from etl.model import Call, Drift, Provider, Reject, Turn
 from etl.transformer import transform_record
@@ -60,11 +60,13 @@ class BatchPlan(NamedTuple):
     pages: int = 0
 
 
-def plan(ctx: WriteContext, provider: Provider, batch: Batch, stored: Mapping[UUID, Row]) -> BatchPlan:
+def plan(
+    ctx: WriteContext, provider: Provider, batch: Sequence[ReceivedRecord], stored: Mapping[UUID, Row]
+) -> BatchPlan:
     """Decide for each record of a batch: a new row, a change of the ``stored`` one, nothing, or rejected."""
     changes: dict[UUID | None, RowChange] = {}
     rejected: list[RejectedRecord] = []
-    for record in batch.received:
+    for record in batch:
         earlier = changes.get(record.key)
         known = earlier.records[-1].digest if earlier else record.stored_digest
         if record.context is None or record.key is None:
@@ -75,7 +77,7 @@ def plan(ctx: WriteContext, provider: Provider, batch: Batch, stored: Mapping[UU
                 rejected.append(RejectedRecord(call.reason, record))
             else:
                 changes[record.key] = row_change(ctx, stored.get(record.key), call, record, earlier)
-    return BatchPlan([*changes.values()], len(batch.received), rejected, batch.pages)
+    return BatchPlan([*changes.values()], len(batch), rejected)
 
 
 def row_change(

@@ -44,10 +44,10 @@ def archive(connection: Connection, ctx: WriteContext, changes: Iterable[RowChan
         for record in change.records:
             if record.seq not in stored and record.seq in seqs_of(change.row):
                 responses[record.seq, record.kind].append((change.row["call_key"], record))
-    rows = [
-        (seq, ctx.source, kind, ctx.now, ctx.run_id, [key for key, _ in versions], _compress(versions))
-        for (seq, kind), versions in responses.items()
-    ]
+    rows = []
+    for (seq, kind), versions in responses.items():
+        records = zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
+        rows.append((seq, ctx.source, kind, ctx.now, ctx.run_id, [key for key, _ in versions], records))
     append(connection, tables.payloads, COLUMNS, rows)
 
 
@@ -57,16 +57,8 @@ def versions(connection: Connection, keys: Collection[UUID]) -> Mapping[UUID, Se
     seqs = {key: set(seqs_of(row)) for key, row in rows.items()}
     found: dict[UUID, list[PayloadVersion]] = {key: [] for key in seqs}
     for row in fetch_all(connection, SQL.payloads, {"seqs": list(set().union(*seqs.values()))}):
-        for key, payload in zip(row.call_keys, decompress(row.records_zlib_msgpack), strict=True):
+        records = _decoder.decode(zlib.decompress(row.records_zlib_msgpack))
+        for key, payload in zip(row.call_keys, records, strict=True):
             if row.seq in seqs.get(key, ()):
                 found[key].append(PayloadVersion(row.kind, row.seq, row.received_at, row.run_id, payload))
     return found
-
-
-def _compress(versions: Sequence[tuple[UUID, ReceivedRecord]]) -> bytes:
-    return zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
-
-
-def decompress(records: bytes) -> list[bytes]:
-    """The records of a row of ``raw.payloads``, each as received."""
-    return _decoder.decode(zlib.decompress(records))

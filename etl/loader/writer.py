@@ -14,7 +14,6 @@ from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, sqlstate, uuid_array
 from etl.loader.batch import WriteContext
 from etl.loader.plan import COLUMNS, RejectedRecord, RowChange
-from etl.model import Turn
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
 UNIQUE_VIOLATION = "23505"
@@ -54,7 +53,8 @@ def write(
         if not _is_bad_data(error):
             raise
         if len(changes) == 1:
-            return [], [RejectedRecord(_reason(error), changes[0].records[-1])]
+            reason = describe(error) if sqlstate(error) else "a value does not fit its column"
+            return [], [RejectedRecord(reason, changes[0].records[-1])]
         half = len(changes) // 2
         first, second = (write(connection, ctx, part, put) for part in (changes[:half], changes[half:]))
         return first[0] + second[0], first[1] + second[1]
@@ -64,10 +64,6 @@ def write(
 def _is_bad_data(error: BaseException) -> bool:
     code = sqlstate(error)
     return isinstance(error, psycopg.DataError | ValueError | OverflowError) if code is None else code[:2] in BAD_DATA
-
-
-def _reason(error: BaseException) -> str:
-    return describe(error) if sqlstate(error) else "a value does not fit its column"
 
 
 def _insert(connection: Connection, changes: Sequence[RowChange], put: Put) -> None:
@@ -80,24 +76,21 @@ def _update(connection: Connection, ctx: WriteContext, changes: Sequence[RowChan
     columns = sorted({name for change in changes for name in change.columns})
     rows = [[change.row[name] for name in ("call_key", *columns)] for change in changes]
     update(connection, tables.calls, tuple(columns), rows)
-    has_transcript = [change for change in changes if change.before and change.before["has_transcript"]]
-    has_none = [change for change in changes if change.before and not change.before["has_transcript"]]
-    put(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(has_none))
-    upsert(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(has_transcript))
+    for has_transcript, put_transcripts in ((False, put), (True, upsert)):
+        those = [change for change in changes if change.before and change.before["has_transcript"] is has_transcript]
+        put_transcripts(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(those))
     lines = [(c.row["call_key"], ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
     append(connection, tables.changes, CHANGE_COLUMNS, lines)
 
 
 def _transcripts(changes: Sequence[RowChange]) -> list[tuple[Any, ...]]:
-    """The transcripts that replace those stored."""
-    return [
-        (change.row["call_key"], "".join([t.speaker[0] for t in turns]), [t.text for t in turns], _times(turns))
-        for change in changes
-        if (turns := change.turns) is not None
-    ]
-
-
-def _times(turns: Sequence[Turn]) -> list[Any] | None:
-    """When each turn was said; most providers have no times."""
-    times: list[Any] = [turn[2:] for turn in turns]
-    return times if times.count((None, None)) < len(times) else None
+    """The transcripts that replace those stored; most providers have no times."""
+    rows = []
+    for change in changes:
+        if (turns := change.turns) is not None:
+            times: list[Any] = [turn[2:] for turn in turns]
+            has_times = times.count((None, None)) < len(times)
+            texts = [turn.text for turn in turns]
+            speakers = "".join([turn.speaker[0] for turn in turns])
+            rows.append((change.row["call_key"], speakers, texts, times if has_times else None))
+    return rows

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
-from etl.loader.batch import Batch, ReceivedRecord, read_received
+from etl.loader.batch import ReceivedRecord, read_received
 from etl.model import Page, Window
 from etl.paging import SortOrder, positions
 from etl.reconcile.local import LocalCalls, key_of
@@ -151,7 +151,7 @@ class RemoteStream:
         self.not_stored |= {key: record.created_at for key, record in not_stored.items()}
         if not_stored and self.heal:
             with self.run.lease.transaction() as connection:
-                load(connection, self.run, Batch(with_stored(self.run, arrivals), pages=1))
+                load(connection, self.run, with_stored(self.run, arrivals))
             self.local.load_quarantine()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
+from etl.intervals import subtract
 from etl.loader.batch import read_received
 from etl.model import Call, DateFilter, Page, Window
 from etl.paging import SortOrder, positions
@@ -13,7 +14,7 @@ from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
 from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
-from etl.sync.due import missing_windows, resume_point_below
+from etl.sync.due import resume_point_below
 from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
@@ -94,7 +95,7 @@ class _Survey:
 
     def estimate(self, window: Window, *, again: bool) -> Estimate:
         """How much of a window there is to read, and what that takes."""
-        parts = missing_windows(self._stream, window, again=again)
+        parts = (window,) if again else subtract(window, self._stream.coverage)[::-1]
         unfinished = [checkpoint.window for checkpoint in self._stream.checkpoints]
         if not parts and not unfinished:
             return Estimate(self._partition, 0, 0)

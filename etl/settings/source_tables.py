@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from etl.model import LOOKBACKS, Provider, Source
+from etl.model import Lookback, Provider, Source
 from etl.runtime.secret import Secret
 from etl.settings import parsers, schedule
 from etl.settings.schedule import Every
@@ -16,17 +16,13 @@ from etl.settings.schedule import Every
 T = TypeVar("T")
 
 KEYS = (
-    "provider",
-    "api_key",
-    "base_url",
-    "phones",
-    "requests_per_minute",
-    "schedule",
-    "timezone",
-    "region",
-    "since",
-    "cost_unit",
-    "lookbacks",
+    "provider", "api_key", "base_url", "phones", "requests_per_minute", "schedule", "timezone", "region", "since",
+    "cost_unit", "lookbacks",
+)  # fmt: skip
+LOOKBACKS = (
+    Lookback(timedelta(hours=6), timedelta(hours=1)),
+    Lookback(timedelta(days=2), timedelta(hours=6)),
+    Lookback(timedelta(days=7), timedelta(days=1)),
 )
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")

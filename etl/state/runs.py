@@ -1,13 +1,12 @@
 """The runs of a source: one row each in ``ops.runs``, from beginning to end."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from etl.db.statements import Statements, execute, fetch_one, fetch_value
+from etl.db.statements import Statements, fetch_one, fetch_value
 from etl.loader.batch import Counts
 
 SQL = Statements("runs")
@@ -19,9 +18,10 @@ def begin(connection: Connection, source: str, kind: str, owner: str, now: datet
     return int(fetch_value(connection, SQL.begin_run, values) or 0)
 
 
-def count(connection: Connection, run_id: int, counts: Counts, requests: int) -> None:
-    """Add the counts of a batch, and the requests of the run so far, in the transaction of the batch."""
-    execute(connection, SQL.count_batch, {"run_id": run_id, "requests": requests, **asdict(counts)})
+def count(connection: Connection, run_id: int, counts: Counts, requests: int) -> Counts:
+    """Add a batch's counts, in its transaction, and store the requests so far → the counts of the run."""
+    values = {"run_id": run_id, "requests": requests, **counts._asdict()}
+    return Counts(*fetch_one(connection, SQL.count_batch, values))
 
 
 def end(connection: Connection, values: Mapping[str, Any]) -> Counts:

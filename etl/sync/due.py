@@ -1,9 +1,6 @@
 """What of a stream is due to be read: how far back its head goes, and which windows of its history are missing."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
 
 from etl.intervals import subtract
 from etl.model import DateFilter, Window
@@ -21,27 +18,19 @@ UNSORTED_MIN_INTERVAL = timedelta(hours=1)
 def head_window(run: SourceRun, stream: StreamState, top: datetime) -> tuple[Window, datetime | None]:
     """The newest part of a stream that is due, and where the lookback in it begins, if one is due.
 
-    A scan of it that was cut off is resumed later: the window ends where that came to.
+    It goes back to the earliest of: the overlap with what is stored, the widest lookback due, the oldest call that is
+    still open. A scan of it that was cut off is resumed later: the window ends where that came to.
     """
-    now = run.deps.clock.now()
-    start, lookback_start = run.state.run(_head_start, run, stream.partition, min(top, now))
-    return Window(max(start, _scanned_down_to(stream) or history_start(run.source)), now), lookback_start
-
-
-def _head_start(
-    connection: Connection, run: SourceRun, partition: str, top: datetime
-) -> tuple[datetime, datetime | None]:
-    """The earliest of: the overlap with what is stored, the widest lookback due, the oldest call that is still open."""
-    now = run.deps.clock.now()
-    lookback = lookbacks.due_lookback(connection, run.source, partition, now)
-    widest = max((s.window for s in run.source.lookbacks), default=OVERLAP)
-    lookback_start = now - lookback.window if lookback else None
-    starts = [top - OVERLAP, lookback_start]
-    if run.is_manual or (lookback and lookback.window == widest):
-        since = now - (OLDEST_LOOKBACK if lookback and lookback.window == widest else widest)
-        oldest_open = lookbacks.oldest_open_call(connection, run.source.name, since)
+    now, windows = run.deps.clock.now(), [lookback.window for lookback in run.source.lookbacks]
+    lookback = run.state.run(lookbacks.due_lookback, run.source, stream.partition, now)
+    lookback_start, is_widest = (now - lookback.window, lookback.window == max(windows)) if lookback else (None, False)
+    starts = [min(top, now) - OVERLAP, lookback_start]
+    if run.is_manual or is_widest:
+        since = now - (OLDEST_LOOKBACK if is_widest else max(windows, default=OVERLAP))
+        oldest_open = run.state.run(lookbacks.oldest_open_call, run.source.name, since)
         starts.append(oldest_open - timedelta(seconds=1) if oldest_open else None)
-    return min(start for start in starts if start), lookback_start
+    start = max(min(start for start in starts if start), _scanned_down_to(stream) or history_start(run.source))
+    return Window(start, now), lookback_start
 
 
 def _scanned_down_to(stream: StreamState) -> datetime | None:
@@ -65,11 +54,6 @@ def has_history(run: SourceRun, stream: StreamState) -> bool:
     """Whether older calls are left to read."""
     missing = stream.watermark is None or stream.checkpoints or subtract(history_window(run, stream), stream.coverage)
     return bool(missing) and not was_scanned_recently(run, stream)
-
-
-def missing_windows(stream: StreamState, wanted: Window, *, again: bool = False) -> Sequence[Window]:
-    """The parts of a window that are to be read, newest first: those not stored, or ``again`` all of it."""
-    return (wanted,) if again else subtract(wanted, stream.coverage)[::-1]
 
 
 def resume_point_below(run: SourceRun, stream: StreamState, window: Window) -> ResumePoint | None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements
 from etl.loader import raw, writer
-from etl.loader.batch import Batch, Counts, ReceivedRecord, WriteContext, read_received
+from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
 from etl.loader.plan import BatchPlan, plan
 from etl.runtime.logs import event
 from etl.state import drift, last_seen, quarantine, runs
@@ -31,13 +31,15 @@ def with_stored(run: SourceRun, records: Sequence[ReceivedRecord]) -> list[Recei
     return [record._replace(**stored[record.key]) if record.key in stored else record for record in records]
 
 
-def load(connection: Connection, run: SourceRun, batch: Batch, *, is_listed: bool = True) -> WriteContext:
+def load(
+    connection: Connection, run: SourceRun, batch: Sequence[ReceivedRecord], pages: int = 1, *, is_listed: bool = True
+) -> WriteContext:
     """Load a batch, in a transaction of the lease; ``is_listed`` unless its records come from quarantine."""
     ctx = run.write_context()
-    known = [record for record in batch.received if record.key and record.stored_seq is not None]
+    known = [record for record in batch if record.key and record.stored_seq is not None]
     stored = writer.fetch_rows(connection, {r.key for r in known if r.key and r.digest != r.stored_digest})
-    rejected = write(connection, run, ctx, plan(ctx, run.provider, batch, stored))
-    quarantine.resolve(connection, ctx, [r for r in batch.received if r.call_id and r.call_id not in rejected])
+    rejected = write(connection, run, ctx, plan(ctx, run.provider, batch, stored)._replace(pages=pages))
+    quarantine.resolve(connection, ctx, [r for r in batch if r.call_id and r.call_id not in rejected])
     if is_listed:
         last_seen.touch(connection, ctx, {record.key for record in known if record.key})
     return ctx
@@ -59,6 +61,5 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
     inserted, updated = sum(c.before is None for c in written), sum(bool(c.fields) for c in written)
     unchanged = planned.received - inserted - updated - len(new)
     counts = Counts(planned.pages, planned.received, inserted, updated, unchanged, len(new))
-    runs.count(connection, run.result.run_id, counts, run.client.requests)
-    run.result.counts.add(counts)
+    run.result.counts = runs.count(connection, run.result.run_id, counts, run.client.requests)
     return {reject.record.call_id for reject in rejected.values()}

@@ -1,4 +1,4 @@
-"""Raw payloads → the rows that today's transformer makes of them, without any request."""
+"""Raw payloads, and records in quarantine → the rows that today's transformer makes of them, without any request."""
 
 import uuid
 from collections import Counter
@@ -18,13 +18,15 @@ from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, RowChange, row_change, set_transcript
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
-from etl.sync.load import write
+from etl.state import quarantine
+from etl.sync.load import load, receive, write
 from etl.sync.run import SourceRun
 from etl.transformer import transform_record
 
 BATCH = 500  # calls
 PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
+OLDER_THAN_ALL = 1 << 62  # such a record fills what is empty, and overwrites nothing that a response brought
 
 
 KEPT = (
@@ -74,6 +76,18 @@ def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
         with db.connect() as connection:
             changes, after = _rebuild_next(connection, ctx, source, after)
         difference.add(changes)
+
+
+def retry(run: SourceRun) -> None:
+    """Try every record in quarantine; one that is rejected again stays, with its reason of today."""
+    with run.deps.db.connect() as connection:
+        waiting = quarantine.listed(connection, [run.source.name])
+    for first in range(0, len(waiting), BATCH):
+        run.acquire_lease()
+        seq = run.state.fetch_one(PAYLOADS.older_than_all, {"older": OLDER_THAN_ALL}).seq
+        records = receive(run, [bytes(row.payload) for row in waiting[first : first + BATCH]], seq)
+        with run.lease.transaction() as connection:
+            load(connection, run, records, is_listed=False)
 
 
 def _rebuild_next(

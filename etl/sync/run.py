@@ -5,14 +5,14 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
-from etl.client.errors import SourceError
+from etl.client.errors import SourceError, SourcePaused
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
@@ -36,11 +36,6 @@ class Interrupted(Exception):
     """The process was asked to stop; every source has committed what it had read."""
 
 
-def one_thread() -> Executor:
-    """What requests the next page of a stream while one is loaded."""
-    return ThreadPoolExecutor(1)
-
-
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """When received pages are committed: at this number of rows or bytes, or after these seconds."""
@@ -59,7 +54,6 @@ class Progress:
     rows: int
     total: int | None
     requests: int
-    counts: Counts
 
 
 ProgressCallback = Callable[[Progress], None]
@@ -73,7 +67,7 @@ class RunDependencies:
     clock: Clock
     random: Callable[[], float] = random.random
     transport: Callable[[Source], Transport | None] = lambda source: None
-    prefetch_executor: Callable[[], Executor] | None = one_thread  # None: no page is prefetched
+    prefetch_executor: Callable[[], Executor] | None = lambda: ThreadPoolExecutor(1)  # None: no prefetch
     batch_limits: BatchLimits = BatchLimits()
     on_progress: ProgressCallback = lambda progress: None
 
@@ -138,8 +132,7 @@ class SourceRun:
 
     def report_progress(self, step: str, rows: int, total: int | None) -> None:
         """Tell the caller how far the run has come."""
-        counts = replace(self.result.counts)
-        self.deps.on_progress(Progress(self.source.name, step, rows, total, self.client.requests, counts))
+        self.deps.on_progress(Progress(self.source.name, step, rows, total, self.client.requests))
 
     def end(self) -> None:
         """Record how the run ended."""
@@ -158,8 +151,7 @@ RunFunction = Callable[[SourceRun], object]
 def run_all(deps: RunDependencies, sources: Sequence[Source], kind: str, work: RunFunction) -> list[RunResult]:
     """Run the same work by hand on several sources at once → their results, in the order of the sources.
 
-    An error of one leaves the others alone. Raises errors of the configuration, or :class:`Interrupted`, once all are
-    done.
+    Raises errors of the configuration, or :class:`Interrupted`, once all are done.
     """
     with ThreadPoolExecutor(min(MAX_PARALLEL_SOURCES, len(sources)) or 1, thread_name_prefix="source") as threads:
         futures = [threads.submit(run_source, deps, source, kind, work, is_manual=True) for source in sources]
@@ -181,11 +173,11 @@ def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFuncti
             pause = None if is_manual else registry.paused(connection, source.name, deps.clock.now())
         if pause:
             until, reason = pause
-            result.error = f"{source.name}: paused until {until:%H:%M} UTC: {reason.problem}; {reason.hint}"
-        else:
-            with _opened(deps, result, source, is_manual=is_manual) as run:
-                work(run)
-                result.status = "failed" if result.error else "succeeded"
+            problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
+            raise SourcePaused(source.name, problem, reason.hint, None, until)
+        with _opened(deps, result, source, is_manual=is_manual) as run:
+            work(run)
+            result.status = "failed" if result.error else "succeeded"
     except (SourceMismatch, DatabaseProblem, Stopped):
         raise
     except Exception as error:

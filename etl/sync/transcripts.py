@@ -126,9 +126,8 @@ def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) ->
     changes = [_change(ctx, rows[result.key], result.turns, result.record) for result in fetched if result.record]
     changes = [change for change in changes if change.fields]
     write(connection, run, ctx, BatchPlan(changes, len(changes)))
-    keys, states, _, _, reasons = map(list, zip(*fetched, strict=True))
-    values = {"keys": uuid_array(keys), "states": states, "reasons": reasons, "now": ctx.now}
-    execute(connection, SQL.record_requests, values)
+    values = {"keys": uuid_array(each.key for each in fetched), "states": [each.state for each in fetched]}
+    execute(connection, SQL.record_requests, values | {"reasons": [each.reason for each in fetched], "now": ctx.now})
 
 
 def _change(ctx: WriteContext, before: Row, turns: tuple[Turn, ...], record: ReceivedRecord) -> RowChange:

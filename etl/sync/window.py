@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
-from etl.loader.batch import Batch, ReceivedRecord
+from etl.loader.batch import ReceivedRecord
 from etl.model import DateFilter, Page, Window
 from etl.paging import (
     NextPage,
@@ -132,7 +132,7 @@ def _load(coverage: CoverageRecorder, pages: Prefetcher) -> ScanResult:
     step = next(steps := scan(coverage.goal))
     outcome: ScanResult | None = None
     name = f"calls of …{coverage.stream.partition[-2:]}" if coverage.stream.partition else "calls"
-    batch, began, rows = Batch(), clock.monotonic(), 0
+    batch, pages_read, rows, began = list[ReceivedRecord](), 0, 0, clock.monotonic()
     while outcome is None:
         try:
             run.acquire_lease()
@@ -142,22 +142,22 @@ def _load(coverage: CoverageRecorder, pages: Prefetcher) -> ScanResult:
                 step = _after_refusal(steps, refused)
                 continue
             records, view = _receive_page(coverage, answer)
-            batch.received += records
-            batch.pages, rows = batch.pages + 1, rows + len(records)
+            batch += records
+            pages_read, rows = pages_read + 1, rows + len(records)
             step = steps.send(view)
         except StopIteration as end:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
-            if batch.pages:  # what was read is kept
-                _commit(coverage, batch, step.resume_point)
+            if pages_read:  # what was read is kept
+                _commit(coverage, batch, pages_read, step.resume_point)
             raise
-        full = len(batch.received) >= limits.rows or batch.size_bytes >= limits.size_bytes
+        full = len(batch) >= limits.rows or sum(len(record.payload) for record in batch) >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
-            _commit(coverage, batch, step.resume_point)
+            _commit(coverage, batch, pages_read, step.resume_point)
             run.report_progress(name, rows, answer.value.total)
-            batch, began = Batch(), clock.monotonic()
+            batch, pages_read, began = [], 0, clock.monotonic()
     with run.lease.transaction() as connection:
-        coverage.finish(connection, load(connection, run, batch), outcome)
+        coverage.finish(connection, load(connection, run, batch, pages_read), outcome)
     run.report_progress(name, rows, rows)
     return outcome
 
@@ -181,10 +181,10 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
     return records, PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 
-def _commit(coverage: CoverageRecorder, batch: Batch, place: ResumePoint) -> None:
+def _commit(coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, place: ResumePoint) -> None:
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the point to resume from."""
     with coverage.run.lease.transaction() as connection:
-        coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch).now)
+        coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch, pages).now)
 
 
 def _after_refusal(steps: Scan, refused: RequestRefused) -> NextPage:

@@ -27,8 +27,8 @@ from etl.model import (
     TranscriptNotReady,
 )
 from etl.paging import positions
-from etl.testing.recordings import WINDOW, Recording, make_source, recordings
-from etl.transformer import DEFAULTS, DERIVED, transform
+from etl.testing.recordings import WINDOW, Recording, make_source, recordings, transform
+from etl.transformer import DEFAULTS, DERIVED
 
 VALUES: dict[str, set[object]] = {
     "direction": {"inbound", "outbound", "web", "unknown"},

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from etl.decode import decode
-from etl.model import Call, Page, PageRequest, Provider, Reject, Source, Window
+from etl.decode import decode, read_record
+from etl.model import Call, InvalidResponse, Page, PageRequest, Provider, Reject, Source, Window
 from etl.runtime.secret import Secret
-from etl.transformer import transform
+from etl.transformer import read_identity, transform_record
 
 WINDOW = Window(datetime(2026, 6, 1, tzinfo=UTC), datetime(2026, 6, 12, 9, 30, 0, 1, tzinfo=UTC))
 
@@ -78,6 +78,15 @@ def write_golden_rows(provider: Provider, folder: Path) -> None:
     """Write the golden rows of a folder anew; read the difference as if somebody else had made it."""
     for recording in recordings(provider, folder):
         recording.golden.write_text(recording.golden_text())
+
+
+def transform(provider: Provider, source: Source, payload: bytes) -> Call | Reject:
+    """One record's bytes → rows. Never raises, whatever the bytes are."""
+    try:
+        record, _ = read_record(payload)
+    except InvalidResponse as error:
+        return Reject(str(error))
+    return transform_record(provider, read_identity(provider, source, record))
 
 
 def _shown(result: Call | Reject) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from etl.ops.metrics import Metrics
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
-from etl.sync.retry_quarantine import retry
+from etl.sync.replay import retry
 from etl.sync.run import RunDependencies, error_message, run_source
 from etl.web import templating
 from etl.web.cache import Cache

@@ -16,12 +16,13 @@ SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
 RETURNING run_id
 
 -- name: count_batch
--- Adds the counts of a batch, in the transaction of the batch.
+-- Adds the counts of a batch, in the transaction of the batch, and returns those of the run.
 UPDATE ops.runs
    SET pages = pages + :pages, received = received + :received, inserted = inserted + :inserted,
        updated = updated + :updated, unchanged = unchanged + :unchanged,
        quarantined = quarantined + :quarantined, requests = :requests
  WHERE run_id = :run_id
+RETURNING pages, received, inserted, updated, unchanged, quarantined
 
 -- name: end_run
 -- Stores how a run ended; one that succeeded ends the pause of its source.
