@@ -87,7 +87,7 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("request: page", pager.Pager, ("page",)),
     ("parse: values and content hash", batch, ("read_record",)),
     ("parse: id, key, time", load, ("read_received",)),
-    ("stored: versions", load, ("with_stored",)),
+    ("stored: versions", window, ("receive",)),
     ("stored: rows", writer, ("fetch_rows",)),
     ("plan: transform", plan, ("transform_record",)),
     ("plan: merge and compare", load, ("plan",)),

@@ -41,7 +41,7 @@ class ReceivedRecord(NamedTuple):
     key: uuid.UUID | None = None
     created_at: datetime | None = None
     context: RecordContext | None = None
-    error: str | None = None  # why it cannot be read
+    error: str | None = None  # why it became no row; shows no value of it
     stored_seq: int | None = None  # the request that brought what is stored of its call, where that is anything
     stored_digest: bytes | None = None  # the hash of its content, unless its row has to be written in any case
 

@@ -44,19 +44,12 @@ class RowChange:
             self.columns.append("changed_at")
 
 
-class RejectedRecord(NamedTuple):
-    """A record that became no row, and why; the reason shows no value of it."""
-
-    reason: str
-    record: ReceivedRecord
-
-
 class BatchPlan(NamedTuple):
     """What a transaction writes of what it received."""
 
     changes: Sequence[RowChange]
     received: int
-    rejected: Sequence[RejectedRecord] = ()
+    rejected: Sequence[ReceivedRecord] = ()  # each with its ``error``
     pages: int = 0
 
 
@@ -65,16 +58,16 @@ def plan(
 ) -> BatchPlan:
     """Decide for each record of a batch: a new row, a change of the ``stored`` one, nothing, or rejected."""
     changes: dict[UUID | None, RowChange] = {}
-    rejected: list[RejectedRecord] = []
+    rejected: list[ReceivedRecord] = []
     for record in batch:
         earlier = changes.get(record.key)
         known = earlier.records[-1].digest if earlier else record.stored_digest
         if record.context is None or record.key is None:
-            rejected.append(RejectedRecord(record.error or "the record has no usable id", record))
+            rejected.append(record._replace(error=record.error or "the record has no usable id"))
         elif record.digest != known:
             call = transform_record(provider, record.context)
             if isinstance(call, Reject):
-                rejected.append(RejectedRecord(call.reason, record))
+                rejected.append(record._replace(error=call.reason))
             else:
                 changes[record.key] = row_change(ctx, stored.get(record.key), call, record, earlier)
     return BatchPlan([*changes.values()], len(batch), rejected)
@@ -84,7 +77,10 @@ def row_change(
     ctx: WriteContext, before: Row | None, call: Call, record: ReceivedRecord, earlier: RowChange | None = None
 ) -> RowChange:
     """What one record makes of its call, after an ``earlier`` one of the same batch: a new row, or the stored one."""
-    row, turns = next_row(ctx, earlier.row if earlier else before, call, record)
+    base = earlier.row if earlier else before
+    row = _new_row(ctx, call, record) if base is None else _merged(base, call, record)
+    is_newest = row["latest_request_seq"] == record.seq
+    turns = set_transcript(row, call.turns) if is_newest or not row["has_transcript"] else None
     if earlier is None:
         return RowChange(before, row, turns, (record,), ctx.now, call.drift)
     if before is not None:
@@ -93,26 +89,23 @@ def row_change(
     return RowChange(before, row, turns, (*earlier.records, record), ctx.now, earlier.drift + call.drift)
 
 
-def next_row(
-    ctx: WriteContext, before: Row | None, call: Call, record: ReceivedRecord
-) -> tuple[dict[str, Any], tuple[Turn, ...] | None]:
-    """The row of a call after one more record, and the turns that replace its transcript, if they do."""
-    if before is None:
-        row = {**EMPTY_ROW, **call.columns, "turn_count": 0, "has_transcript": False}
-        row |= {"call_key": record.key, "source": ctx.source, "provider": ctx.provider}
-        row |= {"provider_call_id": call.provider_call_id, "first_seen_at": ctx.now, "changed_at": ctx.now}
-        row |= {"latest_request_seq": record.seq, "content_hash": record.digest}
-    else:
-        row = merge(before, call, record.seq)
-        row["delisted_at"] = None  # it is listed again
-        known = {before["content_hash"], *(before["previous_content_hashes"] or ())}
-        if record.digest not in known:  # a version that it had before is stored already
-            row["payload_seqs"] = seqs_with(before, record.seq)
-        if row["latest_request_seq"] == record.seq:
-            row["content_hash"] = record.digest
-        row["previous_content_hashes"] = sorted((known | {record.digest}) - {row["content_hash"]}) or None
-    is_newest = row["latest_request_seq"] == record.seq
-    return row, set_transcript(row, call.turns) if is_newest or not row["has_transcript"] else None
+def _new_row(ctx: WriteContext, call: Call, record: ReceivedRecord) -> dict[str, Any]:
+    row = {**EMPTY_ROW, **call.columns, "turn_count": 0, "has_transcript": False}
+    row |= {"call_key": record.key, "source": ctx.source, "provider": ctx.provider}
+    row |= {"provider_call_id": call.provider_call_id, "first_seen_at": ctx.now, "changed_at": ctx.now}
+    return row | {"latest_request_seq": record.seq, "content_hash": record.digest}
+
+
+def _merged(before: Row, call: Call, record: ReceivedRecord) -> dict[str, Any]:
+    row = merge(before, call, record.seq)
+    row["delisted_at"] = None  # it is listed again
+    known = {before["content_hash"], *(before["previous_content_hashes"] or ())}
+    if record.digest not in known:  # a version that it had before is stored already
+        row["payload_seqs"] = seqs_with(before, record.seq)
+    if row["latest_request_seq"] == record.seq:
+        row["content_hash"] = record.digest
+    row["previous_content_hashes"] = sorted((known | {record.digest}) - {row["content_hash"]}) or None
+    return row
 
 
 def set_transcript(row: dict[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...] | None:

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from etl.db import tables
 from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, sqlstate, uuid_array
-from etl.loader.batch import WriteContext
-from etl.loader.plan import COLUMNS, RejectedRecord, RowChange
+from etl.loader.batch import ReceivedRecord, WriteContext
+from etl.loader.plan import COLUMNS, RowChange
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
 UNIQUE_VIOLATION = "23505"
@@ -35,7 +35,7 @@ def fetch_rows(
 
 def write(
     connection: Connection, ctx: WriteContext, changes: Sequence[RowChange], put: Put = append
-) -> tuple[list[RowChange], list[RejectedRecord]]:
+) -> tuple[list[RowChange], list[ReceivedRecord]]:
     """Write changes → those written, and the records that the database refuses for their data.
 
     A refused batch is halved until the records at fault stand alone. ``put`` inserts new rows; where one is stored
@@ -54,7 +54,7 @@ def write(
             raise
         if len(changes) == 1:
             reason = describe(error) if sqlstate(error) else "a value does not fit its column"
-            return [], [RejectedRecord(reason, changes[0].records[-1])]
+            return [], [changes[0].records[-1]._replace(error=reason)]
         half = len(changes) // 2
         first, second = (write(connection, ctx, part, put) for part in (changes[:half], changes[half:]))
         return first[0] + second[0], first[1] + second[1]

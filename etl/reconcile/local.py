@@ -64,12 +64,7 @@ class LocalCalls:
 
     def not_stored(self, records: Sequence[ReceivedRecord]) -> dict[Hashable, ReceivedRecord]:
         """The records whose call is neither stored nor waits, whatever time it has."""
-        stored = self.stored([record.key for record in records if record.key])
-        return {
-            key_of(record): record
-            for record in records
-            if record.key not in stored and key_of(record) not in self.waiting
-        }
+        return {key_of(r): r for r in records if r.stored_seq is None and key_of(r) not in self.waiting}
 
     def stored(self, keys: Sequence[Hashable]) -> set[Hashable]:
         """Which of some calls are stored."""

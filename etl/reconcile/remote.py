@@ -5,14 +5,14 @@ from datetime import datetime
 
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
-from etl.loader.batch import ReceivedRecord, read_received
+from etl.loader.batch import ReceivedRecord
 from etl.model import Page, Window
 from etl.paging import SortOrder, positions
 from etl.reconcile.local import LocalCalls, key_of
 from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
 from etl.sync.completeness import Reason, is_foreign
-from etl.sync.load import load, with_stored
+from etl.sync.load import load, receive
 from etl.sync.pager import Pager
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
@@ -138,7 +138,7 @@ class RemoteStream:
             raise
         if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
             raise answer.value.unreadable
-        arrivals = [read_received(run.provider, run.source, payload, answer.seq) for payload in answer.value.records]
+        arrivals = receive(run, answer.value.records, answer.seq)
         self._look(arrivals)
         run.lease.release()
         return answer, arrivals
@@ -151,7 +151,7 @@ class RemoteStream:
         self.not_stored |= {key: record.created_at for key, record in not_stored.items()}
         if not_stored and self.heal:
             with self.run.lease.transaction() as connection:
-                load(connection, self.run, with_stored(self.run, arrivals))
+                load(connection, self.run, arrivals)
             self.local.load_quarantine()
 
 

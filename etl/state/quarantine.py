@@ -8,19 +8,18 @@ from sqlalchemy import Connection
 
 from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.loader.batch import ReceivedRecord, WriteContext
-from etl.loader.plan import RejectedRecord
 
 SQL = Statements("quarantine")
 
 
-def put(connection: Connection, writing: WriteContext, rejects: Sequence[RejectedRecord]) -> None:
+def put(connection: Connection, writing: WriteContext, rejects: Sequence[ReceivedRecord]) -> None:
     """Store rejected records of different content; one that is stored already is only marked as seen again."""
     if rejects:
         records = {
-            "digests": [reject.record.digest for reject in rejects],
-            "call_ids": [reject.record.call_id for reject in rejects],
-            "payloads": [reject.record.payload for reject in rejects],
-            "reasons": [reject.reason for reject in rejects],
+            "digests": [reject.digest for reject in rejects],
+            "call_ids": [reject.call_id for reject in rejects],
+            "payloads": [reject.payload for reject in rejects],
+            "reasons": [reject.error for reject in rejects],
         }
         values = {"source": writing.source, "now": writing.now, "run_id": writing.run_id}
         execute(connection, SQL.put_rejects, values | records)

@@ -21,11 +21,7 @@ SQL = Statements("calls")
 
 def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[ReceivedRecord]:
     """The records of a response, each with the stored version of its call."""
-    return with_stored(run, [read_received(run.provider, run.source, payload, seq) for payload in payloads])
-
-
-def with_stored(run: SourceRun, records: Sequence[ReceivedRecord]) -> list[ReceivedRecord]:
-    """The same records with what is stored of their calls by now."""
+    records = [read_received(run.provider, run.source, payload, seq) for payload in payloads]
     rows = run.state.fetch_all(SQL.stored_versions, {"keys": uuid_array(r.key for r in records if r.key)})
     stored = {row.call_key: {"stored_seq": row.latest_request_seq, "stored_digest": row.digest} for row in rows}
     return [record._replace(**stored[record.key]) if record.key in stored else record for record in records]
@@ -51,7 +47,7 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
     Whatever else became of a record, a call that comes twice or a reject that the run has seen, counts as unchanged.
     """
     written, refused = writer.write(connection, ctx, planned.changes)
-    rejected = {reject.record.digest: reject for reject in (*planned.rejected, *refused)}
+    rejected = {reject.digest: reject for reject in (*planned.rejected, *refused)}
     new = [reject for digest, reject in rejected.items() if digest not in run.rejects_seen]
     run.rejects_seen.update(rejected)
     raw.archive(connection, ctx, written)
@@ -62,4 +58,4 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
     unchanged = planned.received - inserted - updated - len(new)
     counts = Counts(planned.pages, planned.received, inserted, updated, unchanged, len(new))
     run.result.counts = runs.count(connection, run.result.run_id, counts, run.client.requests)
-    return {reject.record.call_id for reject in rejected.values()}
+    return {reject.call_id for reject in rejected.values()}
