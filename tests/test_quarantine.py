@@ -268,3 +268,11 @@ def test_a_call_that_was_bad_for_a_while_and_is_as_it_was_waits_no_more(db: Engi
     shelf.records = [ringg_record("a", call_cost=1)]
     harness.sync("ringg")
     assert harness.scalar("SELECT count(*) FROM ops.quarantine WHERE resolved_at IS NULL") == 0
+
+
+def test_a_bad_version_beside_a_good_one_of_its_call_waits(db: Engine) -> None:
+    harness, shelf = make_stub_harness(db, ringg_record("a", created_at=None), ringg_record("a"))
+    for _ in range(2):
+        synced(harness, shelf, *shelf.records)
+        assert harness.stored_ids("ringg") == {"a"}
+        assert [row["resolved_at"] for row in waiting(harness)] == [None]

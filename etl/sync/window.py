@@ -11,22 +11,12 @@ from enum import Enum
 
 from sqlalchemy import Connection
 
+from etl import paging
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
 from etl.loader.batch import ReceivedRecord
 from etl.model import DateFilter, Page, Window
-from etl.paging import (
-    NextPage,
-    OffsetLimitReached,
-    PageView,
-    PaginationLoop,
-    ResumePoint,
-    RowView,
-    Scan,
-    ScanGoal,
-    ScanResult,
-    SortOrder,
-)
+from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder
 from etl.paging.scan import scan
 from etl.runtime.clock import Stopped
 from etl.state import streams
@@ -175,7 +165,7 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
         run.result.out_of_window += foreign
         coverage.stream = replace(coverage.stream, is_filter_ignored=True)
     rows = [
-        RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
+        paging.RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
         for r in records
     ]
     return records, PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
@@ -187,11 +177,11 @@ def _commit(coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: 
         coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch, pages).now)
 
 
-def _after_refusal(steps: Scan, refused: RequestRefused) -> NextPage:
+def _after_refusal(steps: paging.Scan, refused: RequestRefused) -> paging.NextPage:
     """The page to request in place of a refused one: some providers limit how deep a list may be paged."""
     if refused.status not in REFUSED:
         raise refused
     try:
-        return steps.throw(OffsetLimitReached())
-    except OffsetLimitReached:
+        return steps.throw(paging.OffsetLimitReached())
+    except paging.OffsetLimitReached:
         raise refused from None
