@@ -1,119 +1,98 @@
 """The history of the pipeline: runs, requests, rejected records, schema drift and alerts."""
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Identity,
-    Index,
-    Integer,
-    LargeBinary,
-    Sequence,
-    Table,
-    Text,
-    text,
-)
+import sqlalchemy as sa
 
 from etl.db.tables.schema import call_key, metadata, timestamptz
 
-request_seq = Sequence("request_seq", schema="ops", metadata=metadata)
+request_seq = sa.Sequence("request_seq", schema="ops", metadata=metadata)
 
-runs = Table(
+COUNTS = ("requests", "pages", "received", "inserted", "updated", "unchanged", "quarantined")
+SUCCEEDED = sa.text("status = 'succeeded' AND kind IN ('sync', 'backfill')")
+
+runs = sa.Table(
     "runs",
     metadata,
-    Column("run_id", BigInteger, Identity(), primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("started_at", timestamptz(), nullable=False),
-    Column("finished_at", timestamptz()),
-    Column("requests", BigInteger, nullable=False, server_default=text("0")),
-    Column("pages", BigInteger, nullable=False, server_default=text("0")),
-    Column("received", BigInteger, nullable=False, server_default=text("0")),
-    Column("inserted", BigInteger, nullable=False, server_default=text("0")),
-    Column("updated", BigInteger, nullable=False, server_default=text("0")),
-    Column("unchanged", BigInteger, nullable=False, server_default=text("0")),
-    Column("quarantined", BigInteger, nullable=False, server_default=text("0")),
-    Column("owner", Text, nullable=False),
-    Column("backend_pid", Integer),
-    Column("backend_started_at", timestamptz()),
-    Column("error", Text),
-    Column("notes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    CheckConstraint("received = inserted + updated + unchanged + quarantined", name="adds_up"),
-    Index(None, "source", "started_at"),
-    Index(
-        "ix_runs_succeeded",
-        "source",
-        "finished_at",
-        postgresql_where=text("status = 'succeeded' AND kind IN ('sync', 'backfill')"),
-    ),
+    sa.Column("run_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("started_at", timestamptz(), nullable=False),
+    sa.Column("finished_at", timestamptz()),
+    *(sa.Column(name, sa.BigInteger, nullable=False, server_default=sa.text("0")) for name in COUNTS),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("backend_pid", sa.Integer),
+    sa.Column("backend_started_at", timestamptz()),
+    sa.Column("error", sa.Text),
+    sa.Column("notes", sa.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    sa.CheckConstraint("received = inserted + updated + unchanged + quarantined", name="adds_up"),
+    sa.Index(None, "source", "started_at"),
+    sa.Index("ix_runs_succeeded", "source", "finished_at", postgresql_where=SUCCEEDED),
     schema="ops",
 )
 
-call_last_seen = Table(
+call_last_seen = sa.Table(
     "call_last_seen",
     metadata,
     call_key(),
-    Column("seen_at", timestamptz(), nullable=False),
-    Column("run_id", BigInteger),
+    sa.Column("seen_at", timestamptz(), nullable=False),
+    sa.Column("run_id", sa.BigInteger),
     schema="ops",
 )
 
-transcript_requests = Table(
+transcript_requests = sa.Table(
     "transcript_requests",
     metadata,
     call_key(),
-    Column("asked_at", timestamptz(), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("reason", Text),
+    sa.Column("asked_at", timestamptz(), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text),
     schema="ops",
 )
 
-quarantine = Table(
+quarantine = sa.Table(
     "quarantine",
     metadata,
-    Column("quarantine_id", BigInteger, Identity(), primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("provider_call_id", Text),
-    Column("digest", LargeBinary, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("first_seen_at", timestamptz(), nullable=False),
-    Column("last_seen_at", timestamptz(), nullable=False),
-    Column("resolved_at", timestamptz()),
-    Column("dismissed_at", timestamptz()),
-    Column("run_id", BigInteger),
-    Index(None, "source", "digest", unique=True),
-    Index("ix_quarantine_open", "source", "provider_call_id", postgresql_where=text("resolved_at IS NULL")),
+    sa.Column("quarantine_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("provider_call_id", sa.Text),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Column("first_seen_at", timestamptz(), nullable=False),
+    sa.Column("last_seen_at", timestamptz(), nullable=False),
+    sa.Column("resolved_at", timestamptz()),
+    sa.Column("dismissed_at", timestamptz()),
+    sa.Column("run_id", sa.BigInteger),
+    sa.Index(None, "source", "digest", unique=True),
+    sa.Index("ix_quarantine_open", "source", "provider_call_id", postgresql_where=sa.text("resolved_at IS NULL")),
     schema="ops",
 )
 
-schema_drift = Table(
+schema_drift = sa.Table(
     "schema_drift",
     metadata,
-    Column("source", Text, primary_key=True),
-    Column("field", Text, primary_key=True),
-    Column("kind", Text, primary_key=True),
-    Column("detail", Text, primary_key=True),
-    Column("record_count", BigInteger, nullable=False),
-    Column("first_seen_at", timestamptz(), nullable=False),
-    Column("last_seen_at", timestamptz(), nullable=False),
+    sa.Column("source", sa.Text, primary_key=True),
+    sa.Column("field", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("detail", sa.Text, primary_key=True),
+    sa.Column("record_count", sa.BigInteger, nullable=False),
+    sa.Column("first_seen_at", timestamptz(), nullable=False),
+    sa.Column("last_seen_at", timestamptz(), nullable=False),
     schema="ops",
 )
 
-alerts = Table(
+alerts = sa.Table(
     "alerts",
     metadata,
-    Column("alert_id", BigInteger, Identity(), primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("opened_at", timestamptz(), nullable=False),
-    Column("resolved_at", timestamptz()),
-    Column("notified_at", timestamptz()),
-    Column("resolution_notified_at", timestamptz()),
-    Index("ix_alerts_open", "source", "kind", unique=True, postgresql_where=text("resolved_at IS NULL")),
+    sa.Column("alert_id", sa.BigInteger, sa.Identity(), primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("opened_at", timestamptz(), nullable=False),
+    sa.Column("resolved_at", timestamptz()),
+    sa.Column("notified_at", timestamptz()),
+    sa.Column("resolution_notified_at", timestamptz()),
+    sa.Index("ix_alerts_open", "source", "kind", unique=True, postgresql_where=sa.text("resolved_at IS NULL")),
     schema="ops",
 )
