@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.types.json import set_json_dumps
@@ -13,19 +13,6 @@ from etl.db.engine import json_bytes
 from etl.db.statements import fetch_all
 
 
-class _Layout(NamedTuple):
-    """A table as COPY sees it: the columns that a row has, and their PostgreSQL types."""
-
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-
-
-@cache
-def _layout(table: Table, columns: tuple[str, ...]) -> _Layout:
-    types = (table.c[name].type.compile(dialect=dialect()).lower() for name in columns)  # type: ignore[no-untyped-call]
-    return _Layout(columns, tuple(types))
-
-
 def fetch(connection: Connection, table: Table, columns: tuple[str, ...], keys: str) -> Sequence[Any]:
     """Some columns of the rows with these keys, an array of uuid as text."""
     return fetch_all(connection, _fetch_statement(table, columns), {"keys": keys})
@@ -33,46 +20,52 @@ def fetch(connection: Connection, table: Table, columns: tuple[str, ...], keys: 
 
 def append(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
     """Copy new rows, their values in the order of ``columns``; one that is there already is an error."""
-    _copy(connection, f"{table.schema}.{table.name}", _layout(table, columns), rows)
+    _copy(connection, f"{table.schema}.{table.name}", table, columns, rows)
 
 
 def upsert(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
     """Insert or update rows, their values in the order of ``columns``; equal rows are not written."""
-    _write_staged(connection, table, _layout(table, columns), rows, _upsert_statement(table, columns))
+    _write_staged(connection, table, columns, rows, _upsert_statement(table, columns))
 
 
 def update(connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]) -> None:
     """Set some columns of existing rows; each row has its primary key and then these columns."""
     if columns:
-        layout = _layout(table, (*_key(table), *columns))
-        _write_staged(connection, table, layout, rows, _update_statement(table, columns))
+        _write_staged(connection, table, (*_key(table), *columns), rows, _update_statement(table, columns))
 
 
 def _write_staged(
-    connection: Connection, table: Table, layout: _Layout, rows: Sequence[Sequence[Any]], statement: str
+    connection: Connection, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]], statement: str
 ) -> None:
     """Copy rows into a temporary table like this one, for a statement that reads them from ``staged``."""
     if not rows:
         return
     staging, definition = f"staged_{table.name}", f"TABLE {table.schema}.{table.name} WITH NO DATA"
     connection.exec_driver_sql(f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS AS {definition}")
-    _copy(connection, staging, layout, rows)
+    _copy(connection, staging, table, columns, rows)
     staged = f"WITH staged AS (DELETE FROM {staging} RETURNING *)"  # noqa: S608 - a name of our own; leaves it empty
     connection.exec_driver_sql(f"{staged} {statement}")
 
 
-def _copy(connection: Connection, target: str, layout: _Layout, rows: Sequence[Sequence[Any]]) -> None:
+def _copy(
+    connection: Connection, target: str, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
+) -> None:
     """Binary COPY takes half the time of text on either side."""
     if not rows:
         return
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-    statement = f"COPY {target} ({', '.join(layout.columns)}) FROM STDIN (FORMAT binary)"
     with driver.cursor() as cursor:
         set_json_dumps(json_bytes, cursor)
-        with cursor.copy(statement) as copy:
-            copy.set_types(layout.types)
+        with cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
+            copy.set_types(_types(table, columns))
             for row in rows:
                 copy.write_row(row)
+
+
+@cache
+def _types(table: Table, columns: tuple[str, ...]) -> list[str]:
+    """The PostgreSQL types of some columns, as COPY needs them."""
+    return [table.c[name].type.compile(dialect=dialect()).lower() for name in columns]  # type: ignore[no-untyped-call]
 
 
 def _key(table: Table) -> tuple[str, ...]:

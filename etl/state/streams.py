@@ -55,19 +55,11 @@ def load_stream(connection: Connection, source: str, partition: str) -> StreamSt
     """The stored state of a stream."""
     row = fetch_one(connection, SQL.load_stream, {"source": source, "partition": partition})
     checkpoints = zip(row.checkpoints, row.resume_points, strict=True)
-    return StreamState(
-        source,
-        partition,
-        SortOrder(row.sort_order or SortOrder.UNKNOWN),
-        row.remote_count,
-        row.local_count,
-        row.full_scan_at,
-        row.completeness or "unknown",
-        row.remote_oldest_at,
-        row.page_size,
-        coalesce(Window(*span) for span in row.coverage),
-        tuple(Checkpoint(Window(*span), _resume_point(stored)) for span, stored in checkpoints),
-    )
+    coverage = coalesce(Window(*span) for span in row.coverage)
+    unfinished = tuple(Checkpoint(Window(*span), _resume_point(stored)) for span, stored in checkpoints)
+    known = (row.remote_count, row.local_count, row.full_scan_at, row.completeness or "unknown", row.remote_oldest_at)
+    order = SortOrder(row.sort_order or SortOrder.UNKNOWN)
+    return StreamState(source, partition, order, *known, row.page_size, coverage, unfinished)
 
 
 def save_stream(connection: Connection, state: StreamState, **values: Any) -> None:
