@@ -29,8 +29,8 @@ def resolve(connection: Connection, writing: WriteContext, loaded: Sequence[Rece
     """Mark what waits of calls that are rows now, or has the content of their records, as resolved."""
     if waiting := fetch_all(connection, SQL.waiting, {"source": writing.source}):
         known = {record.call_id for record in loaded} | {record.digest for record in loaded}
-        done = [row.quarantine_id for row in waiting if {row.provider_call_id, row.digest} & known]
-        execute(connection, SQL.resolve, {"ids": done, "now": writing.now})
+        if done := [row.quarantine_id for row in waiting if {row.provider_call_id, row.digest} & known]:
+            execute(connection, SQL.resolve, {"ids": done, "now": writing.now})
 
 
 def waiting(connection: Connection, source: str) -> int:

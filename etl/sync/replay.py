@@ -27,8 +27,6 @@ BATCH = 500  # calls
 PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
 OLDER_THAN_ALL = 1 << 62  # such a record fills what is empty, and overwrites nothing that a response brought
-
-
 KEPT = (
     "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
     "previous_content_hashes", "transcript_hash",
