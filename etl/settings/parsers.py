@@ -23,7 +23,7 @@ _UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}\Z")
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 MAX_TOML_CHARACTERS, MAX_TOML_DEPTH = 256 << 10, 20  # a hundred accounts take a fifth of it
 _DEEP_KEY = re.compile(rf"""(?<!["'\w-])(?:["'\w-]++\s*+\.\s*+){{{MAX_TOML_DEPTH}}}""")
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,23}\Z")
+MAX_SHOWN = 24  # characters: most keys are longer
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
@@ -34,8 +34,9 @@ def nearest(word: str, words: Iterable[str]) -> str:
 
 
 def shown(word: object) -> str:
-    """A name in quotes, if it is short and cannot be a key."""
-    return f'"{word}"' if isinstance(word, str) and _WORD.match(word) else "of that name"
+    """A name in quotes, without long numbers; of one that may be a key by mistake only the beginning."""
+    text = re.sub(r"\d{4,}", "…", ascii(word)[1:-1] if isinstance(word, str) else str(word))
+    return f'"{text}"' if len(text) <= MAX_SHOWN else f'"{text[:4]}…"'
 
 
 def key(value: str) -> Secret:

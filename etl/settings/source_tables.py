@@ -72,7 +72,7 @@ class SourceParser:
         where = f"[sources.{name}]"
         if not _NAME.match(name):
             self.problems.append(
-                f"[sources.…] {parsers.shown(name)}: a name starts with a letter and has only letters, digits, - and _"
+                f"[sources.{parsers.shown(name)}]: a name starts with a letter and has only letters, digits, - and _"
             )
             return None
         if not isinstance(table, Mapping):
