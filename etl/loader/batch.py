@@ -34,7 +34,7 @@ class ReceivedRecord(NamedTuple):
     """One record as received, read as far as to know its call and whether its content is new."""
 
     kind: str  # call: an element of a list; transcript: the answer to a request of its own
-    digest: bytes  # of its content: the order of keys and the signature of a link are not part of it
+    digest: bytes  # of its content, without the order of keys and the signature of a link; of bytes without content
     seq: int  # the number of the request that it answers
     payload: bytes
     call_id: str | None = None
@@ -51,18 +51,11 @@ def read_received(provider: Provider, source: Source, payload: bytes, seq: int) 
     try:
         values, digest = read_record(payload)
     except InvalidResponse as error:
-        return ReceivedRecord("call", content_hash(payload), seq, payload, error=str(error))
+        digest = hashlib.blake2b(payload, digest_size=16).digest()
+        return ReceivedRecord("call", digest, seq, payload, error=str(error))
     context = read_identity(provider, source, values)
     key = call_key(source.name, context.call_id) if context.call_id else None
     return ReceivedRecord("call", digest, seq, payload, context.call_id, key, context.row["created_at"], context)
-
-
-def content_hash(payload: bytes) -> bytes:
-    """The hash of a payload's content, or of its bytes where it cannot be read."""
-    try:
-        return read_record(payload)[1]
-    except InvalidResponse:
-        return hashlib.blake2b(payload, digest_size=16).digest()
 
 
 class Counts(NamedTuple):

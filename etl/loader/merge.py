@@ -13,12 +13,10 @@ FieldChange = tuple[str, str | None, str | None]  # the field, and its old and n
 STATUS = ("provider_status", "outcome", "is_live", "is_final", "is_answered")
 EMPTY = {None, "unknown"}  # the values of a column about which no record says anything
 NEVER, EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # where a record has no time of change
-INTERNAL = frozenset(
-    {
-        "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash",
-        "changed_at", "first_seen_at", "is_live", "is_answered",
-    }
-)  # fmt: skip
+INTERNAL = frozenset({
+    "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash", "changed_at",
+    "first_seen_at", "is_live", "is_answered",
+})  # fmt: skip
 
 
 def merge(stored: Row, call: Call, seq: int) -> dict[str, Any]:

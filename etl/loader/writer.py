@@ -45,7 +45,9 @@ def write(
         return [], []
     try:
         with connection.begin_nested():
-            _insert(connection, [change for change in changes if change.before is None], put)
+            new = [change for change in changes if change.before is None]
+            put(connection, tables.calls, COLUMNS, [_values_of(change.row) for change in new])
+            put(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(new))
             _update(connection, ctx, [change for change in changes if change.columns], put)
     except (DBAPIError, psycopg.Error, ValueError, OverflowError) as error:
         if sqlstate(error) == UNIQUE_VIOLATION and put is append:
@@ -64,11 +66,6 @@ def write(
 def _is_bad_data(error: BaseException) -> bool:
     code = sqlstate(error)
     return isinstance(error, psycopg.DataError | ValueError | OverflowError) if code is None else code[:2] in BAD_DATA
-
-
-def _insert(connection: Connection, changes: Sequence[RowChange], put: Put) -> None:
-    put(connection, tables.calls, COLUMNS, [_values_of(change.row) for change in changes])
-    put(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(changes))
 
 
 def _update(connection: Connection, ctx: WriteContext, changes: Sequence[RowChange], put: Put) -> None:

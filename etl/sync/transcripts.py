@@ -12,7 +12,7 @@ from etl.client.errors import RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
 from etl.loader import writer
-from etl.loader.batch import ReceivedRecord, WriteContext, content_hash
+from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript
 from etl.model import TranscriptNotReady, TranscriptRequest, Turn
@@ -115,8 +115,8 @@ def _fetch_one(run: SourceRun, request: TranscriptRequest, key: uuid.UUID, call_
         is_missing = isinstance(error, RequestRefused) and error.status in NOT_FOUND
         return Fetched(key, "not_ready" if is_missing else "failed", reason=error.problem)
     turns, payload = response.value
-    record = ReceivedRecord("transcript", content_hash(payload), response.seq, payload, call_id, key)
-    return Fetched(key, "stored", turns, record)
+    record = read_received(run.provider, run.source, payload, response.seq)
+    return Fetched(key, "stored", turns, record._replace(kind="transcript", call_id=call_id, key=key))
 
 
 def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) -> None:
