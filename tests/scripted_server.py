@@ -48,6 +48,40 @@ def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Serv
             thread.join(10)
 
 
+@contextmanager
+def stuck_proxy(port: int) -> Iterator[tuple[int, threading.Event]]:
+    """Pass bytes on between a loopback port, whose number it gives, and another, until the event is set.
+
+    From then on both sides stay open and nothing arrives, as behind a stuck pooler or a firewall.
+    """
+    listener, is_stuck, ends = socket.create_server(("127.0.0.1", 0)), threading.Event(), list[socket.socket]()
+
+    def forward(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while (piece := one.recv(65536)) and not is_stuck.is_set():
+                other.sendall(piece)
+            if not piece:
+                other.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                peer = socket.create_connection(("127.0.0.1", port))
+                ends.extend((client, peer))
+                for pair in ((client, peer), (peer, client)):
+                    threading.Thread(target=forward, args=pair, daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield listener.getsockname()[1], is_stuck
+    finally:
+        for end in (listener, *ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
 def _talk(connection: socket.socket, talk: Responder, server: Server, tls: ssl.SSLContext | None) -> None:
     with connection, suppress(OSError):
         connection.settimeout(10)

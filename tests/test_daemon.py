@@ -35,7 +35,7 @@ from tests import commands
 from tests.commands import ETL, run_etl, start_etl, stop_etl
 from tests.fakes import wait_until
 from tests.harness import InterceptingTransport
-from tests.scripted_server import Responder, serve
+from tests.scripted_server import Responder, serve, stuck_proxy
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 FREE = text("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL")
@@ -157,14 +157,16 @@ def test_a_closed_terminal_ends_what_was_not_started_with_nohup(tmp_path: Path, 
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str) -> None:
-    gone = threading.Event()
-    with serve(silence(gone)) as silent:
+    gone, url = threading.Event(), make_url(database_url)
+    with serve(silence(gone)) as silent, stuck_proxy(url.port or 0) as (port, is_stuck):
+        through = url.set(port=port).render_as_string(hide_password=False)
         given = {
             "RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}",
-            "DATABASE_URL": f"{database_url}?sslmode=disable",
+            "DATABASE_URL": f"{through}?sslmode=disable",
         }  # fmt: skip
         process = start_etl("daemon", cwd=tmp_path, given=given)
         wait_until(lambda: silent.heard)
+        is_stuck.set()
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)

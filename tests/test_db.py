@@ -17,7 +17,8 @@ from etl.db.connections import open_engine, sqlalchemy_url
 from etl.db.engine import DatabaseProblem, as_json, describe, reachable, uuid_array
 from etl.db.statements import QUERIES, Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.state.session import StateSession
-from tests.harness import NOW
+from tests.harness import NOW, InterceptingTransport, make_harness
+from tests.scripted_server import stuck_proxy
 
 ETL = Path(__file__).resolve().parent.parent / "etl"
 
@@ -50,6 +51,25 @@ def test_an_error_shows_its_kind_and_location_alone(loaded: Engine, statement: s
     said = describe(raised.value)
     assert said.startswith(f"database error: {expected}")
     assert not any(word in said for word in ("Asha", "9198", "4111"))
+
+
+def test_a_server_that_falls_silent_ends_the_connection_and_its_run_and_the_next_one_works(database_url: str) -> None:
+    url = make_url(database_url)
+    with stuck_proxy(url.port or 0) as (port, is_stuck):
+        made = open_engine(url.set(port=port).render_as_string(hide_password=False), silence_seconds=0.5)
+        with made.connect() as connection:
+            assert fetch_value(connection, b"SELECT 1") == 1
+            is_stuck.set()
+            with pytest.raises(DBAPIError) as raised:
+                fetch_value(connection, b"SELECT 1")
+        lost = "database error: the connection was lost, or the server does not answer"
+        assert describe(raised.value) == lost
+        is_stuck.clear()
+        harness = make_harness(made)
+        harness.transport = InterceptingTransport(harness.transport, lambda number, request: is_stuck.set())
+        report = harness.run("ringg")
+        assert (report.status, report.error) == ("failed", f"ringg: {lost}")
+        made.dispose()
 
 
 def test_sessions_are_in_utc_and_do_not_hold_locks_for_ever(db: Engine) -> None:

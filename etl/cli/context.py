@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -101,6 +102,8 @@ def opened(settings: "Settings", *, may_start: bool = False) -> Iterator["Engine
     """The database, reachable and at this version's revision; a question starts no server."""
     from etl.cli.database import opened
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler and not may_start:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a question has nothing to end in order
     with opened(settings, may_start=may_start) as engine:
         yield engine
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from etl import embedded
 from etl.db import revisions
-from etl.db.connections import open_engine
+from etl.db.connections import MIGRATION_SECONDS, SILENCE_SECONDS, open_engine
 from etl.db.engine import DatabaseProblem
 from etl.settings import Settings
 
@@ -53,15 +53,15 @@ def embedded_url(home: Path, name: str, *, fresh: bool = False) -> str:
     except embedded.EmbeddedError as error:
         raise DatabaseProblem(str(error)) from None
     url = f"{server.url(name)}?{NO_TLS}"
-    with disposed_engine(url) as db:
+    with disposed_engine(url, MIGRATION_SECONDS) as db:
         revisions.migrate(db)
     return url
 
 
 @contextmanager
-def disposed_engine(url: str) -> Iterator[Engine]:
+def disposed_engine(url: str, silence_seconds: float = SILENCE_SECONDS) -> Iterator[Engine]:
     """Connections to a database, closed on exit."""
-    db = open_engine(url)
+    db = open_engine(url, silence_seconds)
     try:
         yield db
     finally:

@@ -38,7 +38,7 @@ def demo() -> None:
     Next:     etl db psql demo, or put a key into .env and run `etl check`
     """
     from etl.cli.demo import demo as run_demo
-    from etl.runtime.signals import stop_on_signal
+    from etl.cli.stopping import stop_on_signal
 
     stop_on_signal(stop)
     sys.exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
@@ -58,8 +58,9 @@ def migrate(allow_other_tables: bool) -> None:
     """
     from etl.cli import database
     from etl.db import revisions
+    from etl.db.connections import MIGRATION_SECONDS
 
-    with database.disposed_engine(database.url_of(context.settings())) as engine:
+    with database.disposed_engine(database.url_of(context.settings()), MIGRATION_SECONDS) as engine:
         before, after = revisions.migrate(engine, allow_other_tables=allow_other_tables)
         done = f"already at revision {after}" if before == after else f"migrated to revision {after}"
         echo(f"database {engine.url.database}: {done}")
@@ -216,8 +217,8 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Run
 
 def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources with progress; the result of each."""
+    from etl.cli.stopping import stop_on_signal
     from etl.cli.terminal import progress
-    from etl.runtime.signals import stop_on_signal
     from etl.sync.run import run_all
 
     stop_on_signal(stop)

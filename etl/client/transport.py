@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from etl.runtime.clock import Clock
 from etl.runtime.urls import ip_of, is_loopback
 
 CONNECT_SECONDS = 10.0
+SLICE_SECONDS = 0.5  # how long a read goes on after the process was asked to stop
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 Resolve = Callable[[str, int], list[str]]
@@ -110,6 +111,14 @@ class _TimeBudget:
             raise error("the deadline has passed")
         return seconds if most is None else min(seconds, most)
 
+    def in_slices(self, most: float | None) -> Iterator[float]:
+        """The same seconds of a read in short ones; between them a process that was asked to stop stops."""
+        seconds = self(most, httpcore.ReadTimeout)
+        while seconds > 0:
+            yield min(seconds, SLICE_SECONDS)
+            seconds -= SLICE_SECONDS
+            self._clock.sleep(0)
+
 
 class _Stream(httpcore.NetworkStream):
     """A connection on which no read, write or handshake outlasts the request's deadline."""
@@ -119,7 +128,10 @@ class _Stream(httpcore.NetworkStream):
         self._left = left
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, self._left(timeout, httpcore.ReadTimeout))
+        for seconds in self._left.in_slices(timeout):
+            with suppress(httpcore.ReadTimeout):
+                return self._inner.read(max_bytes, seconds)
+        raise httpcore.ReadTimeout("the response did not arrive in time")
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, self._left(timeout, httpcore.WriteTimeout))

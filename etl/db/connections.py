@@ -13,6 +13,8 @@ from sqlalchemy import URL, Engine, create_engine, event
 
 from etl.db.engine import DatabaseProblem, as_json
 
+SILENCE_SECONDS = 240.0  # longer than a statement takes; the daemon gives up a run that is silent for five minutes
+MIGRATION_SECONDS = 6 * 3600.0
 # What the meaning of our statements depends on. Names are found in pg_catalog only: in a schema that others may create
 # objects in, an operator or function of theirs would be called with our rights.
 FIXED = {
@@ -82,13 +84,33 @@ def sqlalchemy_url(url: str) -> URL:
     return URL.create("postgresql+psycopg", database=given.pop("dbname", None), query=given, **known)
 
 
-def open_engine(url: str) -> Engine:
-    """Connections to one database, to read and to write."""
-    return make_engine(sqlalchemy_url(url), pool_size=10, max_overflow=20)
+class _BoundedConnection(psycopg.Connection[Any]):
+    """Ends where the server does not answer in time: a stuck pooler or a firewall would keep its client for ever."""
+
+    silence_seconds = SILENCE_SECONDS
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait for the answer to one command."""
+        try:
+            return super().wait(gen, interval, timeout or self.silence_seconds)
+        except psycopg.errors._WaitTimeout:
+            if timeout is None:
+                self.pgconn.finish()
+            raise
+
+
+def open_engine(url: str, silence_seconds: float = SILENCE_SECONDS) -> Engine:
+    """Connections to one database, to read and to write; one whose server does not answer for so long ends."""
+    return make_engine(sqlalchemy_url(url), silence_seconds=silence_seconds, pool_size=10, max_overflow=20)
 
 
 def make_engine(
-    url: URL, settings: Mapping[str, str] | None = None, parameters: Mapping[str, Any] | None = None, **pool: Any
+    url: URL,
+    settings: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    silence_seconds: float,
+    **pool: Any,
 ) -> Engine:
     """Connections to one database with other settings beside the fixed ones, and other defaults for the URL's own."""
     db = create_engine(
@@ -102,16 +124,19 @@ def make_engine(
 
     @event.listens_for(db, "do_connect")
     def connect(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> psycopg.Connection[Any]:
-        return _connect({**defaults, **given, "client_encoding": "UTF8"}, chosen)
+        return _connect({**defaults, **given, "client_encoding": "UTF8"}, chosen, silence_seconds)
 
     return db
 
 
-def _connect(parameters: Mapping[str, Any], settings: Mapping[str, str]) -> psycopg.Connection[Any]:
+def _connect(
+    parameters: Mapping[str, Any], settings: Mapping[str, str], silence_seconds: float
+) -> psycopg.Connection[Any]:
     """Connect and set up the session: by statements, because poolers refuse most settings as startup parameters."""
     for name in ENVIRONMENT:
         os.environ.pop(name, None)
-    connection: psycopg.Connection[Any] = psycopg.connect(**parameters, autocommit=True)
+    connection: _BoundedConnection = _BoundedConnection.connect(**parameters, autocommit=True)
+    connection.silence_seconds = silence_seconds
     try:
         version = connection.info.server_version
         known = [f"SET {name} TO {value}" for name, value in settings.items() if SINCE.get(name, 0) <= version]

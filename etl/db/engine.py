@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -40,6 +41,8 @@ def sqlstate(error: BaseException) -> str | None:
 def describe(error: BaseException) -> str:
     """A database error → one sentence without any value of a row: its SQLSTATE, table, column and constraint."""
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
+        return "database error: the connection was lost, or the server does not answer"
     diag = getattr(cause, "diag", None)
     parts = [f"{type(cause).__name__}"]
     for label, value in (

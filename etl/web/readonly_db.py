@@ -26,6 +26,7 @@ def readonly_engine(url: URL) -> Engine:
             "idle_in_transaction_session_timeout": "'30s'",
         },
         {"connect_timeout": 5, "application_name": "callhouse page"},
+        silence_seconds=2.0 * STATEMENT_TIMEOUT_SECONDS,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=STATEMENT_TIMEOUT_SECONDS,
