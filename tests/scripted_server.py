@@ -11,6 +11,15 @@ Responder = Callable[[socket.socket], None]
 
 
 @dataclass
+class Proxy:
+    """A loopback port that is stuck once the event is set; ``ends`` are the sockets of its connections."""
+
+    port: int
+    is_stuck: threading.Event
+    ends: list[socket.socket]
+
+
+@dataclass
 class Server:
     """A loopback server; ``heard`` are the heads of the requests it received."""
 
@@ -49,12 +58,13 @@ def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Serv
 
 
 @contextmanager
-def stuck_proxy(port: int) -> Iterator[tuple[int, threading.Event]]:
-    """Pass bytes on between a loopback port, whose number it gives, and another, until the event is set.
+def stuck_proxy(port: int) -> Iterator[Proxy]:
+    """Pass bytes on between a loopback port and another until it is stuck.
 
     From then on both sides stay open and nothing arrives, as behind a stuck pooler or a firewall.
     """
     listener, is_stuck, ends = socket.create_server(("127.0.0.1", 0)), threading.Event(), list[socket.socket]()
+    proxy = Proxy(listener.getsockname()[1], is_stuck, ends)
 
     def forward(one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
@@ -74,7 +84,7 @@ def stuck_proxy(port: int) -> Iterator[tuple[int, threading.Event]]:
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield listener.getsockname()[1], is_stuck
+        yield proxy
     finally:
         for end in (listener, *ends):
             with suppress(OSError):

@@ -158,15 +158,15 @@ def test_a_closed_terminal_ends_what_was_not_started_with_nohup(tmp_path: Path, 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, database_url: str) -> None:
     gone, url = threading.Event(), make_url(database_url)
-    with serve(silence(gone)) as silent, stuck_proxy(url.port or 0) as (port, is_stuck):
-        through = url.set(port=port).render_as_string(hide_password=False)
+    with serve(silence(gone)) as silent, stuck_proxy(url.port or 0) as proxy:
+        through = url.set(port=proxy.port).render_as_string(hide_password=False)
         given = {
             "RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}",
             "DATABASE_URL": f"{through}?sslmode=disable",
         }  # fmt: skip
         process = start_etl("daemon", cwd=tmp_path, given=given)
         wait_until(lambda: silent.heard)
-        is_stuck.set()
+        proxy.is_stuck.set()
         process.send_signal(signal.SIGTERM)
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)

@@ -55,18 +55,18 @@ def test_an_error_shows_its_kind_and_location_alone(loaded: Engine, statement: s
 
 def test_a_server_that_falls_silent_ends_the_connection_and_its_run_and_the_next_one_works(database_url: str) -> None:
     url = make_url(database_url)
-    with stuck_proxy(url.port or 0) as (port, is_stuck):
-        made = open_engine(url.set(port=port).render_as_string(hide_password=False), silence_seconds=0.5)
+    with stuck_proxy(url.port or 0) as proxy:
+        made = open_engine(url.set(port=proxy.port).render_as_string(hide_password=False), silence_seconds=0.5)
         with made.connect() as connection:
             assert fetch_value(connection, b"SELECT 1") == 1
-            is_stuck.set()
+            proxy.is_stuck.set()
             with pytest.raises(DBAPIError) as raised:
                 fetch_value(connection, b"SELECT 1")
         lost = "database error: the connection was lost, or the server does not answer"
         assert describe(raised.value) == lost
-        is_stuck.clear()
+        proxy.is_stuck.clear()
         harness = make_harness(made)
-        harness.transport = InterceptingTransport(harness.transport, lambda number, request: is_stuck.set())
+        harness.transport = InterceptingTransport(harness.transport, lambda number, request: proxy.is_stuck.set())
         report = harness.run("ringg")
         assert (report.status, report.error) == ("failed", f"ringg: {lost}")
         made.dispose()

@@ -29,13 +29,13 @@ def stuck(tmp_path: Path, database_url: str) -> Iterator[subprocess.Popen[str]]:
     url = make_url(database_url)
     with (
         Sandbox(World(3, calls=90, days=5, now=datetime.now(UTC))) as served,
-        stuck_proxy(url.port or 0) as (port, is_stuck),
+        stuck_proxy(url.port or 0) as proxy,
     ):
-        through = url.set(port=port).render_as_string(hide_password=False)
+        through = url.set(port=proxy.port).render_as_string(hide_password=False)
         variables = {name: value for name, value in served.environment().items() if name.startswith("VAANI")}
         process = start_etl("sync", cwd=tmp_path, given={**variables, "DATABASE_URL": f"{through}?sslmode=disable"})
         wait_until(lambda: len(served.requests) >= 2)
-        is_stuck.set()
+        proxy.is_stuck.set()
         time.sleep(1)  # its next statement is sent by now
         yield process
         process.kill()
@@ -86,11 +86,12 @@ def test_a_silent_provider_keeps_no_command_from_ending(tmp_path: Path, database
 
 def test_a_question_ends_at_once(tmp_path: Path, database_url: str) -> None:
     url = make_url(database_url)
-    with stuck_proxy(url.port or 0) as (port, is_stuck):
-        is_stuck.set()
-        through = url.set(port=port).render_as_string(hide_password=False)
+    with stuck_proxy(url.port or 0) as proxy:
+        proxy.is_stuck.set()
+        through = url.set(port=proxy.port).render_as_string(hide_password=False)
         process = start_etl("status", cwd=tmp_path, given={"DATABASE_URL": f"{through}?sslmode=disable"})
-        time.sleep(3)
+        wait_until(lambda: proxy.ends)
+        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         assert process.wait(2) == -signal.SIGINT
         process.communicate()
