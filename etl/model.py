@@ -101,6 +101,10 @@ class InvalidResponse(Exception):
     """A response that is not what was asked for; the text shows no value of it."""
 
 
+class TooManyValues(InvalidResponse):
+    """A response that would take too much memory; a smaller page may be read."""
+
+
 class ResponseBody(Protocol):
     """A response's JSON object, whose values are parsed when asked for; ``payload`` is the response as received."""
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from etl.decode import decode, parse, read_record
 from etl.decode.tolerant import MAX_DEPTH, RepairedRecord
-from etl.model import InvalidResponse
+from etl.model import InvalidResponse, TooManyValues
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(),
@@ -118,7 +119,10 @@ def test_numbers_are_exact() -> None:
     assert isinstance(record["d"], int)
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1e999999999999999999999", "9" * 5000])
+@pytest.mark.parametrize(
+    "number",
+    ["NaN", "Infinity", "-Infinity", "1e400", "1e100", "1e-31", "-5E+31", "1e999999999999999999999", "9" * 5000],
+)
 def test_an_invalid_number_is_null_and_flagged(number: str) -> None:
     record, _ = read_record(b'{"a": ' + number.encode() + b', "b": [1.5, ' + number.encode() + b"]}")
     assert record == {"a": None, "b": [Decimal("1.5"), None]}
@@ -212,6 +216,58 @@ def test_equal_numbers_have_one_digest_and_others_another() -> None:
 def test_a_fresh_signature_of_a_link_is_the_same_content(one: str, other: str, is_same: bool) -> None:
     assert (digest({"u": one}) == digest({"u": other})) is is_same
     assert (digest({"u": [f"see {one} now"]}) == digest({"u": [f"see {other} now"]})) is is_same
+
+
+SMALL = b'{"a":1},'
+
+
+@pytest.mark.parametrize(
+    ("large", "reason"),
+    [
+        (SMALL * 500_000 + b"1", "more than 100,000 values"),
+        (b"1e30," * 2_000_000 + b"1", "more than 100,000 values"),
+        ((b"[" * 50 + b"]" * 50 + b",") * 3_000 + b"1", "more than 100,000 values"),
+        (b'{"k":[]},' * 50_000 + b"[]", "more than 100,000 values"),
+        (b'"' + b"a, [" * (5 << 20) + b'"', "larger than 16 MB"),
+        (SMALL * 2_200_000 + b"1", "larger than 16 MB"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(len(value)),
+)
+def test_a_record_that_takes_too_much_memory_is_rejected_unparsed_and_leaves_the_others(
+    large: bytes, reason: str
+) -> None:
+    record = b'{"id": 2, "x": [' + large + b"]}"
+    tracemalloc.start()
+    records = decode(b'{"data": [{"id": 1},' + record + b', {"id": 3}], "total": 3}').records("data")
+    assert (records[0], records[1] == record, records[2]) == (b'{"id": 1}', True, b'{"id": 3}')
+    for read in (read_record, parse):
+        with pytest.raises(InvalidResponse, match=reason):
+            read(records[1])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * len(record) + (4 << 20)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": [' + b"1," * 1_500_000 + b"1]}",
+        b'{"data": [' + SMALL * 1_100_000 + b"1]}",
+        b'{"data": [' + SMALL * 150_000 + b"1]}",
+        b'{"data": [' + (b"[" + SMALL * 10_000 + b"1],") * 60 + b"1]}",
+        b"{" + b",".join(b'"%d":1' % number for number in range(1_100_000)) + b"}",
+    ],
+    ids=range(5),
+)
+def test_a_page_that_takes_too_much_memory_asks_for_a_smaller_one(body: bytes) -> None:
+    with pytest.raises(TooManyValues):
+        decode(body).records("data")
+
+
+def test_a_page_of_much_text_is_read() -> None:
+    records = [json.dumps({"id": number, "text": "so, well, [yes], " * 60_000}).encode() for number in range(10)]
+    body = b'{"data": [' + b",".join(records) + b"]}"
+    assert [read_record(record)[0]["id"] for record in decode(body).records("data")] == list(range(10))
 
 
 @settings(max_examples=200)

@@ -28,7 +28,7 @@ from etl.client.status_policy import (
 )
 from etl.client.transport import DeadlineTransport
 from etl.decode import decode, utf8
-from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source
+from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source, TooManyValues
 from etl.runtime.clock import Clock
 from etl.runtime.logs import event
 from etl.runtime.redaction import Redaction
@@ -147,6 +147,8 @@ class Client:
                 if later.status == 429 and attempt == 1:  # later attempts follow a wait: the rate is not the cause
                     self._gate.on_rate_limited(seq)
                 self._back_off(later, attempt)
+            except TooManyValues as many:
+                raise ResponseTooLarge(self._source.name, str(many), "request a smaller page") from None
             except InvalidResponse as invalid:
                 self._wait_for_retry(invalid_body(self._source.name, str(invalid)), attempt)
             except RetryableError as error:
@@ -216,9 +218,9 @@ class Client:
 
     def _without_key(self, body: bytes) -> bytes:
         """The body without the key, which a provider may echo, before anything of it is read, kept or shown."""
-        received = utf8(body).decode("latin-1")  # a character a byte, whatever the body is
-        found = self._redaction.secrets(received)
-        return body if found is received else found.encode("latin-1")
+        received = utf8(body)
+        found = self._redaction.secrets_in_bytes(received)
+        return body if found is received else found
 
     def _signed(self, url: str) -> httpx.Request:
         """The request with the key, which is sent to the source's own origin only."""

@@ -4,17 +4,24 @@ import codecs
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from etl.decode import tolerant
-from etl.model import InvalidResponse, ResponseBody
+from etl.model import InvalidResponse, ResponseBody, TooManyValues
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(float_hook=tolerant.exact)
 _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
+MAX_RECORD_BYTES = 16 << 20
+MAX_RECORD_VALUES = 100_000
+TOO_MANY = f"it has more than {MAX_RECORD_VALUES:,} values"
+MAX_PAGE_VALUES = 1_000_000  # of the records that are read; a smaller page has fewer
+MAX_PARTS = 100_000  # records of a page, or keys of a response
+MANY = 1 << 20  # commas, up to which the fast parser takes little memory, whatever it finds
 _ERRORS = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
 
 # A signed link has another signature in every response: these parameters are no part of its content.
@@ -37,12 +44,11 @@ def decode(body: bytes) -> ResponseBody:
     start = body[:64].lstrip()[:1] or body.lstrip()[:1]
     if start != b"{":
         raise InvalidResponse(_not_an_object(start))
-    try:
-        parts: Mapping[str, msgspec.Raw | bytes] = _PARTS.decode(body)
-    except _ERRORS:
-        parts = tolerant.parts(body)
-    else:
-        parts = parts if _is_whole(body, parts) else tolerant.parts(body)
+    parts: Mapping[str, msgspec.Raw | bytes] | None = None
+    with suppress(*_ERRORS):
+        parts = _PARTS.decode(body) if body.count(b",") <= MANY else None
+    if parts is None or not _is_whole(body, parts):
+        parts = tolerant.parts(body, MAX_PARTS)
     return _JsonBody(received, parts)
 
 
@@ -99,14 +105,35 @@ class _JsonBody:
         part = bytes(self._parts.get(key, b""))
         if part[:1] != b"[":
             raise InvalidResponse(f"the response has no list {key!r}")
-        try:
-            return [bytes(record) for record in _LIST.decode(part)]
-        except _ERRORS:
-            return tolerant.elements(part)
+        records: Sequence[bytes] | None = None
+        with suppress(*_ERRORS):
+            records = [bytes(record) for record in _LIST.decode(part)] if part.count(b",") <= MANY else None
+        if records is None:
+            records = tolerant.elements(part, MAX_PARTS)
+        if len(records) > MAX_PARTS or _values_read(part, records) > MAX_PAGE_VALUES:
+            raise TooManyValues("the response has more values than any page may have")
+        return records
+
+
+def _values_read(part: bytes, records: Sequence[bytes]) -> int:
+    """How many values the records of a page become in memory; 0 where they cannot be too many."""
+    if len(part) <= MAX_PAGE_VALUES or tolerant.marks(part) <= MAX_PAGE_VALUES or len(records) == 1:
+        return 0
+    return sum(tolerant.count_values(record, MAX_RECORD_VALUES) for record in records if _excess(record) is None)
+
+
+def _excess(data: bytes) -> str | None:
+    """Why a value takes more memory than any call needs, found before it is parsed."""
+    if len(data) > MAX_RECORD_BYTES:
+        return f"it is larger than {MAX_RECORD_BYTES >> 20} MB"
+    is_small = len(data) <= MAX_RECORD_VALUES or tolerant.marks(data) <= MAX_RECORD_VALUES
+    return TOO_MANY if not is_small and tolerant.count_values(data, MAX_RECORD_VALUES) > MAX_RECORD_VALUES else None
 
 
 def parse(data: bytes) -> Any:
     """A JSON value with exact numbers. Raises :class:`InvalidResponse` for any other text."""
+    if excess := _excess(data):
+        raise InvalidResponse(excess)
     try:
         found = _VALUE.decode(data)
     except _ERRORS:
@@ -121,8 +148,10 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     The hash ignores the order of keys, the notation of numbers and texts, and the signatures of links. Numbers are
     ``int`` or ``Decimal``, unreadable ones ``None``; NUL and lone surrogates are U+FFFD: the record is then a
     :class:`~etl.decode.tolerant.RepairedRecord`, whose flags say so.
-    Raises :class:`InvalidResponse` for what is no object, is nested too deep, or has a duplicate key.
+    Raises :class:`InvalidResponse` for what is no object, is too large, is nested too deep, or has a duplicate key.
     """
+    if excess := _excess(payload):
+        raise InvalidResponse(excess)
     try:
         record = _VALUE.decode(payload)
         if b"\\" in payload and b"\\u0000" in payload:  # the first test is ten times as fast

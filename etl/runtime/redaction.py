@@ -41,8 +41,9 @@ _PATTERNS = (
     (re.compile(r"(?:\+|%2[Bb])[0-9](?:[ ().-]{0,2}[0-9]){6,16}"), "***"),
     (re.compile(r"(?<![\w.+-])[0-9]{10,15}(?![\w-])"), "***"),
 )
-_LETTER = r"(?:3[0-9]|[4-7][1-9A-Fa-f]|[5-7]0)"
-_ESCAPED_LETTER = [re.compile(start + _LETTER) for start in (r"\\u00", r"\\x", "%(?:25)*")] + [re.compile("&#")]
+_LETTER = rb"(?:3[0-9]|[4-7][1-9a-f]|[5-7]0)"
+_ESCAPED_LETTER = [re.compile(start + _LETTER) for start in (rb"\\u00", rb"\\x", b"%(?:25)*")] + [re.compile(b"&#")]
+_WINDOW, _OVERLAP = 1 << 20, 1 << 12
 
 
 def bare_links(text: str) -> str:
@@ -62,7 +63,7 @@ class Redaction:
         self._known = re.compile("|".join(pattern for _, pattern in sorted(forms, reverse=True)), re.IGNORECASE)
         # a part of each form, without which only an encoder that escapes letters, too, can have written it
         plain = {max(re.findall(r"[A-Za-z0-9]*", value), key=len) for value in values}
-        self._signs = [sign.lower() for sign in plain.union(*map(_encoded, values))]
+        self._signs = [sign.lower().encode() for sign in plain.union(*map(_encoded, values))]
 
     def __call__(self, text: str) -> str:
         """The text with ``***`` in place of what must not be logged."""
@@ -73,11 +74,18 @@ class Redaction:
 
     def secrets(self, text: str) -> str:
         """The text with ``***`` in place of the secrets alone, at the speed of a search where there is none."""
-        lower = text.lower()
-        is_possible = any(sign in lower for sign in self._signs) or (
-            self._signs and any(escape.search(text) for escape in _ESCAPED_LETTER)
-        )
-        return self._known.sub("***", text) if is_possible else text
+        return self._known.sub("***", text) if self._may_be_in(text.encode(errors="surrogatepass")) else text
+
+    def secrets_in_bytes(self, data: bytes) -> bytes:
+        """The same of a response, which may be no text."""
+        return self._known.sub("***", data.decode("latin-1")).encode("latin-1") if self._may_be_in(data) else data
+
+    def _may_be_in(self, data: bytes) -> bool:
+        for start in range(0, len(data) if self._signs else 0, _WINDOW):  # a copy of a whole response takes its memory
+            window = data[start : start + _WINDOW + _OVERLAP].lower()
+            if any(sign in window for sign in self._signs) or any(each.search(window) for each in _ESCAPED_LETTER):
+                return True
+        return False
 
 
 def _character(character: str) -> str:
