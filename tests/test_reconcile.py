@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from etl import pipeline
 from etl.db.connections import open_engine
@@ -39,6 +39,7 @@ from tests.harness import (
     requests_of,
 )
 from tests.postgres import database_copy, engine_copy
+from tests.test_rollups import differences as rollup_differences
 
 CALLS, DAYS = 400, 30
 LIST_COUNT = {"ringg": 1, "ravan": 3, "autocalls": 1, "vaani": 1}
@@ -106,6 +107,12 @@ def lose(harness: Harness, name: str, count: int = 3, seed: int = 1) -> list[Any
     return lost
 
 
+COUNTED = """
+    SELECT count(*) FROM warehouse.calls WHERE source = :source AND delisted_at IS NULL
+       AND (:partition = '' OR :partition IN (from_number, to_number)) AND CAST(:local_count AS bigint) IS NOT NULL
+"""
+
+
 def days_of(calls: Sequence[Any]) -> dict[date, int]:
     return dict(Counter(call.created_at.date() for call in calls))
 
@@ -146,6 +153,68 @@ def test_the_days_of_lost_calls_are_named_and_healing_brings_exactly_them_back(f
     assert after.gaps == {}
     assert completeness(harness, name) == "count_match"
     assert after.requests <= LIST_COUNT[name] + 1
+
+
+PAST_THE_TRIGGERS = {
+    "disabled": ("ALTER TABLE warehouse.calls DISABLE TRIGGER ALL", "ALTER TABLE warehouse.calls ENABLE TRIGGER ALL"),
+    "rollups disabled": (
+        "ALTER TABLE warehouse.calls DISABLE TRIGGER USER",
+        "ALTER TABLE warehouse.calls ENABLE TRIGGER ALL",
+    ),
+    "replica": ("SET LOCAL session_replication_role = replica", "SELECT"),
+}
+SOME = "source = :source AND cardinality(CAST(:ids AS text[])) > 0"
+DAMAGES = {
+    "deleted": LOSE,
+    "moved to another day": "UPDATE warehouse.calls SET created_at = created_at + interval '40 days', agent_name = 'x'"
+    " WHERE source = :source AND provider_call_id = ANY(:ids)",
+    "counters written to": f"UPDATE warehouse.stream_rollup_daily SET calls = calls + 3 WHERE {SOME}",
+    "counters removed": "DELETE FROM warehouse.call_rollup_daily r USING warehouse.call_dimensions d"
+    f" WHERE r.dimension_id = d.dimension_id AND {SOME}",
+    "local_count written to": f"UPDATE ops.streams SET local_count = 7 WHERE {SOME}",
+}
+
+
+def damage(harness: Harness, name: str, how: str, what: str) -> list[Any]:
+    """Damage the warehouse past its triggers; the calls that it was done to."""
+    old = [call for call in harness.world.calls(name) if call.created_at < NOW - hours(30)]
+    lost, (off, on) = Random(1).sample(old, 3), PAST_THE_TRIGGERS[how]
+    with harness.db.begin() as connection:
+        for statement in (off, DAMAGES[what], on):
+            connection.execute(text(statement), {"source": name, "ids": [call.call_id for call in lost]})
+    return lost if what == "deleted" else []
+
+
+def counters_are_right(harness: Harness) -> bool:
+    with harness.db.connect() as connection:
+        wrong = rollup_differences(connection)
+    partitions = harness.rows("SELECT local_count, source, partition FROM ops.streams")
+    return not wrong and all(row["local_count"] == harness.scalar(COUNTED, **row) for row in partitions)
+
+
+@pytest.mark.parametrize("heal", [False, True])
+@pytest.mark.parametrize(
+    ("name", "how", "what"),
+    [*((name, "disabled", "deleted") for name in PROVIDERS), ("vaani", "replica", "deleted"),
+     ("ravan", "rollups disabled", "deleted"), ("ringg", "replica", "counters written to"),
+     ("autocalls", "replica", "counters removed"), ("ravan", "replica", "local_count written to"),
+     ("vaani", "rollups disabled", "moved to another day")],
+)  # fmt: skip
+def test_what_was_done_past_the_triggers_is_found_by_the_rows_and_the_counters_are_repaired(
+    full: Engine, name: str, how: str, what: str, heal: bool
+) -> None:
+    harness = make_harness(full, world())
+    look(harness, name, NOW.date() - timedelta(days=DAYS + 1))  # every day is verified
+    lost = damage(harness, name, how, what)
+    seen = look(harness, name, heal=heal)
+    assert seen.gaps == ({} if heal else days_of(lost))
+    assert counters_are_right(harness)
+    assert len(seen.report.notes) == (what != "local_count written to")
+    assert all("rollups are counted anew" in note for note in seen.report.notes)
+    assert look(harness, name, heal=heal).report.notes == []
+    if heal:
+        assert harness.stored_ids(name) == {call.call_id for call in harness.world.calls(name)}
+        assert completeness(harness, name) in ("verified", "count_match", "unknown" if what.startswith("moved") else "")
 
 
 @pytest.mark.parametrize("order", ["asc", "unsorted"])

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from etl.client.errors import SourceError
 from etl.reconcile.day_status import StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
+from etl.reconcile.rollup_audit import audit
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
 from etl.runtime.logs import event
 from etl.state import daily_checks, streams
@@ -26,11 +27,12 @@ __all__ = ["VerifyRequest", "verify"]
 def verify(run: SourceRun, request: VerifyRequest, found: list[DayStatus] | None = None) -> None:
     """Compare every list of a source with the warehouse and store each day's status; ``found`` gets them, oldest first.
 
-    What went wrong with one list is the run's error; the others are compared. Whoever asks for it by hand waits for it;
-    otherwise all other work goes before. Raises :class:`~etl.client.errors.SourceError` where it is the whole source,
-    once what was found is stored.
+    The rollups, by which calls are counted here, are repaired first. What went wrong with one list is the run's error;
+    the others are compared. Whoever asks for it by hand waits for it; otherwise all other work goes before. Raises
+    :class:`~etl.client.errors.SourceError` where it is the whole source, once what was found is stored.
     """
     with run.at_priority(Priority.HEAD if run.is_manual else Priority.BACKFILL):
+        audit(run)
         checks, findings, failure = _compared(run, request)
         warning = None if failure else _zone_warning(run, checks)
         stored = _keep(run, checks, findings, warning)
@@ -83,8 +85,8 @@ def _keep(
         ]
         daily_checks.save(connection, new, now, run.result.run_id)
         for check, finding in zip(checks, findings, strict=True):
-            if not finding.has_failed:
-                streams.save_stream(connection, check.stream, **check.columns(finding, warning, now))
+            if columns := check.columns(finding, warning, now):
+                streams.save_stream(connection, check.stream, **columns)
         spans = [check.stored_days() for check in checks]
         if not any(finding.has_failed for finding in findings) and daily_checks.are_verified(
             connection, source.name, min(first for first, _ in spans), max(last for _, last in spans)

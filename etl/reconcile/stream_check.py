@@ -1,6 +1,6 @@
 """One list of a source and the days that are asked for → what was found on them, and how complete the list is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from etl.client.errors import SourceError
@@ -14,6 +14,7 @@ from etl.state import daily_checks, streams
 from etl.state.daily_checks import WORST_FIRST
 from etl.state.streams import StreamState
 from etl.sync.checkpoint import BEGINNING, OVERLAP, history_start
+from etl.sync.completeness import RemoteCount, compare_counts
 from etl.sync.run import SourceRun
 
 MARGIN = timedelta(days=1)  # what is asked of a windowed list beyond the days wanted: bounds may be in or out
@@ -104,16 +105,23 @@ class StreamCheck:
 
     def columns(self, finding: StreamFinding, warning: str | None, now: datetime) -> dict[str, object]:
         """What to write of the list in ``ops.streams``: a look at some days can only make its status worse."""
+        stream, start = replace(self.stream, remote_oldest_at=finding.remote_oldest_at), history_start(self.run.source)
+        with self.run.deps.db.connect() as connection:
+            known = compare_counts(connection, self.run, stream, start, RemoteCount(stream.remote_count))
+        counts = {"local_count": known["local_count"]}
+        if finding.has_failed:
+            return {} if self.stream.local_count is None else counts
         status, reason = of_list(self.run.source.timezone, finding)
         if warning and status != "incomplete":
             status, reason = "unknown", warning
         before = self.stream.completeness
         if not self.asked.is_everything and WORST_FIRST.index(status) >= WORST_FIRST.index(before):
             if before != "incomplete":
-                return {}
+                return counts
             status, reason = "unknown", "a gap was found, and not on the days compared last: `etl verify` compares all"
         kept = "verified" if (status, before) == ("count_match", "verified") else status
-        return {"completeness": kept, "reason": reason, "checked_at": now, "remote_oldest_at": finding.remote_oldest_at}
+        counts |= {"completeness": kept, "reason": reason, "checked_at": now}
+        return counts | {"remote_oldest_at": finding.remote_oldest_at}
 
 
 def _asked_of_list(run: SourceRun, wanted: Window, now: datetime) -> Window:

@@ -1,0 +1,84 @@
+-- The rollups against the calls that they sum: counted from the rows, and repaired where they differ.
+
+-- name: lock_rollups
+-- Waits for those who write calls of a source, and keeps others from it until the transaction ends.
+SELECT pg_advisory_xact_lock(hashtextextended('callhouse.rollup.' || :source, 0))
+
+-- name: recount_streams
+-- Repairs stream_rollup_daily; the days that were wrong.
+WITH counted AS (
+    SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*) AS calls,
+           count(delisted_at) AS delisted_count, count(*) FILTER (WHERE is_final IS FALSE) AS open_count
+      FROM (SELECT CAST(:source AS text) AS source, '' AS partition
+             UNION
+            SELECT source, partition FROM ops.streams WHERE source = :source) streams
+      JOIN warehouse.calls USING (source)
+     WHERE warehouse.in_partition(partition, from_number, to_number)
+     GROUP BY source, partition, 3, outcome
+), removed AS (
+    DELETE FROM warehouse.stream_rollup_daily d
+     WHERE source = :source
+       AND NOT EXISTS (SELECT FROM counted c WHERE (c.partition, c.day, c.outcome) = (d.partition, d.day, d.outcome))
+    RETURNING day
+), written AS (
+    INSERT INTO warehouse.stream_rollup_daily (source, partition, day, outcome, calls, delisted_count, open_count)
+    TABLE counted EXCEPT
+    SELECT source, partition, day, outcome, calls, delisted_count, open_count
+      FROM warehouse.stream_rollup_daily WHERE source = :source
+        ON CONFLICT (source, partition, day, outcome) DO UPDATE
+       SET calls = excluded.calls, delisted_count = excluded.delisted_count, open_count = excluded.open_count
+    RETURNING day
+)
+SELECT day FROM removed UNION SELECT day FROM written
+
+-- name: add_dimensions
+-- Adds the names that calls have and call_dimensions does not.
+INSERT INTO warehouse.call_dimensions (source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit)
+SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit
+  FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit) AS dimension_hash
+          FROM (SELECT DISTINCT source, agent_id, agent_name, campaign_name, direction, cost_unit
+                  FROM warehouse.calls WHERE source = :source) names) used
+ WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions d
+                    WHERE (d.source, d.dimension_hash) = (used.source, used.dimension_hash))
+
+-- name: recount_calls
+-- Repairs call_rollup_daily; the days that were wrong.
+WITH counted AS (
+    SELECT day, dimension_id, calls, answered, calls_with_cost, duration_seconds, cost, first_call_at, last_call_at
+      FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source,
+                   warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit) AS dimension_hash,
+                   count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered, count(cost) AS calls_with_cost,
+                   coalesce(sum(duration_seconds), 0) AS duration_seconds, coalesce(sum(cost), 0) AS cost,
+                   min(created_at) AS first_call_at, max(created_at) AS last_call_at
+              FROM warehouse.calls
+             WHERE source = :source
+             GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) grouped
+      JOIN warehouse.call_dimensions USING (source, dimension_hash)
+), stored AS (
+    SELECT day, dimension_id, calls, answered, calls_with_cost, duration_seconds, d.cost, first_call_at, last_call_at
+      FROM warehouse.call_rollup_daily d JOIN warehouse.call_dimensions USING (dimension_id)
+     WHERE source = :source
+), removed AS (
+    DELETE FROM warehouse.call_rollup_daily d
+     USING (SELECT day, dimension_id FROM stored EXCEPT SELECT day, dimension_id FROM counted) gone
+     WHERE (d.day, d.dimension_id) = (gone.day, gone.dimension_id)
+    RETURNING d.day
+), written AS (
+    INSERT INTO warehouse.call_rollup_daily
+           (day, dimension_id, calls, answered, calls_with_cost, duration_seconds, cost, first_call_at, last_call_at)
+    TABLE counted EXCEPT TABLE stored
+        ON CONFLICT (day, dimension_id) DO UPDATE
+       SET calls = excluded.calls, answered = excluded.answered, calls_with_cost = excluded.calls_with_cost,
+           duration_seconds = excluded.duration_seconds, cost = excluded.cost,
+           first_call_at = excluded.first_call_at, last_call_at = excluded.last_call_at
+    RETURNING day
+)
+SELECT day FROM removed UNION SELECT day FROM written
+
+-- name: delete_orphans
+-- Removes what is left of calls whose deletion did not cascade, so that they come back whole.
+WITH requests AS (
+    DELETE FROM ops.transcript_requests r
+     WHERE NOT EXISTS (SELECT FROM warehouse.calls c WHERE c.call_key = r.call_key)
+)
+DELETE FROM warehouse.transcripts t WHERE NOT EXISTS (SELECT FROM warehouse.calls c WHERE c.call_key = t.call_key)
