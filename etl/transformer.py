@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from etl.decode.tolerant import RepairedRecord
-from etl.fields import between, is_empty, json_type
-from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
+from etl.fields import SENTIMENT, SUMMARY, between, in_analysis, is_empty, json_type
+from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Call, Drift, Field, Provider, RecordContext, Reject, Source
 
 MAX_DRIFT = 50  # per record: one with a thousand new keys is reported once, not a thousand times
@@ -117,32 +117,13 @@ def _side(inbound: str, outbound: str) -> Field:
     return Field((), read, needs=("direction", inbound, outbound))
 
 
-def _sentiment(context: RecordContext) -> str | None:
-    """The item ``sentiment`` of the analysis: a scalar, or one within ``{"value": …}``."""
-    analysis = context.row["analysis"]
-    found: Any = None
-    if isinstance(analysis, dict):
-        found = analysis.get("sentiment")
-    elif isinstance(analysis, list):
-        named = (item for item in analysis if isinstance(item, dict) and _is_named(item.get("name")))
-        found = next(named, None)
-    if isinstance(found, dict):
-        found = found.get("value")
-    if is_empty(found) or isinstance(found, (dict, list)):
-        return None
-    return str(found).lower() if isinstance(found, bool) else str(found)
-
-
-def _is_named(name: Any) -> bool:
-    return isinstance(name, str) and len(name) <= MAX_WORD_LENGTH and normalize(name) == "sentiment"
-
-
 DERIVED: Mapping[str, Field] = {
     "is_answered": Field((), lambda context: context.row["outcome"] == "completed", needs=("outcome",)),
     "customer_number": _side(inbound="from_number", outbound="to_number"),
     "agent_number": _side(inbound="to_number", outbound="from_number"),
     "talk_seconds": between("answered_at", "ended_at"),
     "cost_unit": Field((), lambda context: context.source.cost_unit),
-    "sentiment": Field((), _sentiment, needs=("analysis",)),
+    "sentiment": in_analysis(*SENTIMENT),
+    "summary": in_analysis(*SUMMARY),
 }
 """Columns that follow from others in the same way for every provider, unless its mapping names them itself."""

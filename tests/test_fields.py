@@ -52,6 +52,9 @@ MICRO = NOON.replace(microsecond=335803)
         ("2026-04-21 04:27:23 -08:00", NOON),
         ("2026-04-21T12:27", NOON.replace(second=0)),
         ("2026-04-21T12:27:23.000000Z", NOON),
+        ("\ufeff2026-04-21 12:27:23", NOON),
+        ("\u20682026-04-21T12:27:23Z\u2069", NOON),
+        ("2026-04-21T12:27:23\u200b+00:00", NOON),
     ],
 )
 def test_every_spelling_of_a_time_is_read(written: str, moment: datetime) -> None:
@@ -120,6 +123,8 @@ def test_an_epoch_out_of_range_is_none(number: Decimal) -> None:
     [
         ("12.50", "12.50"),
         (Decimal("12.5"), "12.5"),
+        ("\ufeff12.50\u200b", "12.50"),
+        ("\u206812.50\u2069", "12.50"),
         ("0.08000000", "0.08000000"),
         (0, "0"),
         ("0", "0"),
@@ -156,7 +161,7 @@ def test_a_duration_is_never_negative() -> None:
 @pytest.mark.parametrize(
     "make", [fields.text, fields.utc, fields.money, fields.seconds, fields.phone_number, fields.json]
 )
-@pytest.mark.parametrize("empty", [None, "", "  \n", [], {}])
+@pytest.mark.parametrize("empty", [None, "", "  \n", "\ufeff \u200b", [], {}])
 def test_an_empty_value_is_null_without_a_flag(make: Callable[[str], Field], empty: Any) -> None:
     assert read(make, empty) == (None, [])
 
@@ -179,6 +184,7 @@ def test_json_is_an_object_or_a_list_as_it_is() -> None:
 
 def test_a_text_is_exact() -> None:
     assert read(fields.text, "  two  spaces \n") == ("  two  spaces \n", [])
+    assert read(fields.text, "\ufeff\u200fשלום\u200e, מוחמד\u200f") == ("שלום\u200e, מוחמד", [])
     assert read(fields.text, 7)[0] == "7"
     assert read(fields.text, Decimal("7.5"))[0] == "7.5"
 
@@ -194,13 +200,18 @@ def test_a_text_is_exact() -> None:
         ("{550E8400-E29B-41D4-A716-446655440000}", "{550E8400-E29B-41D4-A716-446655440000}"),
         ("x" * 512, "x" * 512),
         (10**25, "1" + "0" * 25),
+        ("\ufeffA-1\u200b", "A-1"),
+        ("\u2068550E8400-E29B-41D4-A716-446655440000\u2069", "550e8400-e29b-41d4-a716-446655440000"),
     ],
 )
 def test_an_id_is_text_as_sent(sent: Any, kept: str) -> None:
     assert read(fields.identity, sent)[0] == kept
 
 
-@pytest.mark.parametrize("sent", [None, "", "  ", True, [], ["a"], {"a": 1}, "x" * 513, "é" * 257, "a\ufffd"])
+@pytest.mark.parametrize(
+    "sent",
+    [None, "", "  ", True, [], ["a"], {"a": 1}, "x" * 513, "é" * 257, "a\ufffd", "null", "None", "NaN", "\u200b"],
+)
 def test_an_unusable_id_is_none(sent: Any) -> None:
     assert read(fields.identity, sent)[0] is None
 
@@ -217,9 +228,35 @@ def test_an_unusable_id_is_none(sent: Any) -> None:
         ("098765 43210", None, "098765 43210", ["number_without_country"]),
         ("098765 43210", "IN", "+919876543210", []),
         ("0151 12345678", "DE", "+4915112345678", []),
-        ("anonymous", "IN", "anonymous", []),
-        ("sip:desk@example.com", None, "sip:desk@example.com", []),
-        ("<string>", None, "<string>", []),
+        ("\u202a+91 98765 43210\u202c", None, "+919876543210", []),
+        ("\ufeff+9198765\u200b43210\u2069", None, "+919876543210", []),
+        ("+91\xa098765\u201143210", None, "+919876543210", []),
+        ("+91 98765 43210 ext. 12", None, "+919876543210", []),
+        ("+919876543210,12", None, "+919876543210", []),
+        ("+1 415-555-0100x1234", None, "+14155550100", []),
+        ("+1 (415) 555-0100 #12", None, "+14155550100", []),
+        ("098765 43210 extension 5", "IN", "+919876543210", []),
+        ("tel:+91-98765-43210;ext=12", None, "+919876543210", []),
+        ("+1 415 555 0100 доб. 12", None, "+14155550100", []),
+        ("whatsapp:+919876543210", None, "+919876543210", []),
+        ("sip:+919876543210@pbx.example:5060;transport=udp", None, "+919876543210", []),
+        ('"Asha Rao" <sips:+919876543210@pbx.example>;tag=1', None, "+919876543210", []),
+        ("+919876543210@s.whatsapp.net", None, "+919876543210", []),
+        ("Mobile: +91 98765 43210 (home)", None, "+919876543210", []),
+        ("+９１９８７６５４３２１０", None, "+919876543210", []),
+        ("＋９１　９８７６５－４３２１０", None, "+919876543210", []),
+        ("+९१ ९८७६५ ४३२१०", None, "+919876543210", []),
+        ("٠٩٨٧٦٥٤٣٢١٠", "IN", "+919876543210", []),
+        ("00919876543210", None, "+919876543210", []),
+        ("९८७६५ ४३२१०", None, "९८७६५ ४३२१०", ["number_without_country"]),
+        ("sip:1001@pbx.example", None, "sip:1001@pbx.example", ["number_without_country"]),
+        ("+91 98765 43210, +91 98765 43211", None, "+91 98765 43210, +91 98765 43211", ["number_unreadable"]),
+        ("anonymous", "IN", "anonymous", ["number_unreadable"]),
+        (" \u200eanonymous\u200f", None, "anonymous", ["number_unreadable"]),
+        ("sip:desk@example.com", None, "sip:desk@example.com", ["number_unreadable"]),
+        ("<string>", None, "<string>", ["number_unreadable"]),
+        ("None", None, None, ["number_unreadable"]),
+        ("NaN", "IN", None, ["number_unreadable"]),
         ("+1", None, "+1", ["number_unreadable"]),
         ("+999999999999999999999", None, "+999999999999999999999", ["number_unreadable"]),
         ("9" * 300, None, None, ["number_unreadable"]),
@@ -235,7 +272,32 @@ def test_no_text_makes_a_number_fail_and_e164_stays(text: str, region: str | Non
     assert phone(found, region).number == found
 
 
-@pytest.mark.parametrize("word", ["no_answer", "No Answer", "NO-ANSWER", "noanswer", " no  answer "])
+@pytest.mark.parametrize("written", ["null", "None", "NaN", "undefined"])
+def test_a_word_for_no_value_is_null(written: str) -> None:
+    for make in (fields.text, fields.name, fields.json):
+        assert read(make, written) == (None, [])
+    assert read(lambda path: fields.one_of(path, DIRECTIONS), written) == ("unknown", [])
+
+
+@pytest.mark.parametrize("name", ["Null", "Nan", "NA", "none taken", "Nancy"])
+def test_a_name_that_looks_like_a_word_for_no_value_is_kept(name: str) -> None:
+    assert read(fields.name, name) == (name, [])
+
+
+@pytest.mark.parametrize(
+    "name", ["\ufeffMaya Rao", "Maya\u200b Rao\u200f", "\u2068Maya\u2069 Rao", "\u202aMaya Rao\u202c", "Ma\xadya Rao"]
+)
+def test_one_name_has_one_spelling(name: str) -> None:
+    assert read(fields.name, name) == ("Maya Rao", [])
+
+
+def test_a_joiner_is_part_of_a_word() -> None:
+    assert read(fields.name, "മോഹന്\u200d") == ("മോഹന്\u200d", [])
+
+
+@pytest.mark.parametrize(
+    "word", ["no_answer", "No Answer", "NO-ANSWER", "noanswer", " no  answer ", "\u200fno\u200banswer"]
+)
 def test_spelling_makes_no_difference_to_a_word(word: str) -> None:
     assert OUTCOMES[normalize(word)] == "no_answer"
 

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from etl.decode import tolerant
+from etl.decode.invisible import with_visible_keys
 from etl.model import InvalidResponse, ResponseBody, TooManyValues
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -146,8 +147,8 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     """A record's values and the 16-byte hash of its content.
 
     The hash ignores the order of keys, the notation of numbers and texts, and the signatures of links. Numbers are
-    ``int`` or ``Decimal``, unreadable ones ``None``; NUL and lone surrogates are U+FFFD: the record is then a
-    :class:`~etl.decode.tolerant.RepairedRecord`, whose flags say so.
+    ``int`` or ``Decimal``, unreadable ones ``None``; keys have no invisible characters; NUL and lone surrogates are
+    U+FFFD: the record is then a :class:`~etl.decode.tolerant.RepairedRecord`, whose flags say so.
     Raises :class:`InvalidResponse` for what is no object, is too large, is nested too deep, or has a duplicate key.
     """
     if excess := _excess(payload):
@@ -161,6 +162,11 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     if not isinstance(record, dict):
         raise InvalidResponse("the record is not an object")
     _check_depth(payload, record)
+    if not payload.isascii() or b"\\u" in payload:
+        try:
+            with_visible_keys(record)
+        except ValueError:
+            raise InvalidResponse("it has a duplicate key") from None
     canonical = _CANONICAL.encode(record)
     if not isinstance(record, tolerant.RepairedRecord) and _may_repeat_a_key(payload, canonical):
         tolerant.repair(payload)

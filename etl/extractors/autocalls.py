@@ -53,15 +53,15 @@ def _number(inbound: str, outbound: str) -> Field:
 
 
 COLUMNS = {
-    "provider_status": fields.text("status"),
+    "provider_status": fields.name("status"),
     "is_live": fields.is_live("status"),
     "is_final": fields.all_of(fields.is_over, needs=("is_live",)),
     "answered_by": fields.one_of("answered_by", ANSWERED_BY),
     "outcome": Field(("status",), _outcome, needs=("provider_status", "answered_by")),
     "ended_by": Field((), _ended_by),
     "direction": fields.one_of("type", DIRECTIONS),
-    "agent_name": fields.text("assistant_name"),  # rows carry names, no ids
-    "campaign_name": fields.text("campaign_name"),
+    "agent_name": fields.name("assistant_name"),  # rows carry names, no ids
+    "campaign_name": fields.name("campaign_name"),
     "customer_number": fields.phone_number("client_phone_number"),
     "agent_number": fields.phone_number("assistant_phone_number"),
     "from_number": _number(inbound="customer_number", outbound="agent_number"),

@@ -61,7 +61,7 @@ def _has_ended(context: RecordContext) -> bool:
 
 def _ended_by(context: RecordContext) -> str:
     reason = context.record.get("disconnect_reason")
-    if fields.is_empty(reason) or lookup(OUTCOMES, reason) not in (None, "failed"):
+    if fields.is_unset(reason) or lookup(OUTCOMES, reason) not in (None, "failed"):
         return "unknown"
     if not isinstance(reason, str):
         fields.flag_wrong_type(context, "disconnect_reason", reason)
@@ -95,16 +95,16 @@ def _checked_duration(context: RecordContext) -> Decimal | None:
 
 
 COLUMNS: dict[str, Field] = {
-    "provider_status": fields.text("status"),
+    "provider_status": fields.name("status"),
     "is_live": fields.is_live("status"),
     "outcome": fields.outcome("status"),
-    "agent_id": fields.text("agent_id"),
-    "agent_name": fields.text("agent_name"),
+    "agent_id": fields.name("agent_id"),
+    "agent_name": fields.name("agent_name"),
     "from_number": fields.phone_number("caller_number"),
     "to_number": fields.phone_number("callee_number"),
     "direction": Field((), _direction, needs=("from_number", "to_number")),
-    "customer_name": fields.text("caller_name"),
-    "customer_email": fields.text("caller_email"),
+    "customer_name": fields.name("caller_name"),
+    "customer_email": fields.name("caller_email"),
     "started_at": fields.utc("started_at"),
     "ended_at": fields.utc("ended_at"),
     "is_final": fields.all_of(fields.is_over, _has_ended, needs=("is_live", "ended_at")),
@@ -114,10 +114,10 @@ COLUMNS: dict[str, Field] = {
     "costs": fields.costs(*PARTS, credits="credit_breakdown"),
     "ended_by": Field((), _ended_by),
     "recording_url": fields.text("recording_url"),
-    "summary": fields.text("summary"),
     "error_message": fields.text("error_message"),
     "latency_ms": fields.number("call_latency_ms"),
     "analysis": fields.json("post_call_analysis_result"),
+    "summary": fields.in_analysis(*fields.SUMMARY, otherwise="summary"),
     "metadata": fields.json("metadata"),
 }
 

@@ -47,7 +47,8 @@ def _from_number(context: RecordContext) -> str | None:
     record, direction = context.record, context.row["direction"]
     caller, several = record.get("inbound_from"), record.get("from_numbers")
     ours = several[0] if isinstance(several, list) and len(several) == 1 else None
-    number = {"inbound": caller, "outbound": ours, "unknown": caller or ours}.get(direction)
+    either = ours if fields.is_unset(caller) else caller
+    number = {"inbound": caller, "outbound": ours, "unknown": either}.get(direction)
     paths = ("inbound_from", "from_numbers")
     context.extra_paths += [path for path in paths if record.get(path) not in (number, [number])]
     return fields.number_of(context, paths[number is not caller], number)
@@ -72,16 +73,16 @@ def _is_charged(context: RecordContext) -> bool:
 
 
 COLUMNS = {
-    "provider_status": fields.text("status"),
+    "provider_status": fields.name("status"),
     "is_live": fields.is_live("status"),
     "direction": fields.one_of("call_type", DIRECTIONS),
     "outcome": Field(("status", "sub_status", "voicemail_detected"), _outcome, needs=("provider_status", "is_live")),
     "is_final": fields.all_of(fields.is_over, _is_charged, needs=("is_live",)),
-    "agent_id": fields.text("agent.id"),
-    "agent_name": fields.text("agent.agent_name"),
+    "agent_id": fields.name("agent.id"),
+    "agent_name": fields.name("agent.agent_name"),
     "from_number": Field(("inbound_from", "from_numbers"), _from_number, needs=("direction",)),
     "to_number": fields.phone_number("to_number"),
-    "customer_name": fields.text("name"),
+    "customer_name": fields.name("name"),
     "started_at": fields.utc("call_attempt_time"),
     "duration_seconds": fields.seconds("call_duration"),
     "ended_at": Field((), _ended_at, needs=("started_at", "duration_seconds", "is_live")),

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from etl.decode.invisible import visible
 from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
 from etl.model import Field, RecordContext
 
@@ -15,7 +16,7 @@ _LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
 def decimal_of(value: Any) -> Decimal | None:
     """A number, or a text of one in ASCII digits, exact; ``None`` for anything else and from 10^18 on."""
     if isinstance(value, str):
-        value = value.strip()
+        value = visible(value).strip()
         if len(value) > 64 or not _NUMBER.fullmatch(value):
             return None
     elif type(value) not in (Decimal, int):  # bool is a subclass of int

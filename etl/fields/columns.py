@@ -1,15 +1,18 @@
 """A path of a record → the field that reads an id, a text, a time, a telephone number or JSON from it."""
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from etl.decode.invisible import MARKS, is_blank, visible, without_marks
 from etl.fields import times
 from etl.fields.phones import LONGEST, phone
-from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
+from etl.fields.values import as_text, flag_wrong_type, getter, is_empty, is_unset
 from etl.model import Field, RecordContext
 
 MAX_ID_BYTES = 512  # bytes
+_UNSET_TEXTS = {"null", "None", "NaN", "undefined"}  # exactly: Null and Nan are names of people
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -18,11 +21,11 @@ def identity(path: str) -> Field:
     get = getter(path)
 
     def read(context: RecordContext) -> str | None:
-        text = as_text(get(context.record))
-        if text and _UUID.fullmatch(text):
+        text = visible(as_text(get(context.record)) or "")
+        if _UUID.fullmatch(text):
             return text.lower()
         # U+FFFD replaces an unstorable character: two ids might become the same.
-        if not text or text.isspace() or "\ufffd" in text or len(text.encode()) > MAX_ID_BYTES:
+        if is_unset(text) or "\ufffd" in text or len(text.encode()) > MAX_ID_BYTES:
             return None
         return text
 
@@ -30,7 +33,16 @@ def identity(path: str) -> Field:
 
 
 def text(path: str) -> Field:
-    """A text exactly as sent; a blank one is null."""
+    """A text as sent, but for invisible characters at its ends; a blank one is null, and so is "null" or "None"."""
+    return _text(path, lambda value: value.strip(MARKS))
+
+
+def name(path: str) -> Field:
+    """The same of an id or a name, by which calls are grouped: without any invisible characters."""
+    return _text(path, without_marks)
+
+
+def _text(path: str, clean: Callable[[str], str]) -> Field:
     get = getter(path)
 
     def read(context: RecordContext) -> str | None:
@@ -39,7 +51,8 @@ def text(path: str) -> Field:
             return None
         found = value if type(value) is str else as_text(value)
         if found is not None:
-            return found if found and not found.isspace() else None
+            found = found if found.isascii() else clean(found)
+            return None if is_blank(found) or found in _UNSET_TEXTS else found
         if not is_empty(value):
             flag_wrong_type(context, path, value)
         return None
@@ -70,20 +83,20 @@ def utc(path: str) -> Field:
 
 
 def phone_number(path: str) -> Field:
-    """A telephone number in E.164; any other text as sent."""
+    """A telephone number in E.164; any other text as sent, with a flag."""
     get = getter(path)
     return Field((path,), lambda context: number_of(context, path, get(context.record)))
 
 
 def number_of(context: RecordContext, path: str, value: Any) -> str | None:
-    """A value as a telephone number in E.164; any other text as sent."""
+    """A value as a telephone number in E.164; any other text as sent, with a flag."""
     if is_empty(value):
         return None
     written = as_text(value)
     if written is None:
         flag_wrong_type(context, path, value)
         return None
-    if len(written) > LONGEST:
+    if len(written) > LONGEST or is_unset(written):
         context.flag_and_keep(path, "number_unreadable")
         return None
     found, flag = phone(written, context.source.region)
@@ -93,12 +106,12 @@ def number_of(context: RecordContext, path: str, value: Any) -> str | None:
 
 
 def json(path: str) -> Field:
-    """A JSON object or list as sent; an empty one is null."""
+    """A JSON object or list as sent; an empty one is null, and so is "null" or "None"."""
     get = getter(path)
 
     def read(context: RecordContext) -> dict[str, Any] | list[Any] | None:
         value = get(context.record)
-        if is_empty(value):
+        if is_unset(value):
             return None
         if isinstance(value, (dict, list)):
             return value

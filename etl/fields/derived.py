@@ -1,11 +1,19 @@
 """Columns that were read before → a field that is derived from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from etl.decode.invisible import without_marks
 from etl.fields import times
+from etl.fields.columns import text
+from etl.fields.values import as_text, is_unset
+from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
 from etl.model import Field, RecordContext
+
+SUMMARY = ("summary", "callsummary")
+SENTIMENT = ("sentiment", "sentiments", "overallsentiment", "callsentiment", "usersentiment", "customersentiment")
+VALUE_KEYS = ("value", "overall", "label")  # of an item that is an object
 
 
 def all_of(*conditions: Callable[[RecordContext], bool | None], needs: tuple[str, ...] = ()) -> Field:
@@ -42,3 +50,39 @@ def between(first: str, last: str) -> Field:
 def constant(value: Any, where: str) -> Field:
     """A constant where another column is not null."""
     return Field((), lambda context: None if context.row[where] is None else value, needs=(where,))
+
+
+def in_analysis(*names: str, otherwise: str = "") -> Field:
+    """The text at the path ``otherwise``; where there is none, the analysis's item of one of these names.
+
+    An item is a scalar or ``{"value": …}``, in an object or in a list of ``{"name": …, "value": …}``.
+    """
+    stated = text(otherwise).read if otherwise else lambda context: None
+
+    def read(context: RecordContext) -> str | None:
+        found = (_scalar(value) for name, value in _items(context.row["analysis"]) if name in names)
+        return stated(context) or next(filter(None, found), None)
+
+    return Field((otherwise,) if otherwise else (), read, needs=("analysis",))
+
+
+def _items(analysis: Any, levels: int = 3) -> Iterator[tuple[str, Any]]:
+    """The items of an analysis by their normalized names, then those of the objects in it."""
+    listed = list(analysis.values()) if isinstance(analysis, dict) else analysis if isinstance(analysis, list) else []
+    inner = [each for each in listed if isinstance(each, dict | list)]
+    named = [(each.get("name"), each) for each in inner if isinstance(each, dict)]
+    named = list(analysis.items()) if isinstance(analysis, dict) else named
+    yield from (
+        (normalize(name), item) for name, item in named if isinstance(name, str) and len(name) <= MAX_WORD_LENGTH
+    )
+    for each in inner if levels > 1 else ():
+        yield from _items(each, levels - 1)
+
+
+def _scalar(value: Any) -> str | None:
+    if isinstance(value, dict):
+        value = next((value[key] for key in VALUE_KEYS if not is_unset(value.get(key))), None)
+    if isinstance(value, bool):
+        return str(value).lower()
+    written = None if is_unset(value) else as_text(value)
+    return None if written is None else without_marks(written)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from etl.fields.values import as_text, flag_unknown_value, flag_wrong_type, getter, is_empty
+from etl.fields.values import as_text, flag_unknown_value, flag_wrong_type, getter, is_unset
 from etl.fields.vocabulary import OUTCOMES, lookup
 from etl.model import Field, RecordContext
 
@@ -13,7 +13,7 @@ def word_at(context: RecordContext, path: str, words: Mapping[str, str]) -> str 
     An unknown word is recorded as drift and kept in ``extra``.
     """
     value = getter(path)(context.record)
-    if is_empty(value):
+    if is_unset(value):
         return None
     written = as_text(value)
     if written is None:

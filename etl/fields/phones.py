@@ -1,12 +1,22 @@
 """A telephone number as a provider writes it → E.164, or the flag that says why it stays as sent."""
 
 import re
+import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
+from etl.decode.invisible import visible
+
 LONGEST = 256
 
-_NUMBER = re.compile(r"\s*(?:tel:)?[\s(]*\+?(?=[^\d]*\d)[\d\s().\-/\u2010-\u2015\u00a0]+", re.ASCII | re.IGNORECASE)
+# Words before a plus, or an address's scheme; the number; then an extension, an address's rest, or words.
+_NUMBER = re.compile(
+    r"(?:[^\d+]*(?=\+)|(?:(?:tel|sips?|whatsapp|callto|sms|phone):/{0,2})*[\s(\"'<]*)"
+    r"(?P<number>\+?[\s(]*\d[\d\s().\-/\u2010-\u2015]*)"
+    r"(?:(?:[,;#*~]+|[^\W\d_]{1,12})[\s.:=,#]*\d{1,7}[\s#]*|[@;?].*|[^\d+]*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_ABROAD = re.compile(r"00(?=[1-9])")  # how a call abroad is dialled in most countries
 
 
 class Phone(NamedTuple):
@@ -18,20 +28,33 @@ class Phone(NamedTuple):
 
 @lru_cache(maxsize=1 << 15)
 def phone(text: str, region: str | None) -> Phone:
-    """A number in E.164, by default of this region; other texts, such as a SIP address, stay as sent."""
-    if not _NUMBER.fullmatch(text):
-        return Phone(text)
+    """A number in E.164, by default of this region; any other text, such as "anonymous", as sent and with a flag."""
+    text = visible(text).strip()
+    found = _NUMBER.fullmatch(_with_ascii_digits(text))
+    if not found:
+        return Phone(text, "number_unreadable")
     import phonenumbers  # loaded only for a number: its tables take long
 
-    if not region and "+" not in text:
-        return Phone(text, "number_without_country")
+    number = found["number"].strip()
+    if not region:
+        number = _ABROAD.sub("+", number, count=1) if _ABROAD.match(number) else number
+        if "+" not in number:
+            return Phone(text, "number_without_country")
     try:
-        number = phonenumbers.parse(text, region)
+        parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return Phone(text, "number_unreadable")
-    if not phonenumbers.is_possible_number(number):
+    if not phonenumbers.is_possible_number(parsed):
         return Phone(text, "number_unreadable")
-    return Phone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return Phone(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _with_ascii_digits(text: str) -> str:
+    """A text with the digits and signs of any script in ASCII: full-width, Devanagari, Arabic."""
+    if text.isascii():
+        return text
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain)
 
 
 def digits(text: str) -> str:

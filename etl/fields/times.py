@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from etl.decode.invisible import visible
+
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 
 # fromisoformat checks the values, but alone it would also accept week dates and an hour 24.
@@ -23,7 +25,7 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
     from before the gap.
     """
     found = _ISO.fullmatch(text) or _ISO.fullmatch(
-        text.strip().upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
+        visible(text).strip().upper().replace(" +", "+").replace(" -", "-").replace(" Z", "Z")
     )
     if found is None:
         return None

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
+from etl.decode.invisible import is_blank, visible
 from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Drift, RecordContext
 
 Get = Callable[[Mapping[str, Any]], Any]
+_UNSET = {"null", "none", "nan", "nat", "na", "n/a", "<na>", "nil", "undefined"}
+_LONGEST_UNSET = 32
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
 
@@ -22,18 +25,28 @@ def is_empty(value: Any) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return not value or value.isspace()
+        return is_blank(value)
     return not value and isinstance(value, (dict, list))
+
+
+def is_unset(value: Any) -> bool:
+    """Whether a value is empty, or a word that a program writes for a field without a value: "NaN", "None"."""
+    return _is_unset_text(value) if isinstance(value, str) and len(value) <= _LONGEST_UNSET else is_empty(value)
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_unset_text(text: str) -> bool:
+    return is_blank(text) or visible(text).strip(" \"'").casefold() in _UNSET
 
 
 def is_true(value: Any) -> bool:
     """Whether a value is true, 1 or a text of either."""
-    return value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "1"))
+    return value is True or value == 1 or (isinstance(value, str) and visible(value).strip().lower() in ("true", "1"))
 
 
 def is_false(value: Any) -> bool:
     """Whether a value is false, 0 or a text of either; null is not."""
-    return value is False or value == 0 or (isinstance(value, str) and value.strip().lower() in ("false", "0"))
+    return value is False or value == 0 or (isinstance(value, str) and visible(value).strip().lower() in ("false", "0"))
 
 
 def as_text(value: Any) -> str | None:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from etl.decode.invisible import visible
+
 MAX_WORD_LENGTH = 80
 
 _SEPARATORS = re.compile(r"[\s_\-]+")
@@ -11,8 +13,8 @@ _SEPARATORS = re.compile(r"[\s_\-]+")
 
 @lru_cache(maxsize=1 << 12)
 def normalize(word: str) -> str:
-    """A word without case, spaces, hyphens and underscores."""
-    return _SEPARATORS.sub("", word.casefold())
+    """A word without case, spaces, hyphens, underscores and invisible characters."""
+    return _SEPARATORS.sub("", visible(word).casefold())
 
 
 def _words(table: Mapping[str, str]) -> dict[str, str]:
@@ -50,7 +52,7 @@ FLAGS = {
     "duration_differs": "The provider's own duration is not the time between start and end.",
     "duration_negative": "The duration is below zero; it is in extra.",
     "ends_before_start": "The call ends before it starts; no duration is derived from its times.",
-    "number_unreadable": "A number or telephone number could not be read.",
+    "number_unreadable": "A number could not be read, or a telephone number, which is then as sent.",
     "number_without_country": "A telephone number has no country code; it is as sent.",
     "text_repaired": "A text contained a character that PostgreSQL cannot store; U+FFFD replaces it.",
     "time_implausible": "A time lies before 2000 or after 2100; it is in extra.",

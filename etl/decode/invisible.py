@@ -1,0 +1,50 @@
+"""Characters that show nothing, such as byte order marks, zero-width spaces and bidi marks → texts without them."""
+
+from typing import Any
+
+_JOINERS = "\u200c\u200d"  # which change how Indic and Persian words and emoji look
+MARKS = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff" + "".join(
+    chr(code)
+    for first, last in ((0x202A, 0x202E), (0x2060, 0x206F), (0xFFF9, 0xFFFB))
+    for code in range(first, last + 1)
+)
+BLANK = MARKS + _JOINERS + " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)  # fmt: skip
+_NO_MARKS = dict.fromkeys(map(ord, MARKS))
+_VISIBLE = dict.fromkeys(map(ord, MARKS + _JOINERS))
+
+
+def visible(text: str) -> str:
+    """A text without invisible characters: for numbers, times, ids and words of a vocabulary."""
+    return text if text.isascii() else text.translate(_VISIBLE)
+
+
+def without_marks(text: str) -> str:
+    """A text without the invisible characters that belong to no word: for names."""
+    return text if text.isascii() else text.translate(_NO_MARKS)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text shows nothing."""
+    return not text or (not text[0].isalnum() and not text.strip(BLANK))
+
+
+def with_visible_keys(value: Any, levels: int = 2) -> Any:
+    """An object whose keys, and those of the objects in it, have no invisible characters.
+
+    Raises ValueError where two keys differ in nothing else.
+    """
+    if not levels or not isinstance(value, dict):
+        return value
+    for key, inner in value.items():
+        value[key] = with_visible_keys(inner, levels - 1)
+    if "".join(value).isascii():
+        return value
+    keys = {key: visible(key) for key in value}
+    if len(set(keys.values())) < len(keys):
+        raise ValueError("two keys differ only in invisible characters")
+    found = {keys[key]: inner for key, inner in value.items()}
+    value.clear()
+    value.update(found)
+    return value
