@@ -158,8 +158,8 @@ class Reject:
 class RecordContext:
     """One record while its columns are read.
 
-    ``row`` has the columns read so far, ``flags`` become ``quality_flags``, and the values at ``extra_paths`` go to
-    ``extra`` although a column reads them.
+    ``row`` has the columns read so far, or those of a stored call; ``flags`` become ``quality_flags``, and the values
+    at ``extra_paths`` go to ``extra`` although a column reads them.
     """
 
     source: Source
@@ -193,11 +193,12 @@ class TranscriptNotReady(Exception):
 class TranscriptRequest:
     """A transcript that takes a request of its own.
 
-    ``read`` raises :class:`TranscriptNotReady` or :class:`InvalidResponse` where there are no turns.
+    ``read`` takes the response and the call's id and row, and raises :class:`TranscriptNotReady` or
+    :class:`InvalidResponse` where there are no turns.
     """
 
     ask: Callable[[str], HttpRequest]
-    read: Callable[[ResponseBody], tuple[Turn, ...]]
+    read: Callable[[RecordContext, ResponseBody], tuple[Turn, ...]]
 
 
 @dataclass(frozen=True, eq=False)

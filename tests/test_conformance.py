@@ -104,7 +104,9 @@ BREAKERS: Mapping[str, Mapping[str, Any]] = {
     "both_orders": {"ask": same_request},
     "foreign_page": {"read": never_fails},
     "list_length": {"read": never_fails},
-    "detail_request": {"transcript": TranscriptRequest(lambda call_id: HttpRequest(f"/{call_id}"), lambda body: ())},
+    "detail_request": {
+        "transcript": TranscriptRequest(lambda call_id: HttpRequest(f"/{call_id}"), lambda call, body: ())
+    },
 }
 
 

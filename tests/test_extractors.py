@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from etl.db.engine import as_json
 from etl.decode import decode
 from etl.extractors import providers
-from etl.model import Call, InvalidResponse, Page, PageRequest, TranscriptNotReady, Window
+from etl.model import Call, InvalidResponse, Page, PageRequest, RecordContext, TranscriptNotReady, Window
 from etl.testing.conformance import survive
 from etl.testing.recordings import WINDOW, Recording, make_source, recordings
 
@@ -173,11 +174,17 @@ def test_total_size_and_end_are_read_from_the_envelope(name: str, envelope: Any,
     assert (page.total, page.size, page.is_last) == expected
 
 
+START = datetime(2026, 9, 4, 15, 49, 50, tzinfo=UTC)
+ROW = {"agent_name": "Maya Support", "created_at": START, "started_at": START, "ended_at": START + timedelta(minutes=2)}
+ROW |= {"duration_seconds": Decimal(120), "duration_basis": "timestamps"}
+CALL = RecordContext(make_source(providers()["vaani"]), {}, "outbound-1", ROW)
+
+
 def transcript(answer: Any) -> list[tuple[str, str]]:
     """What Vaani's second request becomes."""
     request = providers()["vaani"].transcript
     assert request
-    return [(turn.speaker, turn.text) for turn in request.read(decode(json.dumps(answer).encode()))]
+    return [(turn.speaker, turn.text) for turn in request.read(CALL, decode(json.dumps(answer).encode()))]
 
 
 def test_vaanis_transcript_is_read_in_every_shape() -> None:

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl.fields.transcript_text import SPEAKERS, render, turns_of
-from etl.model import Turn
+from etl.fields.speakers import LANGUAGES, SPEAKERS, fold, labelled
+from etl.fields.transcript_items import Said
+from etl.fields.transcript_text import render, turns_of
 
 AGENT, CUSTOMER = ("agent", "Hello, how are you?"), ("customer", "Fine: thanks.")
 
 
-def said(value: Any) -> list[tuple[str, str]]:
+def said(value: Any, agent: str = "") -> list[tuple[str, str]]:
     """Who said what."""
-    return [(turn.speaker, turn.text) for turn in turns_of(value)]
+    return [(turn.speaker, turn.text) for turn in turns_of(value, agent)]
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,12 @@ def said(value: Any) -> list[tuple[str, str]]:
         "Agent 1: Hello, how are you?\nClient 2: Fine: thanks.",
         "AGENT : Hello, how are you?\n\tuser :Fine: thanks.",
         "[00:00:01] AGENT: Hello, how are you?\n[00:00:04] USER: Fine: thanks.",
+        "[2026-09-04 15:49:58] AGENT: Hello, how are you?\n\n [2026-09-04T15:50:01.5Z] USER: Fine: thanks.",
+        "[2026-09-04 15:49:58 UTC] - AGENT: Hello, how are you?\n(15:50) USER: Fine: thanks.",
+        "13:33:14 AGENT: Hello, how are you?\n2026-09-04 13:33:20 USER: Fine: thanks.",
+        "KI-Assistent: Hello, how are you?\n- Kunde 1: Fine: thanks.",
+        "助手：Hello, how are you?\n客户： Fine: thanks.",
+        "Assistant\u202f: Hello, how are you?\nClient\xa0: Fine: thanks.",
         "Assistant:\nHello, how are you?\n\nUser:\nFine: thanks.",
         [{"bot": AGENT[1]}, {"user": CUSTOMER[1]}],
         [{"bot": AGENT[1], "user": CUSTOMER[1]}],
@@ -94,16 +101,124 @@ def test_labels_count_at_the_start_of_a_line_only(text: str, turns: list[tuple[s
         ({"Dr. No": "You expected me to talk?"}, ("unknown", "You expected me to talk?")),
         ({"role": "user", "content": "", "text": "late words"}, ("customer", "late words")),
         ({"a": {"b": 1}, "c": "d"}, ("unknown", '{"a":{"b":1},"c":"d"}')),
+        ({"role": "Kunde", "text": "Hallo"}, ("customer", "Hallo")),
+        ({"speaker": "Maya", "text": "Hello"}, ("agent", "Hello")),
+        ({"Maya": "Hello", "id": "7"}, ("agent", "Hello")),
         (7, ("unknown", "7")),
     ],
 )
 def test_an_odd_item_is_kept(item: Any, turn: tuple[str, str]) -> None:
-    assert said([item]) == [turn]
+    assert said([item], "Maya Support") == [turn]
 
 
-def test_the_clock_of_a_label_is_an_offset() -> None:
-    turns = turns_of("[01:02:03] AGENT: a\n[00:00:04.5] USER: b\n[1:07] AGENT: c\nUSER: d")
-    assert [turn.offset_seconds for turn in turns] == [Decimal(3723), Decimal("4.5"), Decimal(67), None]
+BESIDE: list[dict[str, Any]] = [
+    {"message_id": "m-1", "timestamp": "2026-04-21T12:27:23Z"},
+    {"id": 5, "time": "12:27", "confidence": 0.98},
+    {"type": "bot_message", "language": "hi"},
+    {"emotion": "calm", "interrupted": False, "audio_url": None},
+    {"created_at": "", "metadata": {"model": "x"}, "words": []},
+    {"user_id": "u-1", "agent_id": "a-1"},
+]
+
+
+@pytest.mark.parametrize("beside", BESIDE, ids=str)
+def test_a_key_that_is_a_role_gives_speaker_and_text_whatever_stands_beside_it(beside: dict[str, Any]) -> None:
+    assert said([{"bot": AGENT[1], **beside}, {**beside, "User": CUSTOMER[1]}]) == [AGENT, CUSTOMER]
+    assert said(json.dumps([{**beside, "bot": AGENT[1]}, {"user": "", **BESIDE[0]}])) == [AGENT]
+
+
+CALL = {"id": "c-1", "type": "function", "function": {"name": "check_slot", "arguments": '{"day": "Monday"}'}}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "assistant", "tool_calls": [CALL]},
+        {"bot": None, "tool_calls": [CALL], "message_id": "m-1"},
+        {"role": "assistant", "content": "", "function_call": CALL["function"]},
+        {"role": "assistant", "content": [{"type": "tool_use", "name": "check_slot", "input": {"day": "Monday"}}]},
+        {"role": "user", "content": [{"type": "tool_result", "content": "check_slot: Monday"}]},
+        {"role": "function", "name": "check_slot", "content": "Monday is free"},
+        {"role": "tool_call_result", "name": "check_slot", "content": "Monday"},
+        {"role": "model", "parts": [{"functionCall": {"name": "check_slot", "args": {"day": "Monday"}}}]},
+        {"type": "function_call_output", "call_id": "c-1", "output": "check_slot: Monday"},
+        {"event": "check_slot", "to": "Monday"},
+    ],
+    ids=str,
+)
+def test_what_was_called_is_a_turn_of_the_system_that_loses_no_word(item: dict[str, Any]) -> None:
+    [(speaker, text)] = said([item])
+    assert speaker == "system"
+    assert "check_slot" in text
+    assert "Monday" in text
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"role": "assistant", "content": AGENT[1], "tool_calls": [CALL]},
+        {"bot": AGENT[1], "tool_calls": [CALL]},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": AGENT[1]}, {"type": "tool_use", "name": "check_slot"}],
+        },
+        {"role": "model", "parts": [{"text": AGENT[1]}, {"functionCall": {"name": "check_slot"}}]},
+    ],
+    ids=str,
+)
+def test_what_is_said_beside_a_call_is_a_turn_of_its_own(item: dict[str, Any]) -> None:
+    spoken, (speaker, text) = said([item])
+    assert (spoken, speaker) == (AGENT, "system")
+    assert "check_slot" in text
+
+
+@pytest.mark.parametrize(("agent", "customer"), LANGUAGES.values(), ids=LANGUAGES)
+def test_a_label_is_known_in_the_languages_of_the_resellers(agent: str, customer: str) -> None:
+    for first in agent.split():
+        for second in customer.split():
+            assert said(f"{first.title()}: {AGENT[1]}\n{second.upper()} : {CUSTOMER[1]}") == [AGENT, CUSTOMER]
+
+
+@pytest.mark.parametrize(
+    "mark", ["\u200f", "\ufeff", "\u200b", "\u2068", "\u2069", "\u202a", "\u061c", "\u2060", "\xad"]
+)
+def test_an_invisible_character_hides_no_label(mark: str) -> None:
+    assert said(f"{mark}AGENT: {AGENT[1]}\n{mark} [00:01]{mark} **US{mark}ER{mark}**: {CUSTOMER[1]}") == [
+        AGENT,
+        CUSTOMER,
+    ]
+    assert said([{f"{mark}bot": AGENT[1]}, {"role": f"user{mark}", "content": CUSTOMER[1]}, {"bot": mark}]) == [
+        AGENT,
+        CUSTOMER,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "agent", "turns"),
+    [
+        ("Support Agent: Hello, how are you?\n: Fine: thanks.", "Support Agent", [AGENT, CUSTOMER]),
+        ("Maya: Hello, how are you?\nUser: Fine: thanks.", "Maya Rao", [AGENT, CUSTOMER]),
+        ("MAYA RAO: Hello, how are you?\n : Fine: thanks.", "Maya  Rao", [AGENT, CUSTOMER]),
+        ("[00:01] माया: Hello, how are you?\n[00:03] : Fine: thanks.", "माया राव", [AGENT, CUSTOMER]),
+        ("**Renewals (v2)**: Hello, how are you?\n: Fine: thanks.", "Renewals (v2)", [AGENT, CUSTOMER]),
+        ("Customer Care: Hello, how are you?\nCustomer: Fine: thanks.", "Customer Care", [AGENT, CUSTOMER]),
+        ("User: Fine: thanks.\nUser Support: Hello, how are you?", "User Support", [CUSTOMER, AGENT]),
+        ("Maya: Hello, how are you?\n: click\nUser: Fine: thanks.", "Maya", [AGENT, ("unknown", "click"), CUSTOMER]),
+        ("Agent: Hello, how are you?\n: click", "Maya", [AGENT, ("unknown", "click")]),
+        ("Agent: Hello, how are you?\nMayan: click", "Maya", [("agent", "Hello, how are you?\nMayan: click")]),
+        ("10:30 is free", "10 Minute Agent", [("unknown", "10:30 is free")]),
+    ],
+)
+def test_the_agents_own_name_is_a_label(text: str, agent: str, turns: list[tuple[str, str]]) -> None:
+    assert said(text, agent) == turns
+
+
+@pytest.mark.parametrize(
+    "text", ["null", '"null"', "None", '"None"', "NaN", " null ", "\ufeffnull", '""', "N/A", "\u200b"]
+)
+def test_a_word_for_no_value_is_no_transcript(text: str) -> None:
+    assert said(text) == said(json.dumps(text)) == []
 
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=20)
@@ -123,9 +238,8 @@ def test_no_word_of_a_text_is_lost(parts: list[str]) -> None:
     spoken = " ".join(turn.text for turn in turns_of(text))
     remaining = iter(re.findall(r"\w+", spoken))
     for part in parts:
-        label = re.match(r"(\[00:00:\d\d\] )?(\*\*AI\*\*|\[user\]|Agent 2|\w*):(?= )", part)
-        is_label = label and (label[2] in ("", "**AI**", "[user]", "Agent 2") or label[2].lower() in SPEAKERS)
-        body = part[label.end() :] if label and is_label else part
+        head, _, body = re.sub(r"^\[00:00:\d\d\] ", "", part).partition(":")
+        body = body if labelled(head) or not fold(head) else part
         for word in re.findall(r"\w+", body):
             assert word in remaining  # in the order of the source
 
@@ -139,9 +253,9 @@ def test_no_text_of_a_list_is_changed(spoken: list[tuple[str, str]]) -> None:
 plain = st.from_regex(r"[A-Za-z0-9,.?! ]{0,20}[a-z]", fullmatch=True).map(str.strip)
 
 
-turn = st.tuples(st.sampled_from(["agent", "customer", "system", "unknown"]), plain).map(lambda said: Turn(*said))
+turn = st.tuples(st.sampled_from(["agent", "customer", "system", "unknown"]), plain).map(lambda said: Said(*said))
 
 
 @given(st.lists(turn, max_size=6))
-def test_what_is_rendered_is_read_again(turns: list[Turn]) -> None:
+def test_what_is_rendered_is_read_again(turns: list[Said]) -> None:
     assert turns_of(render(turns)) == turns

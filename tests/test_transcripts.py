@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from etl.sandbox.world import World
 from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, QUICK_SECONDS
 from tests.harness import NOW, InterceptingTransport, counts_add_up, differences, make_harness
+from tests.stub_provider import make_stub_harness, vaani_record
 
 
 def of_transcripts(
@@ -64,3 +65,86 @@ def test_a_source_that_refuses_the_key_gets_no_more_requests_for_transcripts(db:
     harness.sync("vaani")
     assert differences(harness, "vaani") == []
     assert counts_add_up(harness)
+
+
+TURNS = """
+    SELECT speaker, text, spoken_at::time(0)::text AS at, offset_seconds::float
+      FROM bi.transcript_turns ORDER BY turn_index
+"""
+TALK = "AGENT: Hello.\n\n USER: Hi."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"transcript": "Error retrieving transcript", "error": "blob not found", "status_code": 200},
+        {"transcript": TALK, "error": {"code": "BlobNotFound"}},
+        {"transcript": "Error retrieving transcript"},
+        {"transcript": "Processing", "status_code": 200},
+        {"transcript": TALK, "status_code": 202},
+        {"transcript": TALK, "status_code": "202"},
+        {"transcript": TALK, "status": "processing"},
+        {"transcript": "Transcript is not available yet. Please try again later.", "status_code": 200},
+        {"transcript": "System: no transcript yet"},
+        {"transcript": "null", "status_code": 200},
+        {"transcript": '"null"', "status_code": 200},
+        {"transcript": '"None"', "status_code": 200},
+        {"transcript": "NaN"},
+        {"transcript": '{"message": "Processing"}'},
+        {"transcript": "\u200b"},
+        {"error": "not found"},
+        {"status": "pending"},
+        {"transcript": TALK, "call_id": "outbound-2", "status_code": 200},
+        {"transcript": [{"role": "agent", "content": "Hello.", "call_id": "outbound-2"}]},
+    ],
+    ids=str,
+)
+def test_what_is_no_conversation_or_of_another_call_is_not_stored_and_asked_for_again(
+    db: Engine, answer: object
+) -> None:
+    harness, vendor = make_stub_harness(db, vaani_record(chat_history="Processing"))
+    vendor.transcript = answer
+    harness.run("vaani")
+    assert harness.rows(TURNS) == []
+    assert harness.scalar("SELECT has_transcript FROM bi.calls") is False
+    vendor.transcript = {"transcript": TALK, "status_code": 200, "error": None, "call_id": " OUTBOUND-1"}
+    harness.clock.sleep(3600)
+    harness.sync("vaani")
+    assert [row["text"] for row in harness.rows(TURNS)] == ["Hello.", "Hi."]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "expected"),
+    [
+        (("2025-04-30 13:33:14", "2025-04-30 13:34:15"), [("13:33:14", None), ("13:34:15", None)]),
+        (("2025-04-30T13:33:14.25Z", "2025-04-30T19:04:15+05:30"), [("13:33:14", None), ("13:34:15", None)]),
+        (("13:33:14", "13:34:15"), [("13:33:14", None), ("13:34:15", None)]),
+        (("13:33:00", "13:35:00"), [("13:33:00", None), ("13:35:00", None)]),  # seconds of a start at 13:33:00.5
+        (("00:00:02", "00:01:02"), [(None, 2), (None, 62)]),
+        (("0:02", "1:02"), [(None, 2), (None, 62)]),
+        (("00:01:59", "00:02:00"), [(None, 119), (None, None)]),  # the call lasts 119.5 seconds
+        (("13:32:59", "13:34:15"), [(None, None), ("13:34:15", None)]),
+        (("2026-09-04 15:49:58", "13:35:01"), [(None, None), (None, None)]),
+        (("2025-04-30 13:33:14", "12:34"), [("13:33:14", None), (None, None)]),
+    ],
+)
+def test_the_time_before_a_label_is_kept_where_it_lies_within_the_call(
+    db: Engine, stamps: tuple[str, str], expected: list[tuple[str | None, float | None]]
+) -> None:
+    harness, vendor = make_stub_harness(db, vaani_record())
+    vendor.transcript = {"transcript": f"[{stamps[0]}] AGENT: Hello.\n\n [{stamps[1]}] USER: Hi.", "status_code": 200}
+    harness.sync("vaani")
+    rows = harness.rows(TURNS)
+    assert [(row["speaker"], row["text"]) for row in rows] == [("agent", "Hello."), ("customer", "Hi.")]
+    assert [(row["at"], row["offset_seconds"]) for row in rows] == expected
+
+
+def test_a_call_over_midnight_has_times_of_two_days(db: Engine) -> None:
+    record = vaani_record(
+        Start_time="2025-04-29T23:59:50", End_time="2025-04-30T00:00:20", call_dialing_at="2025-04-29T23:59:55"
+    )
+    harness, vendor = make_stub_harness(db, record)
+    vendor.transcript = {"transcript": "[23:59:58] MAYA: Hello.\n[00:00:01] : Hi.", "status_code": 200}
+    harness.sync("vaani")
+    found = [tuple(row.values()) for row in harness.rows(TURNS)]
+    assert found == [("agent", "Hello.", "23:59:58", 3), ("customer", "Hi.", "00:00:01", 6)]

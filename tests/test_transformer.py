@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -247,6 +248,16 @@ def test_an_earlier_start_than_the_record_opens_the_call() -> None:
         ([{"name": "Sentiment", "value": "bad"}], "bad"),
         ([{"name": "goal", "value": "x"}, 5, None], None),
         ("positive", None),
+        ({"sentiments": "positive"}, "positive"),
+        ({"sentiments": {"type": "string", "value": "negative"}}, "negative"),
+        ({"Sentiments": {"overall": "mixed", "customer": "calm"}}, "mixed"),
+        ({"call_sentiment": {"label": "neutral", "score": 0.9}}, "neutral"),
+        ({"custom": {"user_sentiment": "positive"}}, "positive"),
+        ({"sentiment": "", "sentiments": "positive"}, "positive"),
+        ({"\u200bsentiment": "\u200bpositive"}, "positive"),
+        ({"sentiment": "NaN"}, None),
+        ({"sentiment": {"type": "string", "value": "None"}}, None),
+        ([{"name": "Overall sentiment", "type": "string", "value": "bad"}], "bad"),
     ],
 )
 def test_the_sentiment_is_the_item_of_that_name(analysis: Any, sentiment: str | None) -> None:
@@ -258,3 +269,171 @@ def test_a_column_that_needs_one_read_after_it_is_an_error() -> None:
     late = replace(ringg, columns=dict(list(ringg.columns.items())[::-1]))
     with pytest.raises(ValueError, match="ringg: column duration_basis needs duration_seconds, ended_at"):
         transform(late, make_source(late), b'{"id": "a", "created_at": "2026-06-01T00:00:00Z"}')
+
+
+@pytest.mark.parametrize(
+    ("stated", "analysis", "summary"),
+    [
+        ("Stated.", {"summary": "Inside."}, "Stated."),
+        ("", {"summary": "Inside."}, "Inside."),
+        (None, {"summary": {"type": "string", "value": "Inside."}}, "Inside."),
+        ("None", {"Call Summary": "Inside."}, "Inside."),
+        ("\ufeff", {"custom": {"call_summary": {"value": "Inside."}}}, "Inside."),
+        ("", [{"name": "summary", "type": "string", "value": "Inside."}], "Inside."),
+        ("", {"summary": {"type": "string", "value": ""}}, None),
+        ("", {"summary": ["a"]}, None),
+    ],
+)
+def test_a_summary_inside_the_analysis_is_taken_where_none_is_stated(
+    stated: str | None, analysis: Any, summary: str | None
+) -> None:
+    assert call("ravan", summary=stated, post_call_analysis_result=analysis).columns["summary"] == summary
+    if isinstance(analysis, dict):
+        assert call("vaani", call_summary=stated, call_entity=analysis).columns["summary"] == summary
+    if stated != "Stated.":
+        assert call("autocalls", evaluation=analysis).columns["summary"] == summary
+
+
+NO_TIMES = [
+    "NaN",
+    "None",
+    "NA",
+    "null",
+    "-",
+    "\u200bNaN",
+    False,
+    0,
+    "0",
+    "0001-01-01T00:00:00",
+    "0000-00-00 00:00:00",
+    [1],
+]
+ENDED = {"End_time": "2026-01-02T03:05:05", "user_picked_up_at": "2026-01-02T03:04:35"}
+ENDED |= {"post_processing_status": "completed", "call_status": "User disconnected"}
+DERIVED_OF_TIMES = {
+    "is_live", "is_final", "is_answered", "outcome", "started_at", "answered_at", "ended_at", "updated_at",
+    "duration_seconds", "duration_basis", "talk_seconds",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", NO_TIMES)
+@pytest.mark.parametrize(
+    ("name", "field", "record"),
+    [
+        ("vaani", "End_time", ENDED),
+        ("vaani", "user_picked_up_at", ENDED),
+        ("vaani", "call_dialing_at", ENDED),
+        ("ravan", "ended_at", {"status": "completed", "started_at": "2026-01-02T03:04:05Z"}),
+        ("ravan", "started_at", {"status": "completed", "ended_at": "2026-01-02T03:05:05Z"}),
+        ("ringg", "call_attempt_time", {"status": "completed", "call_duration": 5}),
+        ("autocalls", "updated_at", {"status": "completed"}),
+    ],
+)
+def test_what_is_no_time_is_as_good_as_null_for_all_that_follows_from_it_and_is_flagged(
+    value: Any, name: str, field: str, record: dict[str, Any]
+) -> None:
+    found, null = (call(name, **{**record, field: given}).columns for given in (value, None))
+    assert {column: found[column] for column in DERIVED_OF_TIMES} == {
+        column: null[column] for column in DERIVED_OF_TIMES
+    }
+    assert set(found["quality_flags"]) & {"time_unreadable", "time_implausible", "type_unexpected"}
+
+
+def test_a_vaani_call_without_a_readable_time_never_ended_or_was_never_answered() -> None:
+    live, unanswered = (call("vaani", **{**ENDED, key: "NaN"}).columns for key in ("End_time", "user_picked_up_at"))
+    assert [live[name] for name in ("outcome", "is_live", "is_final", "is_answered")] == [
+        "in_progress",
+        True,
+        False,
+        True,
+    ]
+    assert [unanswered[name] for name in ("outcome", "is_live", "is_answered")] == ["no_answer", False, False]
+
+
+@pytest.mark.parametrize("value", ["NaN", "None", "null", "NA", "\u200b", "undefined"])
+def test_a_word_for_no_value_is_as_good_as_null(value: str) -> None:
+    for name, changes in {
+        "ringg": ("sub_status", "voicemail_detected", "credits_processed", "call_type"),
+        "ravan": ("disconnect_reason", "channel"),
+        "autocalls": ("answered_by", "type"),
+        "vaani": ("post_processing_status", "direction", "call_type", "call_entity"),
+    }.items():
+        for field in changes:
+            found, null = (call(name, status="completed", **{field: given}) for given in (value, None))
+            hidden = {column: row.columns[column] for row in (found, null) for column in ("extra",)}
+            assert {**found.columns, **hidden} == {**null.columns, **hidden}
+            assert [drift for drift in found.drift if drift.kind == "unknown_word"] == []
+    assert call("ringg", call_type="unheard", inbound_from=value, from_numbers=["+918035000001"]).columns["from_number"]
+
+
+def test_one_customer_is_one_number_in_every_notation() -> None:
+    written = [
+        "+91 98765-43210",
+        "whatsapp:+919876543210",
+        "\u202a+919876543210\u202c",
+        "+९१९८७६५४३२१०",
+        "tel:+919876543210,12",
+    ]
+    numbers = {call("ringg", call_type="outbound", to_number=number).columns["customer_number"] for number in written}
+    numbers |= {
+        call("ringg", call_type="inbound", inbound_from=number).columns["customer_number"] for number in written
+    }
+    numbers |= {call("autocalls", client_phone_number=number).columns["customer_number"] for number in written}
+    assert numbers == {"+919876543210"}
+
+
+@pytest.mark.parametrize("mark", ["\u200f", "\ufeff", "\u200b", "\u2068"])
+def test_an_invisible_character_is_visible_in_no_key(mark: str) -> None:
+    plain = {
+        **least("ringg"),
+        "status": "completed",
+        "agent": {"id": "a-1", "agent_name": "Maya"},
+        "name": "Asha",
+        "x": 1,
+    }
+    marked = {
+        f"{mark}{key}": {f"{name}{mark}": f"{mark}{inner}" for name, inner in value.items()}
+        if isinstance(value, dict)
+        else f"{mark}{value}{mark}"
+        if isinstance(value, str)
+        else value
+        for key, value in plain.items()
+    }
+    assert result("ringg", marked) == result("ringg", plain)
+    assert result("ringg", json.dumps(marked, ensure_ascii=False).encode()) == result("ringg", plain)
+    twice = result("ringg", {**plain, f"id{mark}": "c-2"})
+    assert isinstance(twice, Reject)
+    assert twice.reason == "it has a duplicate key"
+
+
+AUTOCALLS = {"assistant_name": "Maya Rao", "duration": 42, "created_at": "2026-01-02T13:33:05Z"}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "spoken_at", "offset"),
+    [
+        ("13:33:14", datetime(2026, 1, 2, 13, 33, 14, tzinfo=UTC), None),
+        ("2026-01-02 13:33:14", datetime(2026, 1, 2, 13, 33, 14, tzinfo=UTC), None),
+        ("00:00:12", None, Decimal(12)),
+        ("00:42", None, Decimal(42)),
+        ("00:43", None, None),
+        ("23:59:59", None, None),
+    ],
+)
+def test_a_time_before_a_label_is_read_where_the_end_is_an_estimate(
+    stamp: str, spoken_at: datetime | None, offset: Decimal | None
+) -> None:
+    found = call("autocalls", **AUTOCALLS, transcript=f"[{stamp}] Assistent: Guten Tag!\nKunde: Hallo.")
+    assert found.turns == (Turn("agent", "Guten Tag!", spoken_at, offset), Turn("customer", "Hallo."))
+    assert ("turn_time_outside_call" in found.columns["quality_flags"]) is (spoken_at is None and offset is None)
+
+
+def test_a_turn_of_ringg_has_the_time_that_stands_beside_it() -> None:
+    turns = [
+        {"bot": "Hi", "message_id": "m-1", "timestamp": "2026-01-02T03:04:10.5+00:00"},
+        {"user": "Yes", "timestamp": ""},
+    ]
+    attempt = {"call_attempt_time": "2026-01-02T03:04:06Z", "call_duration": 20, "status": "completed"}
+    found = call("ringg", **attempt, transcript=json.dumps(turns))
+    moment = datetime(2026, 1, 2, 3, 4, 10, 500_000, tzinfo=UTC)
+    assert found.turns == (Turn("agent", "Hi", moment, Decimal("4.5")), Turn("customer", "Yes"))

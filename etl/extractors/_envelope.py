@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from etl.decode.invisible import visible
 from etl.fields.phones import digits
+from etl.fields.values import as_text, is_unset
 from etl.model import InvalidResponse, Page, ResponseBody
 
 OTHER_REQUEST = "the response belongs to another request"
@@ -29,6 +31,13 @@ def count(value: Any) -> int | None:
 def check_position(echoed: Any, requested: int) -> None:
     """Raises :class:`InvalidResponse` where the response names another page or offset."""
     if count(echoed) not in (None, requested):
+        raise InvalidResponse(OTHER_REQUEST)
+
+
+def check_call(echoed: Any, requested: str | None) -> None:
+    """Raises :class:`InvalidResponse` where the response names another call."""
+    named = None if is_unset(echoed) else as_text(echoed)
+    if named is not None and visible(named).strip().casefold() != str(requested).strip().casefold():
         raise InvalidResponse(OTHER_REQUEST)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import quote
 
 from etl import fields
-from etl.extractors._envelope import check_position, page
-from etl.fields.transcript_text import turns_of
-from etl.fields.turns import turns
+from etl.extractors._envelope import check_call, check_position, page
+from etl.fields.transcript_text import is_conversation
+from etl.fields.turns import spoken, turns
 from etl.fields.vocabulary import DIRECTIONS, MAX_WORD_LENGTH, OUTCOMES, lookup
 from etl.model import (
     DateFilter,
@@ -42,7 +42,7 @@ ENDED_BY = (
     ("customer", re.compile(r"\b(user|customer|caller) (disconnected|hung up|ended)\b")),
     ("agent", re.compile(r"\b(agent|assistant|bot) (disconnected|hung up|ended)\b")),
 )
-NOT_READY = "transcript not found"
+_chat = turns("chat_history")
 
 
 def ask(request: PageRequest) -> HttpRequest:
@@ -58,10 +58,6 @@ def read(request: PageRequest, body: ResponseBody) -> Page:
     has_next = numbers.get("has_next")
     is_last = not has_next if isinstance(has_next, bool) else None
     return page(body, "data", numbers.get("total_count"), numbers.get("page_size"), is_last)
-
-
-def _has(key: str, context: RecordContext) -> bool:
-    return not fields.is_empty(context.record.get(key))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -100,7 +96,7 @@ def _direction(context: RecordContext) -> str:
 def _is_processed(context: RecordContext) -> bool | None:
     """Summary, cost and transcript can still arrive until the post-processing is completed."""
     word = fields.known_word(context, "post_processing_status", PROCESSING)
-    if word is None and _has("post_processing_status", context):
+    if word is None and not fields.is_unset(context.record.get("post_processing_status")):
         fields.flag_unknown_value(context, "post_processing_status", str(context.record["post_processing_status"]))
         return None
     return word == "completed"
@@ -120,32 +116,32 @@ def _duration(context: RecordContext) -> Decimal | None:
 
 def _analysis(context: RecordContext) -> dict[str, Any] | None:
     record = context.record
-    return {name: value for name in ANALYSIS if not fields.is_empty(value := record.get(name))} or None
+    return {name: value for name in ANALYSIS if not fields.is_unset(value := record.get(name))} or None
 
 
 COLUMNS: dict[str, Field] = {
-    "provider_status": fields.text("call_status"),
-    "is_live": Field((), lambda context: not _has("End_time", context)),
-    "is_answered": Field((), lambda context: _has("user_picked_up_at", context)),
+    "provider_status": fields.name("call_status"),
+    "answered_at": fields.utc("user_picked_up_at"),
+    "ended_at": fields.utc("End_time"),
+    "is_live": Field((), lambda context: context.row["ended_at"] is None, needs=("ended_at",)),
+    "is_answered": Field((), lambda context: context.row["answered_at"] is not None, needs=("answered_at",)),
     "outcome": Field((), _outcome, needs=("provider_status", "is_live", "is_answered")),
     "ended_by": Field((), _ended_by, needs=("provider_status",)),
-    "is_final": fields.all_of(_is_processed, lambda context: _has("End_time", context)),
+    "is_final": fields.all_of(_is_processed, fields.is_over, needs=("is_live",)),
     "direction": Field(("direction", "call_type"), _direction),
-    "agent_id": fields.text("agent_id"),
-    "agent_name": fields.text("agent_name"),
+    "agent_id": fields.name("agent_id"),
+    "agent_name": fields.name("agent_name"),
     "from_number": fields.phone_number("from_number"),
     "to_number": fields.phone_number("to_number"),
     "metadata": fields.json("call_metadata"),
-    "customer_name": Field((), fields.text("call_metadata.name").read),
+    "customer_name": Field((), fields.name("call_metadata.name").read),
     "started_at": fields.utc("call_dialing_at"),
-    "answered_at": fields.utc("user_picked_up_at"),
-    "ended_at": fields.utc("End_time"),
     "duration_seconds": Field((), _duration, needs=_measured.needs),
     "duration_basis": fields.constant("timestamps", where="duration_seconds"),
     "cost": fields.money("call_cost"),
     "recording_url": fields.text("recording_api"),
-    "summary": fields.text("call_summary"),
     "analysis": Field(ANALYSIS, _analysis),
+    "summary": fields.in_analysis(*fields.SUMMARY, otherwise="call_summary"),
 }
 
 
@@ -154,22 +150,31 @@ def ask_transcript(call_id: str) -> HttpRequest:
     return HttpRequest(f"/api/transcript/{quote(call_id, safe='')}")
 
 
-def read_transcript(body: ResponseBody) -> tuple[Turn, ...]:
-    """A transcript that is not ready is a text saying so, or a ``status_code`` of 404, perhaps under HTTP 200."""
+def read_transcript(context: RecordContext, body: ResponseBody) -> tuple[Turn, ...]:
+    """A transcript that is not ready is a text saying so, an ``error``, or another ``status_code`` than 200.
+
+    All of these come under HTTP 200 as well.
+    """
     transcript, code = body.get("transcript"), fields.decimal_of(body.get("status_code"))
-    is_text = isinstance(transcript, str)
-    if code == 404 or (is_text and transcript.strip().lower().startswith(NOT_READY)):
+    check_call(body.get("call_id"), context.call_id)
+    for item in transcript if isinstance(transcript, list) else [transcript]:
+        check_call(item.get("call_id") if isinstance(item, dict) else None, context.call_id)
+    has_error = not fields.is_unset(body.get("error")) and not fields.is_false(body.get("error"))
+    is_coming = lookup(PROCESSING, body.get("status")) == "going_on"
+    if has_error or is_coming or code == 404 or (code is not None and code != 200 and code < 400):
         raise TranscriptNotReady
-    if (
-        "transcript" not in body
-        or (code is not None and code >= 400)
-        or not isinstance(transcript, str | list | dict | None)
-    ):
+    if "transcript" not in body or code not in (None, 200) or not isinstance(transcript, str | list | dict | None):
         raise InvalidResponse("the response has no transcript")
-    found = tuple(turns_of(transcript or ""))
-    if not found:
+    found = spoken(context, transcript or "")
+    if not is_conversation(found):
         raise TranscriptNotReady
     return found
+
+
+def _chat_history(context: RecordContext) -> tuple[Turn, ...]:
+    """A text in place of the turns says why there are none: the transcript's own request may bring them."""
+    found: tuple[Turn, ...] = _chat.read(context)
+    return found if is_conversation(found) else ()
 
 
 EXTRA = frozenset(
@@ -190,7 +195,7 @@ PROVIDER = Provider(
     call_id=fields.identity("call_id"),
     created_at=fields.utc("Start_time"),
     columns=COLUMNS,
-    turns=turns("chat_history"),
+    turns=Field(_chat.paths, _chat_history),
     extra=EXTRA,
     transcript=TranscriptRequest(ask_transcript, read_transcript),
 )

@@ -1,176 +1,111 @@
-"""A transcript in any shape that providers send → its turns in order, without losing a word."""
+"""A transcript in any shape that providers send → what was said, in order, without losing a word."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from etl.decode import parse
+from etl.decode.invisible import MARKS, is_blank
+from etl.fields.speakers import SPEAKERS, fold, is_name, labelled, role
+from etl.fields.transcript_items import TEXT_KEYS, Said, compact, of_message, turn
+from etl.fields.values import is_unset
 from etl.model import InvalidResponse, Turn
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-SPEAKERS = {
-    **dict.fromkeys(("agent", "assistant", "ai", "bot"), "agent"),
-    **dict.fromkeys(("user", "customer", "human", "caller", "client"), "customer"),
-    **dict.fromkeys(("system", "tool"), "system"),
-}
-_ROLES = {**SPEAKERS, "function": "system", "developer": "system", "model": "agent"}
-
-# The start of a line: an optional [hh:mm:ss], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or only a colon.
+# The start of a line: an optional [time], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or only a colon.
+_SPACE = rf"[ \t\xa0\u202f{MARKS}\u200c\u200d]*+"
 _LABEL = re.compile(
-    r"\n[ \t]*+(?:\[(?P<clock>(?:\d{1,3}:)?\d{1,2}:\d{2}(?:\.\d{1,6})?)\][ \t]*+)?"
-    r"(?:\*\*|__)?[ \t]*+\[?[ \t]*+"
-    rf"(?P<name>{'|'.join(SPEAKERS)}|(?=:(?:\s|\*|$)))"
-    r"(?:[ \t_#]*+\d{1,3}(?!\d*[ \t]*:\d))?[ \t]*+\]?(?:\*\*|__)?[ \t]*+:(?:\*\*|__)?",
-    re.IGNORECASE | re.ASCII,
+    rf"\n{_SPACE}(?:[\[(](?P<time>\d[\d./T, +Z-]*:[\d:.,T +ZUC-]+)[\])]{_SPACE}-?"
+    r"|(?P<bare>(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d)(?= ))?"
+    rf"(?P<name>[^\n:：]{{0,80}})[:：](?:\*\*|__)?"
 )
-_ROLE_NOISE = re.compile(r"[^a-z]+")
-
-_ROLE_KEYS = ("role", "speaker", "sender")
-_TEXT_KEYS = ("content", "text", "message", "transcript")
-_TEXT_KEYS_SET = frozenset(_TEXT_KEYS)
+_AFTER_EMPTY = re.compile(r"\s|\*|$")
 _LIST_KEYS = ("transcript", "transcripts", "messages", "turns", "chat_history")
-_SPOKEN_TYPES = frozenset({"transcript", "message", "text", "speech", "utterance"})
-
-Moment = Callable[[Mapping[str, Any]], tuple[datetime | None, Decimal | None]]
+SHORT = 200  # characters
 
 
-def turns_of(value: Any, moment: Moment = lambda item: (None, None)) -> list[Turn]:
-    """The turns of a transcript: a list of messages, a text with labels, or JSON in a text; empty turns are dropped.
+def turns_of(value: Any, agent: str = "") -> list[Said]:
+    """What was said by a list of messages, a text with labels, or JSON in a text; empty turns are dropped.
 
-    ``moment`` gives the time of a list item and its seconds from the start. A text in no known shape is one turn of an
+    ``agent`` is the agent's name, with which a text may label its turns. A text in no known shape is one turn of an
     unknown speaker.
     """
     if isinstance(value, str):
-        return _of_text(value, moment)
+        return _of_text(value, agent)
     if isinstance(value, dict):
         value = next((value[key] for key in _LIST_KEYS if isinstance(value.get(key), list | str)), [value])
-        return turns_of(value, moment)
-    turns: list[Turn] = []
+        return turns_of(value, agent)
+    turns: list[Said] = []
     for item in value if isinstance(value, list) else [value]:
-        turns += _of_object(item, moment) if isinstance(item, dict) else _of_item(item, moment)
+        turns += of_message(item, agent) if isinstance(item, dict) else _of_item(item, agent)
     return turns
 
 
 def is_spoken(value: Mapping[str, Any]) -> bool:
     """Whether an object is a message or contains a transcript."""
-    return any(key in value for key in (*_LIST_KEYS, *_TEXT_KEYS)) or all(_role(key) for key in value)
+    return any(key in value for key in (*_LIST_KEYS, *TEXT_KEYS)) or all(role(key) for key in value)
 
 
-def _of_text(text: str, moment: Moment) -> list[Turn]:
-    if text.lstrip()[:1] in ("[", "{"):
+def is_conversation(turns: Sequence[Said | Turn]) -> bool:
+    """Whether somebody speaks: a short text without a label says why there is no transcript."""
+    if any(turn.speaker in ("agent", "customer") for turn in turns):
+        return True
+    return len(turns) > 1 or sum(len(turn.text) for turn in turns) >= SHORT
+
+
+def _of_text(text: str, agent: str) -> list[Said]:
+    if is_unset(text):
+        return []
+    if text.lstrip()[:1] in ("[", "{", '"'):
         try:
             found = parse(text.encode(errors="replace"))
         except InvalidResponse:
             found = None
         if _is_transcript(found):
-            return turns_of(found, moment)
-    return _labelled(text)
+            return turns_of(found, agent)
+    return _labelled(text, agent)
 
 
 def _is_transcript(value: Any) -> bool:
     if isinstance(value, list):
         return all(item is None or isinstance(item, dict | str) for item in value)
-    return isinstance(value, dict)
+    return isinstance(value, dict | str)
 
 
-def _labelled(text: str) -> list[Turn]:
-    turns, speaker, offset, start = list[Turn](), "unknown", None, 0
+def _labelled(text: str, agent: str) -> list[Said]:
     text = "\n" + text.replace("\r\n", "\n").replace("\r", "\n")
-    for label in _LABEL.finditer(text):
-        turns += _turn(speaker, text[start : label.start()].strip(), None, offset)
-        clock, name = label.group("clock", "name")
-        speaker, offset, start = SPEAKERS.get(name.lower(), "unknown"), _offset(clock), label.end()
-    return turns + _turn(speaker, text[start:].strip(), None, offset)
+    labels = [(label, who) for label in _LABEL.finditer(text) if (who := _speaker_of(label, agent))]
+    own = fold(agent)
+    # Beside the agent's own name an empty label is the customer's, unless the customer has another one.
+    has_own_name = any(is_name(name := fold(label["name"]), own) and name not in SPEAKERS for label, _ in labels)
+    caller = "customer" if has_own_name and not any(who == "customer" for _, who in labels) else "unknown"
+    turns, speaker, times, start = list[Said](), "unknown", tuple[str, ...](), 0
+    for label, who in labels:
+        turns += turn(speaker, text[start : label.start()].strip(), times)
+        time = label["time"] or label["bare"]
+        speaker, times, start = caller if who == "nobody" else who, (time,) if time else (), label.end()
+    return turns + turn(speaker, text[start:].strip(), times)
 
 
-def _offset(clock: str | None) -> Decimal | None:
-    if clock is None:
-        return None
-    *hours, minutes, seconds = clock.split(":")
-    return Decimal(seconds) + 60 * int(minutes) + 3600 * int(hours[0] if hours else 0)
+def _speaker_of(label: re.Match[str], agent: str) -> str:
+    """Whom a possible label names: "" where it is none, ``nobody`` for an empty one."""
+    name, after = label["name"], label.string[label.end("name") + 1 : label.end("name") + 2]
+    if name[-1:].isdigit() and after.isdigit():  # Agent 10:30
+        return ""
+    if is_blank(name):
+        return "nobody" if not label["bare"] and _AFTER_EMPTY.match(after) else ""
+    return labelled(name, agent)
 
 
-def _turn(speaker: str, text: str, at: datetime | None, offset: Decimal | None) -> list[Turn]:
-    return [Turn(speaker, text, at, offset)] if text and not text.isspace() else []
-
-
-def _of_item(item: Any, moment: Moment) -> list[Turn]:
+def _of_item(item: Any, agent: str) -> list[Said]:
     """The turns of a list item that is no object."""
     if isinstance(item, str):
-        return _of_text(item, moment)
+        return _of_text(item, agent)
     if isinstance(item, list):
-        return turns_of(item, moment)
-    return [] if item is None else [Turn("unknown", _compact(item))]
+        return turns_of(item, agent)
+    return [] if item is None else [Said("unknown", compact(item))]
 
 
-def _of_object(item: Mapping[str, Any], moment: Moment) -> list[Turn]:
-    """The turns of one object: a message, an event, or ``{"bot": "…"}``."""
-    inner = item.get("message")
-    message = {**item, "message": None, **inner} if isinstance(inner, dict) else item
-    (at, offset), kind = moment(item), message.get("type")
-    if isinstance(kind, str) and kind and kind.lower() not in _SPOKEN_TYPES:
-        return _turn("system", _first_text(message) or _compact(item), at, offset)
-    if not _TEXT_KEYS_SET.isdisjoint(message):
-        return _turn(_speaker(message), _first_text(message), at, offset)
-    if item and all(map(_role, item)):
-        return [turn for name, text in item.items() for turn in _turn(_role(name), _text(text), at, offset)]
-    return _of_unknown_object(item, at, offset)
-
-
-def _of_unknown_object(item: Mapping[str, Any], at: datetime | None, offset: Decimal | None) -> list[Turn]:
-    """An object with one unknown speaker, or of no known shape: one turn of an unknown speaker."""
-    values = [value for value in item.values() if value not in (None, "", [], {})]
-    if len(item) == 1 and values and isinstance(values[0], str):
-        return _turn("unknown", values[0], at, offset)
-    return _turn(_speaker(item), _compact(item), at, offset) if values else []
-
-
-def _speaker(item: Mapping[str, Any]) -> str:
-    for key in _ROLE_KEYS:
-        word = item.get(key)
-        if isinstance(word, str) and (found := _role(word)):
-            return found
-    return "unknown"
-
-
-@lru_cache(maxsize=1 << 10)
-def _role(word: str) -> str:
-    """The speaker that a word names, "" for none."""
-    return _ROLES.get(_ROLE_NOISE.sub("", word.lower()), "")
-
-
-def _first_text(item: Mapping[str, Any]) -> str:
-    for key in _TEXT_KEYS:
-        text = item.get(key)
-        if text is not None and type(text) is not str:
-            text = _text(text)
-        if text and not text.isspace():
-            return text
-    return ""
-
-
-def _text(value: Any) -> str:
-    """The text of a message, or of its parts."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, list):
-        return "\n".join(text for part in value if (text := _text(part)))
-    if isinstance(value, dict):
-        return _first_text(value) or (_compact(value) if value else "")
-    return _compact(value)
-
-
-def _compact(value: Any) -> str:
-    return _encoder.encode(value).decode()
-
-
-def render(turns: Sequence[Turn]) -> str:
+def render(turns: Sequence[Said | Turn]) -> str:
     """Turns as a text with labels, which :func:`turns_of` can read."""
     names = {"agent": "AGENT", "customer": "USER", "system": "SYSTEM", "unknown": ""}
     return "\n\n".join(f"{names[turn.speaker]}: {turn.text}" for turn in turns)

@@ -1,24 +1,30 @@
 """A record's transcript → its turns, with times that lie within the call."""
 
-from collections.abc import Mapping
-from datetime import datetime
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
+from etl.decode.invisible import visible
 from etl.fields import times
-from etl.fields.amounts import decimal_of
-from etl.fields.transcript_text import Moment, is_spoken, turns_of
+from etl.fields.amounts import MAX_CALL_SECONDS, decimal_of
+from etl.fields.transcript_items import Said
+from etl.fields.transcript_text import is_spoken, turns_of
 from etl.fields.values import flag_wrong_type, getter, is_empty
 from etl.model import Field, RecordContext, Turn
 
-_TIME_KEYS = ("timestamp_ms", "timestamp", "created_at")
+RINGING = timedelta(minutes=5)  # an end that is an estimate leaves out how long it rang
+LONGEST_CALL = timedelta(hours=4)  # where nothing says how long it was
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d\d(?:[.,]\d{1,6})?) ?Z?", re.ASCII)
+_DAY, LONGEST_CLOCK = 86_400, 20  # seconds, characters
 
 
 def turns(path: str) -> Field:
     """The turns of a transcript in any shape, in the order of the source.
 
-    A turn's time is the first of its ``timestamp_ms``, ``timestamp`` and ``created_at`` that lies between the creation
-    or start of the call and its end; its offset counts from the start.
+    A turn's time is the first of those beside it that lies within the call: an instant, a time of day in UTC, or an
+    offset no longer than the call.
     """
     get = getter(path)
 
@@ -29,31 +35,84 @@ def turns(path: str) -> Field:
         if not isinstance(value, (str, list)) and not (isinstance(value, dict) and is_spoken(value)):
             flag_wrong_type(context, path, value)
             return ()
-        return tuple(turns_of(value, _moment_within(context)))
+        return spoken(context, value)
 
     return Field((path,), read)
 
 
-def _moment_within(context: RecordContext) -> Moment:
-    """A function: an item → its time within the call, and the seconds from the start to it."""
-    row = context.row
-    started_at, ended_at = row["started_at"], row["ended_at"]
-    earliest = min(row["created_at"], started_at or row["created_at"])
+def spoken(context: RecordContext, value: Any) -> tuple[Turn, ...]:
+    """The turns of a transcript of the call whose row the context has."""
+    said = turns_of(value, context.row["agent_name"] or "")
+    if not any(turn.times for turn in said):
+        return tuple([Turn(turn.speaker, turn.text) for turn in said])
+    call = _span(context.row, said)
+    return tuple([Turn(turn.speaker, turn.text, *_moment(context, call, turn)) for turn in said])
 
-    def moment(item: Mapping[str, Any]) -> tuple[datetime | None, Decimal | None]:
-        for key in _TIME_KEYS:
-            value = item.get(key)
-            if value is None:
-                continue
-            spoken_at = _time(value, context)
-            if spoken_at is not None and earliest <= spoken_at and (ended_at is None or spoken_at <= ended_at):
-                is_after = started_at is not None and started_at <= spoken_at
-                return spoken_at, times.seconds(spoken_at - started_at) if is_after else None
-            if not is_empty(value):
-                context.flags.append("turn_time_outside_call")
-        return None, None
 
-    return moment
+class _Span(NamedTuple):
+    """When a call can have been going on."""
+
+    earliest: datetime
+    latest: datetime
+    seconds: Decimal  # that it lasted
+    started_at: datetime | None
+    counts_from_start: bool = False  # its clocks are offsets, not times of day
+
+    def holds(self, moment: datetime | None) -> bool:
+        return moment is not None and self.earliest <= moment <= self.latest
+
+    def at(self, time_of_day: Decimal) -> datetime | None:
+        """The moment of the call at this time of day, in UTC."""
+        midnight = self.earliest.replace(hour=0, minute=0, second=0)
+        moments = (midnight + timedelta(days=day, microseconds=int(time_of_day * 10**6)) for day in (0, 1))
+        return next(filter(self.holds, moments), None) if time_of_day < _DAY else None
+
+
+def _span(row: dict[str, Any], said: Sequence[Said]) -> _Span:
+    """A call's span; its clocks are offsets where more of them are no longer than the call than are times within it."""
+    started_at, ended_at, duration = row["started_at"], row["ended_at"], row["duration_seconds"]
+    earliest = min(row["created_at"], started_at or row["created_at"]).replace(
+        microsecond=0
+    )  # as shown in a transcript
+    if duration is None or duration > MAX_CALL_SECONDS:
+        latest = ended_at or earliest + LONGEST_CALL
+        duration = times.seconds(latest - earliest)
+    elif ended_at is None or row["duration_basis"] == "estimate":
+        latest = max(ended_at or earliest, earliest + timedelta(seconds=int(duration) + 1)) + RINGING
+    else:
+        latest = ended_at
+    span = _Span(earliest, latest, duration, started_at)
+    clocks = [clock for turn in said for value in turn.times if isinstance(value, str) and (clock := _clock(value))]
+    in_day = sum(of_day and span.at(seconds) is not None for seconds, of_day in clocks)
+    return span._replace(counts_from_start=sum(seconds <= duration for seconds, _ in clocks) > in_day)
+
+
+def _clock(value: Any) -> tuple[Decimal, bool] | None:
+    """The seconds of ``hh:mm:ss`` or ``mm:ss``, and whether it can be a time of day."""
+    found = _CLOCK.fullmatch(visible(value).strip()) if isinstance(value, str) and len(value) < LONGEST_CLOCK else None
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    total = Decimal(seconds.replace(",", ".")) + 60 * int(minutes) + 3600 * int(hours or 0)
+    return total, hours is not None
+
+
+def _moment(context: RecordContext, call: _Span, turn: Said) -> tuple[datetime | None, Decimal | None]:
+    """A turn's time, and the seconds from the start to it."""
+    for value in turn.times:
+        clock = _clock(value)
+        if clock and (call.counts_from_start or not clock[1]):
+            if clock[0] <= call.seconds:
+                return None, clock[0]
+            moment = None
+        else:
+            moment = call.at(clock[0]) if clock else _time(value, context)
+        if moment and call.holds(moment):
+            is_after = call.started_at is not None and call.started_at <= moment
+            return moment, times.seconds(moment - call.started_at) if is_after else None  # type: ignore[operator]
+        if not is_empty(value):
+            context.flags.append("turn_time_outside_call")
+    return None, None
 
 
 def _time(value: Any, context: RecordContext) -> datetime | None:

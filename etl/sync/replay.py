@@ -17,7 +17,7 @@ from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, RowChange, row_change, set_transcript
 from etl.loader.raw import PayloadVersion
-from etl.model import Call, InvalidResponse, Provider, Source, TranscriptNotReady, Turn
+from etl.model import Call, InvalidResponse, Provider, RecordContext, Source, TranscriptNotReady, Turn
 from etl.state import quarantine
 from etl.sync.load import load, receive, write
 from etl.sync.run import SourceRun
@@ -111,7 +111,7 @@ def _rebuild(
     known: dict[bytes, tuple[Call, ReceivedRecord]] = {}
     for version in versions:
         if version.kind == "transcript":
-            if change and (turns := _turns(provider, version.payload)):
+            if change and (turns := _turns(provider, source, change.row, version.payload)):
                 change.turns = turns
         elif found := _read(provider, source, version, stored["call_key"]):
             known[found[1].digest] = found
@@ -138,8 +138,9 @@ def _read(
     return (call, record._replace(key=key)) if isinstance(call, Call) else None
 
 
-def _turns(provider: Provider, payload: bytes) -> tuple[Turn, ...]:
+def _turns(provider: Provider, source: Source, row: Row, payload: bytes) -> tuple[Turn, ...]:
+    context = RecordContext(source, {}, row["provider_call_id"], dict(row))
     try:
-        return provider.transcript.read(decode(payload)) if provider.transcript else ()
+        return provider.transcript.read(context, decode(payload)) if provider.transcript else ()
     except (InvalidResponse, TranscriptNotReady):
         return ()

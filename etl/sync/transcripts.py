@@ -15,7 +15,7 @@ from etl.loader import writer
 from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript
-from etl.model import TranscriptNotReady, TranscriptRequest, Turn
+from etl.model import RecordContext, TranscriptNotReady, TranscriptRequest, Turn
 from etl.sync.load import write
 from etl.sync.run import SourceRun
 
@@ -88,7 +88,7 @@ def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls:
         try:
             for call in remaining:  # the next that no other worker took
                 began = clock.monotonic()
-                fetched.append(_fetch_one(run, request, call.call_key, call.provider_call_id))
+                fetched.append(_fetch_one(run, request, call))
                 if clock.monotonic() - began > QUICK_SECONDS and len(workers) < MAX_PARALLEL_TRANSCRIPTS:
                     workers.append(threads.submit(work))
         finally:
@@ -104,9 +104,11 @@ def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls:
     return fetched
 
 
-def _fetch_one(run: SourceRun, request: TranscriptRequest, key: uuid.UUID, call_id: str) -> Fetched:
+def _fetch_one(run: SourceRun, request: TranscriptRequest, call: Any) -> Fetched:
+    key, call_id = call.call_key, call.provider_call_id
+    context = RecordContext(run.source, {}, call_id, call._asdict())
     try:
-        response = run.client.get(request.ask(call_id), lambda body: (request.read(body), body.payload))
+        response = run.client.get(request.ask(call_id), lambda body: (request.read(context, body), body.payload))
     except TranscriptNotReady:
         return Fetched(key, "not_ready")
     except SourcePaused:

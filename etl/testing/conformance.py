@@ -364,10 +364,12 @@ def _detail_request(subject: Subject) -> None:
     if transcript is None:
         raise NotApplicable("the transcript is part of the record")
     path = transcript.ask("../x?y#z").path
+    rows = [row for recording in subject.recordings for row in recording.rows() if isinstance(row, Call)]
+    context = RecordContext(subject.recordings[0].source, {}, rows[0].provider_call_id, dict(rows[0].columns))
     _fail_unless("../x" not in path and not {"?", "#"} & set(path), "an id leaves its segment of the path")
     for envelope in ERRORS:
         try:
-            transcript.read(decode(json.dumps(envelope).encode()))
+            transcript.read(context, decode(json.dumps(envelope).encode()))
         except (InvalidResponse, TranscriptNotReady):
             continue
         raise Unmet(f"{envelope} is read as a transcript")

@@ -3,7 +3,8 @@
 -- name: due_transcripts
 -- The newest calls whose transcript is to be requested: never requested, at any age; requested and not ready, while young
 -- enough; none twice in a run.
-SELECT c.call_key, c.provider_call_id
+SELECT c.call_key, c.provider_call_id, c.agent_name, c.created_at, c.started_at, c.ended_at, c.duration_seconds,
+       c.duration_basis
   FROM warehouse.calls c
   LEFT JOIN ops.transcript_requests t USING (call_key)
  WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
