@@ -1,7 +1,7 @@
 """Each row of the decision tables has a page that leads to it, and the documentation shows the tables as they are."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,16 +11,7 @@ import pytest
 
 from etl.model import DateFilter, Paging, Window
 from etl.paging import PageView, ResumePoint, RowView, ScanGoal, SortOrder
-from etl.paging.decisions import (
-    FIND_END,
-    FORWARD,
-    LOOK_ABOVE,
-    READ_DOWN,
-    TABLES,
-    Decision,
-    ScanState,
-    decide,
-)
+from etl.paging.decisions import ScanState, decide
 from etl.paging.memory import ReadRange
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,9 +58,9 @@ END_OF_LIST = (4, page(*up(15)))
 READ = ReadRange(4, 20, START + timedelta(minutes=15), has_pages=True)
 JOINING = replace(READ, joining=page(*up(10)))
 
-CASES: dict[str, tuple[tuple[Decision, ...], dict[str, ScanState]]] = {
-    "forward": (
-        FORWARD,
+CASES: dict[str, tuple[Sequence[Callable[[ScanState], bool]], dict[str, ScanState]]] = {
+    "Newest first, or without an order": (
+        ScanState.FORWARD,
         {
             "scan_as_unsorted": after([], 2, page(3, 9, 1, total=21), UNSORTED, goal=goal(resume_from=RESUMED)),
             "retreat": after([TOP], 2, page(*down(13), total=19)),
@@ -82,19 +73,19 @@ CASES: dict[str, tuple[tuple[Decision, ...], dict[str, ScanState]]] = {
             "next_page": after([TOP], 2, page(*down(14))),
         },
     ),
-    "find_end": (
-        FIND_END,
+    "Oldest first: find the end": (
+        ScanState.FIND_END,
         {
             "ask_for_a_short_page_again": after([], 3, page(10, 11), ASC, goal=goal(size=9)),
             "end_before_this_page": after([END_OF_LIST], 5, page(), ASC, read=READ),
             "look_further_up": after([], 9, page(), ASC, asked_again=True),
             "end_on_this_page": after([], 4, page(15, 16, 17, 18, total=19), ASC),
             "jump_to_end": after([], 1, page(*up(0)), ASC, jumps=1),
-            "towards_end": after([], 4, page(*up(15)), ASC),
+            "next_page": after([], 4, page(*up(15)), ASC),
         },
     ),
-    "read_down": (
-        READ_DOWN,
+    "Oldest first: read down from the end": (
+        ScanState.READ_DOWN,
         {
             "ask_for_a_short_page_again": after([END_OF_LIST], 3, page(10, 11), ASC, read=READ),
             "overlaps": after([END_OF_LIST], 3, page(*up(11), total=21), ASC, read=READ),
@@ -102,23 +93,24 @@ CASES: dict[str, tuple[tuple[Decision, ...], dict[str, ScanState]]] = {
             "look_above": after([END_OF_LIST], 3, page(*up(9), total=21), ASC, read=READ),
         },
     ),
-    "look_above": (
-        LOOK_ABOVE,
+    "Oldest first: look above a page that joins nothing": (
+        ScanState.LOOK_ABOVE,
         {
             "list_changed": after([(3, page(*up(10), total=21))], 4, page(*up(15)), ASC, read=JOINING),
             "ask_for_a_short_page_again": after(
                 [(3, page(*up(10), total=30))], 4, page(15, 16, total=30), ASC, goal=goal(size=9), read=JOINING
             ),
             "joined": after([(5, page(*up(19), total=25))], 4, page(*up(15), total=25), ASC, read=JOINING),
-            "further_above": after([(6, page(*up(25), total=30))], 4, page(*up(15), total=30), ASC, read=JOINING),
+            "next_page": after([(6, page(*up(25), total=30))], 4, page(*up(15), total=30), ASC, read=JOINING),
         },
     ),
 }
 
 
 def test_every_row_of_every_table_has_its_case() -> None:
-    tables = [table for table, _ in CASES.values()]
-    assert tables == list(TABLES.values())
+    assert [table for name, table in vars(ScanState).items() if name.isupper()] == [
+        table for table, _ in CASES.values()
+    ]
     for table, cases in CASES.values():
         assert [decision.__name__ for decision in table] == list(cases)
 
@@ -131,7 +123,7 @@ def test_the_page_leads_to(table: str, name: str) -> None:
 
 def test_the_documentation_shows_the_tables_as_they_are() -> None:
     lines = [BEGIN, ""]
-    for title, table in TABLES.items():
+    for title, (table, _) in CASES.items():
         lines += [f"### {title}", "", "| decision | when | then |", "|---|---|---|"]
         for decision in table:
             when, _, then = " ".join((decision.__doc__ or "").split()).rstrip(".").partition(" → ")

@@ -73,6 +73,14 @@ class PageView:
         """How many rows of the list the page covers; one that it shows twice counts once."""
         return len({row.call_id for row in self.rows}) + self.unreadable
 
+    def cut_size(self, asked: int) -> int:
+        """The size of a page that the provider cut and says so; 0 for any other."""
+        return self.size if self.size and self.size < asked else 0
+
+    def full_size(self, asked: int) -> int:
+        """How many rows a full page has by what this one says or shows."""
+        return self.cut_size(asked) or self.count
+
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:

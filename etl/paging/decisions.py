@@ -7,9 +7,8 @@ tables are made. The last one of each table always applies.
 from collections.abc import Callable, Sequence
 
 from etl.model import Paging
-from etl.paging import PageView, ScanGoal, SortOrder, positions
+from etl.paging import SortOrder, positions
 from etl.paging.memory import MAX_RETREATS, ScanMemory
-from etl.paging.observation import Observation
 
 EMPTY_PAGES = 3  # this many empty pages in a row are the end, whatever the total says
 MAX_JUMPS = 3  # how often the end is looked for where the total says that it is
@@ -21,6 +20,10 @@ class ScanState(ScanMemory):
     def ask_for_a_short_page_again(self) -> bool:
         """A page is empty or short although the total says that rows follow → ask once more."""
         return self.seen.is_short and not self.progress.asked_again
+
+    def next_page(self) -> bool:
+        """None of the above → ask for the page after it."""
+        return True
 
     # Newest first, or without an order
 
@@ -59,10 +62,6 @@ class ScanState(ScanMemory):
         complete; rows that are still missing become a warning."""
         return self.has_reached_start() or self.is_end()
 
-    def next_page(self) -> bool:
-        """None of the above → ask for the page after it."""
-        return True
-
     # Oldest first
 
     def end_before_this_page(self) -> bool:
@@ -81,13 +80,15 @@ class ScanState(ScanMemory):
         """The total says that the end is more than a page away → ask for the last page by the total."""
         return self.seen.after < self.seen.last and self.progress.jumps < MAX_JUMPS
 
-    def towards_end(self) -> bool:
-        """None of the above → ask for the page after it."""
-        return True
-
     def overlaps(self) -> bool:
         """The page repeats a row of what was read → go on to the page below."""
-        return self.seen.overlaps or self.joins_resume_point()
+        if self.seen.overlaps or not self.resumed:
+            return self.seen.overlaps
+        rows, oldest = self.seen.page.rows, self.resumed.oldest  # or of what was read before the scan was cut off
+        if self.order is SortOrder.UNSORTED:
+            return any(row.is_stored for row in rows)
+        times = [(row.created_at, row.is_stored) for row in rows if row.created_at]
+        return oldest is not None and any(at > oldest or (at == oldest and stored) for at, stored in times)
 
     def adjoins(self) -> bool:
         """The total has not risen, and the page is full → go on to the page below."""
@@ -98,7 +99,7 @@ class ScanState(ScanMemory):
             return False  # nothing of this scan is read yet
         if goal.paging is Paging.ROWS:
             return self.seen.after >= above.bottom
-        return not page.rows or page_size_of(goal, page) == (above.size or goal.size)
+        return not page.rows or page.full_size(goal.size) == (above.size or goal.size)
 
     def look_above(self) -> bool:
         """A row that showed up late may have pushed another to where the reader has been → ask for the pages above
@@ -112,10 +113,6 @@ class ScanState(ScanMemory):
     def joined(self) -> bool:
         """The page repeats a row of what was read, or the list ends → go on to the page below."""
         return self.overlaps() or not self.seen.page.rows
-
-    def further_above(self) -> bool:
-        """None of the above → ask for the page above it."""
-        return True
 
     # The facts that they share
 
@@ -135,14 +132,6 @@ class ScanState(ScanMemory):
         """Whether rows may lie between this page and those before it."""
         suspects = self.must_join or self.may_have_skipped() or self.is_of_another_size()
         return suspects and not self.is_first() and not self.overlaps()
-
-    def joins_resume_point(self) -> bool:
-        """Whether the page shows a row that was read before the scan was cut off."""
-        if self.resumed and self.order is SortOrder.UNSORTED:
-            return any(row.is_stored for row in self.seen.page.rows)
-        times = [(row.created_at, row.is_stored) for row in self.seen.page.rows if row.created_at]
-        oldest = self.resumed.oldest if self.resumed else None
-        return oldest is not None and any(at > oldest or (at == oldest and stored) for at, stored in times)
 
     def may_have_shifted(self) -> bool:
         """Whether rows may have come to another page than they were on; a row shown twice takes one place only."""
@@ -187,15 +176,15 @@ class ScanState(ScanMemory):
         goal, page, joining = self.goal, self.seen.page, self.range.joining
         if joining is None:
             return False
-        size = page_size_of(goal, joining)
+        size = joining.full_size(goal.size)
         is_last = positions.row(goal.paging, self.seen.position, size) + page.count == page.total
-        is_alike = goal.paging is Paging.ROWS or not page.rows or is_last or page_size_of(goal, page) == size
+        is_alike = goal.paging is Paging.ROWS or not page.rows or is_last or page.full_size(goal.size) == size
         return self.seen.total_change < 0 or not is_alike
 
-    def reached_goal(self, seen: Observation | None = None) -> bool:
+    def reached_goal(self) -> bool:
         """Whether a page of an ordered list reaches below the window, to a stored row where the goal asks for one; or
         all of it is stored and final, so that the scan has to reach no further."""
-        goal, page = self.goal, (seen or self.seen).page
+        goal, page = self.goal, self.seen.page
         if goal.to_end:
             return False
         is_unchanged = goal.unchanged_total is not None and page.total == goal.unchanged_total
@@ -204,47 +193,31 @@ class ScanState(ScanMemory):
         below = [row for row in page.rows if row.created_at is not None and row.created_at < goal.window.start]
         return any(row.is_stored for row in below) if goal.stop_at_known_row else bool(below)
 
+    # The tables
 
-Decision = Callable[[ScanState], bool]
-FORWARD = (
-    ScanState.scan_as_unsorted,
-    ScanState.retreat,
-    ScanState.ask_for_the_page_again,
-    ScanState.stop_at_known_rows,
-    ScanState.skip_unchanged,
-    ScanState.read_again,
-    ScanState.finish,
-    ScanState.ask_for_a_short_page_again,
-    ScanState.next_page,
-)
-FIND_END = (
-    ScanState.ask_for_a_short_page_again,
-    ScanState.end_before_this_page,
-    ScanState.look_further_up,
-    ScanState.end_on_this_page,
-    ScanState.jump_to_end,
-    ScanState.towards_end,
-)
-READ_DOWN = (ScanState.ask_for_a_short_page_again, ScanState.overlaps, ScanState.adjoins, ScanState.look_above)
-LOOK_ABOVE = (ScanState.list_changed, ScanState.ask_for_a_short_page_again, ScanState.joined, ScanState.further_above)
-TABLES = {
-    "Newest first, or without an order": FORWARD,
-    "Oldest first: find the end": FIND_END,
-    "Oldest first: read down from the end": READ_DOWN,
-    "Oldest first: look above a page that joins nothing": LOOK_ABOVE,
-}
+    FORWARD = (
+        scan_as_unsorted,
+        retreat,
+        ask_for_the_page_again,
+        stop_at_known_rows,
+        skip_unchanged,
+        read_again,
+        finish,
+        ask_for_a_short_page_again,
+        next_page,
+    )
+    FIND_END = (
+        ask_for_a_short_page_again,
+        end_before_this_page,
+        look_further_up,
+        end_on_this_page,
+        jump_to_end,
+        next_page,
+    )
+    READ_DOWN = (ask_for_a_short_page_again, overlaps, adjoins, look_above)
+    LOOK_ABOVE = (list_changed, ask_for_a_short_page_again, joined, next_page)
 
 
-def decide(table: Sequence[Decision], state: ScanState) -> str:
+def decide(table: Sequence[Callable[[ScanState], bool]], state: ScanState) -> str:
     """The name of the first decision that applies."""
     return next(decision.__name__ for decision in table if decision(state))
-
-
-def stated_size(goal: ScanGoal, page: PageView) -> int:
-    """The size of a page that the provider cut and says so; 0 for any other."""
-    return page.size if page.size and page.size < goal.size else 0
-
-
-def page_size_of(goal: ScanGoal, page: PageView) -> int:
-    """How many rows a full page has by what this one says or shows."""
-    return stated_size(goal, page) or page.count

@@ -10,6 +10,7 @@ from etl.paging.observation import Observation, observe
 
 REMEMBERED_PAGES = 32  # how many pages back a row is recognised as read
 MAX_STALE_PAGES = 5  # this many pages in a row without a new row are a loop
+WITHOUT_ORDER = (SortOrder.UNSORTED, SortOrder.UNKNOWN)  # to be read more than once: all ids are kept, not the last
 MAX_RETREATS = 50  # steps back in one place; after these the total is no longer believed
 
 
@@ -107,11 +108,6 @@ class ScanMemory:
         if self.resumed:
             self.window, self.must_join = replace(self.window, end=self.resumed.end), True
 
-    @property
-    def is_ordered(self) -> bool:
-        """Whether the list is read once, however long: only the ids of the last pages are kept."""
-        return self.order in (SortOrder.DESC, SortOrder.ASC)
-
     def request(self, position: int, resume_at: int, oldest: datetime | None, total: int | None) -> NextPage:
         """The page at a position, and the point to resume from once all pages before it are stored."""
         point = ResumePoint(resume_at, self.goal.size, self.window.end, self.order, self.newest, oldest, total)
@@ -122,13 +118,13 @@ class ScanMemory:
         seen = observe(self, page, position)
         self._guard_against_loops(seen)
         if seen.times:
-            self.newest = max(seen.times) if self.newest is None else max(self.newest, *seen.times)
-            self.oldest = min(seen.times) if self.oldest is None else min(self.oldest, *seen.times)
+            self.newest = max(self.newest or seen.times[0], *seen.times)
+            self.oldest = min(self.oldest or seen.times[0], *seen.times)
         self.profile.take(seen, is_narrowed=self.window.end < self.goal.window.end)
         self.progress.empty_pages = 0 if page.rows else self.progress.empty_pages + 1
         self.pages.append(seen.ids)
         self.joinable = min(self.joinable + 1, len(self.pages))
-        if not self.is_ordered:
+        if self.order in WITHOUT_ORDER:
             self.hashes.update(map(hash, seen.ids))
         self.seen = seen
         return seen
@@ -207,7 +203,7 @@ class ScanMemory:
     @property
     def row_count(self) -> int:
         """How many distinct rows were met."""
-        return self.profile.rows if self.is_ordered else len(self.hashes)
+        return len(self.hashes) if self.order in WITHOUT_ORDER else self.profile.rows
 
     @property
     def missing_count(self) -> int:

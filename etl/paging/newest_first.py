@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from etl.paging import OffsetLimitReached, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
-from etl.paging.decisions import FORWARD, ScanState, decide
+from etl.paging.decisions import ScanState, decide
 from etl.paging.memory import ListProfile
 
 MAX_PASSES = 20  # how often a list without an order is read that keeps changing
@@ -44,7 +44,7 @@ def _read_on(state: ScanState) -> Scan:
             position = first
             continue
         _take(state, page, position)
-        decision = decide(FORWARD, state)
+        decision = decide(state.FORWARD, state)
         if decision in ("read_again", "finish") and state.ends_against_total() and not state.has_reached_start():
             rows = positions.row(state.goal.paging, position, profile.size)
             state.warnings.append(f"the total says {page.total}, the list ended after {rows} rows")
@@ -71,11 +71,8 @@ def _next_position(decision: str, state: ScanState) -> int:
         raise SortOrderChanged(SortOrder.UNSORTED, state.seen.page.total)
     if decision == "retreat":
         return _back(state)
-    if decision == "ask_for_the_page_again":
-        state.ask_again()
-        return state.seen.position
     state.advance()
-    if decision == "ask_for_a_short_page_again":
+    if decision in ("ask_for_the_page_again", "ask_for_a_short_page_again"):
         state.ask_again()
         return state.seen.position
     if decision == "read_again":

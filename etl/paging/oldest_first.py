@@ -1,21 +1,12 @@
 """A scan from the last page up to the first, for lists that begin with their oldest row."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from etl.paging import NextPage, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
-from etl.paging.decisions import (
-    FIND_END,
-    LOOK_ABOVE,
-    MAX_JUMPS,
-    READ_DOWN,
-    Decision,
-    ScanState,
-    decide,
-    page_size_of,
-    stated_size,
-)
+from etl.paging.decisions import MAX_JUMPS, ScanState, decide
 from etl.paging.memory import ReadRange
-from etl.paging.observation import Observation
+
+Table = Sequence[Callable[[ScanState], bool]]
 
 
 def oldest_first(goal: ScanGoal) -> Scan:
@@ -44,10 +35,11 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
     position = positions.last(paging, expected_count, state.goal.size)
     state.range, progress.jumps = ReadRange(position), 0
     while True:
-        decision = yield from _read(state, position, FIND_END)
+        if not state.range.has_pages:
+            state.range = ReadRange(position)
+        decision = yield from _read(state, position, state.FIND_END)
         seen = state.seen
         if decision == "end_before_this_page":
-            state.range = state.range if state.range.has_pages else ReadRange(position, seen.page.total)
             return
         if decision == "look_further_up":
             state.jump()
@@ -55,8 +47,8 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
             position = seen.last if seen.last < position and progress.jumps < MAX_JUMPS else half
             continue
         if not state.range.has_pages or seen.size_changed or (seen.total_change < 0 and not seen.overlaps):
-            _extend(state, seen)  # the page may not join those before it: the range begins with it
-            state.range.size = stated_size(state.goal, seen.page)  # the last page may be short
+            _extend(state)  # the page may not join those before it: the range begins with it
+            state.range.size = seen.page.cut_size(state.goal.size)  # the last page may be short
             state.joinable = 1
         state.range.reached_goal |= state.reached_goal()
         if decision == "end_on_this_page":
@@ -65,7 +57,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
         if decision == "jump_to_end":
             state.jump()
             position = seen.last
-            state.range = ReadRange(position)
+            state.range.has_pages = False
 
 
 def _read_down(state: ScanState) -> Generator[NextPage, PageView, None]:
@@ -74,11 +66,10 @@ def _read_down(state: ScanState) -> Generator[NextPage, PageView, None]:
     while not state.range.reached_goal and state.range.bottom > positions.first(paging):
         state.jump()  # positions only become smaller: pages that repeat are no loop
         position = positions.before(paging, state.range.bottom, state.profile.size or state.goal.size)
-        decision = yield from _read(state, position, READ_DOWN)
-        seen = state.seen
+        decision = yield from _read(state, position, state.READ_DOWN)
         state.progress.is_doubtful |= state.is_same_page_twice()
         if decision != "look_above" or (yield from _look_above(state)):
-            _extend(state, seen)
+            _extend(state)
 
 
 def _look_above(state: ScanState) -> Generator[NextPage, PageView, bool]:
@@ -89,25 +80,28 @@ def _look_above(state: ScanState) -> Generator[NextPage, PageView, bool]:
     state.range.joining = lowest.page
     while True:
         state.jump()
-        decision = yield from _read(state, position, LOOK_ABOVE)
+        decision = yield from _read(state, position, state.LOOK_ABOVE)
         position = state.seen.after
-        if decision == "further_above":
+        if decision == "next_page":
             continue
         state.range.joining = None
         if decision == "joined":
+            state.seen = lowest
             state.pages.append(lowest.ids)
             state.joinable += 1
         return decision == "joined"
 
 
-def _extend(state: ScanState, seen: Observation) -> None:
-    """Extend the range down to a page that joins it."""
-    oldest = min(seen.times, default=state.range.oldest)
-    size, reached_goal = page_size_of(state.goal, seen.page), state.reached_goal(seen)
-    state.range = ReadRange(seen.position, seen.page.total, oldest, size, has_pages=True, reached_goal=reached_goal)
+def _extend(state: ScanState) -> None:
+    """Extend the range down to the page just read, which joins it."""
+    seen, asked = state.seen, state.goal.size
+    state.range = ReadRange(
+        seen.position, seen.page.total, min(seen.times, default=state.range.oldest), seen.page.full_size(asked), True
+    )
+    state.range.reached_goal = state.reached_goal()
 
 
-def _read(state: ScanState, position: int, table: Sequence[Decision]) -> Generator[NextPage, PageView, str]:
+def _read(state: ScanState, position: int, table: Table) -> Generator[NextPage, PageView, str]:
     """Ask for a page, and once more where it is short → what follows from it.
 
     A scan that is cut off goes on below the range.
