@@ -393,4 +393,4 @@ def test_an_unsorted_list_that_moved_is_read_once_more_and_says_so() -> None:
     ],
 )
 def test_a_page_shows_its_order(minutes: list[int], order: SortOrder) -> None:
-    assert SortOrder.of([START + timedelta(minutes=each) for each in minutes]) is order
+    assert PageView([RowView("", START + timedelta(minutes=each), False) for each in minutes]).order is order

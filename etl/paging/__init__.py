@@ -25,15 +25,6 @@ class SortOrder(StrEnum):
     ASC = "asc"  # oldest first
     UNSORTED = "unsorted"
 
-    @classmethod
-    def of(cls, times: Sequence[datetime]) -> "SortOrder":
-        """The order of one page's creation times; unknown where all are equal, or fewer than two."""
-        if len(times) < 2 or min(times) == max(times):
-            return cls.UNKNOWN
-        if all(a >= b for a, b in pairwise(times)):
-            return cls.DESC
-        return cls.ASC if all(a <= b for a, b in pairwise(times)) else cls.UNSORTED
-
 
 class PaginationLoop(Exception):
     """The list repeats itself instead of ending; the message names the page."""
@@ -73,13 +64,32 @@ class PageView:
         """How many rows of the list the page covers; one that it shows twice counts once."""
         return len({row.call_id for row in self.rows}) + self.unreadable
 
-    def cut_size(self, asked: int) -> int:
-        """The size of a page that the provider cut and says so; 0 for any other."""
-        return self.size if self.size and self.size < asked else 0
+    @cached_property
+    def times(self) -> Sequence[datetime]:
+        """When its rows were created, as far as that is known."""
+        return [row.created_at for row in self.rows if row.created_at is not None]
+
+    @cached_property
+    def order(self) -> SortOrder:
+        """The order that it shows; unknown where all times are equal, or fewer than two."""
+        falls = any(a > b for a, b in pairwise(self.times))
+        rises = any(a < b for a, b in pairwise(self.times))
+        if falls:
+            return SortOrder.UNSORTED if rises else SortOrder.DESC
+        return SortOrder.ASC if rises else SortOrder.UNKNOWN
+
+    def stated_size(self, asked: int) -> int:
+        """The page size that a page states and must know: one smaller than asked for, or one that it fills; else 0."""
+        return self.size if self.size and (self.size < asked or self.count == self.size) else 0
 
     def full_size(self, asked: int) -> int:
-        """How many rows a full page has by what this one says or shows."""
-        return self.cut_size(asked) or self.count
+        """How many rows a full page has by what this one states, or else shows."""
+        return self.stated_size(asked) or self.count
+
+    def size_shown(self, asked: int, rows_before: int) -> int:
+        """The same, where this may be the last page, which shows nothing."""
+        is_last = rows_before + self.count == self.total
+        return self.size or asked if is_last else self.full_size(asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from etl.paging.memory import MAX_RETREATS, ScanMemory
 
 EMPTY_PAGES = 3  # this many empty pages in a row are the end, whatever the total says
 MAX_JUMPS = 3  # how often the end is looked for where the total says that it is
+Decision = Callable[["ScanState"], bool]
 
 
 class ScanState(ScanMemory):
@@ -74,7 +75,7 @@ class ScanState(ScanMemory):
 
     def end_on_this_page(self) -> bool:
         """The list ends here, or the page shows rows newer than the window → the end is found."""
-        return self.is_end() or any(at > self.goal.window.end for at in self.seen.times)
+        return self.is_end() or any(at > self.goal.window.end for at in self.seen.page.times)
 
     def jump_to_end(self) -> bool:
         """The total says that the end is more than a page away → ask for the last page by the total."""
@@ -153,26 +154,22 @@ class ScanState(ScanMemory):
     def ends_against_total(self) -> bool:
         """Whether empty pages end the list, although the total says that rows follow."""
         says_end = self.seen.page.is_last is True or not self.seen.page.rows
-        return says_end and self.seen.contradicts_total and self.progress.empty_pages >= EMPTY_PAGES
+        return says_end and (self.seen.rows_left or 0) > 0 and self.progress.empty_pages >= EMPTY_PAGES
 
     def is_end(self) -> bool:
-        """Whether the list ends with this page: the provider says so, it is empty, or it is short and the total agrees.
-
-        A total by itself ends nothing.
-        """
+        """Whether the list ends with this page: the provider says so, it is empty, or it is short and the total
+        agrees. A total by itself ends nothing."""
         seen, page = self.seen, self.seen.page
         if page.is_last is True or not page.rows:
-            return not seen.contradicts_total or self.ends_against_total()
+            return (seen.rows_left or 0) <= 0 or self.ends_against_total()
         if self.resumed and not self.profile.is_size_known and not self.is_first():
             return False  # what the positions count is not known yet
         full = self.profile.size if len(self.pages) > 1 else page.size or self.goal.size
         return page.count < full and seen.rows_left == 0 and page.is_last is not False
 
     def is_torn_above(self) -> bool:
-        """Whether what came after the page to be joined may have been pulled to before it.
-
-        The total fell, or pages have another size by now, as far as they say or show; the last one may be short.
-        """
+        """Whether what came after the page to be joined may have been pulled to before it: the total fell, or pages
+        have another size by now, as far as they say or show; the last one may be short."""
         goal, page, joining = self.goal, self.seen.page, self.range.joining
         if joining is None:
             return False
@@ -193,31 +190,14 @@ class ScanState(ScanMemory):
         below = [row for row in page.rows if row.created_at is not None and row.created_at < goal.window.start]
         return any(row.is_stored for row in below) if goal.stop_at_known_row else bool(below)
 
-    # The tables
-
-    FORWARD = (
-        scan_as_unsorted,
-        retreat,
-        ask_for_the_page_again,
-        stop_at_known_rows,
-        skip_unchanged,
-        read_again,
-        finish,
-        ask_for_a_short_page_again,
-        next_page,
-    )
-    FIND_END = (
-        ask_for_a_short_page_again,
-        end_before_this_page,
-        look_further_up,
-        end_on_this_page,
-        jump_to_end,
-        next_page,
-    )
+    FORWARD = (scan_as_unsorted, retreat, ask_for_the_page_again, stop_at_known_rows, skip_unchanged, read_again,
+               finish, ask_for_a_short_page_again, next_page)  # fmt: skip
+    FIND_END = (ask_for_a_short_page_again, end_before_this_page, look_further_up, end_on_this_page, jump_to_end,
+                next_page)  # fmt: skip
     READ_DOWN = (ask_for_a_short_page_again, overlaps, adjoins, look_above)
     LOOK_ABOVE = (list_changed, ask_for_a_short_page_again, joined, next_page)
 
 
-def decide(table: Sequence[Callable[[ScanState], bool]], state: ScanState) -> str:
+def decide(table: Sequence[Decision], state: ScanState) -> str:
     """The name of the first decision that applies."""
     return next(decision.__name__ for decision in table if decision(state))

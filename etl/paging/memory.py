@@ -16,10 +16,7 @@ MAX_RETREATS = 50  # steps back in one place; after these the total is no longer
 
 @dataclass(slots=True)
 class ListProfile:
-    """What the pages say about the list: its totals, its rows, its page size and its order.
-
-    The size is how many rows the positions count a page as: a server may return fewer than requested without saying so.
-    """
+    """What the pages say about the list: its totals, rows and order, and how many rows positions count a page as."""
 
     first_total: int | None = None
     total: int | None = None  # the latest
@@ -34,21 +31,7 @@ class ListProfile:
     size_has_changed: bool = False
     order: SortOrder = SortOrder.UNKNOWN
     last_created_at: datetime | None = None  # of the page before, where the scan goes on from it
-    span: tuple[int, datetime, datetime] | None = None  # a page's position, its oldest and its newest row
-
-    def take(self, seen: Observation, *, is_narrowed: bool) -> None:
-        """Take in a page."""
-        self.rows += len(seen.new_ids)
-        self.unreadable += seen.page.unreadable
-        self.has_duplicates |= len(seen.ids) < len(seen.page.rows)
-        self.size, self.is_size_known = seen.size, seen.is_size_known
-        self.size_has_changed |= seen.size_changed
-        self.deleted -= min(0, seen.total_change)
-        total = seen.page.total
-        self.has_changed |= self.total is not None and total != self.total
-        self.total = total if total is not None else self.total
-        self.first_total = self.total if self.first_total is None else self.first_total
-        self.listed_total = self.listed_total if is_narrowed else self.total
+    dated_page: Observation | None = None  # the last page with a time
 
 
 @dataclass(slots=True)
@@ -67,15 +50,12 @@ class ScanProgress:
 
 @dataclass(slots=True)
 class ReadRange:
-    """The pages that were read without a gap up to the end of a list: the lowest of them, and the list as it was then.
-
-    ``size`` is how many rows that page had where it was full; 0 where nobody knows.
-    """
+    """The pages that were read without a gap up to the end of a list: the lowest, and the list as it was then."""
 
     bottom: int
     total: int | None = None
     oldest: datetime | None = None
-    size: int = 0
+    size: int = 0  # of the lowest page; 0 where nobody knows
     has_pages: bool = False
     reached_goal: bool = False
     joining: PageView | None = None  # the page below it, until it is joined to it
@@ -115,12 +95,22 @@ class ScanMemory:
 
     def take(self, page: PageView, position: int) -> Observation:
         """Add a page. Raises :class:`~etl.paging.PaginationLoop` where the list repeats itself."""
-        seen = observe(self, page, position)
+        seen, profile, total = observe(self, page, position), self.profile, page.total
         self._guard_against_loops(seen)
-        if seen.times:
-            self.newest = max(self.newest or seen.times[0], *seen.times)
-            self.oldest = min(self.oldest or seen.times[0], *seen.times)
-        self.profile.take(seen, is_narrowed=self.window.end < self.goal.window.end)
+        if page.times:
+            self.newest = max(self.newest or page.times[0], *page.times)
+            self.oldest = min(self.oldest or page.times[0], *page.times)
+        profile.rows += len(seen.new_ids)
+        profile.unreadable += page.unreadable
+        profile.has_duplicates |= len(seen.ids) < len(page.rows)
+        profile.size, profile.is_size_known = seen.size, seen.is_size_known
+        profile.size_has_changed |= seen.size_changed
+        profile.deleted -= min(0, seen.total_change)
+        profile.has_changed |= profile.total is not None and total != profile.total
+        profile.total = total if total is not None else profile.total
+        profile.first_total = profile.total if profile.first_total is None else profile.first_total
+        if self.window.end >= self.goal.window.end:
+            profile.listed_total = profile.total
         self.progress.empty_pages = 0 if page.rows else self.progress.empty_pages + 1
         self.pages.append(seen.ids)
         self.joinable = min(self.joinable + 1, len(self.pages))
@@ -146,7 +136,7 @@ class ScanMemory:
         self.joinable -= 1
         self.profile.rows -= len(self.seen.new_ids)
 
-    def retreat_from_page(self) -> None:
+    def discard_torn_page(self) -> None:
         """Discard the page just read, which joins nothing, and count the step back."""
         self.discard()
         self.progress.retreats += 1
@@ -167,10 +157,8 @@ class ScanMemory:
         self.progress.stale_pages -= 2
 
     def narrow(self) -> bool:
-        """Go on up to the oldest instant seen, where the provider filters by instants and that is any less.
-
-        The total is another then, and positions count from the beginning of that window.
-        """
+        """Go on up to the oldest instant seen, where the provider filters by instants and that is any less: the total
+        is another then, and positions count from the beginning of that window."""
         if self.goal.date_filter is not DateFilter.INSTANTS or self.order is not SortOrder.DESC or self.oldest is None:
             return False
         end = self.oldest.replace(microsecond=0) + timedelta(seconds=1)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from etl.paging import OffsetLimitReached, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
+from etl.paging import OffsetLimitReached, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
 from etl.paging.decisions import ScanState, decide
 from etl.paging.memory import ListProfile
 
@@ -10,11 +10,8 @@ MAX_PASSES = 20  # how often a list without an order is read that keeps changing
 
 
 def newest_first(goal: ScanGoal, order: SortOrder) -> Scan:
-    """Read on from the newest, or the first, page.
-
-    A list without an order that changed meanwhile is read again, until a pass finds it unchanged, or as many rows were
-    met as it had when the pass began.
-    """
+    """Read on from the newest, or the first, page. A list without an order that changed meanwhile is read again, until
+    a pass finds it unchanged, or as many rows were met as it had when the pass began."""
     state, passes = ScanState(goal, order, goal.resume_from), 1
     result = yield from _read_on(state)
     while passes < MAX_PASSES and result.reached_end and result.changed_during_scan:
@@ -43,7 +40,13 @@ def _read_on(state: ScanState) -> Scan:
                 raise
             position = first
             continue
-        _take(state, page, position)
+        seen, progress = state.take(page, position), state.progress
+        profile.has_changed |= seen.overlaps
+        _check_order(state)
+        if state.is_torn():
+            state.discard_torn_page()
+        is_asked_for_again = progress.asked_again and not progress.is_second_reading
+        progress.is_doubtful |= state.is_unexplained_repeat() and is_asked_for_again
         decision = decide(state.FORWARD, state)
         if decision in ("read_again", "finish") and state.ends_against_total() and not state.has_reached_start():
             rows = positions.row(state.goal.paging, position, profile.size)
@@ -52,17 +55,6 @@ def _read_on(state: ScanState) -> Scan:
             return state.result(reached_end=decision == "finish", skipped=decision == "skip_unchanged")
         state.must_join = decision == "retreat"
         position = _next_position(decision, state)
-
-
-def _take(state: ScanState, page: PageView, position: int) -> None:
-    """Remember a page, check its order, and discard it where rows may lie between it and those before it."""
-    seen, progress = state.take(page, position), state.progress
-    state.profile.has_changed |= seen.overlaps
-    _check_order(state)
-    if state.is_torn():
-        state.retreat_from_page()
-    is_asked_for_again = progress.asked_again and not progress.is_second_reading
-    progress.is_doubtful |= state.is_unexplained_repeat() and is_asked_for_again
 
 
 def _next_position(decision: str, state: ScanState) -> int:
@@ -110,11 +102,11 @@ def _on(state: ScanState) -> int:
 def _check_order(state: ScanState) -> None:
     """Take in the order that a page shows; raises where it contradicts what was believed."""
     seen, profile = state.seen, state.profile
-    shown, last = SortOrder.of(seen.times), profile.last_created_at
+    shown, last = seen.page.order, profile.last_created_at
     fresh = [row.created_at for row in seen.page.rows if row.created_at and row.call_id in seen.new_ids]
     if last and fresh and max(fresh) > last and shown is not SortOrder.ASC:
         shown = SortOrder.UNSORTED  # rows that were pushed down may repeat, but new ones lie below the last
-    profile.last_created_at = seen.times[-1] if seen.times else last
+    profile.last_created_at = seen.page.times[-1] if seen.page.times else last
     if shown is not SortOrder.UNKNOWN:
         profile.order = shown if profile.order in (SortOrder.UNKNOWN, shown) else SortOrder.UNSORTED
     is_contradicted = state.order is SortOrder.DESC and profile.order is SortOrder.UNSORTED

@@ -18,7 +18,6 @@ class Observation:
     page: PageView
     ids: frozenset[str]
     new_ids: frozenset[str]  # that no remembered page showed
-    times: tuple[datetime, ...]
     overlaps: bool  # it shares a row with the pages that were read in one piece before it
     size: int  # how many rows positions count a page as, by now
     size_before: int  # the same before this page; 0 where no page was read
@@ -27,34 +26,24 @@ class Observation:
     total_change: int  # by how many rows the total is higher than before
     oldest_before: datetime | None  # the oldest row that was read before this page
     rows_left: int | None  # how many rows follow behind this page by its total, if it has one
+    is_short: bool  # it is empty or shorter than its size, although rows follow behind it by the total
     after: int  # the position of the page after it
     last: int  # the position of the last page, by its total
-
-    @property
-    def contradicts_total(self) -> bool:
-        """Whether the total says that rows follow behind this page."""
-        return self.rows_left is not None and self.rows_left > 0
-
-    @property
-    def is_short(self) -> bool:
-        """Whether a page in the middle of the list is empty, or shorter than its size."""
-        return (self.page.count < self.size or not self.page.rows) and self.contradicts_total
 
 
 def observe(memory: "ScanMemory", page: PageView, position: int) -> Observation:
     """The facts of a page."""
     ids = frozenset(row.call_id for row in page.rows)
     new_ids = ids.difference(*memory.pages)
-    in_one_piece = list(memory.pages)[len(memory.pages) - memory.joinable :]
-    overlaps = len(new_ids) < len(ids) and any(ids & read for read in in_one_piece)
+    overlaps = any(ids & read for read in list(memory.pages)[len(memory.pages) - memory.joinable :])
     size, is_size_known = _page_size(memory, page, position, overlaps)
     total, before = page.total, memory.profile.total
+    left = total - positions.row(memory.goal.paging, position, size) - page.count if total is not None else None
     return Observation(
         position,
         page,
         ids,
         new_ids,
-        tuple(row.created_at for row in page.rows if row.created_at is not None),
         overlaps,
         size,
         memory.profile.size,
@@ -62,7 +51,8 @@ def observe(memory: "ScanMemory", page: PageView, position: int) -> Observation:
         memory.profile.is_size_known and size != memory.profile.size,
         total - before if total is not None and before is not None else 0,
         memory.oldest,
-        total - positions.row(memory.goal.paging, position, size) - page.count if total is not None else None,
+        left,
+        (left or 0) > 0 and (page.count < size or not page.rows),
         positions.after(memory.goal.paging, position, page.count),
         positions.last(memory.goal.paging, total, size or memory.goal.size),
     )
@@ -72,14 +62,11 @@ def _page_size(memory: "ScanMemory", page: PageView, position: int, overlaps: bo
     """How many rows positions count a page as, and whether that is known for certain."""
     goal, size, was_known = memory.goal, memory.profile.size, memory.profile.is_size_known
     asked = page.size or goal.size
-    is_stated = bool(page.size) and (asked < goal.size or page.count == asked)
-    is_end = positions.row(goal.paging, position, asked) + page.count == page.total
-    if is_stated:
-        size = asked
-    elif not size:
-        size = asked if is_end else page.count
+    is_stated, rows_before = page.stated_size(goal.size) > 0, positions.row(goal.paging, position, asked)
+    if is_stated or not size:
+        size = page.size_shown(goal.size, rows_before)
     elif not (overlaps and was_known):
         size = max(size, page.count)
-    is_first_of_many = position == positions.first(goal.paging) and not is_end
+    is_first_of_many = position == positions.first(goal.paging) and page.count != page.total
     is_full = is_first_of_many or page.count == memory.profile.size
     return size, was_known or is_stated or (bool(page.count) and is_full)

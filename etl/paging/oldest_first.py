@@ -1,12 +1,10 @@
 """A scan from the last page up to the first, for lists that begin with their oldest row."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 
 from etl.paging import NextPage, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
-from etl.paging.decisions import MAX_JUMPS, ScanState, decide
+from etl.paging.decisions import MAX_JUMPS, Decision, ScanState, decide
 from etl.paging.memory import ReadRange
-
-Table = Sequence[Callable[[ScanState], bool]]
 
 
 def oldest_first(goal: ScanGoal) -> Scan:
@@ -48,7 +46,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
             continue
         if not state.range.has_pages or seen.size_changed or (seen.total_change < 0 and not seen.overlaps):
             _extend(state)  # the page may not join those before it: the range begins with it
-            state.range.size = seen.page.cut_size(state.goal.size)  # the last page may be short
+            state.range.size = seen.page.stated_size(state.goal.size)  # the last page may be short
             state.joinable = 1
         state.range.reached_goal |= state.reached_goal()
         if decision == "end_on_this_page":
@@ -74,38 +72,30 @@ def _read_down(state: ScanState) -> Generator[NextPage, PageView, None]:
 
 def _look_above(state: ScanState) -> Generator[NextPage, PageView, bool]:
     """Read on from a page towards the end until one joins what was read before; whether the list kept still."""
-    lowest, position = state.seen, state.seen.after
+    lowest, decision = state.seen, "next_page"
     state.pages.pop()
     state.joinable -= 1
     state.range.joining = lowest.page
-    while True:
+    while decision == "next_page":
         state.jump()
-        decision = yield from _read(state, position, state.LOOK_ABOVE)
-        position = state.seen.after
-        if decision == "next_page":
-            continue
-        state.range.joining = None
-        if decision == "joined":
-            state.seen = lowest
-            state.pages.append(lowest.ids)
-            state.joinable += 1
-        return decision == "joined"
+        decision = yield from _read(state, state.seen.after, state.LOOK_ABOVE)
+    state.range.joining = None
+    if decision == "joined":
+        state.seen = lowest
+        state.pages.append(lowest.ids)
+        state.joinable += 1
+    return decision == "joined"
 
 
 def _extend(state: ScanState) -> None:
     """Extend the range down to the page just read, which joins it."""
-    seen, asked = state.seen, state.goal.size
-    state.range = ReadRange(
-        seen.position, seen.page.total, min(seen.times, default=state.range.oldest), seen.page.full_size(asked), True
-    )
-    state.range.reached_goal = state.reached_goal()
+    page, oldest = state.seen.page, min(state.seen.page.times, default=state.range.oldest)
+    size, reached_goal = page.full_size(state.goal.size), state.reached_goal()
+    state.range = ReadRange(state.seen.position, page.total, oldest, size, has_pages=True, reached_goal=reached_goal)
 
 
-def _read(state: ScanState, position: int, table: Table) -> Generator[NextPage, PageView, str]:
-    """Ask for a page, and once more where it is short → what follows from it.
-
-    A scan that is cut off goes on below the range.
-    """
+def _read(state: ScanState, position: int, table: Sequence[Decision]) -> Generator[NextPage, PageView, str]:
+    """Ask for a page, and once more where it is short → what follows; a scan cut off here resumes below the range."""
     while True:
         read, size = state.range, state.profile.size or state.goal.size
         below = positions.before(state.goal.paging, read.bottom, size) if read.oldest else position
@@ -114,11 +104,11 @@ def _read(state: ScanState, position: int, table: Table) -> Generator[NextPage, 
         state.progress.jumps += 1
         if read.total is not None and page.total is not None:
             read.total -= max(0, seen.total_change)  # a rise is one, even where the total falls again at once
-        shown = SortOrder.UNSORTED if _contradicts_order(state) else SortOrder.of(seen.times)
+        shown = SortOrder.UNSORTED if _contradicts_order(state) else page.order
         if page.total is None or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
             raise SortOrderChanged(SortOrder.UNSORTED if page.total is None else shown, page.total)
         if state.is_torn_above():
-            state.retreat_from_page()
+            state.discard_torn_page()
         decision = decide(table, state)
         if decision != "ask_for_a_short_page_again":
             state.accept()
@@ -129,11 +119,9 @@ def _read(state: ScanState, position: int, table: Table) -> Generator[NextPage, 
 
 def _contradicts_order(state: ScanState) -> bool:
     """Whether a page of a list that begins with its oldest row is not in order with the page read before it."""
-    seen = state.seen
-    if not seen.times:
+    seen, earlier, times = state.seen, state.profile.dated_page, state.seen.page.times
+    state.profile.dated_page = seen if times else earlier
+    if earlier is None or not times or earlier.position == seen.position or seen.overlaps:
         return False
-    oldest, newest = min(seen.times), max(seen.times)
-    earlier, state.profile.span = state.profile.span, (seen.position, oldest, newest)
-    if earlier is None or earlier[0] == seen.position or seen.overlaps:
-        return False
-    return oldest < earlier[2] if seen.position > earlier[0] else newest > earlier[1]
+    is_above = seen.position > earlier.position
+    return min(times) < max(earlier.page.times) if is_above else max(times) > min(earlier.page.times)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from etl.model import Window
-from etl.paging import NextPage, PageView, PaginationLoop, RowView, Scan, ScanGoal, ScanResult
+from etl.paging import NextPage, PaginationLoop, Scan, ScanGoal, ScanResult
 from etl.paging import OffsetLimitReached as StepOutOfReach
 from etl.paging.scan import scan
 from etl.reconcile.day_status import DAY, midnight
@@ -155,16 +155,15 @@ def _drive(
 ) -> ScanResult:
     for pages in count(1):
         try:
-            page, arrivals = remote.take(asked(step.window), step.position)
+            view, arrivals = remote.take(asked(step.window), step.position)
         except PositionRefused:
             step = steps.throw(StepOutOfReach())
             continue
         seen.update((key_of(record), record.created_at) for record in arrivals)
-        rows = [RowView(str(key_of(record)), record.created_at, False) for record in arrivals]
-        if pages > PASSES * ((page.total or len(seen)) // max(len(rows), 1) + 10):
+        if pages > PASSES * ((view.total or len(seen)) // max(len(arrivals), 1) + 10):
             raise CannotVerify(RESTLESS)
         try:
-            step = steps.send(PageView(rows, page.total, page.size, page.is_last))
+            step = steps.send(view)
         except StopIteration as end:
             outcome: ScanResult = end.value
             return outcome

@@ -3,17 +3,16 @@
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 
-from etl.client.api_client import Response
 from etl.client.errors import RequestRefused
 from etl.loader.batch import ReceivedRecord
-from etl.model import Page, Window
-from etl.paging import SortOrder, positions
+from etl.model import Window
+from etl.paging import PageView, SortOrder, positions
 from etl.reconcile.local import LocalCalls, key_of
 from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
 from etl.sync.completeness import Reason, is_foreign
 from etl.sync.load import load, receive
-from etl.sync.pager import Pager
+from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
 from etl.sync.window import REFUSED
 
@@ -55,7 +54,6 @@ class RemoteStream:
         self.oldest_listed: datetime | None = None
         self._pager = Pager(run.client, run.provider, run.source, stream.partition)
         self._asked_size = self.size
-        self._said_size: int | None = None
 
     def at(self, rank: int) -> RankedPage:
         """The page that shows a rank, 0 being the oldest call; where the list begins if its total is not known yet.
@@ -65,11 +63,10 @@ class RemoteStream:
         total, believed = self.total, (self.order, self.size)
         row = rank if self.order is SortOrder.ASC else 0 if total is None else total - 1 - rank
         before = max(row, 0) // self.size * self.size
-        arrivals = self._whole_page(before)
-        shown = SortOrder.of([record.created_at for record in arrivals if record.created_at is not None])
-        if shown is SortOrder.UNSORTED:
+        view, arrivals = self._whole_page(before)
+        if view.order is SortOrder.UNSORTED:
             raise NotSorted
-        self.order = self.order if shown is SortOrder.UNKNOWN else shown
+        self.order = self.order if view.order is SortOrder.UNKNOWN else view.order
         is_first_answer = total is None
         if (self.order, self.size) != believed and not (is_first_answer and before == 0):
             raise ListChanged
@@ -77,39 +74,47 @@ class RemoteStream:
 
     def count(self, window: Window) -> int:
         """How many calls the provider lists in a window: one request for one record."""
-        page = self._ask(window, positions.first(self.run.provider.paging), 1)[0].value
-        if page.total is None:
+        view, _ = self.take(window, positions.first(self.run.provider.paging), 1)
+        if view.total is None:
             raise NoTotal
-        return page.total
+        return view.total
 
-    def take(self, window: Window, position: int) -> tuple[Page, Sequence[ReceivedRecord]]:
+    def take(self, window: Window, position: int, size: int = 0) -> tuple[PageView, Sequence[ReceivedRecord]]:
         """One page of a window by its position; its records are compared with the warehouse, and loaded if wanted."""
-        answer, arrivals = self._ask(window, position, self._asked_size)
-        return answer.value, arrivals
+        run = self.run
+        run.acquire_lease()
+        try:
+            answer = self._pager.page(window, position, size or self._asked_size)
+        except RequestRefused as refused:
+            if refused.status in REFUSED and self.total is not None:
+                raise PositionRefused from None
+            raise
+        if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
+            raise answer.value.unreadable
+        arrivals = receive(run, answer.value.records, answer.seq)
+        self._look(arrivals)
+        run.lease.release()
+        return page_view(answer.value, arrivals), arrivals
 
-    def _whole_page(self, before: int) -> list[ReceivedRecord]:
+    def _whole_page(self, before: int) -> tuple[PageView, list[ReceivedRecord]]:
         """The distinct records of the page with this many rows before it; one that is too short is asked for twice."""
+        position = positions.at(self.run.provider.paging, before, self.size)
         for _ in range(2):
-            arrivals, total = self._page(before)
-            rest = total - before
-            if len(arrivals) in (min(self.size, max(rest, 0)), self._said_size):
+            view, arrivals = self.take(self.window, position)
+            if view.total is None:
+                raise NoTotal
+            self.total, rest = view.total, max(view.total - before, 0)
+            if view.count in (min(self.size, rest), view.size):
                 break
-        if len(arrivals) > max(rest, 0):
-            raise TotalMismatch(f"the provider says that it lists {total} calls, and shows more")
-        if len(arrivals) > self.size:
+        if view.count > rest:
+            raise TotalMismatch(f"the provider says that it lists {view.total} calls, and shows more")
+        if view.count > self.size:
             raise CannotVerify("the provider's pages overlap")
-        if not arrivals and rest > 0:
-            raise TotalMismatch(f"the provider says that it lists {total} calls, and shows fewer")
-        if len(arrivals) < min(self.size, rest):
-            self.size = len(arrivals)  # its own page size, whatever was asked for
-        return arrivals
-
-    def _page(self, before: int) -> tuple[list[ReceivedRecord], int]:
-        page, arrivals = self.take(self.window, positions.at(self.run.provider.paging, before, self.size))
-        if page.total is None:
-            raise NoTotal
-        self.total, self._said_size = page.total, page.size
-        return list({key_of(record): record for record in arrivals}.values()), page.total
+        if not view.count and rest:
+            raise TotalMismatch(f"the provider says that it lists {view.total} calls, and shows fewer")
+        if view.count:
+            self.size = min(self.size, view.size_shown(self._asked_size, before))
+        return view, list({key_of(record): record for record in arrivals}.values())
 
     def _slice(self, arrivals: Sequence[ReceivedRecord], before: int) -> RankedPage:
         total = self.total or 0
@@ -126,22 +131,6 @@ class RemoteStream:
             if at is not None
         ]
         return RankedPage(total, rows[::-1] if is_newest else rows)
-
-    def _ask(self, window: Window, position: int, size: int) -> tuple[Response[Page], Sequence[ReceivedRecord]]:
-        run = self.run
-        run.acquire_lease()
-        try:
-            answer = self._pager.page(window, position, size)
-        except RequestRefused as refused:
-            if refused.status in REFUSED and self.total is not None:
-                raise PositionRefused from None
-            raise
-        if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
-            raise answer.value.unreadable
-        arrivals = receive(run, answer.value.records, answer.seq)
-        self._look(arrivals)
-        run.lease.release()
-        return answer, arrivals
 
     def _look(self, arrivals: Sequence[ReceivedRecord]) -> None:
         """Note what is listed and not stored, and load it where that is wanted."""

@@ -7,15 +7,15 @@ from math import ceil
 
 from etl.intervals import subtract
 from etl.loader.batch import read_received
-from etl.model import Call, DateFilter, Page, Window
-from etl.paging import SortOrder, positions
+from etl.model import Call, DateFilter, Window
+from etl.paging import PageView, SortOrder, positions
 from etl.state import streams
 from etl.state.lease import Priority
 from etl.state.rate_limit import SHARE
 from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.due import resume_point_below
-from etl.sync.pager import Pager
+from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
 from etl.transformer import transform_record
@@ -194,8 +194,8 @@ class _Survey:
                 self._times_of(window, last * sample // SAMPLES, last)
         return sum(self._calls) / len(self._calls) if self._calls else 0.0
 
-    def _page(self, window: Window, number: int, size: int, rank: int = 0) -> Page:
-        """One page by its number from 0; the times of its rows are kept."""
+    def _page(self, window: Window, number: int, size: int, rank: int = 0) -> PageView:
+        """One page by its number from 0; what it shows of the list is kept, and the times of its rows."""
         run, began = self._run, self._run.deps.clock.monotonic()
         position = positions.at(run.provider.paging, number * size, size)
         run.acquire_lease()
@@ -203,19 +203,16 @@ class _Survey:
         run.lease.release()
         self.requests_sent += 1
         self.latency = min(self.latency, run.deps.clock.monotonic() - began)
-        self._remember(page, rank)
-        return page
-
-    def _remember(self, page: Page, rank: int) -> None:
-        run = self._run
-        rows = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
-        times = [row.created_at for row in rows if row.created_at is not None]
-        if self._order is SortOrder.UNKNOWN:
-            self._order = SortOrder.of(times)
-        self._times[rank] = times
+        records = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
+        view = page_view(page, records)
+        self._times[rank] = view.times
+        self._order = view.order if self._order is SortOrder.UNKNOWN else self._order
+        if size > 1 and view.count:
+            self._size = min(self._size, view.size_shown(size, number * size))
         if run.provider.transcript:
-            found = [transform_record(run.provider, row.context) for row in rows if row.context]
+            found = [transform_record(run.provider, record.context) for record in records if record.context]
             self._calls += [_takes_a_request(call) for call in found if isinstance(call, Call)]
+        return view
 
 
 def _takes_a_request(call: Call) -> bool:

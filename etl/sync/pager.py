@@ -6,8 +6,9 @@ from functools import partial
 
 from etl.client.api_client import Client, Response
 from etl.client.errors import ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.loader.batch import ReceivedRecord
 from etl.model import Page, PageRequest, Paging, Provider, Source, Window
-from etl.paging import positions
+from etl.paging import PageView, RowView, positions
 
 RETRY_SMALLER = (ResponseTooLarge, ResponseUnreadable, SourceUnavailable)  # a smaller page may be had all the same
 
@@ -73,28 +74,35 @@ class Pager:
         return parts, unreadable
 
 
+def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0) -> PageView:
+    """A page as a scan sees it; stored are the records that the warehouse had before a scan's first request."""
+    rows = [
+        RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
+        for r in records
+    ]
+    return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
+
+
 def _is_silence(error: SourceError) -> bool:
     """No response at all has nothing to do with what was requested."""
     return isinstance(error, SourceUnavailable) and error.status is None
 
 
 def _are_one_page(paging: Paging, requests: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:
-    """Whether parts follow on each other: each of its size and in its place, and none after a short one, the end."""
-    counts = [part.value.count if part else 1 for part in parts]
-    in_place = all(
-        part is None or _is_in_place(part.value, positions.row(paging, request.position, request.size), request.size)
-        for request, part in zip(requests, parts, strict=True)
-    )
-    return in_place and all(
-        count >= request.size or not any(counts[n + 1 :])
-        for n, (request, count) in enumerate(zip(requests, counts, strict=True))
-    )
-
-
-def _is_in_place(page: Page, rows_before: int, size: int) -> bool:
-    """Whether a page can be the one that was requested, by the size that it states and by how long the list is."""
-    fits = page.total is None or not page.count or rows_before + page.count <= page.total
-    return fits and (page.size is None or page.size >= size or not page.count)
+    """Whether parts follow on each other: none after a short one, the end, and each the one that was requested, by the
+    size that it states and by how long the list is."""
+    is_over = False
+    for request, part in zip(requests, parts, strict=True):
+        count = part.value.count if part else 1
+        if is_over and count:
+            return False
+        is_over = is_over or count < request.size
+        if part and count:
+            end = positions.row(paging, request.position, request.size) + count
+            total, size = part.value.total, part.value.size
+            if (total is not None and end > total) or (size is not None and size < request.size):
+                return False
+    return True
 
 
 def split_request(paging: Paging, request: PageRequest) -> list[PageRequest]:

@@ -24,7 +24,7 @@ from etl.state.streams import StreamState
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive
-from etl.sync.pager import Pager
+from etl.sync.pager import Pager, page_view
 from etl.sync.prefetch import Prefetcher
 from etl.sync.run import SourceRun
 
@@ -164,11 +164,7 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
     if foreign := sum(is_foreign(run, coverage.stream.partition, record) for record in records):
         run.result.out_of_window += foreign
         coverage.stream = replace(coverage.stream, is_filter_ignored=True)
-    rows = [
-        paging.RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
-        for r in records
-    ]
-    return records, PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
+    return records, page_view(page, records, first_seq)
 
 
 def _commit(coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, place: ResumePoint) -> None:
