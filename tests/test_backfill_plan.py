@@ -72,6 +72,16 @@ def test_a_plan_says_what_a_backfill_then_takes(
     assert near(said.seconds, seconds, 2 * spare), (said, seconds)
 
 
+@pytest.mark.parametrize("variant", ["clamped", "silent"])
+def test_a_plan_counts_the_pages_that_the_server_returns(db: Engine, variant: str) -> None:
+    harness = make_harness(db, World(7, calls={"vaani": 950}, days=60, now=NOW), f"G12:size=50,variant={variant}")
+    said = planned(harness, "vaani", WHOLE).streams[0]
+    before = len(requests_of(harness, "vaani"))
+    _, rows, _ = taken(harness, "vaani", WHOLE)
+    assert near(said.requests, len(requests_of(harness, "vaani")) - before, 1), said
+    assert near(said.rows, rows, 50), (said, rows)
+
+
 def test_stored_calls_are_not_planned_again(db: Engine) -> None:
     harness = make_harness(db, World(7, calls=300, days=60, now=NOW))
     for name in PROVIDERS:
