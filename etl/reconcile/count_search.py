@@ -1,5 +1,4 @@
-"""A list that has no order, or no reliable total → where it differs from what is stored: by the counts of windows, then
-call by call."""
+"""An unsorted list compared with the warehouse by the counts of windows, then by id."""
 
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
@@ -17,16 +16,16 @@ from etl.reconcile.rank_search import INSTANT, Segment
 from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, PositionRefused, RemoteStream
 from etl.reconcile.timezone_probe import exact_days
 
-QUIET = timedelta(seconds=2)  # on both sides of an edge: shown instants may be cut, bounds are in or out
-PASSES = 3  # how often a list that keeps changing is read before that is reported instead
+QUIET = timedelta(seconds=2)  # no call this close to an edge: times may be rounded, bounds inclusive or not
+PASSES = 3  # how often a list that keeps changing is read before the result is `unknown`
 RESTLESS = "the list has no order and changes while it is read"
 
 
 class Windows(NamedTuple):
-    """Which windows a provider can be asked for.
+    """Which windows a provider can filter by.
 
-    ``around`` is the span of source time that is asked for so as to see a span, ``asked`` how it is asked for, and
-    ``edge`` where a span may be cut, near its middle call.
+    ``around``: the smallest such window that contains a span. ``asked``: that window as the request states it.
+    ``edge``: where to split a span, near its middle call; ``None`` where it cannot be split.
     """
 
     around: Callable[[Window], Window]
@@ -35,7 +34,7 @@ class Windows(NamedTuple):
 
 
 def instants(remote: RemoteStream) -> Windows:
-    """Windows of instants, cut at quiet moments."""
+    """Windows of instants, split where no stored call is near."""
 
     def edge(span: Window) -> datetime | None:
         times = remote.local.times(span.start, span.end)
@@ -47,7 +46,7 @@ def instants(remote: RemoteStream) -> Windows:
 
 
 def days(remote: RemoteStream, zone: ZoneInfo) -> Windows:
-    """Windows of whole days of a time zone."""
+    """Windows of whole days of a time zone, split at midnight."""
 
     def around(span: Window) -> Window:
         last = (span.end.astimezone(zone) - INSTANT).date()
@@ -70,10 +69,10 @@ def days(remote: RemoteStream, zone: ZoneInfo) -> Windows:
 def by_windows(
     remote: RemoteStream, marks: Sequence[Sequence[datetime]], windows: Windows, *, is_whole: bool
 ) -> list[Segment]:
-    """Compare the counts of windows between some instants, halved where they differ, and then their calls.
+    """Compare the counts between consecutive instants; split a window whose counts differ, down to a page, and read it.
 
-    ``is_whole`` says that nothing is listed before the first instant: stored calls below all that is listed have left
-    by the provider's retention. Raises :class:`~etl.reconcile.remote.CannotVerify` where nothing at all is listed.
+    ``is_whole``: the list has nothing before the first instant, so that stored calls older than every listed call were
+    removed by the provider's retention. Raises :class:`~etl.reconcile.remote.CannotVerify` where nothing is listed.
     """
     out: list[Segment] = []
     spans = [Window(a, b) for of_span in marks for a, b in pairwise(of_span) if a < b][::-1]
@@ -111,12 +110,12 @@ def whole_pass(
     *,
     is_bottom: bool,
 ) -> Segment:
-    """Read a window to its end, and compare its calls with those that are stored of a span.
+    """Scan a window to its end, and compare its calls by id with those stored in a span.
 
-    ``asked`` says how the provider is asked for a window; ``is_bottom`` that nothing is listed before this one.
+    ``asked``: the window as the request states it. ``is_bottom``: nothing is listed before this window.
     """
     seen: dict[Hashable, datetime | None] = {}
-    for _ in range(PASSES):  # until as many calls were met as the list has: one may have been skipped
+    for _ in range(PASSES):  # until as many calls were read as the total says: one may have been skipped
         outcome = _scan_to_end(remote, window, asked, seen)
         is_short = outcome.total is not None and len(seen) < outcome.total
         if not is_short:

@@ -1,32 +1,32 @@
-"""A sorted list's rows by their rank from its oldest end → where it differs from what is stored, by few pages.
+"""A sorted list compared with the warehouse by rank: a binary search that reads few pages.
 
-Pure. New calls push rows to other pages and leave their rank alone, so that the sync state can be compared with it:
-from one page follows how many calls are listed below each instant that it spans, and the warehouse says how many it has
-there. Where two such instants agree on how many calls lie between them, nothing there needs to be read.
+Pure. The rank of a call is the number of older calls in the list. New calls move rows to other pages and do not change
+their ranks. One page shows how many calls are listed before each instant that it spans, and the warehouse counts how
+many it has before that instant. Where both counts between two instants are equal, no page between them is read.
 """
 
 from bisect import bisect_left
-from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 INSTANT = timedelta(microseconds=1)
-BOTTOM = datetime.min.replace(tzinfo=UTC)  # older than any call: the list's oldest end
-LOST_AIMS = 3  # this many pages in a row without the rank that was looked for: the list has changed
+BOTTOM = datetime.min.replace(tzinfo=UTC)  # before any call
+MAX_MISSES = 3  # after this many pages in a row without the requested rank, the list has changed
 
 
 class ListChanged(Exception):
-    """Two pages contradict each other: the list changed below the rows read, or is not in order."""
+    """Two pages contradict each other: rows that were read have another rank, or the list is not sorted."""
 
 
 class TotalMismatch(Exception):
-    """The pages contradict the total; the text says how."""
+    """The pages contradict the total; the message says how."""
 
 
 class RankedRow(NamedTuple):
-    """One listed call: how many are older, when it was created, whose it is, and if it is stored or waits."""
+    """One listed call: its rank, creation time and key, and whether the warehouse or the quarantine has it."""
 
     rank: int
     at: datetime
@@ -36,30 +36,30 @@ class RankedRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RankedPage:
-    """One page: its rows oldest first, and how many calls the whole list has by now."""
+    """One page: the total that it reports, and its rows, oldest first."""
 
     total: int
     rows: Sequence[RankedRow]
 
 
 class LocalCounts(Protocol):
-    """What the warehouse has of the list, records that wait in quarantine counted in."""
+    """The counts of the warehouse, records in quarantine included."""
 
     @property
     def undated_quarantined(self) -> int:
-        """How many records wait whose time is not known."""
+        """How many records in quarantine have no creation time."""
 
     def count(self, start: datetime, end: datetime) -> int:
-        """How many calls were created from ``start`` to before ``end``."""
+        """How many calls were created from ``start`` (inclusive) to ``end`` (exclusive)."""
 
     def between(self, start: datetime, end: datetime) -> Mapping[Hashable, datetime]:
-        """The calls created there, and when."""
+        """The same calls, each with its creation time."""
 
 
 class Segment(NamedTuple):
-    """A span of source time and what is known of it: whether call by call, and which stored calls are not listed.
+    """The result for one span of time: compared by id or by count, and the stored calls that are no longer listed.
 
-    ``retained`` counts those older than all that is listed: they left together, by the provider's retention.
+    ``retained`` counts the stored calls that are older than every listed call: the provider's retention removed them.
     """
 
     start: datetime
@@ -75,15 +75,15 @@ Search = Generator[int, RankedPage, list[Segment]]
 
 @dataclass(slots=True)
 class RankIndex:
-    """The rows that were seen, by rank; raises :class:`ListChanged` where they do not fit together."""
+    """The rows read so far, sorted by rank. Raises :class:`ListChanged` where two pages contradict each other."""
 
-    is_whole: bool = True  # rank 0 is the oldest call that is listed at all, not only in a window
+    is_whole: bool = True  # rank 0 is the oldest call of the whole list, not only of a window
     total: int = 0
     rows: list[RankedRow] = field(default_factory=list)
     ranks: dict[Hashable, int] = field(default_factory=dict)
 
     def take(self, page: RankedPage) -> None:
-        """Take a page in."""
+        """Add the rows of a page."""
         self.total = max(page.total, *(row.rank + 1 for row in page.rows[-1:]), 0)
         for row in page.rows:
             if self.ranks.setdefault(row.key, row.rank) != row.rank:
@@ -98,18 +98,18 @@ class RankIndex:
                 raise ListChanged
 
     def around(self, x: datetime) -> tuple[int, int]:
-        """The ranks of the newest row known before an instant, and of the oldest from it on."""
+        """The ranks of the newest known row before an instant, and of the oldest known row from it on."""
         at = bisect_left(self.rows, x, key=lambda row: row.at)
         below = self.rows[at - 1].rank if at else -1
         return below, self.rows[at].rank if at < len(self.rows) else self.total
 
     def between(self, low: int, high: int) -> Sequence[RankedRow]:
-        """The rows known of some ranks."""
+        """The known rows from rank ``low`` (inclusive) to ``high`` (exclusive)."""
         start = bisect_left(self.rows, low, key=lambda row: row.rank)
         return self.rows[start : bisect_left(self.rows, high, key=lambda row: row.rank)]
 
     def unknown(self, low: int, high: int) -> int:
-        """The rank nearest to the middle that no page has shown; -1 where all are known."""
+        """The unknown rank nearest to the middle of a range; -1 where all are known."""
         middle, known = (low + high) // 2, {row.rank for row in self.between(low, high)}
         for step in range(high - low + 1):
             for rank in (middle - step, middle + step):
@@ -119,10 +119,10 @@ class RankIndex:
 
 
 def search(index: RankIndex, local: LocalCounts, marks: Sequence[datetime]) -> Search:
-    """Hold a list against the sync state between the first and the last of some instants, each of which is measured.
+    """Compare a list with the warehouse between consecutive instants, oldest first.
 
-    Yields the rank of a row that it wants to see, 0 being the oldest, and is sent the page that shows it; ``-1`` asks
-    for what lies beyond the oldest. Raises :class:`ListChanged` and :class:`TotalMismatch`.
+    Yields the rank of the row that it needs (0 is the oldest call) and is sent the page that contains it; ``-1`` asks
+    for the page beyond the oldest. Raises :class:`ListChanged` and :class:`TotalMismatch`.
     """
     levels: dict[datetime, int] = {BOTTOM: 0}
     for x in reversed(marks):
@@ -139,7 +139,7 @@ def search(index: RankIndex, local: LocalCounts, marks: Sequence[datetime]) -> S
 def _level(
     index: RankIndex, local: LocalCounts, levels: Mapping[datetime, int], x: datetime
 ) -> Generator[int, RankedPage, int]:
-    """How many calls are listed below an instant: looked up where the sync state expect it, then by halves."""
+    """How many calls are listed before an instant: found where the warehouse expects it, else by binary search."""
     if x in levels:
         return levels[x]
     above = min((mark for mark in levels if mark > x), default=None)
@@ -160,10 +160,10 @@ def _level(
 def _settle(
     index: RankIndex, local: LocalCounts, levels: dict[datetime, int], start: datetime, end: datetime
 ) -> Search:
-    """One span between two measured instants, halved by pages where the counts differ, the older part first."""
+    """Compare one span; where the counts differ, read the page in its middle and compare both halves, older first."""
     out: list[Segment] = []
     spans = [(start, end)]
-    lost = 0
+    misses = 0
     while spans:
         a, b = spans.pop()
         low, high = levels[a], levels[b]
@@ -177,10 +177,10 @@ def _settle(
             out.append(Segment(a, b, by_id=False))
             continue
         is_below_all = index.is_whole and surplus > 0 and low == 0 and not index.between(0, 1)
-        wanted = 0 if is_below_all else wanted  # the oldest calls may have left: that shows at the end of the list
+        wanted = 0 if is_below_all else wanted  # the oldest calls may have expired: the end of the list shows it
         page = yield wanted
-        lost = lost + 1 if all(row.rank != wanted for row in page.rows) else 0
-        if lost >= LOST_AIMS:
+        misses = misses + 1 if all(row.rank != wanted for row in page.rows) else 0
+        if misses >= MAX_MISSES:
             raise ListChanged
         index.take(page)
         cuts = [x for x in _cuts(page) if a < x < b]
@@ -190,7 +190,7 @@ def _settle(
 
 
 def _cuts(page: RankedPage) -> list[datetime]:
-    """The instants within a page below which it is known how many are listed: above its oldest, below its newest."""
+    """The instants whose rank a page shows: just after its oldest row, and at its newest row."""
     if not page.rows or page.rows[0].at == page.rows[-1].at:
         return []
     oldest, newest = page.rows[0].at + INSTANT, page.rows[-1].at
@@ -207,18 +207,13 @@ def _known(index: RankIndex, x: datetime) -> int:
 def _compared(
     index: RankIndex, local: LocalCounts, levels: Mapping[datetime, int], a: datetime, b: datetime
 ) -> Generator[int, RankedPage, Segment]:
-    """A span all of whose rows were seen, call by call."""
+    """Compare a span by id, once all of its rows were read."""
     gone = {key: at for key, at in local.between(a, b).items() if key not in index.ranks}
     oldest = next(iter(index.between(0, 1)), None) if index.is_whole else None
     retained = {key for key, at in gone.items() if oldest is not None and levels[a] == 0 and at < oldest.at}
-    if retained:  # unless the total is too low, and the list goes on
+    if retained:  # a total that is too low would look the same: check that the list ends here
         beyond = yield -1
         if any(row.rank < 0 for row in beyond.rows):
             raise TotalMismatch(f"the list goes on beyond the {index.total} calls of its total")
     left = {key: at for key, at in gone.items() if key not in retained}
     return Segment(a, b, by_id=True, gone=left, retained=len(retained))
-
-
-def missing(rows: Sequence[RankedRow], start: datetime, end: datetime) -> Iterator[RankedRow]:
-    """The rows of a span that are listed and not stored."""
-    return (row for row in rows if not row.is_stored and start <= row.at < end)

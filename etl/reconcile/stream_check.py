@@ -1,4 +1,4 @@
-"""One list of a source and the days that are asked for → what was found on them, and how complete the list is."""
+"""One stream and the days to verify → what was found on each day, and how complete the stream is."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +17,14 @@ from etl.sync.checkpoint import BEGINNING, OVERLAP, history_start
 from etl.sync.completeness import RemoteCount, compare_counts
 from etl.sync.run import SourceRun
 
-MARGIN = timedelta(days=1)  # what is asked of a windowed list beyond the days wanted: bounds may be in or out
+MARGIN = timedelta(days=1)  # added on both sides of a filtered window: bounds may be inclusive or not
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyRequest:
-    """What is to be proved: days of a source's time zone, the last one exclusive; ``heal`` loads what is missing.
+    """Which days to verify, in the source's time zone, ``end`` exclusive; ``heal`` loads the calls that are missing.
 
-    With a first day each day is counted by itself; without one, whole lists are.
+    With ``first`` each day is counted by itself; without it whole streams are counted.
     """
 
     first: date | None = None
@@ -33,12 +33,12 @@ class VerifyRequest:
 
     @property
     def is_everything(self) -> bool:
-        """Whether all that is stored is to be proved."""
+        """Whether everything that is stored is verified."""
         return self.first is None and self.end is None
 
 
 class StreamCheck:
-    """One list of a source, and what is to be proved of it."""
+    """The verification of one stream."""
 
     def __init__(self, run: SourceRun, partition: str, asked: VerifyRequest) -> None:
         self.run, self.asked = run, asked
@@ -59,7 +59,7 @@ class StreamCheck:
         self.comparison = Comparison(self.remote, self.spans, marks, asked.is_everything, is_by_day)
 
     def finding(self) -> tuple[StreamFinding, SourceError | None]:
-        """Look at the list, if anything of it is stored; what was found, and what went wrong with the provider."""
+        """Compare the stream, if any of it is stored → what was found, and the provider's error if it failed."""
         finding, error = StreamFinding(self.stream.partition, *self._days()), None
         finding.spans = self.spans
         try:
@@ -74,7 +74,7 @@ class StreamCheck:
         return finding, error
 
     def _sort_out(self, finding: StreamFinding) -> None:
-        """What of that which was seen and not stored is missing: not what nobody has read yet, nor what waits."""
+        """Sort the listed calls that were not stored into missing and healed; those not covered yet are neither."""
         stored = self.local.stored(list(self.remote.not_stored)) | self.local.waiting.keys()
         seen = {
             key: at
@@ -90,13 +90,13 @@ class StreamCheck:
             finding.remote_oldest_at = self.remote.oldest_listed if has_left else None
 
     def stored_days(self) -> tuple[date, date]:
-        """The day of the oldest call that is stored, and the last day that is stored completely in part."""
+        """The day of the oldest stored call, and the last day of which a part is stored completely."""
         zone, oldest = self.run.source.timezone, self.local.oldest()
         last = (self.top or self.run.deps.clock.now()).astimezone(zone).date()
         return min(oldest.astimezone(zone).date(), last) if oldest else last, last
 
     def _days(self) -> tuple[date, date]:
-        """The first and the last day to give a status on."""
+        """The first and the last day that get a status."""
         first, last = self.stored_days()
         today = self.run.deps.clock.now().astimezone(self.run.source.timezone).date()
         first = self.asked.first or first
@@ -104,7 +104,7 @@ class StreamCheck:
         return first, max(first, last)
 
     def columns(self, finding: StreamFinding, warning: str | None, now: datetime) -> dict[str, object]:
-        """What to write of the list in ``ops.streams``: a look at some days can only make its status worse."""
+        """The columns of ``ops.streams``: verifying a few days can only make the status of the stream worse."""
         stream, start = replace(self.stream, remote_oldest_at=finding.remote_oldest_at), history_start(self.run.source)
         with self.run.deps.db.connect() as connection:
             known = compare_counts(connection, self.run, stream, start, RemoteCount(stream.remote_count))
@@ -125,14 +125,14 @@ class StreamCheck:
 
 
 def _asked_of_list(run: SourceRun, wanted: Window, now: datetime) -> Window:
-    """What to ask of a windowed list: all of it, or the days wanted and some more on both sides."""
+    """The window to request: the whole history, or the wanted days with a margin on both sides."""
     if wanted.start <= BEGINNING:
         return Window(history_start(run.source), now)
     return Window(max(BEGINNING, wanted.start - MARGIN), min(now, wanted.end + MARGIN))
 
 
 def _spans(stream: StreamState, wanted: Window, top: datetime | None) -> list[Window]:
-    """What of the days wanted is stored completely; what is older than any call needs no proof."""
+    """The parts of the wanted window that coverage contains, up to the last stored instant."""
     if top is None:
         return []
     span = Window(wanted.start, min(wanted.end, top))

@@ -59,18 +59,18 @@ class Pager:
         parts: list[Response[Page] | None] = []
         unreadable: Exception | None = None
         for request in requests:
+            part, error = None, None
             try:
                 part = self._fetch(request)
-            except RETRY_SMALLER as error:
-                if request.size > 1 or unreadable or _is_silence(error):
+                error = part.value.unreadable
+            except RETRY_SMALLER as failed:
+                if request.size > 1 or _is_silence(failed):
                     raise
-                unreadable = error
-                parts.append(None)
-            else:
-                if part.value.unreadable and unreadable:
-                    raise part.value.unreadable
-                unreadable = unreadable or part.value.unreadable
-                parts.append(part)
+                error = failed
+            if error and unreadable:
+                raise error
+            unreadable = unreadable or error
+            parts.append(part)
         return parts, unreadable
 
 
