@@ -291,6 +291,20 @@ def test_a_row_stored_for_another_reason_does_not_join_a_resumed_scan() -> None:
     assert set(moving.rows) <= first | rest
 
 
+@pytest.mark.parametrize("late", range(1, 12))
+def test_a_row_of_the_same_instant_does_not_join_a_resumed_scan(late: int) -> None:
+    moving = MovingList("asc").fill(40, gap=timedelta(0))
+    goal = ScanGoal(
+        Window(START, NOW), moving.paging, moving.date_filter, 5, SortOrder.ASC, to_end=True, local_count=40
+    )
+    first, place = read(moving, goal, stop_after=4)
+    assert isinstance(place, ResumePoint)
+    listed = set(moving.rows)
+    moving.rows |= {f"a-{number}": START for number in range(late)}  # before all others: they go towards the end
+    rest, _ = read(moving, replace(goal, resume_from=place), stored=first)
+    assert listed <= first | rest
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(KINDS), st.integers(1, 9), st.integers(0, 12), st.integers(0, 6))
 def test_a_scan_that_was_cut_off_resumes_where_it_was(
