@@ -7,7 +7,7 @@ from the provider to the warehouse.
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from typing import TypeVar
 
 from etl.client.errors import SourceError
@@ -104,10 +104,3 @@ def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) ->
                 raise
             run.fail("stream_failed", error)
     return results
-
-
-def days(run: SourceRun, first: date, end: date | None) -> Window:
-    """Days of the source's time zone, the last one exclusive → a window of instants; without an end, up to now."""
-    zone, now = run.source.timezone, run.deps.clock.now()
-    start = datetime.combine(first, time(), zone).astimezone(UTC)
-    return Window(start, min(datetime.combine(end, time(), zone).astimezone(UTC), now) if end else now)

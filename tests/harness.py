@@ -3,8 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +42,6 @@ class Harness:
     clock: FakeClock
     transport: httpx.BaseTransport
     requests_per_minute: int = FAST
-    prefetch: Callable[[], Executor] | None = field(default=None, init=False)  # with threads no two runs are the same
 
     @cached_property
     def sources(self) -> dict[str, Source]:
@@ -53,9 +51,7 @@ class Harness:
 
     def dependencies(self, clock: FakeClock | None = None) -> RunDependencies:
         """The dependencies of a run, as a process of its own would have them."""
-        return RunDependencies(
-            self.db, clock or self.clock, Random(1).random, lambda source: self.transport, self.prefetch
-        )
+        return RunDependencies(self.db, clock or self.clock, Random(1).random, lambda source: self.transport)
 
     def run(
         self, name: str, work: RunFunction = pipeline.sync, kind: str = "sync", *, by_hand: bool = True

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count
-from random import Random
 
 import httpx
 from sqlalchemy import Engine
@@ -20,7 +19,6 @@ from etl.state.lease import TERM
 from etl.sync.run import SourceRun
 from tests.fakes import FakeClock
 from tests.harness import NOW, Harness, Killed, counts_add_up, differences, hours, kill
-from tests.seeded_executor import SeededExecutor
 from tests.strategies import Act, Motion, Schedule
 
 PHONES = ("+918040000001", "+918040000002")
@@ -60,9 +58,6 @@ class Play(httpx.BaseTransport):
             clock=self.clock.now, phones=PHONES,
         )  # fmt: skip
         self.harness = Harness(db, self.world, self.clock, self, SLOW)
-        if schedule.prefetch is not None:
-            in_flight = Random(schedule.prefetch)
-            self.harness.prefetch = lambda: SeededExecutor(in_flight)
         self.harness.sources = {self.name: replace(self.harness.sources[self.provider], name=self.name)}
         self.clamp, self.total, self.once = schedule.clamp, schedule.total, ""
         self.inner = SandboxTransport(self.world)
@@ -71,7 +66,6 @@ class Play(httpx.BaseTransport):
         self.obliged = {call.call_id for call in self.world.calls(self.provider)}
         self.gone = 0
         self.moved = set[str]()  # what happened since the request before
-        self.moved_earlier = set[str]()  # what happened before that one, whose answer may have been dropped
         self.deceived = False  # neither the size of the pages nor the total can be believed
         # Something happened that no reader could see: a few rows without order may look as if they had one.
         self.blind = schedule.order == "unsorted" and "size=8" not in schedule.clamp
@@ -141,10 +135,8 @@ class Play(httpx.BaseTransport):
         lies = bool(self.total) and not (self.provider == "ringg" and self.total.endswith("absent"))
         self.deceived |= lies and silent
         self.blind |= self.deceived
-        recent = self.moved | self.moved_earlier
-        self.blind |= "vanish" in recent and (lies or "late" in recent)
+        self.blind |= "vanish" in self.moved and (lies or "late" in self.moved)
         self.blind |= lies and self.once in ("G08", "G09", "G11")
-        self.moved_earlier = set() if self.schedule.prefetch is None else self.moved
         self.moved = {"vanish"} & self.moved if self.running and lies else set()
 
     # The processes

@@ -38,7 +38,6 @@ class Schedule:
     total: str = ""  # as it is, where nothing is said
     acts: tuple[Act, ...] = (Act("sync", 0),)
     seed: int = 1
-    prefetch: int | None = None  # the seed of when requests in flight arrive; None: none is in flight
 
 
 MOTIONS = st.one_of(
@@ -76,5 +75,4 @@ def schedules(runs: int) -> st.SearchStrategy[Schedule]:
         st.sampled_from((*[""] * 9, *TOTALS)),
         st.lists(ACTS, min_size=1, max_size=runs).map(tuple),
         st.integers(1, 4),
-        st.integers(0, 1 << 16),
     )

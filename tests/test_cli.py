@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, make_url, text
 
-from etl import embedded
+from etl import embedded, pipeline
+from etl.cli.parallel_runs import run_all
 from etl.db import revisions
 from etl.embedded import Server
 from etl.runtime.crash_report import one_line, stack
@@ -21,6 +22,8 @@ from etl.sandbox.faults import parse_fault
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from tests.commands import environment, run_etl, start_etl, stop_etl
+from tests.fakes import FakeClock
+from tests.harness import differences, make_harness, requests_of
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 COMMANDS = (
@@ -435,3 +438,17 @@ def test_psql_is_opened_on_the_server_of_etl_home(tmp_path: Path, server: Server
     assert run_etl("db", "url", "demo", cwd=tmp_path, given={"ETL_HOME": str(home)}).stdout == f"{server.url('demo')}\n"
     said = run_etl("db", "psql", "postgres", cwd=tmp_path, given={"ETL_HOME": str(home)})
     assert said.returncode == 0, said.stderr
+
+
+def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
+    harness = make_harness(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
+    names = ("vaani", "autocalls", "ringg")
+    reports = run_all(harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync)
+    assert [report.source for report in reports] == list(names)
+    assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
+    assert "refuses the key" in (reports[1].error or "")
+    assert differences(harness, "vaani") == differences(harness, "ringg") == []
+    assert harness.stored_ids("autocalls") == set()
+    assert len(requests_of(harness, "autocalls")) == 1
+    paused = harness.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
+    assert paused == [{"source": "autocalls"}]

@@ -31,7 +31,6 @@ from tests.harness import (
     counts_add_up,
     differences,
     make_harness,
-    requests_of,
 )
 
 
@@ -209,7 +208,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
 
     with ThreadPoolExecutor(1) as threads:
         dependencies = RunDependencies(
-            db, Ticking(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), None, EACH_PAGE
+            db, Ticking(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), EACH_PAGE
         )
         work = partial(pipeline.backfill, window=window, again=True)
         done = run.run_source(dependencies, harness.sources[name], "backfill", work, is_manual=True)
@@ -290,20 +289,6 @@ def test_a_run_that_was_overtaken_in_its_sleep_fails_and_spoils_nothing(db: Engi
     assert "another process took over this source" in (overtaken.error or "")
     assert differences(harness, "ringg") == []
     assert counts_add_up(harness)
-
-
-def test_of_three_sources_at_once_one_may_fail_alone(db: Engine) -> None:
-    harness = make_harness(db, World(6, calls=60, now=NOW), "H09:first=1,provider=autocalls", clock=FakeClock(NOW))
-    names = ("vaani", "autocalls", "ringg")
-    reports = run.run_all(harness.dependencies(), [harness.sources[name] for name in names], "sync", pipeline.sync)
-    assert [report.source for report in reports] == list(names)
-    assert [report.status for report in reports] == ["succeeded", "failed", "succeeded"]
-    assert "refuses the key" in (reports[1].error or "")
-    assert differences(harness, "vaani") == differences(harness, "ringg") == []
-    assert harness.stored_ids("autocalls") == set()
-    assert len(requests_of(harness, "autocalls")) == 1
-    paused = harness.rows("SELECT source FROM ops.sources WHERE paused_until IS NOT NULL")
-    assert paused == [{"source": "autocalls"}]
 
 
 def test_a_run_that_lost_its_lease_writes_nothing(db: Engine) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from etl import daemon, settings
 from etl.cli import database
 from etl.cli.demo_summary import summary
+from etl.cli.parallel_runs import Interrupted, run_all
 from etl.cli.terminal import progress
 from etl.ops.metrics import Metrics
 from etl.pipeline import sync
@@ -19,7 +20,7 @@ from etl.runtime.clock import SystemClock
 from etl.runtime.urls import Listen
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.sync.run import Interrupted, RunDependencies, run_all
+from etl.sync.run import RunDependencies
 from etl.web.http_server import serving
 
 SEED, CALLS, DAYS = 7, 400, 30

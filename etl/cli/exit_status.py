@@ -21,12 +21,12 @@ def handle_error(error: Exception) -> int:
     """Print an error, one line for each problem; returns the exit status."""
     from sqlalchemy.exc import SQLAlchemyError
 
+    from etl.cli.parallel_runs import Interrupted
     from etl.db.engine import DatabaseProblem, describe, sqlstate
     from etl.embedded import EmbeddedError
     from etl.runtime.crash_report import one_line, stack
     from etl.settings import ConfigurationError
     from etl.state.registry import SourceMismatch
-    from etl.sync.run import Interrupted
 
     if isinstance(error, ConfigurationError):
         return _print(CONFIGURATION, *error.problems)

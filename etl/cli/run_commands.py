@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,6 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
     Next:     etl status
     """
     from etl.pipeline import backfill as work
-    from etl.pipeline import days
 
     if since is None:
         raise click.BadParameter("the first day is missing: --from 2026-01-31", param_hint="--from")
@@ -113,6 +112,15 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
         _plan(sources, lambda source_run: days(source_run, since, until), again=again)
     else:
         _run(sources, "backfill", lambda source_run: work(source_run, days(source_run, since, until), again=again))
+
+
+def days(run: "SourceRun", first: date, end: date | None) -> "Window":
+    """Days of the source's time zone, the last one exclusive → a window of instants; without an end, up to now."""
+    from etl.model import Window
+
+    zone, now = run.source.timezone, run.deps.clock.now()
+    start = datetime.combine(first, time(), zone).astimezone(UTC)
+    return Window(start, min(datetime.combine(end, time(), zone).astimezone(UTC), now) if end else now)
 
 
 def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, again: bool) -> None:
@@ -217,9 +225,9 @@ def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "Run
 
 def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources with progress; the result of each."""
+    from etl.cli.parallel_runs import run_all
     from etl.cli.stopping import stop_on_signal
     from etl.cli.terminal import progress
-    from etl.sync.run import run_all
 
     stop_on_signal(stop)
     with context.opened(settings, may_start=kind != "verify") as engine:

@@ -1,9 +1,8 @@
-"""One run of one source, or of several at once: what it works with, what it records, and how it ends."""
+"""One run of one source: what it works with, what it records, and how it ends."""
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -29,11 +28,6 @@ from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
-MAX_PARALLEL_SOURCES = 8
-
-
-class Interrupted(Exception):
-    """The process was asked to stop; every source has committed what it had read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +61,6 @@ class RunDependencies:
     clock: Clock
     random: Callable[[], float] = random.random
     transport: Callable[[Source], Transport | None] = lambda source: None
-    prefetch_executor: Callable[[], Executor] | None = lambda: ThreadPoolExecutor(1)  # None: no prefetch
     batch_limits: BatchLimits = BatchLimits()
     on_progress: ProgressCallback = lambda progress: None
 
@@ -146,19 +139,6 @@ class SourceRun:
 
 
 RunFunction = Callable[[SourceRun], object]
-
-
-def run_all(deps: RunDependencies, sources: Sequence[Source], kind: str, work: RunFunction) -> list[RunResult]:
-    """Run the same work by hand on several sources at once → their results, in the order of the sources.
-
-    Raises errors of the configuration, or :class:`Interrupted`, once all are done.
-    """
-    with ThreadPoolExecutor(min(MAX_PARALLEL_SOURCES, len(sources)) or 1, thread_name_prefix="source") as threads:
-        futures = [threads.submit(run_source, deps, source, kind, work, is_manual=True) for source in sources]
-    try:
-        return [future.result() for future in futures]
-    except Stopped:
-        raise Interrupted("stopped; what was read is kept, and the same command goes on from here") from None
 
 
 def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFunction, *, is_manual: bool) -> RunResult:

@@ -25,7 +25,6 @@ from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive
 from etl.sync.pager import Pager, page_view
-from etl.sync.prefetch import Prefetcher
 from etl.sync.run import SourceRun
 
 SMALLER_PAGES = (100, 50, 10)
@@ -101,13 +100,10 @@ def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamSt
 
 
 def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[CoverageRecorder, ScanResult]:
-    """Scan a stream and load it, the next page requested while one is loaded, in pages as large as are accepted."""
+    """Scan a stream and load it, in pages as large as are accepted."""
     coverage = CoverageRecorder(run, stream, goal, run.deps.clock.now())
-    pager = Pager(run.client, run.provider, run.source, stream.partition)
-    executor = run.deps.prefetch_executor() if run.deps.prefetch_executor else None
     try:
-        with Prefetcher(lambda step: pager.page(step.window, step.position, goal.size), goal, executor) as pages:
-            return coverage, _load(coverage, pages)
+        return coverage, _load(coverage, Pager(run.client, run.provider, run.source, stream.partition))
     except RequestRefused as refused:
         size = next((size for size in SMALLER_PAGES if size < goal.size), None)
         is_first = coverage.first_seq is None and not goal.resume_from
@@ -116,7 +112,7 @@ def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[Coverage
     return _scan(run, stream, replace(goal, size=size))
 
 
-def _load(coverage: CoverageRecorder, pages: Prefetcher) -> ScanResult:
+def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
     """Ask for what the scan wants, and commit every thousand rows or ten seconds."""
     run, clock, limits = coverage.run, coverage.run.deps.clock, coverage.run.deps.batch_limits
     step = next(steps := scan(coverage.goal))
@@ -127,7 +123,7 @@ def _load(coverage: CoverageRecorder, pages: Prefetcher) -> ScanResult:
         try:
             run.acquire_lease()
             try:
-                answer = pages.fetch(step)
+                answer = pager.page(step.window, step.position, coverage.goal.size)
             except RequestRefused as refused:
                 step = _after_refusal(steps, refused)
                 continue
