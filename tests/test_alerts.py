@@ -4,6 +4,7 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from sqlalchemy import Engine
 
 from etl import settings
 from etl.client.errors import PauseReason
+from etl.client.webhook import post
 from etl.model import Source
 from etl.ops.alerts import inputs, messages
 from etl.ops.alerts.alert_store import AlertRecord
@@ -30,6 +32,7 @@ from etl.runtime.secret import Secret
 from etl.sandbox.world import World
 from tests.fakes import FakeClock
 from tests.harness import NOW, Harness, make_harness, make_live_harness
+from tests.scripted_server import http_response, sends, serve
 
 SOURCE = Source("ringg", "ringg", "https://x.test", Secret(""), "USD")
 FINE = AlertInputs(SOURCE, NOW, NOW)
@@ -121,6 +124,11 @@ def silence(harness: Harness, source: Source) -> bool:
     return "no_calls" in kinds(known)
 
 
+IDLE_IN_TRANSACTION = """
+    SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'
+"""
+
+
 class Webhook:
     """A webhook on loopback: what it received, and the status that it responds with."""
 
@@ -181,6 +189,48 @@ def test_an_alert_is_delivered_once_and_its_resolution_once_over_restarts_and_by
         harness.clock.sleep(301)
         both[1].run_once()
         assert delivered(webhook)[2:] == [("stale", "firing")]
+
+
+@pytest.mark.parametrize("step", [7200, 10**8])
+def test_an_alert_of_a_clock_that_was_ahead_is_delivered_once_it_is_right(db: Engine, step: int) -> None:
+    harness = make_live_harness(db)
+    harness.sync("ringg")
+    harness.execute("UPDATE ops.streams SET completeness = 'incomplete', reason = '3 are missing'")
+    with listening() as (webhook, url):
+        harness.clock.step(step)
+        notifier(harness, None).run_once()
+        harness.clock.step(-step)
+        notifier(harness, url).run_once()
+        harness.clock.sleep(6 * 3600 + 1)
+        notifier(harness, url).run_once()
+        assert ("incomplete", "firing") in delivered(webhook)
+
+
+def test_no_transaction_waits_for_a_webhook_and_no_other_daemon_delivers_meanwhile(db: Engine) -> None:
+    harness, waiting = make_live_harness(db), list[object]()
+    harness.sync("ringg")
+    harness.execute("UPDATE ops.sources SET pause_reason = 'key_refused'")
+
+    def answer(connection: socket.socket) -> None:
+        waiting.append(harness.scalar(IDLE_IN_TRANSACTION))
+        notifier(harness, url).run_once()
+        connection.sendall(http_response(b""))
+
+    with serve(answer) as server:
+        url = Secret(f"http://127.0.0.1:{server.port}/hook")
+        notifier(harness, url).run_once()
+        assert (len(server.heard), waiting) == (1, [0])
+    assert harness.scalar("SELECT count(*) FROM ops.alerts WHERE notified_at IS NOT NULL AND claimed_at IS NULL") == 1
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_webhook_that_drips_is_given_up_in_time(head: bytes) -> None:
+    gone, began = threading.Event(), time.monotonic()
+    with serve(sends(head, *[b"x"] * 100, pause=0.2, gone=gone)) as server:
+        problem = post(Secret(f"http://127.0.0.1:{server.port}/hook"), b"{}", 1.0)
+        gone.set()
+    assert time.monotonic() - began < 5
+    assert problem == (None if head.endswith(b"\r\n\r\n") else "the response did not arrive in time")
 
 
 def test_alerts_of_a_removed_source_are_resolved(db: Engine) -> None:

@@ -105,6 +105,27 @@ def failing(*steps: Step) -> tuple[SourceError, Scene]:
     return caught.value, scene
 
 
+@pytest.mark.parametrize(
+    ("date", "age", "said"),
+    [
+        ("Fri, 01 May 2026 10:00:00 GMT", None, "this machine's clock is 2 h ahead of that of the provider"),
+        ("Sat, 02 May 2026 12:00:00 GMT", None, "this machine's clock is 1 d behind that of the provider"),
+        ("Fri, 01 May 2026 12:00:59 GMT", None, None),
+        ("Fri, 01 May 2026 10:00:00 GMT", "7200", None),  # a cache's response
+        ("yesterday", None, None),
+    ],
+)
+def test_a_clock_that_differs_from_the_providers_is_said_once(
+    caplog: pytest.LogCaptureFixture, date: str, age: str | None, said: str | None
+) -> None:
+    headers = {"Date": date, **({"Age": age} if age else {})}
+    step = httpx.Response(200, headers=headers, json={"data": []})
+    scene = Scene(step, step)
+    scene.get(), scene.get()
+    assert scene.client.clock_difference == said
+    assert [record.getMessage() for record in caplog.records].count("clock_differs") == (said is not None)
+
+
 # ------------------------------------------------------------------ what is sent
 
 

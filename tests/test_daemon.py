@@ -15,6 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from apscheduler.schedulers import base as scheduler_module
 from sqlalchemy import Engine, make_url, text
 
 from etl import daemon, settings
@@ -271,18 +272,35 @@ def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(tmp_path: Path,
         wait_until(lambda: runs(db, "ringg", "interrupted"))
 
 
-def test_a_clock_that_was_set_back_does_not_silence_it(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
-    stop, back = threading.Event(), [timedelta(0)]
+@pytest.mark.parametrize("step", [timedelta(seconds=50), timedelta(hours=2), timedelta(days=3000)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_clock_that_steps_and_is_put_right_silences_it_for_no_interval(
+    tmp_path: Path, sandbox: Sandbox, db: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    step: timedelta, sign: int,
+) -> None:  # fmt: skip
+    stop, off = threading.Event(), [timedelta(0)]
 
-    class Set(SystemClock):
-        def now(self) -> datetime:
-            return super().now() - back[0]
+    class Stepping(SystemClock):
+        def now(self, zone: object = None) -> datetime:
+            return datetime.now(UTC) + off[0]
 
-    source = sources(sandbox, tmp_path, "0 3 1 1 *")["autocalls"]
-    with serving_daemon(RunDependencies(db, Set(stop)), stop, [source], Tempo(watchdog_interval_seconds=0.05)):
-        wait_until(lambda: runs(db, "autocalls") == 1)
-        back[0] = timedelta(hours=1)
-        wait_until(lambda: count(db, text("SELECT count(*) FROM ops.runs")) == 2)
+    clock = Stepping(stop)
+    monkeypatch.setattr(scheduler_module, "datetime", clock)
+    source, tempo = (
+        sources(sandbox, tmp_path, "every 2s")["autocalls"],
+        Tempo(watchdog_interval_seconds=0.05, silent_checks=999),
+    )
+    with serving_daemon(RunDependencies(db, clock), stop, [source], tempo):
+        wait_until(lambda: runs(db, "autocalls") >= 1)
+        off[0] = sign * step
+        before = runs(db, "autocalls")
+        wait_until(lambda: runs(db, "autocalls") > before)
+        off[0] = timedelta(0)
+        before = runs(db, "autocalls")
+        wait_until(lambda: runs(db, "autocalls") > before + 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert said.count("clock_stepped") == 2
+    assert "run_rescheduled" in said
 
 
 def test_a_long_first_reading_does_not_keep_the_newest_calls_waiting(tmp_path: Path, db: Engine) -> None:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -10,7 +11,7 @@ from etl import pipeline
 from etl.model import Window
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.run import RunResult
-from tests.harness import PROVIDERS, Harness, counts_add_up, make_live_harness
+from tests.harness import PROVIDERS, Harness, InterceptingTransport, counts_add_up, make_harness, make_live_harness
 
 ORDERS = ("desc", "asc", "unsorted")
 
@@ -51,6 +52,21 @@ def test_a_call_that_is_gone_is_marked_and_one_that_comes_back_is_not(db: Engine
     written = harness.tuple_counts()
     read_again(harness, name)
     assert harness.tuple_counts() == written
+
+
+@pytest.mark.parametrize("step", [-7200, 7200, -(10**8)])
+def test_a_clock_that_steps_during_a_scan_and_is_put_right_delists_nothing(db: Engine, step: int) -> None:
+    harness = make_harness(db)
+    harness.sync("vaani")
+    harness.clock.sleep(3600)
+    sandbox = harness.transport
+
+    def steps(number: int, request: httpx.Request) -> None:
+        harness.clock.step({1: step, 2: -step}.get(number, 0))
+
+    harness.transport = InterceptingTransport(sandbox, steps)
+    read_again(harness, "vaani")
+    assert missing(harness, "vaani") == set()
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -243,3 +243,5 @@ def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
     with engine.begin() as connection:
         for source in sources:
             registry.register(connection, source, datetime.now(UTC))
+        if difference := registry.clock_difference(connection, datetime.now(UTC)):
+            warn(difference)

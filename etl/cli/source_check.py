@@ -58,6 +58,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
         with opened(settings, may_start=False) as db, db.connect() as connection:  # nothing is committed
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
+            difference = registry.clock_difference(connection, datetime.now(UTC))
             at = f"{db.url.host or 'local socket'}:{db.url.port or 5432}/{db.url.database}"
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
@@ -65,7 +66,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
         return CheckResult(
             "database", False, f"{describe(error)}; grant its user the privilege, or use the owner of the tables"
         )
-    return CheckResult("database", True, f"reachable and migrated, {at}")
+    return CheckResult("database", True, "; ".join(filter(None, [f"reachable and migrated, {at}", difference])))
 
 
 def check_source(
@@ -92,4 +93,5 @@ def check_source(
     period = "" if provider.date_filter is DateFilter.NONE else " in the last day"
     number = f" of the number ending {partition[-2:]}" if partition else ""
     calls = "no call" if not page.records else "calls" if page.total is None else counted(page.total, "call")
-    return CheckResult(source.name, True, f"{provider.title} responds and lists {calls}{number}{period}")
+    found = f"{provider.title} responds and lists {calls}{number}{period}"
+    return CheckResult(source.name, True, "; ".join(filter(None, [found, client.clock_difference])))

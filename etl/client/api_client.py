@@ -16,6 +16,7 @@ from etl import __version__
 from etl.client import transport
 from etl.client.body import BodyLimits, BodyTooLarge, TruncatedBody, read_body
 from etl.client.errors import PauseReason, RequestRefused, ResponseTooLarge, SourcePaused, SourceUnavailable
+from etl.client.retry_after import instant
 from etl.client.status_policy import (
     NEXT_RUN,
     TRIES,
@@ -30,6 +31,7 @@ from etl.client.transport import DeadlineTransport
 from etl.decode import decode, utf8
 from etl.model import HttpRequest, InvalidResponse, ResponseBody, Source, TooManyValues
 from etl.runtime.clock import Clock
+from etl.runtime.humanize import clock_difference
 from etl.runtime.logs import event
 from etl.runtime.redaction import Redaction
 from etl.runtime.tracing import span
@@ -43,6 +45,7 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent
 _log = logging.getLogger(__name__)
 
 PAUSE = timedelta(minutes=15)
+CLOCK_TOLERANCE_SECONDS = 60  # a slow response has an older date
 MAX_WAIT_SECONDS = 3600.0
 MIN_RETRY_BUDGET = 20
 RETRIES_PER_REQUEST = 0.1
@@ -114,6 +117,7 @@ class Client:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(MAX_IN_FLIGHT)
         self._requests = 0
+        self.clock_difference: str | None = None  # from the provider's clock, once a response has said it
         self._retries = 0
 
     @property
@@ -202,10 +206,21 @@ class Client:
             transport.deadline(until),
         ):
             response = self._transport.handle_request(self._signed(url))
+            self._compare_clocks(response.headers)
             try:
                 return self._body(response)
             finally:
                 response.close()
+
+    def _compare_clocks(self, headers: httpx.Headers) -> None:
+        """Say once that this machine's clock and the provider's differ; a cache's response has an old date."""
+        at = None if "age" in headers or self.clock_difference else instant(headers.get("date"))
+        if at:
+            seconds = (self._clock.now() - at).total_seconds()
+            self.clock_difference = clock_difference(seconds, "the provider", CLOCK_TOLERANCE_SECONDS)
+            if self.clock_difference:
+                about = {"source": self._source.name, "problem": self.clock_difference}
+                event(_log, "clock_differs", level=logging.WARNING, **about)
 
     def _body(self, response: httpx.Response) -> bytes:
         headers, status = response.headers, response.status_code

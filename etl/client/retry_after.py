@@ -16,15 +16,16 @@ def retry_after(value: str | None, date: str | None, now: datetime) -> float | N
     text = (value or "").strip()
     if _SECONDS.match(text):
         return max(float(text), 1.0) if len(text) <= 9 else math.inf
-    until = _instant(text)
+    until = instant(text)
     if until is None:
         return None
-    return max((until - (_instant(date) or now)).total_seconds(), 1.0)
+    return max((until - (instant(date) or now)).total_seconds(), 1.0)
 
 
-def _instant(text: str | None) -> datetime | None:
+def instant(text: str | None) -> datetime | None:
+    """The time of a header in HTTP's format."""
     try:
-        instant = parsedate_to_datetime(text or "")
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        found = parsedate_to_datetime(text or "")
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

@@ -20,6 +20,7 @@ SLICE_SECONDS = 0.5  # how long a read goes on after the process was asked to st
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 Resolve = Callable[[str, int], list[str]]
+MayConnect = Callable[[str, str], bool]
 
 
 class ForbiddenAddress(Exception):
@@ -42,10 +43,22 @@ def deadline(at: float) -> Iterator[None]:
         _deadline.reset(token)
 
 
+def _may_connect(host: str, address: str) -> bool:
+    ip = ip_of(address.partition("%")[0])
+    return ip is not None and (ip.is_loopback if is_loopback(host) else ip.is_global)
+
+
 class DeadlineTransport(httpx.HTTPTransport):
     """httpx's transport over :class:`PinnedBackend`: httpx limits each read, a deadline limits the whole request."""
 
-    def __init__(self, base_url: str, clock: Clock, connections: int = 8, resolve: Resolve = addresses_of) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        clock: Clock,
+        connections: int = 8,
+        resolve: Resolve = addresses_of,
+        may_connect: MayConnect = _may_connect,
+    ) -> None:
         context = _trusted() if base_url.startswith("https:") else _untrusting()
         super().__init__(verify=context, trust_env=False, http2=False)
         self._pool.close()
@@ -55,16 +68,16 @@ class DeadlineTransport(httpx.HTTPTransport):
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=15.0,
-            network_backend=PinnedBackend(clock, resolve),
+            network_backend=PinnedBackend(clock, resolve, may_connect),
         )
 
 
 class PinnedBackend(httpcore.SyncBackend):
     """Connections to an address that was resolved once and checked before connecting to it."""
 
-    def __init__(self, clock: Clock, resolve: Resolve) -> None:
+    def __init__(self, clock: Clock, resolve: Resolve, may_connect: MayConnect = _may_connect) -> None:
         self._left = _TimeBudget(clock)
-        self._resolve = resolve
+        self._resolve, self._may_connect = resolve, may_connect
 
     def connect_tcp(
         self,
@@ -89,14 +102,9 @@ class PinnedBackend(httpcore.SyncBackend):
             addresses = self._resolve(host, port)
         except (OSError, UnicodeError):  # a label of the name may be too long to resolve
             raise httpcore.ConnectError("the name does not resolve") from None
-        if not all(_may_connect(host, address) for address in addresses):
+        if not all(self._may_connect(host, address) for address in addresses):
             raise ForbiddenAddress
         return addresses
-
-
-def _may_connect(host: str, address: str) -> bool:
-    ip = ip_of(address.partition("%")[0])
-    return ip is not None and (ip.is_loopback if is_loopback(host) else ip.is_global)
 
 
 class _TimeBudget:

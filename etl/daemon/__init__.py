@@ -26,7 +26,7 @@ from etl.sync.run import RunDependencies
 
 log = logging.getLogger("etl.daemon")
 
-CLOCK_TOLERANCE = timedelta(seconds=60)  # a clock that is set back by less changes nothing
+CLOCK_TOLERANCE_SECONDS = 5.0
 STATEMENTS = Statements("schedule")
 
 
@@ -115,24 +115,25 @@ class _Daemon:
 
     def _watch(self) -> None:
         """Check the clock and the heartbeats of the runs until the end."""
-        latest = self._deps.clock.now()
+        offset = self._check_clock(None)
         while not self._stop.wait(self._tempo.watchdog_interval_seconds):
             self._metrics.beat()
-            now = self._deps.clock.now()
-            if now < latest - CLOCK_TOLERANCE:
-                event(log, "clock_set_back", level=logging.WARNING, seconds=(latest - now).total_seconds())
-                self._reschedule()
-                latest = now
-            latest = max(latest, now)
+            offset = self._check_clock(offset)
             self._scheduler.wake_up()
             for task_run in list(self._running.values()):
                 if task_run.is_silent_at_check(self._tempo.silent_checks):
                     self._abandon(task_run)
 
-    def _reschedule(self) -> None:
-        """After a clock was set back the scheduler would sleep until it catches up: read every source once now."""
-        for task, first in self._first_runs():
-            self._scheduler.reschedule(task, first)
+    def _check_clock(self, before: float | None) -> float:
+        """Log that the wall clock was set, and put right what a wrong time has planned → its offset from monotonic."""
+        now = self._deps.clock.now()
+        offset = now.timestamp() - self._deps.clock.monotonic()
+        if before is not None and abs(offset - before) > CLOCK_TOLERANCE_SECONDS:
+            event(log, "clock_stepped", level=logging.WARNING, seconds=round(offset - before))
+        for task, planned in self._scheduler.put_right(now + timedelta(seconds=CLOCK_TOLERANCE_SECONDS)):
+            about = {"source": task.source.name, "task": str(task.kind), "planned": planned}
+            event(log, "run_rescheduled", level=logging.WARNING, **about)
+        return offset
 
     def _abandon(self, task_run: TaskRun) -> None:
         """Leave a run that hangs behind; where many do, or the database does, the process has to be restarted."""

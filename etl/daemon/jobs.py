@@ -10,6 +10,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from etl.daemon.executor import QueueExecutor, are_idle_within
 from etl.daemon.task_run import Task, TaskKind
+from etl.daemon.triggers import NextRunTrigger
 
 MAX_WORKERS = {TaskKind.HEAD: 8, TaskKind.BACKLOG: 4, TaskKind.VERIFY: 1}
 
@@ -37,9 +38,14 @@ class TaskScheduler:
         """Run a task as soon as a thread is free, unless it runs or waits already."""
         self._scheduler.add_job(self._run, args=[task], id=task.job_id, executor=str(task.kind), replace_existing=True)
 
-    def reschedule(self, task: Task, at: datetime) -> None:
-        """Run a scheduled task next at this time."""
-        self._scheduler.modify_job(task.job_id, next_run_time=at)
+    def put_right(self, now: datetime) -> list[tuple[Task, datetime]]:
+        """Reschedule what is planned for later than its schedule can say: a clock was ahead → what, and for when."""
+        moved = []
+        for job in self._scheduler.get_jobs():
+            if isinstance(job.trigger, NextRunTrigger) and job.next_run_time > job.trigger.latest(now):
+                moved.append((job.args[0], job.next_run_time))
+                job.modify(next_run_time=job.trigger.get_next_fire_time(None, now))
+        return moved
 
     def next_run_at(self, task: Task) -> datetime | None:
         """When a scheduled task runs next."""

@@ -31,8 +31,15 @@ class NextRunTrigger(BaseTrigger):  # type: ignore[misc]
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
         """The first time after now, plus jitter: up to a tenth of the interval, half a minute at most."""
+        return self._jittered(now, self.random())
+
+    def latest(self, now: datetime) -> datetime:
+        """The latest time that may follow now."""
+        return self._jittered(now, 1.0)
+
+    def _jittered(self, now: datetime, share: float) -> datetime:
         found = self._after(now)
-        return found + self.random() * min((self._after(found) - found) / 10, MAX_JITTER)
+        return found + share * min((self._after(found) - found) / 10, MAX_JITTER)
 
     def _after(self, moment: datetime) -> datetime:
         return schedule.next_time(self.when, moment, self.source.timezone, self.anchor)

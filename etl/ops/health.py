@@ -42,7 +42,7 @@ def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
     try:
         require_revision(db)
         with db.connect() as connection:
-            late = stale(sources, progress(connection), now)
+            late = stale(sources, progress(connection, now), now)
             degraded = [row.source for row in fetch_all(connection, SQL.failing_sources, {"now": now})]
     except DatabaseProblem as problem:
         return Health(False, (str(problem),))
@@ -69,6 +69,6 @@ def freshness_deadline(source: Source, at: datetime) -> datetime:
     return max(found, at + MIN_FRESHNESS)
 
 
-def progress(connection: Connection) -> dict[str, datetime]:
+def progress(connection: Connection, now: datetime) -> dict[str, datetime]:
     """When each stored source last made progress, UTC."""
-    return {row.source: row.at for row in fetch_all(connection, SQL.last_progress)}
+    return {row.source: row.at for row in fetch_all(connection, SQL.last_progress, {"now": now})}

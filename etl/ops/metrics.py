@@ -153,7 +153,7 @@ def _from_database(metrics: Metrics, db: Engine, sources: Sequence[Source], now:
             fetch_one(connection, SERVER.set_statement_timeout, {"timeout": "10s"})
             rows = fetch_all(connection, STATUS.source_metrics, {"now": now, "sources": names})
             alerts = fetch_all(connection, ALERTS.open_alerts, {"sources": names})
-            late = {name for name, _ in health.stale(sources, health.progress(connection), now)}
+            late = {name for name, _ in health.stale(sources, health.progress(connection, now), now)}
     except SQLAlchemyError:
         yield GaugeMetricFamily("callhouse_database_up", "Whether the database could be read.", 0)
     else:

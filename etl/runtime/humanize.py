@@ -36,3 +36,10 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """A count with its noun: ``1 call``, ``2 calls``."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def clock_difference(seconds: float, whose: str, tolerance_seconds: float) -> str | None:
+    """How far this machine's clock is from another one, as a sentence; ``None`` within the tolerance."""
+    if abs(seconds) <= tolerance_seconds:
+        return None
+    return f"this machine's clock is {duration(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} that of {whose}"

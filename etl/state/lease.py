@@ -1,4 +1,7 @@
-"""The right to write a source's data: one owner at a time, and none after its lease has expired."""
+"""The right to write a source's data: one owner at a time, and none that has not renewed its lease for a term.
+
+Whoever waits measures the term by its own clock that never steps: no time of one machine is compared with another's.
+"""
 
 import os
 import secrets
@@ -42,6 +45,10 @@ class Lease:
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._fencing_token: int | None = None
         self._renewed_at = 0.0
+        self._renewal: tuple[int | None, float] = (
+            None,
+            clock.monotonic(),
+        )  # that of the owner, and since when it is known
         self.priority = Priority.HEAD
         self._has_waited = False
 
@@ -78,10 +85,16 @@ class Lease:
 
     def _try_acquire(self, before: int) -> bool:
         """Take the lease if it is free and nobody waits with a priority before this one."""
-        row = self._state.fetch_one(SQL.acquire_lease, self._values() | {"before": before})
+        now, (renewal, known_since) = self._clock.monotonic(), self._renewal
+        expired = renewal if now - known_since > TERM.total_seconds() else None
+        row = self._state.fetch_one(SQL.acquire_lease, self._values() | {"before": before, "expired": expired})
         if row is not None:
-            self._fencing_token, self._renewed_at = row.fencing_token, self._clock.monotonic()
-        return row is not None
+            self._fencing_token, self._renewed_at = row.fencing_token, now
+            return True
+        current = self._state.fetch_one(SQL.renewal, {"source": self._source}).renewal
+        if current != renewal:
+            self._renewal = (current, now)
+        return False
 
     def renew(self) -> None:
         """Extend the lease by a term, if it is owned and was not renewed lately."""
@@ -110,4 +123,4 @@ class Lease:
         self._fencing_token = None
 
     def _values(self) -> dict[str, object]:
-        return {"source": self._source, "owner": self._owner, "now": self._clock.now(), "term": TERM}
+        return {"source": self._source, "owner": self._owner}

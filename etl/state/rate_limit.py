@@ -79,7 +79,9 @@ class RateLimiter:
 
     def back_off_until(self, until: datetime) -> None:
         """Store the provider's Retry-After: it holds for every process, and after a restart."""
-        self._state.fetch_one(SQL.back_off_until, {"source": self._source.name, "until": until})
+        self._state.fetch_one(
+            SQL.back_off_until, {"source": self._source.name, "until": until, "now": self._clock.now()}
+        )
 
     def on_rate_limited(self, seq: int) -> None:
         """Lower the rate of every process, as the provider refused this request; the refusals of a burst count once."""

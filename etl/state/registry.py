@@ -5,12 +5,15 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
+from etl.client.api_client import PAUSE
 from etl.client.errors import PauseReason
 from etl.db.statements import Statements, fetch_all, fetch_one, fetch_value
 from etl.model import Source
+from etl.runtime import humanize
 
-SQL, RATE_LIMITS = Statements("sources"), Statements("rate_limits")
-LONGEST_PAUSE = timedelta(hours=1)  # a later time was stored before a clock was set back
+SQL, RATE_LIMITS, SERVER = (Statements(subject) for subject in ("sources", "rate_limits", "server"))
+CLOCK_TOLERANCE_SECONDS = 10  # the budget of requests is shared by this much
+LONGEST_PAUSE = timedelta(hours=1)  # after a Retry-After; a later time was stored before a clock was set back
 
 
 class SourceMismatch(Exception):
@@ -31,6 +34,12 @@ def register(connection: Connection, source: Source, now: datetime) -> None:
         )
 
 
+def clock_difference(connection: Connection, now: datetime) -> str | None:
+    """How far this machine's clock is from the database server's, in a sentence, if it is."""
+    seconds = fetch_value(connection, SERVER.clock_difference, {"now": now})
+    return humanize.clock_difference(seconds, "the database server", CLOCK_TOLERANCE_SECONDS)
+
+
 def known_sources(connection: Connection) -> list[str]:
     """The names of all sources that were ever configured."""
     return [row.source for row in fetch_all(connection, SQL.source_names)]
@@ -39,13 +48,14 @@ def known_sources(connection: Connection) -> list[str]:
 def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, PauseReason] | None:
     """Until when a source is paused, and why; ``None`` if it is not."""
     row = fetch_one(connection, SQL.pause, {"source": source})
-    is_paused = row.paused_until and now < row.paused_until <= now + LONGEST_PAUSE
+    longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
+    is_paused = row.paused_until and now < row.paused_until <= now + longest
     return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
 
 
 def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:
     """Until when the provider asked to send nothing."""
-    values = {"source": source, "latest": now + LONGEST_PAUSE}
+    values = {"source": source, "now": now}
     until: datetime | None = fetch_value(connection, RATE_LIMITS.blocked_until, values)
     return until
 

@@ -10,6 +10,7 @@ from etl.runtime.secret import Secret
 
 LOGIN, SHOW_PII = "callhouse_login", "callhouse_show_pii"
 DAYS_30, MINUTES_15 = 30 * 86400, 15 * 60
+LIFETIMES = {LOGIN: DAYS_30, SHOW_PII: MINUTES_15}
 _VALUE = re.compile(r"([0-9]{1,12})\.([0-9a-f]{64})\Z", re.ASCII)
 
 
@@ -28,8 +29,8 @@ class SignedCookies:
     def is_valid(self, purpose: str, value: str) -> bool:
         """Whether a value was issued here for this purpose and has not expired; compared in constant time."""
         found = _VALUE.match(value)
-        if not found or int(found[1]) <= self._clock.now().timestamp():
-            return False
+        if not found or not 0 < int(found[1]) - self._clock.now().timestamp() <= LIFETIMES[purpose]:
+            return False  # expired, or issued while the clock was ahead
         return hmac.compare_digest(found[2], self._sign(purpose, found[1]))
 
     def _sign(self, purpose: str, expires: str) -> str:

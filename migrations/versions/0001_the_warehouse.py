@@ -47,6 +47,7 @@ def create_tables() -> None:
         sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("notified_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("resolution_notified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_alerts")),
         schema="ops",
     )
@@ -119,6 +120,7 @@ def create_tables() -> None:
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
         schema="ops",
     )
+    op.create_index(op.f("ix_runs_source_run_id"), "runs", ["source", "run_id"], unique=False, schema="ops")
     op.create_index(op.f("ix_runs_source_started_at"), "runs", ["source", "started_at"], unique=False, schema="ops")
     op.create_index(
         "ix_runs_succeeded",
@@ -295,7 +297,7 @@ def create_tables() -> None:
         sa.Column("owner", sa.Text(), nullable=True),
         sa.Column("backend_pid", sa.Integer(), nullable=True),
         sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("renewal", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_leases_source")),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_leases")),
         schema="ops",
@@ -322,6 +324,7 @@ def create_tables() -> None:
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("next_slot_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("blocked_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("blocked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("requests_per_minute", sa.Integer(), nullable=True),
         sa.Column("adaptive_rate_per_minute", sa.Double(), nullable=True),
         sa.Column("adapted_at", sa.DateTime(timezone=True), nullable=True),

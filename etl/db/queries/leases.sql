@@ -1,14 +1,14 @@
 -- Who may write a source: one owner at a time, fenced by a token.
 
 -- name: acquire_lease
--- Takes the lease where it is free, expired, or owned by a session that has ended, and nobody of a higher priority waits.
--- Each new owner gets a higher fencing token.
+-- Takes the lease where it is free, owned by a session that has ended, or not renewed since the asker has first seen this
+-- renewal, a term ago by its own clock, and nobody of a higher priority waits. Each new owner gets a higher fencing token.
 UPDATE ops.leases l
-   SET fencing_token = fencing_token + 1, owner = :owner, expires_at = :now + :term,
+   SET fencing_token = fencing_token + 1, owner = :owner, renewal = renewal + 1,
        backend_pid = pg_backend_pid(),
        backend_started_at = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
  WHERE source = :source
-   AND (owner IS NULL OR expires_at < :now OR owner = :owner
+   AND (owner IS NULL OR renewal = CAST(:expired AS bigint) OR owner = :owner
         OR NOT EXISTS (SELECT FROM pg_stat_activity a
                         WHERE a.pid = l.backend_pid
                           AND (a.backend_start IS NULL OR a.backend_start = l.backend_started_at)))
@@ -19,8 +19,12 @@ UPDATE ops.leases l
 RETURNING fencing_token
 
 -- name: renew_lease
--- Extends the lease by another term.
-UPDATE ops.leases SET expires_at = :now + :term WHERE source = :source AND owner = :owner
+-- Keeps the lease for another term.
+UPDATE ops.leases SET renewal = renewal + 1 WHERE source = :source AND owner = :owner
+
+-- name: renewal
+-- Which renewal of the lease this is, whoever owns it.
+SELECT renewal FROM ops.leases WHERE source = :source
 
 -- name: release_lease
 -- Gives the lease up between two batches.

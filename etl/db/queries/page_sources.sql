@@ -7,9 +7,9 @@ SELECT s.source, r.*
  CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, received, inserted, updated,
                             unchanged, quarantined, error, notes
                        FROM ops.runs WHERE source = s.source
-                      ORDER BY started_at DESC, run_id DESC LIMIT :limit) r
+                      ORDER BY run_id DESC LIMIT :limit) r
  WHERE s.source = ANY(:sources)
- ORDER BY s.source, r.started_at, r.run_id
+ ORDER BY s.source, r.run_id
 
 -- name: streams
 -- The call lists of a source, with the counts of both sides.

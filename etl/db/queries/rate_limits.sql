@@ -11,11 +11,11 @@ RETURNING adaptive_rate_per_minute, adapted_at
 
 -- name: reserve_request
 -- Lets a request through where its slot has come, and numbers it; else returns when to ask again. This is the generic cell
--- rate algorithm (ITU-T I.371): requests that come early use up the burst, the others are spaced evenly. Times further
--- ahead than the algorithm can set them were written before a clock was set back, and are ignored.
+-- rate algorithm (ITU-T I.371): requests that come early use up the burst, the others are spaced evenly. Times that
+-- lie further ahead than they can be, or were set in the future, were written by a wrong clock, and are ignored.
 WITH budget AS (
-    SELECT CASE WHEN next_slot_at <= :now + interval '2 minutes' THEN greatest(next_slot_at, :now) ELSE :now END AS slot_at,
-           CASE WHEN blocked_until <= :now + interval '1 hour' THEN blocked_until END AS not_before,
+    SELECT CASE WHEN next_slot_at <= :now + :interval + interval '11 seconds' THEN greatest(next_slot_at, :now) ELSE :now END AS slot_at,
+           CASE WHEN blocked_at IS NULL OR blocked_at <= :now + interval '10 seconds' THEN blocked_until END AS not_before,
            adaptive_rate_per_minute, adapted_at
       FROM ops.rate_limits WHERE source = :source FOR UPDATE
 ), sent AS (
@@ -36,9 +36,13 @@ UPDATE ops.rate_limits SET adaptive_rate_per_minute = :rate, adapted_at = :now, 
 RETURNING adaptive_rate_per_minute, adapted_at
 
 -- name: back_off_until
--- Stores the provider's Retry-After; a shorter one than is stored changes nothing.
-UPDATE ops.rate_limits SET blocked_until = greatest(blocked_until, :until) WHERE source = :source
+-- Stores the provider's Retry-After; a shorter one than is stored changes nothing, unless a wrong clock has stored that.
+UPDATE ops.rate_limits
+   SET blocked_until = CASE WHEN blocked_at <= :now + interval '10 seconds' THEN greatest(blocked_until, :until) ELSE :until END,
+       blocked_at = :now
+ WHERE source = :source
 
 -- name: blocked_until
--- The Retry-After that is in force; one that is longer than any may be was set by a wrong clock.
-SELECT blocked_until FROM ops.rate_limits WHERE source = :source AND blocked_until <= :latest
+-- The Retry-After that is in force; one that was asked for in the future was set by a wrong clock.
+SELECT blocked_until FROM ops.rate_limits
+ WHERE source = :source AND (blocked_at IS NULL OR blocked_at <= :now + interval '10 seconds')

@@ -72,10 +72,10 @@ SELECT s.source, r.*
  CROSS JOIN LATERAL (SELECT run_id, kind, status, started_at, finished_at, requests, pages, received, inserted, updated,
                             unchanged, quarantined, error, notes
                        FROM ops.runs WHERE source = s.source
-                      ORDER BY started_at DESC, run_id DESC LIMIT 1) r
+                      ORDER BY run_id DESC LIMIT 1) r
 
 -- name: last_statuses
 -- How the last syncs and backfills of a source ended, newest first.
 SELECT status, error FROM ops.runs
  WHERE source = :source AND kind IN ('sync', 'backfill') AND status IN ('succeeded', 'failed')
- ORDER BY started_at DESC, run_id DESC LIMIT :runs
+ ORDER BY run_id DESC LIMIT :runs

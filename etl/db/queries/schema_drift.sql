@@ -14,6 +14,7 @@ RETURNING field, kind, detail, xmax = 0 AS is_new
 -- The fields and kinds of drift since yesterday; on the first day of a source everything is new, and none is returned.
 SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
  WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
+   AND d.first_seen_at <= :now
  ORDER BY 1, 2
 
 -- name: most_frequent_drift

@@ -39,3 +39,7 @@ SELECT set_config('synchronous_commit', 'off', false) AS commit, set_config('ena
 -- name: set_statement_timeout
 -- Bounds the statements of this transaction.
 SELECT set_config('statement_timeout', :timeout, true)
+
+-- name: clock_difference
+-- How many seconds a clock is ahead of the server's.
+SELECT extract(epoch FROM :now - clock_timestamp())::float8 AS seconds

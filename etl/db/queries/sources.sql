@@ -37,17 +37,19 @@ SELECT s.next_run_at, s.paused_until, s.pause_reason, r.blocked_until
   FROM ops.sources s LEFT JOIN ops.rate_limits r USING (source) WHERE s.source = :source
 
 -- name: last_progress
--- When each source last finished a run or saved a checkpoint: a scan of hours makes progress all the while.
+-- When each source last finished a run or saved a checkpoint: a scan of hours makes progress all the while. What a clock
+-- that was ahead has stamped in the future says nothing.
 SELECT s.source,
-       greatest(s.first_seen_at,
+       greatest(least(s.first_seen_at, :now),
                 (SELECT max(finished_at) FROM ops.runs r
-                  WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')),
-                (SELECT max(updated_at) FROM ops.checkpoints c WHERE c.source = s.source)) AS at
+                  WHERE r.source = s.source AND status = 'succeeded' AND kind IN ('sync', 'backfill')
+                    AND finished_at <= :now),
+                (SELECT max(updated_at) FROM ops.checkpoints c WHERE c.source = s.source AND updated_at <= :now)) AS at
   FROM ops.sources s
 
 -- name: failing_sources
 -- The sources that are paused, or whose last run failed.
 SELECT s.source FROM ops.sources s
  WHERE s.paused_until > :now
-    OR (SELECT status FROM ops.runs r WHERE r.source = s.source ORDER BY started_at DESC, run_id DESC LIMIT 1) = 'failed'
+    OR (SELECT status FROM ops.runs r WHERE r.source = s.source ORDER BY run_id DESC LIMIT 1) = 'failed'
  ORDER BY s.source

@@ -26,6 +26,7 @@ runs = sa.Table(
     sa.Column("notes", sa.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
     sa.CheckConstraint("received = inserted + updated + unchanged + quarantined", name="adds_up"),
     sa.Index(None, "source", "started_at"),
+    sa.Index(None, "source", "run_id"),
     sa.Index("ix_runs_succeeded", "source", "finished_at", postgresql_where=SUCCEEDED),
     schema="ops",
 )
@@ -93,6 +94,7 @@ alerts = sa.Table(
     sa.Column("resolved_at", timestamptz()),
     sa.Column("notified_at", timestamptz()),
     sa.Column("resolution_notified_at", timestamptz()),
+    sa.Column("claimed_at", timestamptz()),
     sa.Index("ix_alerts_open", "source", "kind", unique=True, postgresql_where=sa.text("resolved_at IS NULL")),
     schema="ops",
 )

@@ -28,7 +28,7 @@ leases = Table(
     Column("owner", Text),
     Column("backend_pid", Integer),
     Column("backend_started_at", timestamptz()),
-    Column("expires_at", timestamptz()),
+    Column("renewal", BigInteger, nullable=False, server_default=text("0")),
     schema="ops",
 )
 
@@ -38,6 +38,7 @@ rate_limits = Table(
     source_key(),
     Column("next_slot_at", timestamptz()),
     Column("blocked_until", timestamptz()),
+    Column("blocked_at", timestamptz()),
     Column("requests_per_minute", Integer),
     Column("adaptive_rate_per_minute", Double),
     Column("adapted_at", timestamptz()),

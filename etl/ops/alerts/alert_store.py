@@ -39,9 +39,9 @@ def resolve_removed(connection: Connection, sources: Sequence[str], now: datetim
     execute(connection, SQL.resolve_removed, {"sources": list(sources), "now": now})
 
 
-def next_unnotified(connection: Connection, now: datetime) -> AlertRecord | None:
-    """The oldest alert whose opening or resolution was not delivered; locked for the rest of the transaction."""
-    row = fetch_one(connection, SQL.next_unnotified, {"now": now, "grace_seconds": _GRACE_SECONDS})
+def claim_unnotified(connection: Connection, now: datetime) -> AlertRecord | None:
+    """Claim the oldest alert whose opening or resolution was not delivered: no other process delivers it now."""
+    row = fetch_one(connection, SQL.claim_unnotified, {"now": now, "grace_seconds": _GRACE_SECONDS})
     return (
         AlertRecord(row.alert_id, Alert(row.source, AlertKind(row.kind), row.message), row.opened_at, row.resolved_at)
         if row

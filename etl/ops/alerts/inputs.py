@@ -27,7 +27,7 @@ def load_inputs(connection: Connection, source: Source, now: datetime) -> AlertI
     """What is known of a source; ``None`` where it was never registered."""
     of = {"source": source.name, "now": now, "yesterday": now - DAY, "runs": FAILED_RUNS}
     state = fetch_one(connection, ALERTS.alert_inputs, of)
-    read_at = health.progress(connection).get(source.name)
+    read_at = health.progress(connection, now).get(source.name)
     if state is None or read_at is None:
         return None
     return AlertInputs(

@@ -55,13 +55,14 @@ class AlertNotifier:
             pass
 
     def _deliver(self, url: Secret) -> bool:
-        """Deliver one notification; whether it was taken, and there may be more."""
+        """Deliver one notification, outside of any transaction; whether it was taken, and there may be more."""
         with self._db.begin() as connection:
-            record = alert_store.next_unnotified(connection, self._clock.now())
-            if record is None:
-                return False
-            problem = post(url, messages.message(record, url))
-            if problem is None:
+            record = alert_store.claim_unnotified(connection, self._clock.now())
+        if record is None:
+            return False
+        problem = post(url, messages.message(record, url))
+        if problem is None:
+            with self._db.begin() as connection:
                 alert_store.mark_notified(connection, record, self._clock.now())
         self._failures = self._failures + 1 if problem else 0
         if problem:

@@ -13,3 +13,5 @@ COMMENT ON COLUMN ops.alerts.notified_at IS
     'When the webhook accepted the alert. Null: not yet, or there is no webhook';
 COMMENT ON COLUMN ops.alerts.resolution_notified_at IS
     'When the webhook accepted that it is resolved. Null: not yet, or there is no webhook';
+COMMENT ON COLUMN ops.alerts.claimed_at IS
+    'When a process last began to post it. For a minute from then no other process does';

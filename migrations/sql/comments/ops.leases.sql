@@ -6,4 +6,5 @@ COMMENT ON COLUMN ops.leases.owner IS 'The process that owns the lease, host:pid
 COMMENT ON COLUMN ops.leases.backend_pid IS
     'Process id of the owner''s database session: the lease is free when that session is gone';
 COMMENT ON COLUMN ops.leases.backend_started_at IS 'When that session began, as process ids are reused';
-COMMENT ON COLUMN ops.leases.expires_at IS 'When the lease expires unless the owner renews it';
+COMMENT ON COLUMN ops.leases.renewal IS
+    'Counts renewals: an owner that does not renew for three minutes, by the clock of whoever waits, loses the lease';

@@ -3,6 +3,7 @@ COMMENT ON COLUMN ops.rate_limits.source IS 'Name of the source in the configura
 COMMENT ON COLUMN ops.rate_limits.next_slot_at IS 'When the next request would be sent if all were evenly spaced';
 COMMENT ON COLUMN ops.rate_limits.blocked_until IS
     'No request before this time, by the provider''s Retry-After. Null: none in force';
+COMMENT ON COLUMN ops.rate_limits.blocked_at IS 'When the provider asked for that';
 COMMENT ON COLUMN ops.rate_limits.requests_per_minute IS
     'Configured requests per minute, as of the last run. Null before the first run';
 COMMENT ON COLUMN ops.rate_limits.adaptive_rate_per_minute IS
