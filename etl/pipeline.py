@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from etl.client.errors import SourceError
+from etl.client.errors import AccessRefused, SourceError, refusal_of_all
 from etl.intervals import subtract
 from etl.model import Window
 from etl.paging import PaginationLoop
@@ -95,12 +95,20 @@ def read_history(run: SourceRun, stream: StreamState, wanted: Window, *, again: 
 
 def _each_stream(run: SourceRun, read: Callable[[SourceRun, StreamState], T]) -> list[T]:
     """Read one stream after the other; an error of one does not keep the others from being read."""
-    results = []
+    results, errors = list[T](), list[Exception | None]()
     for partition in run.partitions:
         try:
             results.append(read(run, load_state(run, partition)))
+            errors.append(None)
         except (SourceError, PaginationLoop) as error:
             if isinstance(error, SourceError) and error.concerns_source:
                 raise
-            run.fail("stream_failed", error)
+            errors.append(error)
+            if not isinstance(error, AccessRefused):
+                run.fail("stream_failed", error)
+    if refused := refusal_of_all(errors):
+        raise refused  # the source's own, which pauses it
+    for failed in errors:
+        if isinstance(failed, AccessRefused):
+            run.fail("stream_failed", failed)
     return results

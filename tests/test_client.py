@@ -27,6 +27,8 @@ from etl.client import body
 from etl.client.api_client import MAX_IN_FLIGHT, Client, Limits
 from etl.client.body import BodyLimits, TruncatedBody, read_body
 from etl.client.errors import (
+    AccessRefused,
+    AnsweredInBetween,
     PauseReason,
     RequestRefused,
     ResponseTooLarge,
@@ -328,12 +330,43 @@ DENIED = {401: PauseReason.KEY_REFUSED, 402: PauseReason.PAYMENT_REQUIRED, 403: 
 
 
 @pytest.mark.parametrize("status", DENIED)
-def test_a_key_that_is_refused_pauses_the_source(status: int) -> None:
-    error, scene = failing(httpx.Response(status, json={"error": KEY}))
-    assert isinstance(error, SourcePaused)
-    assert len(scene.script.sent) == 1
-    assert scene.gate.pauses == [(scene.clock.now() + timedelta(minutes=15), DENIED[status])]
-    assert error.status == status
+@pytest.mark.parametrize("body", [{"json": {"error": KEY}}, {"text": "Unauthorized"}, {}])
+def test_a_refusal_is_of_the_request_and_pauses_nothing_by_itself(status: int, body: dict[str, Any]) -> None:
+    error, scene = failing(httpx.Response(status, **body))
+    assert isinstance(error, AccessRefused)
+    assert (error.reason, error.status, len(scene.script.sent)) == (DENIED[status], status, 1)
+    assert scene.gate.pauses == []
+
+
+PAGES: list[dict[str, Any]] = [
+    {"html": "<!DOCTYPE html><html><title>Access denied</title>"}, {"content": b"\xef\xbb\xbf \n<html>"},
+    {"content": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"}, {"text": "error code: 1020"},
+    {"content": b"", "headers": {"Content-Type": "text/html; charset=utf-8"}}, {"html": "<html>" + "x" * (1 << 17)},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=range(len(PAGES)))
+@pytest.mark.parametrize("status", [401, 402, 403, 407])
+def test_a_firewalls_page_is_no_refused_key(page: dict[str, Any], status: int) -> None:
+    error, scene = failing(httpx.Response(status, **page))
+    assert isinstance(error, AnsweredInBetween)
+    assert f"such as a firewall, answers in place of api.example.com (HTTP {status})" in str(error)
+    assert (len(scene.script.sent), scene.gate.pauses) == (3, [])
+    assert Scene(httpx.Response(status, **page), OK).get() == [{"id": 1}]
+
+
+@pytest.mark.parametrize("status", [400, 405, 406, 422, 451])
+def test_a_refusal_by_a_web_page_is_said_to_be_one(status: int) -> None:
+    error, _ = failing(httpx.Response(status, html="<html>blocked</html>"))
+    assert isinstance(error, RequestRefused)
+    assert f"api.example.com answers with a web page, not as this API does (HTTP {status})" in str(error)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"ok", b"[1]", b'{"other": 1}'])
+def test_a_body_that_is_no_answer_of_this_api_names_its_host_and_status(body: bytes) -> None:
+    error, _ = failing(httpx.Response(200, content=body, headers={"Content-Type": "text/html"}))
+    assert "the response of api.example.com is not what the API documents" in str(error)
+    assert "(HTTP 200)" in str(error)
 
 
 # ------------------------------------------------------------------ refused

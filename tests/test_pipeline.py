@@ -1,15 +1,26 @@
 """Provider → warehouse: what a sync stores is correct, in every sort order and at every page boundary."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from functools import partial
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.model import Window
 from etl.sandbox.world import ORDERS, World
-from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, make_harness, requests_of
+from tests.harness import (
+    NOW,
+    PROVIDERS,
+    Harness,
+    InterceptingTransport,
+    counts_add_up,
+    differences,
+    make_harness,
+    requests_of,
+)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -74,3 +85,39 @@ def test_a_backfill_requests_only_what_is_not_stored(db: Engine) -> None:
     harness.sync("ringg")
     assert differences(harness, "ringg") == []
     assert harness.scalar("SELECT count(*) FROM ops.coverage") == 1
+
+
+def refused_to(harness: Harness, phones: Collection[str], response: httpx.Response) -> InterceptingTransport:
+    """A transport that answers the list requests of some numbers with this response."""
+    return InterceptingTransport(
+        harness.transport, lambda _, request: response if request.url.params.get("phone") in phones else None
+    )
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+@pytest.mark.parametrize("position", [0, 1, -1])
+def test_a_partition_that_is_refused_stops_no_other(db: Engine, position: int, status: int) -> None:
+    harness = make_harness(db, World(3, calls=230, now=NOW))
+    phones = harness.sources["ravan"].partitions
+    assert len(phones) > 2
+    harness.transport = refused_to(harness, [phones[position]], httpx.Response(status, json={"detail": "no"}))
+    report = harness.run("ravan", by_hand=False)
+    assert (report.status, f"(HTTP {status})" in str(report.error)) == ("failed", True)
+    read = "SELECT count(DISTINCT partition) FROM ops.coverage WHERE source = 'ravan'"
+    assert harness.scalar(read) == len(phones) - 1
+    assert harness.scalar("SELECT paused_until IS NULL FROM ops.sources WHERE source = 'ravan'")
+
+
+@pytest.mark.parametrize("name", ["ravan", "ringg"])
+def test_a_source_whose_every_list_is_refused_is_paused(db: Engine, name: str) -> None:
+    harness = make_harness(db, World(3, calls=230, now=NOW))
+    allowed, harness.transport = (
+        harness.transport,
+        InterceptingTransport(harness.transport, lambda *_: httpx.Response(401, json={"detail": "no"})),
+    )
+    report = harness.run(name, by_hand=False)
+    assert (report.status, "refuses the key (HTTP 401)" in str(report.error)) == ("failed", True)
+    assert harness.scalar("SELECT paused_until FROM ops.sources WHERE source = :name", name=name) > harness.clock.now()
+    harness.transport = allowed
+    assert "paused until" in str(harness.run(name, by_hand=False).error)
+    assert harness.sync(name).status == "succeeded"  # by hand, which is the probe

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from etl.sandbox.world import World
-from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, QUICK_SECONDS
+from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, MAX_REFUSED, QUICK_SECONDS
 from tests.harness import NOW, InterceptingTransport, counts_add_up, differences, make_harness
 from tests.stub_provider import make_stub_harness, vaani_record
 
@@ -44,27 +44,51 @@ def test_several_are_requested_at_a_time_where_responses_take_long(db: Engine, s
     assert differences(harness, "vaani") == []
 
 
-def test_a_source_that_refuses_the_key_gets_no_more_requests_for_transcripts(db: Engine) -> None:
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("refused_from", [0, 5, BATCH + 10])
+def test_a_key_that_may_read_no_transcripts_is_reported_once_and_calls_are_read_on(
+    db: Engine, caplog: pytest.LogCaptureFixture, status: int, refused_from: int
+) -> None:
     harness = make_harness(db, World(3, calls={"vaani": 3 * BATCH}, now=NOW))
-    at, sandbox, numbers, requested = BATCH + 10, harness.transport, count(1), list[int]()
+    sandbox, numbers, requested = harness.transport, count(), list[int]()
 
     def refuse() -> httpx.Response | None:
-        number = next(numbers)
-        requested.append(number)
-        return httpx.Response(401) if number >= at else None
+        requested.append(next(numbers))
+        return httpx.Response(status, json={"detail": "no"}) if requested[-1] >= refused_from else None
 
     harness.transport = InterceptingTransport(sandbox, of_transcripts(refuse))
     report = harness.run("vaani")
-    assert report.status == "failed"
-    assert "refuses the key" in str(report.error)
-    assert len(requested) < at + MAX_PARALLEL_TRANSCRIPTS
-    assert (
-        harness.scalar("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == at - 1
-    )  # what was received stays
+    assert (report.status, len(report.notes)) == ("succeeded", 1)
+    assert "transcripts are refused to this key" in report.notes[0]
+    assert [record.getMessage() for record in caplog.records].count("transcripts_refused") == 1
+    assert len(requested) < refused_from + MAX_REFUSED + MAX_PARALLEL_TRANSCRIPTS
+    assert harness.scalar("SELECT count(*) FROM raw.payloads WHERE kind = 'transcript'") == refused_from
+    assert harness.stored_ids("vaani") == {call.call_id for call in harness.world.calls("vaani")}
+    harness.clock.sleep(60)
+    assert harness.run("vaani", by_hand=False).status == "succeeded"  # by schedule: the source is not paused
     harness.transport = sandbox
+    harness.clock.sleep(86401)
     harness.sync("vaani")
     assert differences(harness, "vaani") == []
     assert counts_add_up(harness)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 500])
+def test_one_transcript_that_fails_leaves_out_that_transcript_alone(db: Engine, status: int) -> None:
+    harness = make_harness(db, World(3, calls={"vaani": BATCH}, now=NOW))
+    harness.sync("vaani")
+    wanted = harness.scalar("SELECT count(*) FROM bi.calls WHERE has_transcript")
+    call_id = harness.scalar("SELECT provider_call_id FROM bi.calls WHERE has_transcript ORDER BY 1 LIMIT 1")
+    for table in ("warehouse.transcripts", "ops.transcript_requests"):
+        harness.execute(f"DELETE FROM {table}")
+    harness.execute("UPDATE warehouse.calls SET has_transcript = false, turn_count = 0, transcript_hash = NULL")
+    harness.transport = InterceptingTransport(
+        harness.transport,
+        lambda _, request: httpx.Response(status) if request.url.path.endswith(f"/transcript/{call_id}") else None,
+    )
+    assert harness.run("vaani").status == "succeeded"
+    assert harness.scalar("SELECT count(*) FROM bi.calls WHERE has_transcript") == wanted - 1
+    assert harness.scalar("SELECT paused_until IS NULL FROM ops.sources WHERE source = 'vaani'")
 
 
 TURNS = """

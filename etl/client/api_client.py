@@ -4,7 +4,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -20,7 +20,6 @@ from etl.client.retry_after import instant
 from etl.client.status_policy import (
     NEXT_RUN,
     TRIES,
-    AccessDenied,
     RetryableError,
     RetryLater,
     classify_status,
@@ -44,7 +43,6 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent
 
 _log = logging.getLogger(__name__)
 
-PAUSE = timedelta(minutes=15)
 CLOCK_TOLERANCE_SECONDS = 60  # a slow response has an older date
 MAX_WAIT_SECONDS = 3600.0
 MIN_RETRY_BUDGET = 20
@@ -145,8 +143,6 @@ class Client:
                     body = self._send(url)
                 received_at = self._clock.now()
                 return Response(read(decode(body)), seq, received_at)
-            except AccessDenied as denied:
-                raise self._pause(denied) from None
             except RetryLater as later:
                 if later.status == 429 and attempt == 1:  # later attempts follow a wait: the rate is not the cause
                     self._gate.on_rate_limited(seq)
@@ -154,14 +150,9 @@ class Client:
             except TooManyValues as many:
                 raise ResponseTooLarge(self._source.name, str(many), "request a smaller page") from None
             except InvalidResponse as invalid:
-                self._wait_for_retry(invalid_body(self._source.name, str(invalid)), attempt)
+                self._wait_for_retry(invalid_body(self._source, str(invalid)), attempt)
             except RetryableError as error:
                 self._wait_for_retry(error, attempt)
-
-    def _pause(self, denied: AccessDenied) -> SourcePaused:
-        until = self._clock.now() + PAUSE
-        self._gate.suspend(until, denied.reason)
-        return SourcePaused(self._source.name, denied.reason.problem, denied.reason.hint, denied.status, until)
 
     def _back_off(self, later: RetryLater, attempt: int) -> None:
         """Waits as long as the source asks, at most an hour; beyond that, or after the last attempt, pauses it."""
@@ -227,9 +218,11 @@ class Client:
         coding, length = headers.get("content-encoding", ""), headers.get("content-length")
         if response.is_success:
             return self._without_key(read_body(_raw_stream(response), coding, length, self._limits.body))
-        detail = read_body(_raw_stream(response), coding, length, _ERROR_BODY) if status == 422 else b""
+        detail = b""
+        with suppress(BodyTooLarge, TruncatedBody, InvalidResponse):  # then nothing of it is shown
+            detail = read_body(_raw_stream(response), coding, length, _ERROR_BODY) if 400 <= status < 500 else b""
         shown = {name: self._redaction.secrets(value) for name, value in headers.items()}
-        raise classify_status(self._source.name, status, shown, self._without_key(detail), self._clock.now())
+        raise classify_status(self._source, status, shown, self._without_key(detail), self._clock.now())
 
     def _without_key(self, body: bytes) -> bytes:
         """The body without the key, which a provider may echo, before anything of it is read, kept or shown."""

@@ -1,5 +1,6 @@
 """What can go wrong with a source, in sentences that a person can act on and that show none of its data."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -67,8 +68,26 @@ class SourcePaused(SourceError):
         self.until = until
 
 
+class AccessRefused(SourceError):
+    """The provider refuses this request to this key (401, 402, 403): only a person can fix that."""
+
+    def __init__(self, source: str, reason: PauseReason, status: int) -> None:
+        super().__init__(source, reason.problem, reason.hint, status)
+        self.reason = reason
+
+
+def refusal_of_all(errors: Sequence[Exception | None]) -> AccessRefused | None:
+    """The refusal of a source: each of its streams, whose errors these are, is refused."""
+    refusals = [error for error in errors if isinstance(error, AccessRefused)]
+    return refusals[0] if refusals and len(refusals) == len(errors) else None
+
+
 class SourceUnavailable(SourceError):
     """Retries are used up without a complete response; the next run may succeed."""
+
+
+class AnsweredInBetween(SourceUnavailable):
+    """A firewall, a proxy or another server answers in place of the API, whatever the request is."""
 
 
 class RequestRefused(SourceError):

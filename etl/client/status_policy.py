@@ -1,5 +1,6 @@
 """A status or a failed connection → the exception that says what to do about it."""
 
+import codecs
 import json
 import re
 import ssl
@@ -9,13 +10,24 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from etl.client.errors import PauseReason, RequestRefused, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.client.errors import (
+    AccessRefused,
+    AnsweredInBetween,
+    PauseReason,
+    RequestRefused,
+    ResponseUnreadable,
+    SourceError,
+    SourceUnavailable,
+)
 from etl.client.retry_after import retry_after
-from etl.runtime.urls import ip_of
+from etl.model import Source
+from etl.runtime.urls import ip_of, origin_of
 
 TRIES = 5
 FEW_TRIES = 3
 NEXT_RUN = "the next run tries again"
+BLOCKED = "check base_url, and whether a firewall or proxy blocks this machine"
+PROXY_DENIED = 407
 
 _RETRYABLE = frozenset({408, 425, 499})
 _DENIED = {401: PauseReason.KEY_REFUSED, 402: PauseReason.PAYMENT_REQUIRED, 403: PauseReason.ACCESS_FORBIDDEN}
@@ -42,25 +54,35 @@ class RetryLater(Exception):
         self.seconds = seconds
 
 
-class AccessDenied(Exception):
-    """The source refuses the key, its rights or the balance: only a person can fix that."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-        self.reason = _DENIED[status]
-
-
-def classify_status(source: str, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
-    """An unsuccessful status → the exception to raise; of ``detail``, the body of a 422, only field names are shown."""
-    if status in _DENIED:
-        return AccessDenied(status)
+def classify_status(source: Source, status: int, headers: Mapping[str, str], detail: bytes, now: datetime) -> Exception:
+    """An unsuccessful status → the exception to raise; of ``detail``, the body of a 4xx, only field names are shown."""
+    name, is_foreign = source.name, 400 <= status < 500 and _is_foreign(headers, detail)
+    if status in _DENIED and not is_foreign:
+        return AccessRefused(name, _DENIED[status], status)
+    if status in (*_DENIED, PROXY_DENIED):
+        problem = f"something in between, such as a firewall, answers in place of {_host_of(source)}"
+        return RetryableError(AnsweredInBetween(name, problem, f"{BLOCKED}; {NEXT_RUN}", status), FEW_TRIES)
     seconds = retry_after(headers.get("retry-after"), headers.get("date"), now)
     if status == 429 or (status == 503 and seconds is not None):
         return RetryLater(status, seconds)
     if status in _RETRYABLE or not 300 <= status < 500:
-        return RetryableError(SourceUnavailable(source, "the provider reports a server error", NEXT_RUN, status))
-    return RequestRefused(source, *_refusal(status, headers, detail), status)
+        return RetryableError(SourceUnavailable(name, "the provider reports a server error", NEXT_RUN, status))
+    if is_foreign and status not in (404, 410):  # where there is nothing, a web page may say so
+        return RequestRefused(
+            name, f"{_host_of(source)} answers with a web page, not as this API does", BLOCKED, status
+        )
+    return RequestRefused(name, *_refusal(status, headers, detail), status)
+
+
+def _is_foreign(headers: Mapping[str, str], detail: bytes) -> bool:
+    """Whether a web page, or what Cloudflare says instead of one, answers in place of the API."""
+    start = detail.removeprefix(codecs.BOM_UTF8).lstrip()[:11].lower()
+    is_page = start.startswith(b"<") or (not start and "html" in headers.get("content-type", "").lower())
+    return is_page or start == b"error code:"
+
+
+def _host_of(source: Source) -> str:
+    return origin_of(source.base_url).host
 
 
 def _refusal(status: int, headers: Mapping[str, str], detail: bytes) -> tuple[str, str]:
@@ -99,11 +121,11 @@ def _name(location: list[object]) -> str:
     return ".".join(names[:2]) if names and names[0] in _PLACES else ""
 
 
-def invalid_body(source: str, problem: str) -> RetryableError:
+def invalid_body(source: Source, problem: str) -> RetryableError:
     """A response that is not what the API documents: a page of HTML, half a page, an error under status 200."""
     hint = "check base_url; if it is right, the provider's API may have changed"
-    shown = f"the response is not what the API documents: {problem}"
-    return RetryableError(ResponseUnreadable(source, shown, hint, 200), FEW_TRIES)
+    shown = f"the response of {_host_of(source)} is not what the API documents: {problem}"
+    return RetryableError(ResponseUnreadable(source.name, shown, hint, 200), FEW_TRIES)
 
 
 def classify_transport_error(source: str, error: httpx.HTTPError) -> RetryableError:

@@ -8,7 +8,7 @@ by rank (:mod:`etl.reconcile.rank_search`), one without order by the counts of w
 import logging
 from collections.abc import Sequence
 
-from etl.client.errors import SourceError
+from etl.client.errors import SourceError, refusal_of_all
 from etl.reconcile.day_status import StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
 from etl.reconcile.rollup_audit import audit
@@ -48,16 +48,18 @@ def _compared(
     """The lists of a source one after the other, up to an error that is the whole source's."""
     checks: list[StreamCheck] = []
     findings: list[StreamFinding] = []
+    errors: list[SourceError | None] = []
     for partition in run.partitions:
         check = StreamCheck(run, partition, request)
         finding, error = check.finding()
         checks.append(check)
         findings.append(finding)
+        errors.append(error)
         if error is not None:
             run.fail("stream_check_failed", error)
             if error.concerns_source:
                 return checks, findings, error
-    return checks, findings, None
+    return checks, findings, refusal_of_all(errors)
 
 
 def _zone_warning(run: SourceRun, checks: Sequence[StreamCheck]) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from etl.client.api_client import Client, Response
-from etl.client.errors import ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
+from etl.client.errors import AnsweredInBetween, ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
 from etl.loader.batch import ReceivedRecord
 from etl.model import Page, PageRequest, Paging, Provider, Source, Window
 from etl.paging import PageView, RowView, positions
@@ -84,8 +84,8 @@ def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0)
 
 
 def _is_silence(error: SourceError) -> bool:
-    """No response at all has nothing to do with what was requested."""
-    return isinstance(error, SourceUnavailable) and error.status is None
+    """No response of the API has nothing to do with what was requested."""
+    return isinstance(error, AnsweredInBetween) or (isinstance(error, SourceUnavailable) and error.status is None)
 
 
 def _are_one_page(paging: Paging, requests: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:

@@ -5,13 +5,14 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
-from etl.client.errors import SourceError, SourcePaused
+from etl.client.errors import AccessRefused, SourceError, SourcePaused
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
@@ -28,6 +29,7 @@ from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
+PAUSE = timedelta(minutes=15)  # of a source that refuses its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,8 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
             result.status, result.error = "interrupted", f"{source.name}: stopped; the next run goes on from here"
             raise
         except Exception as error:
+            if isinstance(error, AccessRefused):
+                rate_limiter.suspend(deps.clock.now() + PAUSE, error.reason)
             result.error = error_message(source.name, error)
 
 

@@ -1,5 +1,6 @@
 """Transcripts that take a request of their own: requested once the call is final, and again while not ready."""
 
+import logging
 import uuid
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from etl.client.errors import RequestRefused, SourceError, SourcePaused
+from etl.client.errors import AccessRefused, RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
 from etl.loader import writer
@@ -16,12 +17,15 @@ from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, RowChange, seqs_with, set_transcript
 from etl.model import RecordContext, TranscriptNotReady, TranscriptRequest, Turn
+from etl.runtime.logs import event
 from etl.sync.load import write
 from etl.sync.run import SourceRun
 
+log = logging.getLogger("etl.sync.transcripts")
 SQL = Statements("transcripts")
 
 MAX_PARALLEL_TRANSCRIPTS = 4
+MAX_REFUSED = 4  # in a row
 QUICK_SECONDS = 0.005  # one worker whose responses take less sends more requests than any rate limit allows
 BATCH = 50  # transcripts: this many are requested again after a crash, at most
 BATCH_MINUTES = 1 / 6  # a batch of a slow source takes no longer, so that others get their turn
@@ -33,7 +37,7 @@ class Fetched(NamedTuple):
     """The result of one transcript request: turns, or the reason why there are none."""
 
     key: uuid.UUID
-    state: str  # stored, not_ready or failed
+    state: str  # stored, not_ready, failed or refused: to this key
     turns: tuple[Turn, ...] = ()
     record: ReceivedRecord | None = None
     reason: str | None = None
@@ -60,7 +64,7 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
     request = run.provider.transcript
     if request is None:
         return False
-    due, done, total = _due(run, lookback_start), 0, 0
+    due, done, total, refused = _due(run, lookback_start), 0, 0, 0
     with ThreadPoolExecutor(MAX_PARALLEL_TRANSCRIPTS) as threads:
         while calls := run.state.fetch_all(SQL.due_transcripts, due):
             if batches is not None and done >= batches * BATCH:
@@ -72,7 +76,18 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
                 _load(connection, run, fetched)
             done += len(fetched)
             run.report_progress("transcripts", done, max(done, total))
+            refused += sum(each.state == "refused" for each in fetched)
+            if _is_refused_on(fetched):
+                break
+    if refused:
+        run.result.notes.append(f"{refused} transcripts are refused to this key; the calls are read all the same")
+        event(log, "transcripts_refused", level=logging.WARNING, source=run.source.name, count=refused)
     return False
+
+
+def _is_refused_on(fetched: Sequence[Fetched]) -> bool:
+    """Whether so many were refused in a row that the key may not read transcripts at all."""
+    return len(fetched) >= MAX_REFUSED and all(each.state == "refused" for each in fetched[-MAX_REFUSED:])
 
 
 def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls: Sequence[Any]) -> list[Fetched]:
@@ -89,10 +104,12 @@ def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls:
             for call in remaining:  # the next that no other worker took
                 began = clock.monotonic()
                 fetched.append(_fetch_one(run, request, call))
+                if _is_refused_on(fetched):
+                    break
                 if clock.monotonic() - began > QUICK_SECONDS and len(workers) < MAX_PARALLEL_TRANSCRIPTS:
                     workers.append(threads.submit(work))
         finally:
-            list(remaining)  # after an error nothing is left for the others
+            list(remaining)  # after an error, or refused, nothing is left for the others
 
     workers.append(threads.submit(work))
     error = next(filter(None, [worker.exception() for worker in workers]), None)  # workers added meanwhile as well
@@ -113,6 +130,8 @@ def _fetch_one(run: SourceRun, request: TranscriptRequest, call: Any) -> Fetched
         return Fetched(key, "not_ready")
     except SourcePaused:
         raise
+    except AccessRefused as refused:
+        return Fetched(key, "refused", reason=f"{refused.problem} (HTTP {refused.status})")
     except SourceError as error:
         is_missing = isinstance(error, RequestRefused) and error.status in NOT_FOUND
         return Fetched(key, "not_ready" if is_missing else "failed", reason=error.problem)

@@ -2,14 +2,15 @@
 
 -- name: due_transcripts
 -- The newest calls whose transcript is to be requested: never requested, at any age; requested and not ready, while young
--- enough; none twice in a run.
+-- enough; refused to the key a day ago, at any age, as the key may be another; none twice in a run.
 SELECT c.call_key, c.provider_call_id, c.agent_name, c.created_at, c.started_at, c.ended_at, c.duration_seconds,
        c.duration_basis
   FROM warehouse.calls c
   LEFT JOIN ops.transcript_requests t USING (call_key)
  WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
    AND warehouse.is_final(c.is_final, c.created_at, :run_began)
-   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
+   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since)
+        OR (t.state = 'refused' AND t.asked_at < :run_began - interval '1 day'))
  ORDER BY c.created_at DESC LIMIT :batch
 
 -- name: count_due_transcripts
@@ -19,7 +20,8 @@ SELECT count(*) AS calls
   LEFT JOIN ops.transcript_requests t USING (call_key)
  WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
    AND warehouse.is_final(c.is_final, c.created_at, :run_began)
-   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since))
+   AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since)
+        OR (t.state = 'refused' AND t.asked_at < :run_began - interval '1 day'))
 
 -- name: record_requests
 -- Stores when transcripts were requested, and with what result.
@@ -32,5 +34,7 @@ SELECT call_key, :now, 1, state, reason
 
 -- name: stored_turns
 -- The transcripts of some calls, turn by turn.
-SELECT call_key, speaker, text, spoken_at, offset_seconds FROM bi.transcript_turns
+SELECT t.call_key, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
+  FROM warehouse.transcripts t
+ CROSS JOIN LATERAL warehouse.transcript_turns(t.speakers, t.texts, t.times) turn
  WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
