@@ -86,7 +86,7 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
 
 
 def _is_refused_on(fetched: Sequence[Fetched]) -> bool:
-    """Whether so many were refused in a row that the key may not read transcripts at all."""
+    """Whether the last ones were all refused: then the key may read no transcript at all."""
     return len(fetched) >= MAX_REFUSED and all(each.state == "refused" for each in fetched[-MAX_REFUSED:])
 
 
