@@ -1,8 +1,10 @@
 """What can go wrong with a source, in sentences that a person can act on and that show none of its data."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+
+PAUSE = timedelta(minutes=15)  # of a source that refuses its key
 
 
 class PauseReason(StrEnum):

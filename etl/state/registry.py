@@ -5,8 +5,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from etl.client.api_client import PAUSE
-from etl.client.errors import PauseReason
+from etl.client.errors import PAUSE, PauseReason
 from etl.db.statements import Statements, fetch_all, fetch_one, fetch_value
 from etl.model import Source
 from etl.runtime import humanize

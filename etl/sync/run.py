@@ -5,14 +5,13 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 import psycopg
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
-from etl.client.errors import AccessRefused, SourceError, SourcePaused
+from etl.client.errors import PAUSE, AccessRefused, SourceError, SourcePaused
 from etl.db.engine import DatabaseProblem, describe
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
@@ -29,7 +28,6 @@ from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
-PAUSE = timedelta(minutes=15)  # of a source that refuses its key
 
 
 @dataclass(frozen=True, slots=True)
