@@ -53,6 +53,7 @@ class Source:
     schedule: str = "every 5m"
     since: datetime | None = None
     lookbacks: tuple["Lookback", ...] = ()
+    key_name: str = "its api_key"  # the setting that holds the key
 
 
 class Lookback(NamedTuple):

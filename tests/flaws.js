@@ -35,6 +35,15 @@
   for (const each of all("svg")) {
     if (each.getAttribute("aria-hidden") !== "true" && !each.getAttribute("aria-label")) flaws.push("a mute drawing");
   }
+  const names = all("a, button, summary").filter((each) => each.checkVisibility()).map((each) => [each.href || "", each.textContent.trim()]);
+  for (const [href, name] of names) {
+    if (names.some((other) => other[1] === name && other[0] !== href)) flaws.push(`one name for two links: ${name}`);
+  }
+  if (new Set(names.map(([, name]) => name)).size < all("summary").length) flaws.push("two summaries with one name");
+  for (const each of all("a, button, summary, input:not([type=hidden]), select")) {
+    const { width, height } = each.getBoundingClientRect(); // WCAG 2.2: at least 24 px, links within a sentence excepted
+    if (each.checkVisibility() && !each.closest(".skip") && (height < 24 || width < 24)) flaws.push(`a target of ${width} × ${height}: ${each.textContent}`);
+  }
   const ids = all("[id]").map((each) => each.id);
   flaws.push(...ids.filter((id, at) => ids.indexOf(id) !== at).map((id) => `the same id twice: ${id}`));
   const wide = document.documentElement.scrollWidth;

@@ -357,10 +357,10 @@ def test_a_clock_that_is_set_back_keeps_no_rate_low() -> None:
 def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as limiter:
-        status_table(status(db, ["ringg"], NOW))
+        status_table(status(db, [source_of(db, 60)], NOW))
         assert "requests per minute" not in capsys.readouterr().out
         limiter.on_rate_limited(limiter.acquire())
-    read, never_read = status(db, ["ringg", "vaani"], NOW)
+    read, never_read = status(db, [source_of(db, 60), replace(source_of(db, 60), name="vaani")], NOW)
     assert (read["requests_per_minute"], read["rate_per_minute"]) == (60, 45.0)
     assert tuple(read) == tuple(never_read) == KEYS
     assert never_read["rate_per_minute"] is None
@@ -375,7 +375,7 @@ def evenly(limiter: RateLimiter, clock: FakeClock) -> float:
 
 
 def rate_per_minute(db: Engine, clock: FakeClock) -> float:
-    (row,) = status(db, ["ringg"], clock.now())
+    (row,) = status(db, [source_of(db, 60)], clock.now())
     assert row["rate_per_minute"] is not None
     return row["rate_per_minute"]
 

@@ -23,20 +23,24 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import embedded, settings
+from etl.cli.tables import status_table
 from etl.db.connections import open_engine
 from etl.db.engine import sqlstate
 from etl.embedded import Server
 from etl.model import Window
 from etl.ops.metrics import Metrics
+from etl.reports.status import status as load_status
 from etl.runtime import humanize
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
+from etl.sandbox.faults import parse_fault
+from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.state.daily_checks import DayStatus
-from etl.web import call_search, charts, formatting
+from etl.web import call_search, charts, formatting, overview
 from etl.web.cache import Cache
-from etl.web.call_search import SearchResult
+from etl.web.call_search import CallFilter, SearchResult
 from etl.web.connection import DEFAULT_LIMITS, ConnectionLimits
 from etl.web.http_server import serving
 from etl.web.login_throttle import MAX_ADDRESSES, MAX_FAILURES, LoginThrottle
@@ -89,18 +93,126 @@ def seen(harness: Harness, path: str = "/", **given: Any) -> str:
 
 def test_the_overview_shows_the_health_of_each_source(harness: Harness) -> None:
     shown = plain(seen(harness))
-    assert "All four sources are being read; 2 not yet known to be complete." in shown
-    assert shown.count("up to date the provider lists as many calls as are stored") == 2
+    assert "Autocalls was never read, and one other source is not known to be complete." in shown
+    assert shown.count("up to date as many calls are stored as the provider lists") == 2
     assert shown.count("never synced the first sync has not started") == 2
     open_calls = harness.scalar("SELECT sum(open_calls) FROM bi.freshness")
-    assert f"{open_calls} calls still open, nothing in quarantine." in shown
+    calls = harness.scalar("SELECT count(*) FROM bi.calls")
+    assert f"{calls} calls stored, the newest " in shown
+    assert f"; {open_calls} still open, nothing in quarantine." in shown
     for days in (7, 30, 90):
         stored = harness.scalar(
             "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
             since=harness.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
         )
         with page(harness) as client:
-            assert f"Calls {stored} " in plain(client.get(f"/?days={days}").text)
+            assert f"days Calls {stored} " in plain(client.get(f"/?days={days}").text)
+
+
+GOOD_ROW: dict[str, Any] = {
+    "source": "ringg", "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
+    "reason": None, "gaps": [], "incomplete_days": [], "quarantined": 0, "rate_per_minute": None, "calls": 1,
+    "last_success_at": "2025-05-01T11:50:00+00:00", "newest_call_at": None, "open_calls": 0,
+}  # fmt: skip
+PAUSED = {"pause_reason": "key_refused", "pause_message": "x"}
+FAILING: dict[str, Any] = {"last_run": {"status": "failed", "error": "x"}}
+GAP = {"completeness": "incomplete", "incomplete_days": [{"day": "2025-04-29", "missing_count": 3}]}
+NEVER: dict[str, Any] = {"last_run": None}
+UNKNOWN: dict[str, Any] = {"completeness": "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "headline"),
+    [
+        ([{}, {}, {}, {}], "All four sources are up to date and complete."),
+        ([{}], "The only source is up to date and complete."),
+        ([], "No source is configured yet."),
+        ([{}, PAUSED], "Ravan refuses its key."),
+        ([PAUSED | {"pause_reason": "rate_limited"}], "Ringg asked us to wait."),
+        ([{}, GAP], "3 calls of ravan are missing."),
+        ([GAP, FAILING, PAUSED], "Autocalls refuses its key, and two other sources need attention."),
+        ([GAP, FAILING, UNKNOWN], "Ravan cannot be read, and one other source needs attention."),
+        ([FAILING, FAILING], "No source can be read."),
+        ([NEVER, NEVER], "No source has been read yet."),
+        (
+            [UNKNOWN, {}, UNKNOWN],
+            "Autocalls is not yet known to be complete, and one other source is not known to be complete.",
+        ),
+        ([{"last_success_at": "2025-05-01T11:44:00+00:00"}, {}], "Ringg was last read 16 min ago."),
+    ],
+)
+def test_the_headline_names_the_worst_problem_and_counts_the_others(
+    changes: list[dict[str, Any]], headline: str, tmp_path: Path
+) -> None:
+    now, names = datetime(2025, 5, 1, 12, tzinfo=UTC), ("ringg", "ravan", "autocalls", "vaani")
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    sources = [replace(source, name=name) for name in names]
+    rows = [{**GOOD_ROW, "source": name, **change} for name, change in zip(names, changes, strict=False)]
+    assert overview.headline(overview.cards(rows, {}, sources, now), now).text == headline
+
+
+def test_a_paused_source_says_what_to_change_and_its_one_next_run_as_the_command_does(
+    harness: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = harness.clock
+    harness.transport = SandboxTransport(harness.world, [parse_fault("H09:first=1")])
+    assert harness.run("ringg").status == "failed"
+    harness.execute("UPDATE ops.sources SET next_run_at = :at", at=clock.now() + timedelta(minutes=5))
+    sentence = (
+        "the provider refuses the key: check RINGG_API_KEY; paused until 2025-05-01 12:15 UTC, "
+        "`etl sync ringg` tries at once"
+    )
+    assert harness.scalar("SELECT error FROM ops.runs WHERE status = 'failed'") == (
+        "the provider refuses the key (HTTP 401); check RINGG_API_KEY"
+    )
+    rows = {row["source"]: row for row in load_status(harness.db, list(harness.sources.values()), clock.now())}
+    assert (rows["ringg"]["next_run_at"], rows["ringg"]["pause_reason"]) == ("2025-05-01T12:15:00+00:00", "key_refused")
+    status_table(list(rows.values()))
+    assert sentence in capsys.readouterr().out
+    shown = plain(seen(harness, "/sources/ringg"))
+    assert f"paused {sentence.replace('`', '')}" in shown
+    assert "Next run in 15 min" in shown
+    clock.sleep(900)
+    assert "Next run 10 min ago" in plain(seen(harness, "/sources/ringg"))  # the pause is over
+
+
+def test_a_source_that_was_never_read_claims_nothing(harness: Harness) -> None:
+    never, read = (plain(seen(harness, f"/sources/{name}")) for name in ("vaani", "ringg"))
+    assert never.count("Nothing was read yet.") == 4
+    assert "No record is in quarantine." in read
+    assert "No record is in quarantine." not in never
+
+
+def test_a_call_list_shows_what_is_stored_now_and_what_is_in_quarantine(harness: Harness) -> None:
+    assert "all calls newest first 40 40 counts match" in plain(seen(harness, "/sources/ringg"))
+    harness.execute(
+        "DELETE FROM warehouse.calls WHERE provider_call_id = ANY(:ids)", ids=sorted(harness.stored_ids("ringg"))[:3]
+    )
+    shown = plain(seen(harness, "/sources/ringg"))
+    assert "all calls newest first 40 37 incomplete the provider lists 40, 37 are stored: 3 are missing" in shown
+    harness.execute(
+        "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
+        " SELECT 'ringg', i::text::bytea, 'no id: `etl quarantine show`', ''::bytea, now(), now()"
+        "   FROM generate_series(1, 3) i"
+    )
+    html = seen(harness, "/sources/ringg")
+    assert "all calls newest first 40 37 + 3 in quarantine counts match 3 of 40 wait in quarantine" in plain(html)
+    assert "`" not in plain(html)
+    assert "<code>etl quarantine show</code>" in html
+
+
+def test_charts_say_the_answer_rate_the_shares_and_the_cost_per_minute(harness: Harness) -> None:
+    shown = plain(seen(harness, "/sources/ravan?days=90"))
+    (row,) = harness.rows(
+        "SELECT count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered, sum(cost) AS cost,"
+        " sum(duration_seconds) / 60 AS minutes, count(*) FILTER (WHERE outcome = 'no_answer') AS no_answer"
+        " FROM warehouse.calls WHERE source = 'ravan'"
+    )
+    assert f"{row['answered']} of {row['calls']} calls {row['answered'] / row['calls']:.0%} answered" in shown
+    assert f"no answer {row['no_answer'] / row['calls']:.0%}" in shown
+    assert f"Cost, unit unknown {row['cost'] / row['minutes']:.2f} per minute {row['cost']:.2f}" in shown
+    assert "(unknown)" not in shown
+    assert f"sum {row['calls']} Outcomes" in shown
 
 
 def test_a_lowered_request_rate_is_shown(harness: Harness) -> None:
@@ -136,7 +248,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
     )
     harness.execute(
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
-        " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'ringg: the key is refused')",
+        " VALUES ('ringg', 'sync', 'failed', :now, :now, 'x', 'the key is refused')",
         now=now + timedelta(seconds=1),
     )
     for day, status, missing in (
@@ -153,7 +265,7 @@ def test_a_sources_page_shows_its_gaps_runs_drift_and_quarantine(harness: Harnes
     shown = plain(html)
     assert "2025-04-30: 2 calls listed but not stored; etl verify ringg --heal loads them" in shown
     assert "<title>2025-04-28 to 2025-04-29: verified</title>" in html
-    assert "failing ringg: the key is refused" in shown
+    assert "failing the key is refused" in shown
     assert "gap: 2025-05-01 04:00:00 to 2025-05-01 07:00:00 (3 h)" in shown
     assert len(re.findall(r'<rect class="incomplete" x=[^>]* fill="url', html)) == 1
     assert "a.field new field text 3" in shown
@@ -256,7 +368,7 @@ def test_a_search_finds_numbers_and_words_and_puts_none_into_a_url(harness: Harn
         assert "That search has expired" in client.get("/calls?search=abc").text
         harness.execute("UPDATE warehouse.calls SET created_at = '2025-04-30'")
         older = client.get("/calls").text
-        assert "Newest calls" in older
+        assert "80 calls, newest first" in plain(older)
         following = re.search(r'href="(/calls\?before=[^"]+)"', older)
         assert following
         second = client.get(following[1].replace("&amp;", "&")).text
@@ -273,9 +385,60 @@ class SlowClock(FakeClock):
         return super().monotonic()
 
 
+@pytest.mark.parametrize(
+    ("chosen", "condition"),
+    [
+        ({"source": "ravan"}, "source = 'ravan'"),
+        ({"direction": "inbound"}, "direction = 'inbound'"),
+        ({"outcome": "completed", "agent": "Maya"}, "outcome = 'completed' AND agent_name = 'Maya'"),
+        ({"from": "2025-04-05", "to": "2025-04-20"}, "created_at >= '2025-04-05Z' AND created_at < '2025-04-21Z'"),
+        ({"from": "2025-04-31", "to": "x", "outcome": "%00", "agent": "nobody", "source": "'"}, "true"),
+        ({"from": "2025-05-02"}, "false"),
+    ],
+)
+def test_calls_are_filtered_and_counted(harness: Harness, chosen: dict[str, str], condition: str) -> None:
+    keys = {str(row["call_key"]) for row in harness.rows(f"SELECT call_key FROM warehouse.calls WHERE {condition}")}
+    with page(harness) as client:
+        where = client.post("/calls", data={"words": "", **chosen}).headers["location"]
+        found, caption = set[str](), ""
+        while where:
+            html = client.get(where.replace("&amp;", "&")).text
+            caption = caption or plain(html).partition(" newest first")[0]
+            found |= set(re.findall(r"/calls/([0-9a-f-]{36})", html))
+            where = next(iter(re.findall(r'href="(/calls\?[^"]*before=[^"]+)"', html)), "")
+        assert found == keys
+        assert caption.endswith(f"{humanize.counted(len(keys), 'call')},") == bool(keys)
+        assert keys or "No calls found with these filters." in html
+
+
+def test_a_search_finds_agents_and_shows_the_words_only_with_personal_data(harness: Harness) -> None:
+    (row,) = harness.rows("SELECT call_key FROM bi.calls WHERE turn_count > 3 LIMIT 1")
+    harness.execute(
+        "UPDATE warehouse.calls SET agent_name = 'Zoe <b>', summary = NULL WHERE call_key = :call_key", **row
+    )
+    harness.execute(
+        """UPDATE warehouse.transcripts SET texts = '["tangerine & now", "a Tangerine"]' WHERE call_key = :call_key""",
+        **row,
+    )
+
+    def shown(client: httpx.Client, words: str) -> str:
+        return client.post("/calls", data={"words": words}, follow_redirects=True).text
+
+    with page(harness) as client:
+        assert str(row["call_key"]) in shown(client, "zoe")
+        assert str(row["call_key"]) in shown(client, "tangerine")
+        assert "<mark>" not in shown(client, "tangerine")
+        client.post("/personal-data", data={"show": "yes"})
+        assert "<mark>tangerine</mark> &amp; now – a <mark>Tangerine</mark>" in shown(client, "tangerine")
+        harness.execute("UPDATE warehouse.calls SET summary = 'wants a quince<' WHERE call_key = :call_key", **row)
+        assert "wants a q<mark>uinc</mark>e&lt;" in shown(client, "UINC")
+        assert "Digits are searched in phone numbers" in shown(client, "999999")
+        assert "Transcripts are searched by whole words" in shown(client, "nowhere said")
+
+
 def test_a_search_that_takes_too_long_shows_how_far_it_came(harness: Harness) -> None:
     clock = SlowClock(harness.clock.now())
-    found = call_search.search_calls(harness.db, clock, "hello", ["ringg", "ravan"])
+    found = call_search.search_calls(harness.db, clock, "hello", CallFilter(("ringg", "ravan")))
     assert (found.stopped_at, found.has_more) == (harness.clock.now() - timedelta(days=2), False)
     with page(harness, clock=clock) as client:
         html = client.post("/calls", data={"words": "hello"}, follow_redirects=True).text
@@ -289,9 +452,9 @@ def test_a_search_cancels_a_statement_at_its_time_limit(harness: Harness) -> Non
     tomorrow = harness.clock.now() + timedelta(days=1)
     with harness.db.begin() as connection:
         connection.execute(text("LOCK TABLE warehouse.transcripts"))
-        found = call_search.search_calls(db, harness.clock, "hello", ["ringg"], seconds=0.3)
+        found = call_search.search_calls(db, harness.clock, "hello", CallFilter(("ringg",)), seconds=0.3)
     assert found == SearchResult([], tomorrow, has_more=False)
-    assert call_search.search_calls(db, harness.clock, "hello", ["ringg"]).stopped_at is None
+    assert call_search.search_calls(db, harness.clock, "hello", CallFilter(("ringg",))).stopped_at is None
     db.dispose()
 
 
@@ -681,7 +844,7 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
         while not (found := re.search(rb"Watch it live.*?(http://127\.0\.0\.1:\d+/)\s", shown, re.S)):
             shown += os.read(ours, 65536)
         where = found[1].decode()
-        wait_until(lambda: "sources are" in httpx.get(where, headers=HTML).text, seconds=20)
+        wait_until(lambda: "sources are up to date" in httpx.get(where, headers=HTML).text, seconds=20)
         process.terminate()
         assert process.wait(20) == 0
     finally:
@@ -695,7 +858,7 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
     [
         ({}, "up to date"),
         ({"last_run": None}, "never synced"),
-        ({"pause_reason": "the key is refused", "paused_until": "2025-05-01T13:00:00+00:00"}, "paused"),
+        ({"pause_reason": "key_refused", "pause_message": "the key is refused"}, "paused"),
         ({"last_run": {"status": "failed", "error": "x"}}, "failing"),
         ({"completeness": "incomplete"}, "incomplete"),
         ({"completeness": "unknown"}, "not compared"),
@@ -707,27 +870,28 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
 def test_each_state_of_a_source_has_its_badge(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
-    row: dict[str, Any] = {
-        "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
-        "reason": None, "gaps": [], "incomplete_days": [], "quarantined": 0,
-        "last_success_at": "2025-05-01T11:50:00+00:00",
-    }  # fmt: skip
-    assert assess({**row, **change}, source, now).badge == word
-    assert assess({**row, **change}, None, now).badge == "not configured"
+    assert assess({**GOOD_ROW, **change}, source, now).badge == word
+    assert assess({**GOOD_ROW, **change}, None, now).badge == "not configured"
 
 
 def test_an_incomplete_source_says_how_many_calls_are_missing_and_when(tmp_path: Path) -> None:
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
-    row = {"last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "incomplete", "reason": None}
     days = [{"day": "2025-04-29", "missing_count": 1}, {"day": "2025-04-30", "missing_count": 2}]
-    assert [
-        assess({**row, "incomplete_days": days[:count]}, source, datetime(2025, 5, 1, tzinfo=UTC)).message
-        for count in range(3)
-    ] == [
-        "the provider lists calls that are not stored",
-        "1 call listed but not stored, on 2025-04-29",
-        "3 calls listed but not stored, on 2 days",
-    ]
+    for count, message, headline in (
+        (0, "the provider lists calls that are not stored", "calls of ringg are missing"),
+        (1, "1 call missing on 2025-04-29: `etl verify ringg --heal` loads them", "1 call of ringg is missing"),
+        (
+            2,
+            "3 calls missing on 2025-04-29, 2025-04-30: `etl verify ringg --heal` loads them",
+            "3 calls of ringg are missing",
+        ),
+    ):
+        health = assess(
+            {**GOOD_ROW, "completeness": "incomplete", "incomplete_days": days[:count]},
+            source,
+            datetime(2025, 5, 1, tzinfo=UTC),
+        )
+        assert (health.message, health.headline) == (message, headline)
 
 
 def test_times_and_numbers_as_text() -> None:
@@ -775,9 +939,10 @@ def test_the_bars_of_a_chart_are_as_high_as_its_numbers() -> None:
         4000,
     ]
     days = [datetime(2025, 5, day, tzinfo=UTC).date() for day in (1, 2)]
-    chart = charts.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls")
+    chart = charts.stacked(days, {"a": [1, 4], "b": [0, 4]}, {"a": "c0", "b": "c1"}, "calls", is_split=True)
     assert [[part.height for part in bar.parts] for bar in chart.bars] == [[18.75], [75, 75]]
-    assert [bar.label for bar in chart.bars] == ["Thu 1 May: 1 calls (a)", "Fri 2 May: 8 calls (a 4, b 4)"]
+    assert [bar.label for bar in chart.bars] == ["Thu 1 May: 1 call (a 1)", "Fri 2 May: 8 calls (a 4, b 4)"]
+    assert charts.stacked(days, {"USD": [0.123, 4]}, {"USD": "cost"}, "USD", 2).bars[0].label == "Thu 1 May: 0.12 USD"
 
 
 def test_a_cached_result_is_kept_ten_times_as_long_as_it_took() -> None:

@@ -1,6 +1,7 @@
 """The page in a real browser: no errors, no requests elsewhere, accessible on every screen, and kept up to date."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,7 @@ def harness(db: Engine) -> Harness:
     harness.execute(
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
         " SELECT 'ringg', 'sync', CASE WHEN i < 3 THEN 'failed' ELSE 'succeeded' END, :now - i * interval '5 min',"
-        " :now - i * interval '5 min', 'x', 'ringg: ' || repeat('a-long-word-without-a-break-', 9)"
+        " :now - i * interval '5 min', 'x', repeat('a-long-word-without-a-break-', 9)"
         " FROM generate_series(0, 30) i", now=now + timedelta(seconds=9),
     )  # fmt: skip
     harness.execute(
@@ -118,7 +119,7 @@ def test_the_page_updates_itself_and_keeps_focus_and_scroll_position(browser: Br
     with tab(browser, harness) as watched:
         watched.page.clock.install()
         page = watched.open("/")
-        expect(page.get_by_role("heading", level=1)).to_have_text("One of four sources needs attention.")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Ringg cannot be read.")
         page.locator("#table-calls summary").click()
         link = page.locator("#to-ravan")
         link.focus()
@@ -130,7 +131,7 @@ def test_the_page_updates_itself_and_keeps_focus_and_scroll_position(browser: Br
         expect(link).to_be_focused()
         expect(page.locator("#table-calls")).to_have_attribute("open", "")
         assert page.evaluate("scrollY") == 300
-        expect(page.get_by_role("status")).to_have_text("Two of four sources need attention.")
+        expect(page.get_by_role("status")).to_have_text("Ringg cannot be read, and one other source needs attention.")
 
 
 def test_a_page_that_cannot_reach_the_daemon_shows_it(browser: Browser, harness: Harness) -> None:
@@ -153,20 +154,75 @@ def test_the_keyboard_reaches_every_control_with_a_visible_focus(browser: Browse
         for _ in range(40):
             page.keyboard.press("Tab")
             at = page.evaluate(
-                "[document.activeElement.id || document.activeElement.textContent.trim(),"
-                " getComputedStyle(document.activeElement).outlineStyle]"
+                "((at) => at !== document.body && [at.id || at.textContent.trim(), getComputedStyle(at).outlineStyle])"
+                "(document.activeElement)"
             )
-            if at[0] in reached:
+            if not at:
                 break
             assert at[1] != "none", at
             reached.append(at[0])
         assert reached[:5] == ["Skip to content", "Callhouse", "Overview", "Calls", "Show personal data"]
         sources = ["to-ringg", "to-ravan", "to-autocalls", "to-vaani"]
-        assert {*sources, "days-7", "days-30", "days-90"} < set(reached)
+        assert {*sources, "range-7", "range-30", "range-90", "days-calls", "days-outcomes"} < set(reached)
         page.locator(".skip").focus()
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.id") in sources
+
+
+def test_the_values_of_a_day_are_read_by_pointer_finger_and_keyboard_and_survive_an_update(
+    browser: Browser, harness: Harness
+) -> None:
+    with tab(browser, harness, has_touch=True) as watched:
+        watched.page.clock.install()
+        page = watched.open("/")
+        readout, chart = page.locator("#readout-outcomes"), page.locator("#days-outcomes")
+        days = [title.strip() for title in chart.locator("title").all_text_contents()]
+        assert all(re.fullmatch(r"\w{3} \d+ \w{3}: \d+ calls?( \(.+\))?", day) for day in days)
+        expect(readout).to_be_hidden()
+        chart.locator(".day").nth(3).hover()
+        expect(readout).to_have_text(days[3])
+        page.mouse.move(0, 0)
+        expect(readout).to_be_hidden()
+        chart.locator(".day").nth(20).tap()
+        expect(readout).to_have_text(days[20])
+        chart.focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        expect(readout).to_have_text(days[-2])
+        assert chart.get_attribute("aria-valuetext") == days[-2]
+        page.keyboard.press("ArrowRight")
+        harness.execute("UPDATE warehouse.calls SET outcome = 'busy'")
+        harness.clock.sleep(3)
+        page.clock.fast_forward(6_000)
+        expect(readout).to_contain_text("busy")
+        expect(chart).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(readout).to_be_hidden()
+
+
+def test_an_open_table_leaves_its_neighbour_as_it_is_and_has_a_sum(browser: Browser, harness: Harness) -> None:
+    with tab(browser, harness) as watched:
+        page = watched.open("/")
+        height = page.locator(".plot").nth(1).bounding_box()["height"]  # type: ignore[index]
+        page.locator("#table-calls summary").click()
+        stored = harness.scalar("SELECT count(*) FROM warehouse.calls WHERE created_at > '2025-04-02'")
+        expect(page.locator("#table-calls tfoot td").last).to_have_text(str(stored))
+        assert page.locator(".plot").nth(1).bounding_box()["height"] <= height  # type: ignore[index]
+
+
+def test_a_phone_shows_each_calls_outcome_duration_and_cost_without_scrolling_sideways(
+    browser: Browser, harness: Harness
+) -> None:
+    with tab(browser, harness, viewport={"width": 390, "height": 800}) as watched:
+        page = watched.open("/calls")
+        box = page.locator(".scroll")
+        assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
+        row = page.locator("tbody tr", has_text="completed").first
+        for shown in (row.locator(".outcome"), row.locator("td .narrow"), row.locator("td.n").last):
+            expect(shown).to_be_visible()
+        page = watched.open("/")
+        assert page.locator(".plot").first.bounding_box()["y"] < 1100  # type: ignore[index]
 
 
 @pytest.mark.parametrize("has_script", [True, False])
@@ -180,7 +236,7 @@ def test_from_the_overview_to_a_transcript(browser: Browser, harness: Harness, h
         page.get_by_role("button", name="Retry all").click()
         expect(page.get_by_role("heading", name="Quarantine")).to_be_visible()
         page.get_by_role("link", name="Calls", exact=True).click()
-        page.get_by_label("Phone number, name, call id, or words from the transcript").fill(
+        page.get_by_label("Phone number, name, agent, call id, or words from the transcript").fill(
             " ".join(turn["text"].split()[:6])
         )
         page.get_by_role("button", name="Search").click()

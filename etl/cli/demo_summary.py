@@ -50,7 +50,7 @@ def summary(db: Engine, url: str, reports: Sequence[RunResult], seconds: float, 
     _line(console, "Read", f"{received:,} records in {requests:,} requests, {seconds:.0f} s; transcripts included")
     for report in reports:
         if report.error:
-            _line(console, "Failed", report.error, "red")
+            _line(console, "Failed", f"{report.source}: {report.error}", "red")
     _data_quality(console, by_source, flagged, drift)
     _next_steps(console, url)
     if page:

@@ -64,7 +64,7 @@ def print_failures(results: Sequence["RunResult"]) -> bool:
     """Print the error of each source that failed; whether there is one."""
     for result in results:
         if result.error:
-            echo(f"etl: {result.error}", err=True)
+            echo(f"etl: {result.source}: {result.error}", err=True)
     return any(result.error for result in results)
 
 

@@ -73,7 +73,7 @@ def status(as_json: bool) -> None:
 
     settings = context.settings()
     with context.opened(settings) as engine:
-        rows = load_status(engine, [source.name for source in settings.sources])
+        rows = load_status(engine, settings.sources)
     if as_json:
         print_json(rows)
     elif rows:

@@ -11,20 +11,14 @@ from rich.text import Text
 from etl.cli.output import printable
 from etl.cli.terminal import ago
 from etl.reports.backfill_plan import BackfillPlan
-from etl.reports.status import SourceStatus
-from etl.runtime.humanize import counted, duration, moment
+from etl.reports.status import COMPLETENESS, SourceStatus, missing_message
+from etl.runtime.humanize import counted, duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
 
 COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
 LABELS = {"verified": "verified", "count_match": "counts match", "incomplete": "incomplete", "unknown": "unknown"}
 STATUS_COLUMNS = ("source", "calls", "open", "newest call", "last success", "completeness", "next run")
 NUMBERS = ("calls", "open", "days")
-MEANINGS = {
-    "verified": "call by call, and nothing differs",
-    "count_match": "as many calls are stored as the provider lists",
-    "incomplete": "the provider lists calls that are not stored",
-    "unknown": "the counts could not be compared",
-}
 
 
 def plans_table(plans: Sequence[BackfillPlan]) -> None:
@@ -74,7 +68,7 @@ def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
     statuses = {day.status for days in found.values() for day in days}
     for word in reversed(WORST_FIRST):
         if word in statuses:
-            _console().print(Text(f"{LABELS[word]}: {MEANINGS[word]}", style="dim"))
+            _console().print(Text(f"{LABELS[word]}: {COMPLETENESS[word]}", style="dim"))
 
 
 Cell = tuple[str, str]  # a text and its style
@@ -98,7 +92,6 @@ def _print_rows(header: Sequence[str], rows: Sequence[Sequence[Cell]], remarks: 
 
 def _status_cells(row: SourceStatus) -> list[Cell]:
     name = row["source"] + ("" if row["is_configured"] else " (not configured)")
-    next_run = max((at for at in map(moment, (row["next_run_at"], row["paused_until"])) if at), default=None)
     return [
         (name, "bold"),
         (f"{row['calls']:,}", ""),
@@ -106,26 +99,22 @@ def _status_cells(row: SourceStatus) -> list[Cell]:
         (ago(row["newest_call_at"]) if row["newest_call_at"] else "none", ""),
         (ago(row["last_success_at"]), ""),
         (LABELS[row["completeness"]], COLOURS.get(row["completeness"], "yellow")),
-        (ago(next_run) if row["next_run_at"] else "no daemon", ""),
+        (ago(row["next_run_at"]) if row["next_run_at"] else "no daemon", ""),
     ]
 
 
 def _remarks(row: SourceStatus) -> list[str]:
     last = row.get("last_run") or {}
-    days = row["incomplete_days"]
-    is_explained = days or (row["quarantined"] and row["completeness"] in ("count_match", "verified"))
+    missing = missing_message(row)
+    is_explained = missing or (row["quarantined"] and row["completeness"] in ("count_match", "verified"))
     lines = [row["reason"]] if row["reason"] and not is_explained else []
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row.get("gaps", [])]
-    if days:
-        missing = sum(day["missing_count"] for day in days)
-        when = _listed([day["day"] for day in days])
-        lines.append(f"{counted(missing, 'call')} missing on {when}: `etl verify --heal` loads them")
+    lines += [missing] if missing else []
     if row["quarantined"]:
         lines.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
     if row.get("open_checkpoints"):
         lines.append("the history is not complete yet: the next sync resumes it")
-    if row.get("paused_until") and row.get("pause_reason"):
-        lines.append(f"paused until {row['paused_until']}: {row['pause_reason']}; `etl sync` tries at once")
+    lines += [row["pause_message"]] if row["pause_message"] else []
     if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
         allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
         lines.append(
@@ -153,11 +142,6 @@ def _alike(days: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
         else:
             out.append((day, day))
     return out
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more days" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _console() -> Console:

@@ -21,9 +21,13 @@ class PauseReason(StrEnum):
         return PAUSES[self][0]
 
     @property
-    def hint(self) -> str:
-        """What to do about it."""
-        return PAUSES[self][1]
+    def headline(self) -> str:
+        """The reason in a few words, of which the source's name is the subject."""
+        return PAUSES[self][2]
+
+    def hint(self, key_name: str) -> str:
+        """What to do about it; ``key_name`` is the setting that holds the key."""
+        return PAUSES[self][1].format(key=key_name)
 
     @property
     def needs_action(self) -> bool:
@@ -32,13 +36,18 @@ class PauseReason(StrEnum):
 
 
 PAUSES = {
-    PauseReason.KEY_REFUSED: ("the provider refuses the key", "check the api_key of this source"),
-    PauseReason.PAYMENT_REQUIRED: ("the account's balance is used up", "top it up at the provider"),
+    PauseReason.KEY_REFUSED: ("the provider refuses the key", "check {key}", "refuses its key"),
+    PauseReason.PAYMENT_REQUIRED: (
+        "the account's balance is used up",
+        "top it up at the provider",
+        "has no balance left",
+    ),
     PauseReason.ACCESS_FORBIDDEN: (
         "the key may not read the calls",
-        "grant it that right, or check the api_key of this source",
+        "grant it that right, or check {key}",
+        "does not let its key read calls",
     ),
-    PauseReason.RATE_LIMITED: ("the provider asked us to wait", "no request is sent until then"),
+    PauseReason.RATE_LIMITED: ("the provider asked us to wait", "no request is sent until then", "asked us to wait"),
 }
 
 
@@ -73,8 +82,8 @@ class SourcePaused(SourceError):
 class AccessRefused(SourceError):
     """The provider refuses this request to this key (401, 402, 403): only a person can fix that."""
 
-    def __init__(self, source: str, reason: PauseReason, status: int) -> None:
-        super().__init__(source, reason.problem, reason.hint, status)
+    def __init__(self, source: str, key_name: str, reason: PauseReason, status: int) -> None:
+        super().__init__(source, reason.problem, reason.hint(key_name), status)
         self.reason = reason
 
 

@@ -58,7 +58,7 @@ def classify_status(source: Source, status: int, headers: Mapping[str, str], det
     """An unsuccessful status → the exception to raise; of ``detail``, the body of a 4xx, only field names are shown."""
     name, is_foreign = source.name, 400 <= status < 500 and _is_foreign(headers, detail)
     if status in _DENIED and not is_foreign:
-        return AccessRefused(name, _DENIED[status], status)
+        return AccessRefused(name, source.key_name, _DENIED[status], status)
     if status in (*_DENIED, PROXY_DENIED):
         problem = f"something in between, such as a firewall, answers in place of {_host_of(source)}"
         return RetryableError(AnsweredInBetween(name, problem, f"{BLOCKED}; {NEXT_RUN}", status), FEW_TRIES)

@@ -104,7 +104,7 @@ def _was_never_read(deps: RunDependencies, source: Source) -> bool:
 def mark_abandoned(deps: RunDependencies, task_run: TaskRun) -> None:
     """Store and log that a run which hangs has failed."""
     source = task_run.task.source.name
-    error = f"{source}: the run hung and was abandoned; the next run resumes from its last commit"
+    error = "the run hung and was abandoned; the next run resumes from its last commit"
     result = _result_so_far(task_run) or RunResult(source, RUN_KINDS[task_run.task.kind])
     _log(task_run, replace(result, status="failed", error=error), None)
     if task_run.run is not None:  # it may hang before it is stored

@@ -1,6 +1,6 @@
 """The state of every source → what `etl status`, the page and programs show of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypedDict, cast
 
@@ -9,18 +9,27 @@ from sqlalchemy import Connection, Engine
 from etl.client.errors import PauseReason
 from etl.db.statements import Statements, fetch_all
 from etl.intervals import gaps
+from etl.model import Source
+from etl.runtime.humanize import counted
 from etl.state import daily_checks, streams
 from etl.state.adaptive_rate import stored_rate
 
 STATUS, RUNS = Statements("status"), Statements("runs")
+COMPLETENESS = {
+    "verified": "compared call by call, and nothing differs",
+    "count_match": "as many calls are stored as the provider lists",
+    "incomplete": "the provider lists calls that are not stored",
+    "unknown": "the counts could not be compared",
+}
 
 
 class SourceStatus(TypedDict):
     """One source, ready for JSON: times are ISO 8601 in UTC.
 
     ``gaps`` lists the ``{from, to}`` that were not read yet; ``incomplete_days`` the ``{day, missing_count}`` that
-    `etl verify` found; ``last_run`` is a row of ``ops.runs``; ``rate_per_minute`` is the current rate limit, lowered
-    after refusals.
+    `etl verify` found; ``last_run`` is a row of ``ops.runs``; ``next_run_at`` is not before ``paused_until``;
+    ``pause_reason`` is a :class:`PauseReason`, and ``pause_message`` says it, what to do, and until when;
+    ``rate_per_minute`` is the current rate limit, lowered after refusals.
     """
 
     source: str
@@ -42,35 +51,51 @@ class SourceStatus(TypedDict):
     schedule: str | None
     paused_until: str | None
     pause_reason: str | None
+    pause_message: str | None
     open_checkpoints: int
     requests_per_minute: int | None
     rate_per_minute: float | None
 
 
+LISTED_DAYS = 5
 KEYS = tuple(SourceStatus.__annotations__)
 
 
-def status(db: Engine, configured: Sequence[str], now: datetime | None = None) -> list[SourceStatus]:
+def status(db: Engine, sources: Sequence[Source], now: datetime | None = None) -> list[SourceStatus]:
     """One status for each source that is configured or stored."""
-    now = now or datetime.now(UTC)
+    now, configured = now or datetime.now(UTC), {source.name: source for source in sources}
     with db.connect() as connection:
         runs = {row.source: row._asdict() for row in fetch_all(connection, RUNS.last_run_of_each_source)}
         rows = fetch_all(connection, STATUS.source_status)
-        stored = [_status(connection, row, runs.get(row.source), now) for row in rows]
-    for source in stored:
-        source["is_configured"] = source["source"] in configured
-    known = {source["source"] for source in stored}
+        stored = [_status(connection, row, configured.get(row.source), runs.get(row.source), now) for row in rows]
+    known = {row["source"] for row in stored}
     return stored + [_never_read(name) for name in configured if name not in known]
 
 
-def _status(connection: Connection, row: Any, last_run: dict[str, Any] | None, now: datetime) -> SourceStatus:
+def missing_message(row: Mapping[str, Any]) -> str | None:
+    """How many calls `etl verify` found missing, and on which days; ``None`` for none."""
+    days = [day["day"] for day in row["incomplete_days"]]
+    if not days:
+        return None
+    calls = counted(sum(day["missing_count"] for day in row["incomplete_days"]), "call")
+    more = f" and {len(days) - LISTED_DAYS} more days" if len(days) > LISTED_DAYS else ""
+    when = ", ".join(days[:LISTED_DAYS]) + more
+    return f"{calls} missing on {when}: `etl verify {row['source']} --heal` loads them"
+
+
+def _status(
+    connection: Connection, row: Any, source: Source | None, last_run: dict[str, Any] | None, now: datetime
+) -> SourceStatus:
     coverage = streams.coverage_of(connection, row.source)
     rate = stored_rate(row, now)
+    paused_until = row.paused_until if row.paused_until and row.paused_until > now else None
     found = {
         **{name: _plain(value) for name, value in row._asdict().items()},
         "calls": int(row.calls),
-        "is_configured": False,
-        "pause_reason": PauseReason(row.pause_reason).problem if row.pause_reason else None,
+        "is_configured": source is not None,
+        "next_run_at": _plain(row.next_run_at and max(row.next_run_at, paused_until or row.next_run_at)),
+        "paused_until": _plain(paused_until),
+        **_pause(row, source, paused_until),
         "rate_per_minute": None if rate is None else round(rate, 1),
         "watermark": _plain(min((windows[-1].end for windows in coverage.values() if windows), default=None)),
         "gaps": [
@@ -83,6 +108,17 @@ def _status(connection: Connection, row: Any, last_run: dict[str, Any] | None, n
         "last_run": last_run and {name: _plain(value) for name, value in last_run.items() if name != "source"},
     }
     return cast(SourceStatus, {name: found[name] for name in KEYS})
+
+
+def _pause(row: Any, source: Source | None, until: datetime | None) -> dict[str, str | None]:
+    if until is None or source is None or row.pause_reason is None:
+        return {"pause_reason": None, "pause_message": None}
+    reason = PauseReason(row.pause_reason)
+    what, at_once = f": {reason.hint(source.key_name)}", f", `etl sync {source.name}` tries at once"
+    if not reason.needs_action:
+        what = at_once = ""
+    message = f"{reason.problem}{what}; paused until {until:%Y-%m-%d %H:%M} UTC{at_once}"
+    return {"pause_reason": reason.value, "pause_message": message}
 
 
 def _never_read(name: str) -> SourceStatus:

@@ -113,6 +113,7 @@ class SourceParser:
             schedule=setting("schedule", parsers.schedule, "every 5m"),
             since=setting("since", lambda value: parsers.since(value, zone), None),
             lookbacks=setting("lookbacks", parsers.lookbacks, LOOKBACKS),
+            key_name=labels["api_key"],
         )
         if provider.is_partitioned and "phones" not in table:
             self.problems.append(

@@ -154,7 +154,7 @@ def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFuncti
         if pause:
             until, reason = pause
             problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
-            raise SourcePaused(source.name, problem, reason.hint, None, until)
+            raise SourcePaused(source.name, problem, reason.hint(source.key_name), None, until)
         with _opened(deps, result, source, is_manual=is_manual) as run:
             work(run)
             result.status = "failed" if result.error else "succeeded"
@@ -183,7 +183,7 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
             with span("run", source=source.name, kind=result.kind, run_id=result.run_id):
                 yield run
         except (Stopped, KeyboardInterrupt):
-            result.status, result.error = "interrupted", f"{source.name}: stopped; the next run goes on from here"
+            result.status, result.error = "interrupted", "stopped; the next run goes on from here"
             raise
         except Exception as error:
             if isinstance(error, AccessRefused):
@@ -192,10 +192,8 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
 
 
 def error_message(source: str, error: BaseException) -> str:
-    """An error that ended a run, or the reading of a stream → its sentence; an unexpected one is also logged."""
-    if isinstance(error, SourceError | SourceMismatch):
-        return str(error)
-    if isinstance(error, PaginationLoop | LeaseLost | DatabaseProblem):
-        return f"{source}: {error}"
+    """An error of a source → its sentence without the source's name; an unexpected one is also logged."""
+    if isinstance(error, SourceError | SourceMismatch | PaginationLoop | LeaseLost | DatabaseProblem):
+        return str(error).removeprefix(f"{source}: ")
     log.debug("stack trace:\n%s", stack(error))
-    return f"{source}: {describe(error) if isinstance(error, SQLAlchemyError | psycopg.Error) else one_line(error)}"
+    return describe(error) if isinstance(error, SQLAlchemyError | psycopg.Error) else one_line(error)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from etl.runtime.secret import Secret
+from etl.web.call_search import FILTERS
 from etl.web.page_context import WebContext
 from etl.web.security import client_address
 from etl.web.signed_cookies import DAYS_30, LOGIN, MINUTES_15, SHOW_PII
@@ -74,7 +75,7 @@ class Actions:
         text = form.get("words", "").replace("\0", " ")  # PostgreSQL refuses it in a text
         words = " ".join(text.split())[:MAX_SEARCH_LENGTH]
         token = self._context.search_tokens.add(words) if words else ""
-        query = {"source": form.get("source", "")[:100], "search": token}
+        query = {name: form.get(name, "")[:200] for name in FILTERS} | {"search": token}
         return RedirectResponse(f"/calls?{urlencode({k: v for k, v in query.items() if v})}", SEE_OTHER)
 
     async def retry(self, request: Request) -> Response:

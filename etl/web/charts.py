@@ -11,6 +11,7 @@ from etl.web.formatting import amount, label, short, short_date
 
 HEIGHT, TOP = 150.0, 8.0  # of a chart of days, and of the space above it for half of the topmost axis label
 RUNS_HEIGHT, BASELINE = 40.0, 30.0  # of the chart of runs, and of its base line: failed runs hang below it
+MIN_RUN_SLOTS = 16  # a bar is no wider than a sixteenth of the chart
 MIN_WIDTH_PERCENT = 0.6  # a gap of an hour in a year stays visible
 
 
@@ -54,19 +55,28 @@ class Chart:
 
 
 def stacked(
-    days: Sequence[date], layers: Mapping[str, Sequence[float]], kinds: Mapping[str, str], unit: str, decimals: int = 0
+    days: Sequence[date],
+    layers: Mapping[str, Sequence[float]],
+    kinds: Mapping[str, str],
+    unit: str,
+    decimals: int = 0,
+    *,
+    is_split: bool = False,
 ) -> Chart:
-    """One bar per day, its layers on top of each other; ``layers`` has one number per day for each name."""
+    """One bar per day, its layers on top of each other; ``layers`` has one number per day for each name.
+
+    ``unit`` follows a number: a plural word or a sign. Where ``is_split``, a day's label has the number of each layer.
+    """
     totals = [sum(numbers) for numbers in zip(*layers.values(), strict=True)] if layers else [0.0] * len(days)
     top = nice(max(totals, default=0))
     width = 100 / max(len(days), 1)
     bars = []
     for index, day in enumerate(days):
         values = {name: numbers[index] for name, numbers in layers.items() if numbers[index] > 0}
-        text = _day_label(day, values, unit, decimals)
-        bars.append(Bar(index * width, width, _stack(values, kinds, top), text))
+        text = _day_label(day, values if is_split else {}, totals[index], unit, decimals)
+        bars.append(Bar(round(index * width, 3), round(width, 3), _stack(values, kinds, top), text))
     lines = tuple(Mark(_y(value, top), short(value)) for value in (top, top / 2, 0))
-    description = f"{unit} per day: {amount(sum(totals), decimals)} in {len(days)} days"
+    description = f"{amount(sum(totals), decimals)} {unit} in {len(days)} days"
     return Chart(tuple(bars), lines, _day_marks(days), TOP + HEIGHT, description)
 
 
@@ -91,12 +101,11 @@ def _y(value: float, top: float) -> float:
     return round(TOP + HEIGHT - value / top * HEIGHT, 2)
 
 
-def _day_label(day: date, values: Mapping[str, float], unit: str, decimals: int) -> str:
-    total = f"{day:%a} {day.day} {day:%b}: {amount(sum(values.values()), decimals)} {unit}"
-    if len(values) > 1:
-        return f"{total} ({', '.join(f'{label(name)} {amount(value, decimals)}' for name, value in values.items())})"
-    names = [label(name) for name in values if name != unit]
-    return f"{total} ({names[0]})" if names else total
+def _day_label(day: date, values: Mapping[str, float], total: float, unit: str, decimals: int) -> str:
+    shown = amount(total, decimals)
+    text = f"{day:%a} {day.day} {day:%b}: {shown} {unit.removesuffix('s') if shown == '1' else unit}"
+    parts = ", ".join(f"{label(name)} {amount(value, decimals)}" for name, value in values.items())
+    return f"{text} ({parts})" if parts else text
 
 
 def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
@@ -109,16 +118,15 @@ def _day_marks(days: Sequence[date]) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def runs(statuses: Sequence[tuple[str, float, str]], slots: int) -> tuple[Bar, ...]:
+def runs(statuses: Sequence[tuple[str, float, str]]) -> tuple[Bar, ...]:
     """One bar per run, the newest at the right, from its status, its size (0 or more) and its label.
 
-    A run that succeeded stands on the base line, one that failed hangs below it.
+    A run that succeeded stands on the base line, one that failed hangs below it. Few runs begin at the left.
     """
-    width = 100 / slots
+    width = 100 / max(len(statuses), MIN_RUN_SLOTS)
     largest = max((size for _, size, _ in statuses), default=0)
-    first = slots - len(statuses)
     return tuple(
-        Bar((first + index) * width, width * 0.72, (_run(status, size, largest),), text)
+        Bar(round(index * width, 3), round(width * 0.72, 3), (_run(status, size, largest),), text)
         for index, (status, size, text) in enumerate(statuses)
     )
 

@@ -18,13 +18,18 @@ STATEMENTS = Statements("page_totals")
 
 @dataclass(frozen=True, slots=True)
 class DailyTotals:
-    """Numbers by name, one for each day: calls and minutes by source, calls by outcome, and costs by their unit."""
+    """Numbers by name, one for each day: calls and minutes by source, calls by outcome, and costs by their unit.
+
+    ``answered`` and ``costs_per_minute`` are of all these days.
+    """
 
     days: tuple[date, ...]
     calls: Mapping[str, Sequence[float]]
     outcomes: Mapping[str, Sequence[float]]
     minutes: Mapping[str, Sequence[float]]
     costs: Mapping[str, Sequence[float]]
+    answered: int
+    costs_per_minute: Mapping[str, float]
 
 
 def daily_totals(connection: Connection, now: datetime, day_count: int, source: str = "") -> DailyTotals:
@@ -43,7 +48,18 @@ def daily_totals(connection: Connection, now: datetime, day_count: int, source: 
         _layers(days, by_outcome, "outcome", "calls", OUTCOMES),
         _layers(days, by_source, "source", "minutes", names),
         _layers(days, by_unit, "cost_unit", "cost", None),
+        sum(row.answered for row in by_source),
+        _costs_per_minute(by_unit),
     )
+
+
+def _costs_per_minute(rows: Sequence[Any]) -> dict[str, float]:
+    """The cost of a minute, by the unit of the cost."""
+    totals: dict[str, list[float]] = {}
+    for row in rows:
+        total = totals.setdefault(_layer_name(row.cost_unit, None), [0.0, 0.0])
+        total[0], total[1] = total[0] + float(row.cost), total[1] + float(row.minutes)
+    return {unit: cost / minutes for unit, (cost, minutes) in totals.items() if minutes}
 
 
 def _largest(rows: Sequence[Any]) -> tuple[str, ...]:

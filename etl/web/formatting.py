@@ -12,6 +12,13 @@ def amount(value: Decimal | float | None, decimals: int = 0) -> str:
     return "–" if value is None else f"{value:,.{decimals}f}"
 
 
+def share(part: float, whole: float) -> str:
+    """A part of a whole in percent; a dash where there is no whole."""
+    if not whole:
+        return "–"
+    return "<1%" if 0 < part / whole < 0.005 else f"{part / whole:.0%}"
+
+
 def short(value: float) -> str:
     """A number for the axis of a chart: ``1.5k``, ``20``."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -9,10 +9,17 @@ from etl.model import Source
 from etl.runtime.humanize import ago, counted, duration
 from etl.web import charts, sync_state
 from etl.web.daily_totals import OTHERS, OUTCOMES, DailyTotals
-from etl.web.formatting import amount, label
-from etl.web.source_health import BAD, GOOD, OFF, UNSURE, WARNING, WORST_FIRST, SourceHealth, assess
+from etl.web.formatting import amount, label, share
+from etl.web.source_health import BAD, BADGES, GOOD, OFF, UNSURE, WARNING, SourceHealth, assess
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+OF_ALL = {  # the headline where all sources have this badge
+    "failing": "No source can be read.",
+    "stale": "No source was read in time.",
+    "never synced": "No source has been read yet.",
+    "initial sync": "The history of all sources is being read.",
+    "not compared": "No source is known to be complete yet.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,14 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One chart with its title, its legend, and its numbers as a table."""
+    """One chart with its title, its legend (name, colour and share), and its numbers as a table."""
 
     name: str
     title: str
     total: str
+    note: str
     chart: charts.Chart
-    legend: Sequence[tuple[str, str]]
+    legend: Sequence[tuple[str, str, str]]
     days: Sequence[Any]
     layers: Mapping[str, Sequence[float]]
     decimals: int
@@ -60,7 +68,7 @@ def cards(
     """One card per source, those that need attention first."""
     configured = {source.name: source for source in sources}
     found = [card(row, runs.get(row["source"], ()), configured.get(row["source"]), now) for row in rows]
-    return sorted(found, key=lambda card: (WORST_FIRST.index(card.health.level), card.row["source"]))
+    return sorted(found, key=lambda card: (BADGES.index(card.health.badge), card.row["source"]))
 
 
 def card(
@@ -72,9 +80,9 @@ def card(
 ) -> Card:
     """One source's card, with its last ``run_count`` runs."""
     recent = runs[-run_count:]
-    bars = charts.runs([(run.status, run.received, run_label(run, now)) for run in recent], run_count)
+    bars = charts.runs([(run.status, run.received, run_label(run, now)) for run in recent])
     failed = sum(run.status in ("failed", "interrupted") for run in recent)
-    text = f"The last {counted(len(recent), 'run')}, {failed or 'none'} of them failed or interrupted"
+    text = f"{counted(len(recent), 'run')}, {failed or 'none'} failed or interrupted"
     configured = source.requests_per_minute if source else None
     limit = row["rate_per_minute"] or configured
     is_lowered = bool(limit and configured and limit < configured)
@@ -90,39 +98,43 @@ def run_label(run: Any, now: datetime) -> str:
 
 
 def headline(cards: Sequence[Card], now: datetime) -> Headline:
-    """Whether all configured sources are as they should be."""
-    counted_cards = [card for card in cards if card.health.level != OFF]
-    if not counted_cards:
+    """What is wrong with the source that is worst off, and how many others have problems; or that all are well."""
+    configured = [card for card in cards if card.health.level != OFF]
+    if not configured:
         return Headline(UNSURE, "No source is configured yet.")
-    levels = [card.health.level for card in counted_cards]
-    trouble, unsure = sum(level in (BAD, WARNING) for level in levels), levels.count(UNSURE)
-    detail = _detail(counted_cards, now)
-    if trouble:
-        return Headline(BAD if BAD in levels else WARNING, _some(trouble, len(levels)), detail)
-    if unsure:
-        return Headline(UNSURE, f"{_all(len(levels))} being read; {unsure} not yet known to be complete.", detail)
-    return Headline(GOOD, f"{_all(len(levels))} up to date and complete.", detail)
+    detail, worst, count = _detail(configured, now), configured[0].health, len(configured)
+    alike = [card for card in configured if card.health.badge == worst.badge]
+    if worst.level == GOOD:
+        whole = "The only source is" if count == 1 else f"All {_spelled(count)} sources are"
+        return Headline(GOOD, f"{whole} up to date and complete.", detail)
+    if len(alike) == count > 1 and worst.badge in OF_ALL:
+        return Headline(worst.level, OF_ALL[worst.badge], detail)
+    is_bad = worst.level in (BAD, WARNING)
+    others = sum(card.health.level in ((BAD, WARNING) if is_bad else (UNSURE,)) for card in configured) - 1
+    text = f"{worst.headline[:1].upper()}{worst.headline[1:]}"
+    return Headline(worst.level, f"{text}{_and_others(others, is_bad)}.", detail)
+
+
+def _and_others(count: int, is_bad: bool) -> str:
+    if not count:
+        return ""
+    sources = f"{_spelled(count)} other {'source' if count == 1 else 'sources'}"
+    if is_bad:
+        return f", and {sources} {'needs' if count == 1 else 'need'} attention"
+    return f", and {sources} {'is' if count == 1 else 'are'} not known to be complete"
 
 
 def _detail(cards: Sequence[Card], now: datetime) -> str:
     newest = max((card.row["newest_call_at"] for card in cards if card.row["newest_call_at"]), default=None)
-    open_calls, quarantined = (sum(card.row[name] for card in cards) for name in ("open_calls", "quarantined"))
-    parts = [
-        f"Newest call {ago(newest, now)}" if newest else "No call is stored yet",
-        f"{counted(open_calls, 'call')} still open",
-        f"{counted(quarantined, 'record')} in quarantine" if quarantined else "nothing in quarantine",
-    ]
-    return f"{', '.join(parts)}."
-
-
-def _all(number: int) -> str:
-    return "The only source is" if number == 1 else f"All {_spelled(number)} sources are"
-
-
-def _some(few: int, all_: int) -> str:
-    if all_ == 1:
-        return "The only source needs attention."
-    return f"{_spelled(few).capitalize()} of {_spelled(all_)} sources {'needs' if few == 1 else 'need'} attention."
+    calls, open_calls, quarantined = (
+        sum(card.row[name] for card in cards) for name in ("calls", "open_calls", "quarantined")
+    )
+    if not newest:
+        return "No call is stored yet."
+    waiting = f"{counted(quarantined, 'record')} in quarantine" if quarantined else "nothing in quarantine"
+    return (
+        f"{counted(calls, 'call')} stored, the newest {ago(newest, now)}; {amount(open_calls)} still open, {waiting}."
+    )
 
 
 def _spelled(number: int) -> str:
@@ -142,14 +154,28 @@ def plots(totals: DailyTotals) -> list[Plot]:
 
 
 def _plot(
-    totals: DailyTotals, name: str, unit: str, layers: Mapping[str, Sequence[float]], colours: Mapping[str, str]
+    totals: DailyTotals,
+    name: str,
+    unit: str,
+    layers: Mapping[str, Sequence[float]],
+    colours: Mapping[str, str],
 ) -> Plot:
-    legend = [(label(layer), colours[layer]) for layer in layers] if len(layers) > 1 else []
-    chart = charts.stacked(totals.days, layers, colours, unit)
-    return Plot(name, name.capitalize(), amount(sum(map(sum, layers.values()))), chart, legend, totals.days, layers, 0)
+    sums = {layer: sum(numbers) for layer, numbers in layers.items()}
+    whole = sum(sums.values())
+    legend = [(label(layer), colours[layer], share(part, whole)) for layer, part in sums.items()]
+    is_split = len(layers) > 1 or name == "outcomes"
+    chart = charts.stacked(totals.days, layers, colours, unit, is_split=is_split)
+    total, note = amount(whole), ""
+    if name == "outcomes":
+        total, note = f"{share(totals.answered, whole)} answered", f"{amount(totals.answered)} of {amount(whole)} calls"
+    legend = legend if is_split else []
+    return Plot(name, name.capitalize(), total, note, chart, legend, totals.days, layers, 0)
 
 
 def _cost_plot(totals: DailyTotals, unit: str, numbers: Sequence[float]) -> Plot:
-    title = f"Cost, {unit}" if unit != "unknown" else "Cost, unit unknown"
-    chart = charts.stacked(totals.days, {unit: numbers}, {unit: "cost"}, unit, 2)
-    return Plot(f"cost-{unit}", title, amount(sum(numbers), 2), chart, [], totals.days, {unit: numbers}, 2)
+    shown = unit if unit != "unknown" else "of unknown unit"
+    chart = charts.stacked(totals.days, {unit: numbers}, {unit: "cost"}, shown, 2)
+    per_minute = totals.costs_per_minute.get(unit)
+    note = "" if per_minute is None else f"{amount(per_minute, 2 if per_minute >= 1 else 4)} per minute"
+    title = f"Cost, {unit if unit != 'unknown' else 'unit unknown'}"
+    return Plot(f"cost-{unit}", title, amount(sum(numbers), 2), note, chart, [], totals.days, {"cost": numbers}, 2)

@@ -5,64 +5,69 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from etl.client.errors import PauseReason
 from etl.model import Source
 from etl.ops.health import freshness_deadline
+from etl.reports.status import COMPLETENESS, missing_message
 from etl.runtime.humanize import ago, counted, moment
 
 GOOD, UNSURE, WARNING, BAD, OFF = "good", "unsure", "warning", "bad", "off"
-WORST_FIRST = (BAD, WARNING, UNSURE, GOOD, OFF)
-COMPLETENESS = {
-    "verified": "every day matches the provider’s own counts",
-    "count_match": "the provider lists as many calls as are stored",
-    "incomplete": "the provider lists calls that are not stored",
-    "unknown": "the counts could not be compared",
-}
+BADGES = (  # the worst first
+    "paused", "failing", "incomplete", "stale", "catching up", "never synced", "initial sync", "not compared",
+    "up to date", "not configured",
+)  # fmt: skip
+QUARANTINED = "every listed call is stored or in quarantine"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """``level`` is good, unsure, warning, bad or off; ``badge`` is one or two words, ``message`` a sentence."""
+    """``level`` is good, unsure, warning, bad or off; ``badge`` is one or two words, ``message`` a sentence.
+
+    ``headline`` is the sentence for a page that shows all sources, so it names this one.
+    """
 
     level: str
     badge: str
     message: str
+    headline: str = ""
 
 
 def assess(row: Mapping[str, Any], source: Source | None, now: datetime) -> SourceHealth:
     """The first rule that applies to a row of :func:`etl.reports.status.status`; no source: not configured."""
-    last = row["last_run"]
+    name, last = row["source"], row["last_run"]
     if source is None:
         return SourceHealth(OFF, "not configured", "no longer configured; its stored calls stay")
     if last is None:
-        return SourceHealth(UNSURE, "never synced", "the first sync has not started")
+        return SourceHealth(UNSURE, "never synced", "the first sync has not started", f"{name} was never read")
     if row["pause_reason"]:
-        until = f"{moment(row['paused_until']):%Y-%m-%d %H:%M} UTC"
-        return SourceHealth(BAD, "paused", f"{row['pause_reason']}; paused until {until}, `etl sync` tries at once")
+        problem = PauseReason(row["pause_reason"]).headline
+        return SourceHealth(BAD, "paused", row["pause_message"], f"{name} {problem}")
     if last["status"] == "failed":
-        return SourceHealth(BAD, "failing", last["error"] or "the last run failed")
+        return SourceHealth(BAD, "failing", last["error"] or "the last run failed", f"{name} cannot be read")
     if row["completeness"] == "incomplete":
-        return SourceHealth(BAD, "incomplete", _missing(row))
+        missing = sum(day["missing_count"] for day in row["incomplete_days"])
+        calls = f"{counted(missing, 'call')} of {name} {'is' if missing == 1 else 'are'}"
+        headline = f"{calls if missing else f'calls of {name} are'} missing"
+        return SourceHealth(
+            BAD, "incomplete", missing_message(row) or row["reason"] or COMPLETENESS["incomplete"], headline
+        )
     return _assess_working(row, source, now)
 
 
 def _assess_working(row: Mapping[str, Any], source: Source, now: datetime) -> SourceHealth:
-    success = moment(row["last_success_at"])
+    name, success = source.name, moment(row["last_success_at"])
     if success is None:
-        return SourceHealth(UNSURE, "initial sync", "its history is being read for the first time")
+        message = "its history is being read for the first time"
+        return SourceHealth(UNSURE, "initial sync", message, f"the history of {name} is being read")
     if now > freshness_deadline(source, success):
-        message = f"last read {ago(success, now)}, which is longer than its schedule allows"
-        return SourceHealth(WARNING, "stale", message)
+        read = f"last read {ago(success, now)}"
+        message = f"{read}, which is longer than its schedule allows"
+        return SourceHealth(WARNING, "stale", message, f"{name} was {read}")
     if row["gaps"]:
-        return SourceHealth(WARNING, "catching up", "a period is not read yet; the next run reads it")
+        message = "a period is not read yet; the next run reads it"
+        return SourceHealth(WARNING, "catching up", message, f"a period of {name} is not read yet")
     if row["completeness"] == "unknown":
-        return SourceHealth(UNSURE, "not compared", row["reason"] or "the counts have not been compared yet")
-    stored = "every listed call is stored or in quarantine" if row["quarantined"] else COMPLETENESS[row["completeness"]]
+        message = row["reason"] or "the counts have not been compared yet"
+        return SourceHealth(UNSURE, "not compared", message, f"{name} is not yet known to be complete")
+    stored = QUARANTINED if row["quarantined"] else COMPLETENESS[row["completeness"]]
     return SourceHealth(GOOD, "up to date", stored)
-
-
-def _missing(row: Mapping[str, Any]) -> str:
-    days = row["incomplete_days"]
-    if not days:
-        return row["reason"] or COMPLETENESS["incomplete"]
-    when = f"on {days[0]['day']}" if len(days) == 1 else f"on {len(days)} days"
-    return f"{counted(sum(day['missing_count'] for day in days), 'call')} listed but not stored, {when}"

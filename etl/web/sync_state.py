@@ -1,7 +1,7 @@
 """The stored sync state of a source, as its page shows it: runs, coverage, streams, schema drift, quarantine."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,7 +9,9 @@ from sqlalchemy import Connection
 from etl.db.statements import Statements, fetch_all, fetch_value
 from etl.intervals import gaps
 from etl.model import Window
-from etl.state import streams
+from etl.state import daily_checks, quarantine, streams
+from etl.state.streams import StreamState
+from etl.sync.completeness import RemoteCount, rate_completeness
 
 RUNS_ON_CARD = 40
 RATE_PERIOD = timedelta(minutes=10)
@@ -49,3 +51,20 @@ def coverage(
     start = min(starts, default=now - timedelta(days=30))
     span = Window(start - max((now - start) * 0.02, timedelta(hours=1)), now)
     return span, {partition: (covered[partition], uncovered[partition]) for partition in sorted(covered)}
+
+
+def call_lists(connection: Connection, source: str) -> list[dict[str, Any]]:
+    """The provider's call lists with how many of each are stored now, rated again where those have become fewer."""
+    found = []
+    for row in fetch_all(connection, STATEMENTS.streams, {"source": source}):
+        since = row.remote_oldest_at or datetime.min.replace(tzinfo=UTC)
+        stored, rated = (
+            streams.count_stored(connection, StreamState(source, row.partition), since),
+            dict[str, str | None](),
+        )
+        if row.remote_count is not None and stored < (row.local_count or 0):
+            # what `etl verify` misses is not in quarantine
+            waiting = 0 if daily_checks.incomplete_days(connection, source) else quarantine.waiting(connection, source)
+            rated["completeness"], rated["reason"] = rate_completeness(RemoteCount(row.remote_count), stored, waiting)
+        found.append({**row._asdict(), **rated, "stored_count": stored})
+    return found

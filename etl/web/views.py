@@ -1,7 +1,8 @@
 """A GET request → the page that answers it."""
 
 import json
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -16,13 +17,15 @@ from etl.reports.status import SourceStatus, status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
 from etl.web import call_search, charts, overview, sync_state
-from etl.web.daily_totals import RANGES, DailyTotals, daily_totals
+from etl.web.call_search import FILTERS, CallFilter
+from etl.web.daily_totals import OUTCOMES, RANGES, DailyTotals, daily_totals
 from etl.web.page_context import WebContext
 from etl.web.readonly_db import QUERY_CANCELED
 from etl.web.sync_state import STATEMENTS
 from etl.web.timeline import timeline_events
 
 RUNS = 100
+DIRECTIONS = ("inbound", "outbound", "web", "unknown")
 MAX_JSON_LENGTH = 20_000
 NO_CALL = "There is no such call."
 NO_RECORD = "There is no such record in quarantine."
@@ -45,8 +48,7 @@ class Pages:
 
     def _status_rows(self) -> list[SourceStatus]:
         context = self._context
-        names = [source.name for source in context.sources]
-        return context.cache.get("status", lambda: status(context.db, names, context.now()))
+        return context.cache.get("status", lambda: status(context.db, context.sources, context.now()))
 
     def _last_runs(self, sources: list[str]) -> dict[str, list[Any]]:
         with self._context.db.connect() as connection:
@@ -100,7 +102,7 @@ class Pages:
                 ],
                 "marks": charts.axis_marks(span),
                 "days": charts.days(span, checks, zone),
-                "streams": fetch_all(connection, STATEMENTS.streams, source),
+                "streams": sync_state.call_lists(connection, name),
                 "drift": fetch_all(connection, STATEMENTS.drift, source),
                 "reasons": fetch_all(connection, STATEMENTS.quarantine_reasons, source),
                 "quarantined": fetch_all(connection, STATEMENTS.quarantined, source),
@@ -122,23 +124,39 @@ class Pages:
         return self._context.render(request, "record", row=row, payload=payload)
 
     def calls(self, request: Request) -> Response:
-        """The newest calls, or those that match a search."""
-        context, query = self._context, request.query_params
-        token, source = query.get("search", ""), query.get("source", "")
+        """The newest calls that pass the filters, or those of them that match a search."""
+        context, query, rows = self._context, request.query_params, self._status_rows()
+        token = query.get("search", "")
         words = context.search_tokens.words(token) if token else ""
-        names = [row["source"] for row in self._status_rows()]
-        chosen = [name for name in names if source in ("", name)]
+        names = [row["source"] for row in rows]
+        agents = context.cache.get(("agents", *names), lambda: call_search.agents(context.db, names))
+        options = {"source": names, "agent": agents, "outcome": OUTCOMES, "direction": DIRECTIONS}
+        chosen = {name: query[name] for name in FILTERS if _is_valid(query.get(name, ""), options.get(name))}
         before = _position(query.get("before", ""))
+        calls = _call_filter(chosen, names)
+        found = call_search.search_calls(context.db, context.deps.clock, words or "", calls, before)
+        is_pii_shown = context.can_view_pii(request)
         return context.render(
             request,
             "calls",
-            found=call_search.search_calls(context.db, context.deps.clock, words or "", chosen, before),
+            found=found,
+            snippets=call_search.snippets(context.db, found, words or "") if is_pii_shown else {},
+            total=None if words else self._count(calls, chosen, rows),
             words=words or "",
             has_expired=words is None,
-            search=token,
-            source=source,
-            sources=names,
+            options=options,
+            chosen=chosen,
+            query=chosen | ({"search": token} if token else {}),
+            is_first=before is None,
+            hint=call_search.nothing_found(words or "", has_filter=bool(chosen)),
         )
+
+    def _count(self, calls: CallFilter, chosen: Mapping[str, str], rows: Sequence[SourceStatus]) -> int | None:
+        """How many calls pass the filters, if that is cheap to find out."""
+        if chosen.keys() <= {"source"}:
+            return sum(row["calls"] for row in rows if row["source"] in calls.sources)
+        context = self._context
+        return context.cache.get(calls, lambda: call_search.count_calls(context.db, calls, context.now()))
 
     def call(self, request: Request) -> Response:
         """One call: its transcript, its details and its history."""
@@ -155,6 +173,25 @@ class Pages:
 def _days(request: Request) -> int:
     days = request.query_params.get("days", "")
     return int(days) if days in map(str, RANGES) else 30
+
+
+def _is_valid(value: str, options: Sequence[str] | None) -> bool:
+    """Whether a filter is one of its options, or a day where it has none."""
+    return value in options if options is not None else _day(value) is not None
+
+
+def _call_filter(chosen: Mapping[str, str], names: Sequence[str]) -> CallFilter:
+    sources = tuple(name for name in names if chosen.get("source", name) == name)
+    days = _day(chosen.get("from", "")), _day(chosen.get("to", ""))
+    return CallFilter(sources, chosen.get("agent"), chosen.get("outcome"), chosen.get("direction"), *days)
+
+
+def _day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1970 <= day.year < 9000 else None
 
 
 def _position(text: str) -> tuple[datetime, UUID] | None:

@@ -13,7 +13,7 @@ SELECT s.source, r.*
 
 -- name: streams
 -- The call lists of a source, with the counts of both sides.
-SELECT partition, sort_order, remote_count, local_count, completeness, reason, checked_at, full_scan_at
+SELECT partition, sort_order, remote_count, local_count, completeness, reason, checked_at, full_scan_at, remote_oldest_at
   FROM ops.streams WHERE source = :source ORDER BY partition LIMIT 200
 
 -- name: first_call_at

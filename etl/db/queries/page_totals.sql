@@ -3,7 +3,7 @@
 -- name: totals_by_day
 -- Calls, minutes and cost of each day: one group of rows by source, one by unit of cost.
 SELECT day, source, cost_unit, grouping(source) AS is_by_unit, sum(calls) AS calls,
-       sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
+       sum(answered) AS answered, sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
   FROM warehouse.call_rollup_daily JOIN warehouse.call_dimensions USING (dimension_id)
  WHERE day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
  GROUP BY GROUPING SETS ((day, source), (day, cost_unit))

@@ -1,8 +1,36 @@
 // Reloads the parts of the page marked data-live every few seconds; focus, scroll position and open details are kept.
+// Shows the values of a chart's day to a pointer, a finger or the arrow keys.
 "use strict";
 
 const seconds = Number(document.body.dataset.refreshSeconds);
 const indicator = document.getElementById("indicator");
+
+const received = new WeakMap(); // the parts as they came, without what is open, chosen or made focusable
+
+function makeFocusable(part) {
+  received.set(part, part.innerHTML);
+  for (const chart of part.querySelectorAll("svg.days")) {
+    chart.setAttribute("tabindex", "0");
+    chart.setAttribute("role", "slider"); // one stop of the tab key for each chart, and its days by the arrow keys
+    chart.setAttribute("aria-valuemin", "1");
+    chart.setAttribute("aria-valuemax", String(chart.querySelectorAll(".day").length));
+  }
+}
+
+function chosenDay(chart) {
+  return [...chart.querySelectorAll(".day")].findIndex((day) => day.classList.contains("chosen"));
+}
+
+function choose(chart, index) {
+  const days = [...chart.querySelectorAll(".day")];
+  const readout = document.getElementById(chart.id.replace("days-", "readout-"));
+  days.forEach((day, at) => day.classList.toggle("chosen", at === index));
+  readout.hidden = index < 0;
+  if (index < 0) return;
+  readout.textContent = days[index].querySelector("title").textContent;
+  chart.setAttribute("aria-valuenow", String(index + 1));
+  chart.setAttribute("aria-valuetext", readout.textContent);
+}
 
 function keepOpen(old, fresh) {
   for (const details of old.querySelectorAll("details[id]")) {
@@ -16,8 +44,10 @@ function scrollPositions(part) {
 }
 
 function replace(old, fresh) {
-  if (old.innerHTML === fresh.innerHTML) return;
+  if (received.get(old) === fresh.innerHTML) return;
+  makeFocusable(fresh);
   keepOpen(old, fresh);
+  const chosen = [...old.querySelectorAll("svg.days")].map((chart) => [chart.id, chosenDay(chart)]);
   const positions = scrollPositions(old);
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const same = focused && focused.id ? fresh.querySelector("#" + CSS.escape(focused.id)) : null;
@@ -25,6 +55,10 @@ function replace(old, fresh) {
   old.replaceWith(fresh);
   fresh.querySelectorAll(".scroll").forEach((box, index) => { box.scrollLeft = positions[index] || 0; });
   if (same) same.focus({ preventScroll: true });
+  for (const [id, index] of chosen) {
+    const chart = document.getElementById(id);
+    if (chart && index >= 0) choose(chart, index);
+  }
 }
 
 async function update() {
@@ -65,3 +99,35 @@ if (seconds) {
     if (document.visibilityState === "visible") update().catch(() => { indicator.className = "indicator lost"; });
   });
 }
+
+document.querySelectorAll("[data-live]").forEach(makeFocusable);
+
+for (const kind of ["pointermove", "pointerdown"]) {
+  document.addEventListener(kind, (event) => {
+    const over = event.target.closest("svg.days");
+    for (const chart of document.querySelectorAll("svg.days")) {
+      if (chart === over) choose(chart, [...chart.querySelectorAll(".day")].indexOf(event.target.closest(".day")));
+      else if (chosenDay(chart) >= 0 && chart !== document.activeElement) choose(chart, -1);
+    }
+  });
+}
+
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches("svg.days") && chosenDay(event.target) < 0) choose(event.target, event.target.querySelectorAll(".day").length - 1);
+});
+
+document.addEventListener("focusout", (event) => {
+  if (event.target.matches("svg.days")) choose(event.target, -1);
+});
+
+document.addEventListener("keydown", (event) => {
+  const chart = event.target.closest("svg.days");
+  if (!chart) return;
+  const last = chart.querySelectorAll(".day").length - 1;
+  const at = chosenDay(chart);
+  const next = { ArrowLeft: at - 1, ArrowDown: at - 1, ArrowRight: at + 1, ArrowUp: at + 1, Home: 0, End: last }[event.key];
+  if (event.key === "Escape") choose(chart, -1);
+  if (next === undefined) return;
+  event.preventDefault();
+  choose(chart, Math.min(Math.max(next, 0), last));
+});
