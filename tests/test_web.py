@@ -176,7 +176,7 @@ def test_a_paused_source_says_what_to_change_and_its_one_next_run_as_the_command
     assert "Next run 10 min ago" in plain(seen(harness, "/sources/ringg"))  # the pause is over
 
 
-def test_a_source_that_was_never_read_claims_nothing(harness: Harness) -> None:
+def test_a_source_that_was_never_read_says_only_that(harness: Harness) -> None:
     never, read = (plain(seen(harness, f"/sources/{name}")) for name in ("vaani", "ringg"))
     assert never.count("Nothing was read yet.") == 4
     assert "No record is in quarantine." in read
