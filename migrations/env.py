@@ -27,6 +27,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bi_reader') THEN
         GRANT USAGE ON SCHEMA bi TO bi_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader;
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse TO bi_reader;
     END IF;
 EXCEPTION
     WHEN insufficient_privilege THEN NULL;

@@ -204,8 +204,8 @@ def test_a_wrong_password_or_database_is_status_78_and_is_not_shown(
 ) -> None:
     right = make_url(configured["DATABASE_URL"])
     for wrong, expected in (
-        (right.set(password="hunter2"), "refuses this user and password"),
-        (right.set(database="nowhere"), "does not exist there"),
+        (right.set(password="hunter2"), "the server says: password authentication failed"),
+        (right.set(database="nowhere"), 'the server says: database "nowhere" does not exist'),
     ):
         given = {**configured, "DATABASE_URL": wrong.render_as_string(hide_password=False)}
         said = run_etl("sync", cwd=tmp_path, given=given)

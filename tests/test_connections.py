@@ -1,9 +1,14 @@
 """PostgreSQL as people have it: settings, rights, poolers and URLs; all of it on real servers."""
 
 import os
+import pwd
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -11,14 +16,21 @@ import pytest
 from sqlalchemy import Engine, make_url, text
 
 from etl import embedded
+from etl.cli.source_check import CheckResult, check_database
 from etl.db import revisions
 from etl.db.connections import FIXED, open_engine, sqlalchemy_url
 from etl.db.engine import DatabaseProblem
 from etl.embedded import Server
+from etl.runtime.secret import Secret
+from etl.settings import Settings
 from etl.web.readonly_db import readonly_engine
 from tests.commands import ROOT, run_etl
+from tests.fakes import wait_until
 from tests.harness import PROVIDERS, differences, make_harness
 from tests.postgres import database_copy
+
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+needs_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="needs pgbouncer: apt-get install pgbouncer")
 
 # What a role, a database, a server or an environment may be set to: each would change what a statement means or does.
 HOSTILE = {
@@ -55,6 +67,36 @@ def of_role(server: Server, database: str) -> None:
 
 def of_database(server: Server, database: str) -> None:
     admin(server, database, *(f"ALTER DATABASE {database} SET {name} TO {value!r}" for name, value in HOSTILE.items()))
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def pooler(server: Server, mode: str) -> Iterator[str]:
+    """PgBouncer before the server: the start of its URLs. It refuses to run as root."""
+    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "users.txt").write_text(f'"{server.user}" "{server.password}"\n')
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
+            f"listen_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {folder}/users.txt\n"
+            f"pool_mode = {mode}\nserver_tls_sslmode = disable\n"
+        )
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        process = subprocess.Popen([str(PGBOUNCER), "-q", folder / "pgbouncer.ini"], user=account.pw_uid)
+        try:
+            wait_until(lambda: is_open(port))
+            yield f"postgresql://{server.user}:{server.password}@127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 @pytest.fixture(params=["role", "database", "server", "environment"])
@@ -193,3 +235,107 @@ def test_a_url_is_read_as_libpq_reads_it(
         with engine.connect() as connection:
             assert connection.scalar(text("SELECT current_database()")) == here.database
         engine.dispose()
+
+
+@needs_pgbouncer
+def test_a_pooler_in_session_mode_needs_nothing(server: Server, database_url: str) -> None:
+    with pooler(server, "session") as start:
+        db = open_engine(f"{start}/{make_url(database_url).database}?sslmode=disable")
+        harness = make_harness(db)
+        for name in PROVIDERS:
+            harness.sync(name)
+            harness.sync(name)
+            assert differences(harness, name) == []
+        page = readonly_engine(db.url)
+        assert shown(page)["search_path"] == FIXED["search_path"]
+        page.dispose()
+        db.dispose()
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+def test_a_pooler_without_sessions_is_refused_and_left_as_it_was(
+    server: Server, database_url: str, mode: str, tmp_path: Path
+) -> None:
+    with pooler(server, mode) as start:
+        url = f"{start}/{make_url(database_url).database}?sslmode=disable"
+        for command in ("check", "migrate", "sync", "status"):
+            given = {"DATABASE_URL": url, "RINGG_API_KEY": "k", "RINGG_BASE_URL": "http://127.0.0.1:9"}
+            said = run_etl(command, cwd=tmp_path, given=given)
+            assert said.returncode == 78, said
+            assert "PgBouncer: pool_mode=session" in said.stdout + said.stderr
+        with psycopg.connect(url, autocommit=True) as other:  # a client that got one of the same server sessions
+            assert other.execute("SHOW search_path").fetchone() == ('"$user", public',)
+
+
+# -- rights and connections
+
+
+@contextmanager
+def plain_role(server: Server, database: str, *grants: str) -> Iterator[str]:
+    """The URL of a role with odd name that owns nothing yet; ``grants`` are statements about it and the database."""
+    names = {"role": f'"plain {database}"', "database": database}
+    create = "CREATE ROLE {role} LOGIN PASSWORD 'plain'"
+    admin(server, database, *(each.format(**names) for each in (create, *grants)))
+    yield f"postgresql://plain%20{database}:plain@{server.host}:{server.port}/{database}"
+    admin(server, database, "DROP OWNED BY {role} CASCADE".format(**names), "DROP ROLE {role}".format(**names))
+
+
+@pytest.mark.parametrize(
+    ("given", "grants"),
+    [
+        (["REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"], "GRANT TEMPORARY ON DATABASE {database} TO {role}"),
+        (
+            ["REVOKE EXECUTE ON FUNCTION sha256(bytea), hashtextextended(text, bigint) FROM PUBLIC"],
+            "GRANT EXECUTE ON FUNCTION hashtextextended(text,bigint) TO {role}; "
+            "GRANT EXECUTE ON FUNCTION sha256(bytea) TO {role}",
+        ),
+        (["ALTER ROLE {role} CONNECTION LIMIT 2"], "ALTER ROLE {role} CONNECTION LIMIT 10"),
+        (["ALTER DATABASE {database} CONNECTION LIMIT 1"], "ALTER DATABASE {database} CONNECTION LIMIT 10"),
+    ],
+)
+def test_check_names_what_is_to_be_granted_before_a_run_fails_for_it(
+    server: Server, given: list[str], grants: str
+) -> None:
+    with (
+        database_copy(server, "template1") as name,
+        plain_role(server, name, "GRANT CREATE ON DATABASE {database} TO {role}") as url,
+    ):
+        names = {"role": f'"plain {name}"', "database": name}
+        db = open_engine(url)
+        revisions.migrate(db)
+        harness = make_harness(db)
+        settings = Settings(Secret(url), Path(), tuple(harness.sources.values()), None, None)
+        admin(server, name, *(each.format(**names) for each in given))
+        db.dispose()
+        found = check_database(settings, settings.sources)
+        assert found == CheckResult("database", False, f"ask an administrator to run: {grants.format(**names)};")
+        admin(server, name, *grants.format(**names).split("; "))
+        assert check_database(settings, settings.sources).is_ok
+        harness.sync("ravan")
+        db.dispose()
+
+
+def test_without_execute_for_public_migrate_names_the_grant_and_bi_reader_reads(server: Server, tmp_path: Path) -> None:
+    with database_copy(server, "template1") as name, plain_role(server, name) as url:
+        admin(
+            server, name, "REVOKE EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) FROM PUBLIC",
+            "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+        )  # fmt: skip
+        said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": url})
+        grants = (
+            f'GRANT CREATE ON DATABASE {name} TO "plain {name}"; '
+            f'GRANT EXECUTE ON FUNCTION pg_advisory_xact_lock(bigint) TO "plain {name}"'
+        )
+        assert (said.returncode, f"ask an administrator to run: {grants};" in said.stderr) == (78, True), said.stderr
+        db = open_engine(server.url(name))
+        revisions.migrate(db)
+        harness = make_harness(db)
+        harness.sync("ravan")
+        assert revisions.reader_may_read(db)
+        with db.connect() as connection:
+            connection.execute(text("SET ROLE bi_reader"))
+            assert connection.scalar(text("SELECT count(*) FROM bi.calls WHERE is_final")) > 0
+            assert connection.scalar(text("SELECT count(*) FROM bi.transcript_turns")) > 0
+            assert connection.scalar(text("SELECT count(*) FROM bi.transcripts WHERE search_vector IS NOT NULL")) > 0
+        db.dispose()

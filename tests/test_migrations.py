@@ -20,6 +20,7 @@ from etl import embedded
 from etl.db import objects, revisions, tables
 from etl.db.connections import open_engine
 from etl.db.engine import DatabaseProblem, sqlstate
+from etl.db.statements import MIGRATIONS
 from etl.embedded import Server
 from etl.fields.vocabulary import FLAGS
 from etl.sandbox.world import World
@@ -483,7 +484,7 @@ def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
 
 
 def test_files_are_named_in_the_order_of_their_revisions() -> None:
-    directory = ScriptDirectory(str(revisions.MIGRATIONS))
+    directory = ScriptDirectory(str(MIGRATIONS))
     assert revisions.known_revisions() == [
         script.revision for script in reversed(list(directory.revision_map.iterate_revisions("heads", "base")))
     ]

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from etl.sync.run import RunResult
 
 FAILED, CONFIGURATION = 1, 78
-INSUFFICIENT_PRIVILEGE = "42501"
 
 log = logging.getLogger("etl.cli")
 
@@ -22,7 +21,7 @@ def handle_error(error: Exception) -> int:
     from sqlalchemy.exc import SQLAlchemyError
 
     from etl.cli.parallel_runs import Interrupted
-    from etl.db.engine import DatabaseProblem, describe, sqlstate
+    from etl.db.engine import INSUFFICIENT_PRIVILEGE, DatabaseProblem, describe, sqlstate
     from etl.embedded import EmbeddedError
     from etl.runtime.crash_report import one_line, stack
     from etl.settings import ConfigurationError
@@ -36,9 +35,7 @@ def handle_error(error: Exception) -> int:
         return _print(FAILED, str(error))
     log.debug("stack trace:\n%s", stack(error))
     if isinstance(error, SQLAlchemyError) and sqlstate(error) == INSUFFICIENT_PRIVILEGE:
-        return _print(
-            CONFIGURATION, f"{describe(error)}: the user of DATABASE_URL does not have this privilege; grant it"
-        )
+        return _print(CONFIGURATION, describe(error))
     if isinstance(error, SQLAlchemyError):
         return _print(FAILED, f"{describe(error)}; what was committed is kept; run the same command again to resume")
     return _print(FAILED, one_line(error))

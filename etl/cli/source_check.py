@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl.cli.database import opened
 from etl.client.api_client import Client
 from etl.client.errors import PauseReason, SourceError
-from etl.db.engine import DatabaseProblem, describe
+from etl.db import privileges
+from etl.db.engine import DatabaseProblem, describe, location
 from etl.extractors import providers
 from etl.model import DateFilter, PageRequest, Source, Window
 from etl.runtime.clock import Clock
@@ -56,17 +57,24 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
     """Whether the database is reachable, at this version's revision, and stores the accounts that are configured."""
     try:
         with opened(settings, may_start=False) as db, db.connect() as connection:  # nothing is committed
+            allowed, setting = privileges.connections(connection)
+            missing = privileges.missing_grants(connection)
+            if allowed < privileges.NEEDED_CONNECTIONS:
+                missing.append(setting)
+            if missing:
+                return CheckResult("database", False, f"ask an administrator to run: {'; '.join(missing)};")
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
-            at = f"{db.url.host or 'local socket'}:{db.url.port or 5432}/{db.url.database}"
+            at = location(db)
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
     except SQLAlchemyError as error:
-        return CheckResult(
-            "database", False, f"{describe(error)}; grant its user the privilege, or use the owner of the tables"
-        )
-    return CheckResult("database", True, "; ".join(filter(None, [f"reachable and migrated, {at}", difference])))
+        return CheckResult("database", False, describe(error))
+    at_once = (allowed - 1) // privileges.CONNECTIONS_PER_SOURCE
+    few = f"its user may have {allowed} connections, so that no more than {at_once} sources are read at once"
+    notes = [f"reachable and migrated, {at}", difference, few if at_once < len(sources) else None]
+    return CheckResult("database", True, "; ".join(filter(None, notes)))
 
 
 def check_source(

@@ -2,7 +2,10 @@
 
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +14,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import URL, Engine, create_engine, event
 
-from etl.db.engine import DatabaseProblem, as_json
+from etl.db.engine import DatabaseProblem, as_json, server_message
 
 SILENCE_SECONDS = 240.0  # longer than a statement takes; the daemon gives up a run that is silent for five minutes
 MIGRATION_SECONDS = 6 * 3600.0
@@ -59,6 +62,9 @@ PARAMETERS = {
 # libpq sends these at the start of a session, where an invalid one ends it. All are settings that are fixed here.
 ENVIRONMENT = ("PGCLIENTENCODING", "PGDATESTYLE", "PGTZ")
 
+POLL_SECONDS = 0.2
+
+_is_impatient = ContextVar("_is_impatient", default=False)
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -101,7 +107,7 @@ class _BoundedConnection(psycopg.Connection[Any]):
 
 def open_engine(url: str, silence_seconds: float = SILENCE_SECONDS) -> Engine:
     """Connections to one database, to read and to write; one whose server does not answer for so long ends."""
-    return make_engine(sqlalchemy_url(url), silence_seconds=silence_seconds, pool_size=10, max_overflow=20)
+    return make_engine(sqlalchemy_url(url), silence_seconds=silence_seconds, pool_size=5, max_overflow=25)
 
 
 def make_engine(
@@ -110,6 +116,7 @@ def make_engine(
     parameters: Mapping[str, Any] | None = None,
     *,
     silence_seconds: float,
+    patience_seconds: float = 60.0,
     **pool: Any,
 ) -> Engine:
     """Connections to one database with other settings beside the fixed ones, and other defaults for the URL's own."""
@@ -119,35 +126,96 @@ def make_engine(
     )  # fmt: skip
     in_url = str(url.query.get("options", ""))
     limits = {name: value for name, value in LIMITS.items() if f"{name}=" not in in_url}
-    chosen = FIXED | limits | dict(settings or {})
-    defaults = PARAMETERS | dict(parameters or {})
-
-    @event.listens_for(db, "do_connect")
-    def connect(_dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> psycopg.Connection[Any]:
-        return _connect({**defaults, **given, "client_encoding": "UTF8"}, chosen, silence_seconds)
-
+    connector = _Connector(FIXED | limits | dict(settings or {}), PARAMETERS | dict(parameters or {}))
+    connector.silence_seconds, connector.patience_seconds = silence_seconds, patience_seconds
+    event.listen(db, "do_connect", connector.connect)
     return db
 
 
-def _connect(
-    parameters: Mapping[str, Any], settings: Mapping[str, str], silence_seconds: float
-) -> psycopg.Connection[Any]:
-    """Connect and set up the session: by statements, because poolers refuse most settings as startup parameters."""
-    for name in ENVIRONMENT:
-        os.environ.pop(name, None)
-    connection: _BoundedConnection = _BoundedConnection.connect(**parameters, autocommit=True)
-    connection.silence_seconds = silence_seconds
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Connect at once or not at all."""
+    token = _is_impatient.set(True)
     try:
-        version = connection.info.server_version
-        known = [f"SET {name} TO {value}" for name, value in settings.items() if SINCE.get(name, 0) <= version]
-        statements = "; ".join([*known, "SHOW session_replication_role"])  # one round trip
-        if connection.execute(statements.encode()).set_result(-1).fetchone() != ("origin",):
-            _run_triggers(connection)
-        connection.autocommit = False
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        yield
+    finally:
+        _is_impatient.reset(token)
+
+
+class _Connector:
+    """Connects one engine, and waits where a server that has let it in before does not do so for a moment."""
+
+    silence_seconds, patience_seconds = SILENCE_SECONDS, 60.0
+
+    def __init__(self, settings: Mapping[str, str], defaults: Mapping[str, Any]) -> None:
+        self._settings, self._defaults = settings, defaults
+        self._has_connected = False
+
+    def connect(self, _dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> psycopg.Connection[Any]:
+        """Connect and set up the session, unless a pooler has none for us."""
+        parameters = {**self._defaults, **given, "client_encoding": "UTF8"}
+        connection = self._wait_for_connection(parameters)
+        connection.silence_seconds = self.silence_seconds
+        try:
+            if not self._has_connected:
+                _require_own_session(connection, parameters)
+                self._has_connected = True
+            _set_up(connection, self._settings)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _wait_for_connection(self, parameters: Mapping[str, Any]) -> _BoundedConnection:
+        """One more connection; a server that has too few, starts up or shuts down may have one later.
+
+        Until its language is known, a server's message is all that tells why it refuses: what is wrong for good, such
+        as a password, shows at the first connection.
+        """
+        for name in ENVIRONMENT:
+            os.environ.pop(name, None)
+        deadline = time.monotonic() + (0 if _is_impatient.get() else self.patience_seconds)
+        while True:
+            try:
+                return _BoundedConnection.connect(**parameters, autocommit=True)
+            except psycopg.OperationalError as error:
+                if not (self._has_connected and server_message(error)) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+
+def _require_own_session(connection: psycopg.Connection[Any], parameters: Mapping[str, Any]) -> None:
+    """Raise where a pooler hands each transaction to any server session, before a setting of ours is left in one.
+
+    A pooler gives its clients process ids of its own. In transaction mode two clients then see the same server process,
+    or one sees several.
+    """
+    if connection.info.backend_pid == _backend_pid(connection):
+        return
+    with _BoundedConnection.connect(**parameters, autocommit=True) as other:
+        seen = [(_backend_pid(connection), _backend_pid(connection), _backend_pid(other)) for _ in range(4)]
+    first, second, others = (set(pids) for pids in zip(*seen, strict=True))
+    if len(first | second) > 1 or first & others:
+        raise DatabaseProblem(
+            "DATABASE_URL leads to a connection pooler that hands out server sessions by transaction or by statement: "
+            "leases, locks and settings need a session. Set the pooler to session mode for this database and user "
+            "(PgBouncer: pool_mode=session), or connect to the server itself"
+        )
+
+
+def _backend_pid(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("SELECT pg_catalog.pg_backend_pid()", prepare=False).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _set_up(connection: psycopg.Connection[Any], settings: Mapping[str, str]) -> None:
+    """Set up a session by statements, in one round trip: poolers refuse most settings as startup parameters."""
+    version = connection.info.server_version
+    known = [f"SET {name} TO {value}" for name, value in settings.items() if SINCE.get(name, 0) <= version]
+    statements = "; ".join([*known, "SHOW session_replication_role"])
+    if connection.execute(statements.encode()).set_result(-1).fetchone() != ("origin",):
+        _run_triggers(connection)
+    connection.autocommit = False
 
 
 def _run_triggers(connection: psycopg.Connection[Any]) -> None:

@@ -1,5 +1,6 @@
 """A database's errors → sentences that show no data; values ↔ JSON."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,10 @@ import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+INSUFFICIENT_PRIVILEGE = "42501"
+
+# As libpq writes an error that the server sent, in any language: the severity, a colon and two spaces.
+_SERVER_MESSAGE = re.compile(r"failed: [^\n:]+:  (.+)")
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -42,7 +47,7 @@ def describe(error: BaseException) -> str:
     """A database error → one sentence without any value of a row: its SQLSTATE, table, column and constraint."""
     cause: Any = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.OperationalError) and cause.sqlstate is None:
-        return "database error: the connection was lost, or the server does not answer"
+        return f"database error: {_why(cause)}"
     diag = getattr(cause, "diag", None)
     parts = [f"{type(cause).__name__}"]
     for label, value in (
@@ -53,38 +58,54 @@ def describe(error: BaseException) -> str:
     ):
         if value:
             parts.append(f"{label} {value}")
-    return "database error: " + ", ".join(parts)
+    hint = "; `etl check` names what to grant" if sqlstate(error) == INSUFFICIENT_PRIVILEGE else ""
+    return "database error: " + ", ".join(parts) + hint
+
+
+def server_message(error: BaseException) -> str | None:
+    """What a server says that refuses a connection, in its own language; ``None`` where none answered."""
+    said = _SERVER_MESSAGE.search(str(error))
+    return said[1] if said else None
+
+
+def location(db: Engine) -> str:
+    """Where a database is: its hosts and ports, or the service that says so, and its name."""
+    url, query = db.url, db.url.query
+    host = url.host or query.get("host") or query.get("service") or "local socket"
+    return f"{host}:{url.port or query.get('port') or 5432}, database {url.database!r}"
 
 
 @contextmanager
 def reachable(db: Engine) -> Iterator[Connection]:
     """A connection; raises :class:`DatabaseProblem` with the reason if there is none."""
-    where = f"{db.url.host or 'local socket'}:{db.url.port or 5432}, database {db.url.database!r}"
     try:
         connection = db.connect()
     except DBAPIError as error:
-        raise DatabaseProblem(f"the database at {where} cannot be used: {_why(error)}") from None
+        reason = describe(error).removeprefix("database error: ")
+        raise DatabaseProblem(f"the database at {location(db)} cannot be used: {reason}") from None
     with connection:
         yield connection
 
 
-def _why(error: DBAPIError) -> str:
-    message = str(error.orig).lower()  # only searched: a driver's message may quote parts of the URL
+def _why(error: psycopg.OperationalError) -> str:
+    """The reason why there is no connection: the server's own words, or those that libpq's stand for."""
+    if said := server_message(error):
+        return f"the server says: {said}"
+    if isinstance(error, psycopg.errors.ConnectionTimeout):
+        return "no response in time: fix host and port in DATABASE_URL"
+    message = str(error).lower()  # only searched: it may quote parts of the URL; libpq's is always in English here
     for phrase, reason in (
-        ("password authentication failed", "the server refuses this user and password: fix them in DATABASE_URL"),
         ("no password supplied", "the server asks for a password: add it to DATABASE_URL"),
-        ("does not exist", "it, or its user, does not exist there: create it, or fix the name in DATABASE_URL"),
-        ("pg_hba.conf", "the server accepts no connection from here: see its pg_hba.conf"),
         ("no such file", "nothing listens there: start the server, or fix the host in DATABASE_URL"),
         ("refused", "nothing listens there: start the server, or fix host and port in DATABASE_URL"),
-        ("timeout", "no response within 10 s: fix host and port in DATABASE_URL"),
         ("resolve", "its host name is unknown: fix the host in DATABASE_URL"),
         ("name or service", "its host name is unknown: fix the host in DATABASE_URL"),
-        ("too many", "it has no free connection: raise max_connections, or close some"),
-        ("invalid", "DATABASE_URL has a parameter that PostgreSQL does not know, or an invalid value"),
-        ("starting up", "it is starting up: try again in a moment"),
+        ("service", "the service that DATABASE_URL names is in no service file: see PGSERVICEFILE"),
+        ("session is", "no server there is of the kind that target_session_attrs in DATABASE_URL asks for"),
+        ("invalid response", "what listens there is not PostgreSQL: fix host and port in DATABASE_URL"),
+        ("invalid", "DATABASE_URL has an invalid value"),
         ("ssl", "client and server do not agree on SSL: see sslmode in DATABASE_URL"),
     ):
         if phrase in message:
             return reason
-    return describe(error)
+    return "the connection was lost, or the server does not answer"

@@ -8,8 +8,7 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
-from etl.db.revisions import MIGRATIONS
-from etl.db.statements import Statements, fetch_all
+from etl.db.statements import MIGRATIONS, Statements, fetch_all
 from etl.db.tables import SCHEMAS
 
 SQL = MIGRATIONS / "sql"

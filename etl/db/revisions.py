@@ -1,23 +1,20 @@
 """A database in any state → one at this version's revision, or a message that says what is in the way."""
 
-from pathlib import Path
-
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from etl.db.engine import DatabaseProblem, describe, reachable, sqlstate
-from etl.db.statements import Statements, fetch_one, fetch_value
+from etl.db.engine import INSUFFICIENT_PRIVILEGE, DatabaseProblem, describe, reachable, sqlstate
+from etl.db.privileges import missing_grants
+from etl.db.statements import MIGRATIONS, Statements, fetch_one, fetch_value
 
 SQL = Statements("server")
-PACKAGE = Path(__file__).resolve().parent.parent
-IN_WHEEL = PACKAGE / "migrations"
-MIGRATIONS = IN_WHEEL if IN_WHEEL.is_dir() else PACKAGE.parent / "migrations"
 MIGRATION_LOCK = 0x63616C6C686F7573  # the bytes of "callhous": a key for an advisory lock
 OLDEST_SERVER = 15
 GRANT_BY_HAND = (
     "the role bi_reader, which BI tools read as, cannot read yet, and this user may not grant it that; ask an "
     "administrator to run: CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader; "
-    "GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader;"
+    "GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader; "
+    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse TO bi_reader;"
 )
 
 
@@ -78,7 +75,7 @@ def migrate(db: Engine, *, allow_other_tables: bool = False) -> tuple[str | None
                 _upgrade(connection)
                 after = stored_revision(connection)
         except DBAPIError as error:
-            raise DatabaseProblem(_why_not_migrated(db, error)) from None
+            raise DatabaseProblem(_why_not_migrated(connection, error)) from None
     return before, after or ""
 
 
@@ -92,16 +89,20 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _why_not_migrated(db: Engine, error: DBAPIError) -> str:
-    name = db.url.database
+def _why_not_migrated(connection: Connection, error: DBAPIError) -> str:
+    name = fetch_value(connection, SQL.database)
+    missing = "; ".join(missing_grants(connection)) if sqlstate(error) == INSUFFICIENT_PRIVILEGE else ""
     hint = {
-        "42501": f"ask an administrator to run: GRANT CREATE ON DATABASE {name} TO {db.url.username}; or use its owner",
+        INSUFFICIENT_PRIVILEGE: f"ask an administrator to run: {missing};"
+        if missing
+        else "use the owner of its tables",
         "42P06": "it has a schema raw, warehouse, ops or bi of another program; use another database",
         "42P07": "it has a table of ours that another program created; use another database",
         "55P03": "another process has a lock that this needs; try again when it has ended",
         "25006": "the server is read-only: set DATABASE_URL to the primary",
-    }.get(sqlstate(error) or "", "nothing was changed; fix it and try again")
-    return f"database {name!r} could not be migrated: {describe(error)}; {hint}"
+    }.get(sqlstate(error) or "")
+    reason = hint or f"{describe(error)}; nothing was changed; fix it and try again"
+    return f"database {name!r} could not be migrated: {reason}"
 
 
 def _require_server(connection: Connection) -> None:

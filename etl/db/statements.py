@@ -11,6 +11,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 QUERIES = Path(__file__).parent / "queries"
+PACKAGE = Path(__file__).resolve().parent.parent
+IN_WHEEL = PACKAGE / "migrations"
+MIGRATIONS = IN_WHEEL if IN_WHEEL.is_dir() else PACKAGE.parent / "migrations"
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"^\s*--.*\n", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"(?<![:\w]):([a-z]\w*)")

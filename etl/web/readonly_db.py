@@ -27,6 +27,7 @@ def readonly_engine(url: URL) -> Engine:
         },
         {"connect_timeout": 5, "application_name": "callhouse page"},
         silence_seconds=2.0 * STATEMENT_TIMEOUT_SECONDS,
+        patience_seconds=2.0,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=STATEMENT_TIMEOUT_SECONDS,

@@ -12,6 +12,10 @@ SELECT version_num FROM ops.alembic_version
 -- The server's major version, and the encoding of the database.
 SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('server_encoding') AS encoding
 
+-- name: database
+-- The name of the database.
+SELECT current_database()
+
 -- name: foreign_table
 -- Any table that is there before the first migration.
 SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
@@ -22,7 +26,8 @@ SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
 -- Whether the role bi_reader exists and may read the schema bi.
 SELECT EXISTS (SELECT FROM pg_roles
                 WHERE rolname = 'bi_reader' AND has_schema_privilege(oid, 'bi', 'USAGE')
-                  AND has_table_privilege(oid, 'bi.calls', 'SELECT'))
+                  AND has_table_privilege(oid, 'bi.calls', 'SELECT')
+                  AND has_function_privilege(oid, 'warehouse.is_final(boolean, timestamptz, timestamptz)', 'EXECUTE'))
 
 -- name: set_lock_timeout
 -- Waits for locks of this transaction as long as the migration of another process may take.
