@@ -137,3 +137,41 @@ def test_a_crash_while_calls_arrive_and_are_deleted_loses_none(db: Engine) -> No
     harness.sync("vaani")
     listed = {call.call_id for call in world.calls("vaani")}
     assert listed <= harness.stored_ids("vaani")
+
+
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
+@pytest.mark.parametrize("name", ["ringg", "ravan", "vaani"])
+def test_after_a_crash_without_a_stored_page_pages_are_smaller_until_a_run_gets_on(
+    db: Engine, name: str, order: str
+) -> None:
+    """The page may be why: one that takes all memory is not asked for again and again."""
+    world = World(6, calls=260, order=order, now=NOW, phones=("+918040000001",))
+    harness = make_harness(db, world, requests_per_minute=12)  # a batch has two pages
+    param = {"ringg": "limit"}.get(name, "page_size")
+
+    def crash(at: int) -> list[int]:
+        """Kill the run at this request of a list; the page sizes that it asked for."""
+        sizes: list[int] = []
+        sandbox = harness.transport
+
+        def before(_: int, request: httpx.Request) -> None:
+            if param in request.url.params:
+                sizes.append(int(request.url.params[param]))
+                if len(sizes) == at:
+                    kill(harness)
+
+        harness.transport = InterceptingTransport(sandbox, before)
+        run_until_killed(harness, name)
+        harness.transport = sandbox
+        return sizes
+
+    size = crash(1)[0]
+    assert crash(1) == [size // 2]
+    assert crash(1) == [size // 4]
+    last = crash(1)[0]
+    assert last < size // 4
+    crash(5)  # which has stored pages
+    harness.sync(name)
+    assert differences(harness, name) == []
+    assert crash(1000)[0] == size
+    assert harness.scalar("SELECT bool_and(page_size IS NULL) FROM ops.streams")

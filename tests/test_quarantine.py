@@ -1,6 +1,7 @@
 """Records that cannot become rows: quarantined with reason and bytes, counted once, and loaded once they can be."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from sqlalchemy import Engine
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.world import World
 from etl.state import quarantine
+from etl.state.drift import MOST
 from etl.sync import replay
-from etl.sync.run import RunResult
+from etl.sync.run import MAX_LOGGED_DRIFT, BatchLimits, RunResult, run_source
 from tests.commands import run_etl
 from tests.harness import NOW, PROVIDERS, Harness, counts_add_up, differences, make_harness
 from tests.stub_provider import StubProvider, make_stub_harness, ringg_record
@@ -276,3 +278,33 @@ def test_a_bad_version_beside_a_good_one_of_its_call_waits(db: Engine) -> None:
         synced(harness, shelf, *shelf.records)
         assert harness.stored_ids("ringg") == {"a"}
         assert [row["resolved_at"] for row in waiting(harness)] == [None]
+
+
+def test_the_drift_of_a_provider_that_names_its_fields_by_numbers_is_bounded(
+    db: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [ringg_record(str(number), **{f"k{number}_{n}": 1 for n in range(40)}, mood="x") for number in range(200)]
+    harness, _ = make_stub_harness(db, *records)
+    report = harness.sync("ringg")
+    assert report.counts.inserted == 200
+    assert harness.scalar("SELECT count(*) FROM ops.schema_drift") == MOST
+    logged = [record.getMessage() for record in caplog.records]
+    assert (logged.count("schema_drift"), logged.count("schema_drift_more")) == (MAX_LOGGED_DRIFT, 1)
+    more = int(report.notes[-1].split()[0])
+    assert report.notes[-1] == (
+        f"{more} more unexpected fields, words and types were received;"
+        " ops.schema_drift lists the first thousand of a source"
+    )
+    assert more == 200 * 40 + 1 - MAX_LOGGED_DRIFT
+    assert harness.scalar("SELECT record_count FROM ops.schema_drift WHERE field = 'mood'") == 200
+    assert harness.scalar("SELECT count(*) FROM bi.calls WHERE extra ->> 'mood' = 'x'") == 200
+
+
+def test_large_records_in_quarantine_are_retried_a_few_at_a_time(db: Engine) -> None:
+    harness, _ = make_stub_harness(db, *[ringg_record(str(n), created_at="x", pad="y" * 1000) for n in range(9)])
+    harness.sync("ringg")
+    harness.execute("UPDATE ops.quarantine SET payload = convert_to(replace(convert_from(payload, 'UTF8'),"
+                    " '\"x\"', '\"2025-04-30T10:00:00Z\"'), 'UTF8')")  # fmt: skip
+    few = replace(harness.dependencies(), batch_limits=BatchLimits(size_bytes=2500))
+    report = run_source(few, harness.sources["ringg"], "replay", replay.retry, is_manual=True)
+    assert (report.status, report.counts.inserted, report.counts.pages) == ("succeeded", 9, 5)

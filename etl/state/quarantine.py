@@ -48,6 +48,11 @@ def listed(connection: Connection, sources: Sequence[str], *, closed: bool = Fal
     return fetch_all(connection, SQL.quarantined, {"sources": list(sources) or None, "with_closed": closed})
 
 
+def payloads(connection: Connection, quarantine_ids: Sequence[int]) -> list[bytes]:
+    """The exact bytes of some records."""
+    return [bytes(row.payload) for row in fetch_all(connection, SQL.payloads, {"quarantine_ids": list(quarantine_ids)})]
+
+
 def dismiss(connection: Connection, quarantine_ids: Sequence[int], now: datetime) -> set[int]:
     """Take open records out of the list for good → those that were in it.
 

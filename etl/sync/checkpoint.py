@@ -95,8 +95,8 @@ class CoverageRecorder:
             values |= {"completeness": "unknown", "reason": "; ".join(outcome.warnings)}
         if whole or (outcome.reached_end and unfiltered and not goal.resume_from):
             values["full_scan_at"] = now
-        if goal.size != run.provider.page_size:
-            values["page_size"] = goal.size
+        if self.stream.page_size:
+            values["page_size"] = self.stream.page_size
         streams.save_stream(connection, stream, **values)
         if not outcome.skipped:
             self._mark_lookback_done(connection, now)

@@ -12,7 +12,7 @@ from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
 from etl.loader.plan import BatchPlan, plan
 from etl.runtime.logs import event
 from etl.state import drift, last_seen, quarantine, runs
-from etl.sync.run import SourceRun
+from etl.sync.run import MAX_LOGGED_DRIFT, SourceRun
 
 log = logging.getLogger("etl.sync.load")
 
@@ -52,8 +52,10 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
     run.rejects_seen.update(rejected)
     raw.archive(connection, ctx, written)
     quarantine.put(connection, ctx, new)
-    for found in drift.record(connection, ctx, [each for change in written for each in change.drift]):
-        event(log, "schema_drift", level=logging.WARNING, source=ctx.source, **found._asdict())
+    found, unlisted = drift.record(connection, ctx, [each for change in written for each in change.drift])
+    for each in found[: max(0, MAX_LOGGED_DRIFT - run.result.drift)]:
+        event(log, "schema_drift", level=logging.WARNING, source=ctx.source, **each._asdict())
+    run.result.drift += len(found) + unlisted
     inserted, updated = sum(c.before is None for c in written), sum(bool(c.fields) for c in written)
     unchanged = planned.received - inserted - updated - len(new)
     counts = Counts(planned.pages, planned.received, inserted, updated, unchanged, len(new))

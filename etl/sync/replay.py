@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import accumulate, count, groupby
 
 from sqlalchemy import Connection, Engine
 
@@ -80,10 +81,13 @@ def retry(run: SourceRun) -> None:
     """Try every record in quarantine; one that is rejected again stays, with its reason of today."""
     with run.deps.db.connect() as connection:
         waiting = quarantine.listed(connection, [run.source.name])
-    for first in range(0, len(waiting), BATCH):
+    sizes = accumulate(row.size_bytes for row in waiting)
+    numbered = zip(count(), sizes, waiting, strict=False)
+    for _, rows in groupby(numbered, lambda each: (each[0] // BATCH, each[1] // run.deps.batch_limits.size_bytes)):
         run.acquire_lease()
         seq = run.state.fetch_one(PAYLOADS.older_than_all, {"older": OLDER_THAN_ALL}).seq
-        records = receive(run, [bytes(row.payload) for row in waiting[first : first + BATCH]], seq)
+        payloads = run.state.run(quarantine.payloads, [row.quarantine_id for *_, row in rows])
+        records = receive(run, payloads, seq)
         with run.lease.transaction() as connection:
             load(connection, run, records, is_listed=False)
 

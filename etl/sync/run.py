@@ -28,6 +28,7 @@ from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
 
 log = logging.getLogger("etl.sync.run")
+MAX_LOGGED_DRIFT = 50  # of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class RunResult:
     error: str | None = None  # the first one
     notes: list[str] = field(default_factory=list)
     run_id: int = 0
+    drift: int = 0  # fields, words and types that are new, or too many to be listed
+    crashes: int = 0  # runs before this one whose process ended before they had stored a page
     out_of_window: int = 0  # rows that came although they are outside the window or partition asked for
 
 
@@ -132,6 +135,10 @@ class SourceRun:
         result = self.result
         if result.out_of_window:
             result.notes.append(f"{result.out_of_window} records came from outside what was asked for; they are loaded")
+        if result.drift > MAX_LOGGED_DRIFT:
+            more = f"{result.drift - MAX_LOGGED_DRIFT} more unexpected fields, words and types were received"
+            result.notes.append(f"{more}; ops.schema_drift lists the first thousand of a source")
+            event(log, "schema_drift_more", source=result.source, count=result.drift - MAX_LOGGED_DRIFT)
         result.requests = self.client.requests
         ended = {"status": result.status, "now": self.deps.clock.now(), "error": result.error, "notes": result.notes}
         keys = {"run_id": result.run_id, "source": result.source, "requests": result.requests}
@@ -176,7 +183,8 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
         rate_limiter = RateLimiter(state, lease, source, deps.clock)
         client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
-        result.run_id = state.run(runs.begin, source.name, result.kind, lease.owner, deps.clock.now())
+        begun = state.run(runs.begin, source.name, result.kind, lease.owner, deps.clock.now())
+        result.run_id, result.crashes = begun
         run = SourceRun(deps, source, provider, client, state, lease, result, is_manual)
         closing.callback(run.end)
         try:

@@ -4,6 +4,7 @@
 requested, its records become a batch, and a batch one transaction.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -15,10 +16,11 @@ from etl import paging
 from etl.client.api_client import Response
 from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
 from etl.loader.batch import ReceivedRecord
-from etl.model import DateFilter, Page, Window
-from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder
+from etl.model import DateFilter, Page, Paging, Window
+from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder, positions
 from etl.paging.scan import scan
 from etl.runtime.clock import Stopped
+from etl.runtime.logs import event
 from etl.state import streams
 from etl.state.streams import StreamState
 from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
@@ -26,6 +28,8 @@ from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive
 from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
+
+log = logging.getLogger("etl.sync.window")
 
 SMALLER_PAGES = (100, 50, 10)
 REFUSED = (400, 422)  # how providers refuse a size or a position
@@ -63,11 +67,15 @@ def read_window(
     """Scan one window of a stream, load what it lists, and record what is stored now → the stream's state after it."""
     provider, now = run.provider, run.deps.clock.now()
     unfiltered = provider.date_filter is DateFilter.NONE
+    size = place.size if place else stream.page_size or provider.page_size
+    if run.result.crashes:
+        size, place = _smaller(provider.paging, size >> run.result.crashes, size, place)
+        event(log, "pages_made_smaller", source=run.source.name, size=size, crashes=run.result.crashes)
     goal = ScanGoal(
         window,
         provider.paging,
         provider.date_filter,
-        place.size if place else stream.page_size or provider.page_size,
+        size,
         order=stream.sort_order,
         stop_at_known_row=kind is not ScanKind.HISTORY,
         to_end=run.source.since is None and window.start <= BEGINNING,
@@ -90,6 +98,18 @@ def read_window(
     return after
 
 
+def _smaller(kind: Paging, wanted: int, size: int, place: ResumePoint | None) -> tuple[int, ResumePoint | None]:
+    """A page size that is a part of the last one, and the same place in a list in pages of that size."""
+    smaller = next(part for part in range(max(1, wanted), 0, -1) if size % part == 0)
+    if place is None:
+        return smaller, None
+    row = positions.row(kind, place.position, size)
+    if place.order is SortOrder.ASC:  # read from its end: the newest of these rows come first
+        row = min(row + size, max(place.total or row + size, row + smaller)) - 1
+        row -= smaller - 1 if kind is Paging.ROWS else 0
+    return smaller, replace(place, size=smaller, position=positions.at(kind, row, smaller))
+
+
 def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
     """The total of a list's newest rows if nothing in them is new or may change; ``None`` where that is not known."""
     unfiltered = run.provider.date_filter is DateFilter.NONE  # its total is one of all calls
@@ -109,7 +129,7 @@ def _scan(run: SourceRun, stream: StreamState, goal: ScanGoal) -> tuple[Coverage
         is_first = coverage.first_seq is None and not goal.resume_from
         if size is None or not is_first or refused.status not in REFUSED:
             raise
-    return _scan(run, stream, replace(goal, size=size))
+    return _scan(run, replace(stream, page_size=size), replace(goal, size=size))
 
 
 def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:

@@ -33,9 +33,15 @@ SELECT count(*) FROM ops.quarantine q
 
 -- name: quarantined
 -- The records of some sources, or of all, newest first; resolved and dismissed ones only where asked for.
-SELECT * FROM ops.quarantine
+SELECT quarantine_id, source, provider_call_id, reason, first_seen_at, last_seen_at, resolved_at, dismissed_at, run_id,
+       octet_length(payload) AS size_bytes
+  FROM ops.quarantine
  WHERE (CAST(:sources AS text[]) IS NULL OR source = ANY(:sources)) AND (:with_closed OR coalesce(resolved_at, dismissed_at) IS NULL)
  ORDER BY last_seen_at DESC, quarantine_id DESC
+
+-- name: payloads
+-- The exact bytes of some records.
+SELECT payload FROM ops.quarantine WHERE quarantine_id = ANY(:quarantine_ids)
 
 -- name: quarantined_record
 -- One record.

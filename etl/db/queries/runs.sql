@@ -1,7 +1,8 @@
 -- Runs of a source: what was done, when, and how it ended.
 
 -- name: begin_run
--- Adds a run, and marks those whose session has ended as interrupted: nobody else will.
+-- Adds a run, and marks those whose session has ended as interrupted: nobody else will. Returns its key, and how many in a
+-- row ended so before they had stored a page: the page may be why.
 WITH interrupted AS (
     UPDATE ops.runs r
        SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
@@ -9,11 +10,17 @@ WITH interrupted AS (
        AND NOT EXISTS (SELECT FROM pg_stat_activity a
                         WHERE a.pid = r.backend_pid
                           AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
+    RETURNING pages
 )
 INSERT INTO ops.runs (source, kind, status, started_at, owner, backend_pid, backend_started_at)
 SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
   FROM pg_stat_activity WHERE pid = pg_backend_pid()
-RETURNING run_id
+RETURNING run_id, (SELECT count(*) FROM interrupted WHERE pages = 0) + (
+    SELECT count(*) FROM ops.runs
+     WHERE source = :source AND error = 'the process ended before the run did'
+       AND started_at > coalesce((SELECT max(started_at) FROM ops.runs
+                                   WHERE source = :source AND (pages > 0 OR status IN ('succeeded', 'failed'))),
+                                 '-infinity')) AS crashes
 
 -- name: count_batch
 -- Adds the counts of a batch, in the transaction of the batch, and returns those of the run.
