@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from etl.reports.replay_diff import ReplayDiff, compare
 from etl.sandbox.world import World
 from etl.sync import replay
-from etl.sync.replay import ReplayDiff
 from etl.sync.run import RunResult
 from tests.commands import run_etl
 from tests.harness import NOW, PROVIDERS, VERSIONS, Harness, counts_add_up, differences, make_harness, make_live_harness
@@ -21,7 +21,7 @@ TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 def replayed(harness: Harness, name: str) -> tuple[RunResult, ReplayDiff]:
     """Run a replay that has to succeed; what it changed."""
     found = ReplayDiff()
-    report = harness.run(name, lambda reader: replay.replay(reader, found), "replay")
+    report = harness.run(name, lambda reader: replay.replay(reader, found.add), "replay")
     assert (report.status, report.error, report.requests) == ("succeeded", None, 0)
     assert counts_add_up(harness)
     return report, found
@@ -30,7 +30,7 @@ def replayed(harness: Harness, name: str) -> tuple[RunResult, ReplayDiff]:
 def compared(harness: Harness, name: str) -> ReplayDiff:
     """What a replay would change; it writes nothing."""
     before, found = content(harness, ()), ReplayDiff()
-    replay.compare(harness.db, harness.sources[name], found)
+    compare(harness.db, harness.sources[name], found)
     assert content(harness, ()) == before
     return found
 

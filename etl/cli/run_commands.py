@@ -189,19 +189,20 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
     Next:     etl replay
     """
     from etl.cli.terminal import replay_diff
-    from etl.sync import replay as replays
+    from etl.reports.replay_diff import ReplayDiff, compare
+    from etl.sync.replay import replay as work
 
     settings = context.settings()
     chosen = context.sources(settings, sources)
-    found = {source.name: replays.ReplayDiff() for source in chosen}
+    found = {source.name: ReplayDiff() for source in chosen}
     results: list[RunResult] = []
     if dry_run:
         with context.opened(settings) as engine:
             for source in chosen:
-                replays.compare(engine, source, found[source.name])
+                compare(engine, source, found[source.name])
     else:
         results = results_of(
-            settings, chosen, "replay", lambda source_run: replays.replay(source_run, found[source_run.source.name])
+            settings, chosen, "replay", lambda source_run: work(source_run, found[source_run.source.name].add)
         )
     for name, diff in found.items():
         echo(replay_diff(name, diff, dry_run=dry_run))

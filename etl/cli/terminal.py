@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from etl.reports.replay_diff import ReplayDiff
 from etl.runtime import humanize
 from etl.runtime.humanize import counted, duration
 from etl.runtime.logs import event
-from etl.sync.replay import ReplayDiff
 from etl.sync.run import Progress, ProgressCallback, RunResult
 
 log = logging.getLogger("etl.progress")

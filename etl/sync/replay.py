@@ -1,13 +1,10 @@
 """Raw payloads, and records in quarantine → the rows that today's transformer makes of them, without any request."""
 
 import uuid
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from itertools import accumulate, count, groupby
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, fetch_all
@@ -34,47 +31,19 @@ KEPT = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class ReplayDiff:
-    """What a replay changes: how many calls, how often each column, and an example of each."""
-
-    calls: int = 0
-    changed: int = 0
-    columns: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)  # the key of one call per column
-
-    def add(self, changes: Sequence[RowChange]) -> None:
-        """Add the changes of some calls."""
-        for change in changes:
-            columns = dict.fromkeys([name for name, *_ in change.fields] + ["transcript"] * (change.turns is not None))
-            self.calls += 1
-            self.changed += bool(columns)
-            self.columns.update(columns.keys())
-            for column in columns:
-                self.examples.setdefault(column, str(change.row["call_key"]))
-
-
-def replay(run: SourceRun, difference: ReplayDiff) -> None:
-    """Write what today's transformer makes of a source's raw payloads, call by call."""
+def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) -> None:
+    """Write what today's transformer makes of the raw payloads, call by call; ``on_changes`` gets what changed."""
     after: int | None = FIRST
+    calls = 0
     while after is not None:
         run.acquire_lease()
         with run.lease.transaction() as connection:  # which nobody adds payloads to meanwhile
             ctx = run.write_context()
-            changes, after = _rebuild_next(connection, ctx, run.source, after)
+            changes, after = rebuild_next(connection, ctx, run.source, after)
             write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
-        difference.add(changes)
-        run.report_progress("replay", difference.calls, None)
-
-
-def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
-    """The same without writing anything."""
-    ctx = WriteContext(source.name, source.provider, None, datetime.now(UTC))
-    after: int | None = FIRST
-    while after is not None:
-        with db.connect() as connection:
-            changes, after = _rebuild_next(connection, ctx, source, after)
-        difference.add(changes)
+        on_changes(changes)
+        calls += len(changes)
+        run.report_progress("replay", calls, None)
 
 
 def retry(run: SourceRun) -> None:
@@ -92,7 +61,7 @@ def retry(run: SourceRun) -> None:
             load(connection, run, records, is_listed=False)
 
 
-def _rebuild_next(
+def rebuild_next(
     connection: Connection, ctx: WriteContext, source: Source, after: int
 ) -> tuple[list[RowChange], int | None]:
     """The next calls in the order in which they came first, and the last response with them; none at the end."""
