@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from colorsys import rgb_to_hsv
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -54,6 +55,7 @@ from tests.harness import Harness, make_harness
 TOKEN = Secret("a-token-that-nobody-guesses")
 HERE = [Listen("127.0.0.1", 0)]
 HTML = {"accept": "text/html"}
+STATIC = Path(charts.__file__).parent / "static"
 
 
 @contextmanager
@@ -185,6 +187,9 @@ def test_a_source_that_was_never_read_says_only_that(harness: Harness) -> None:
 
 def test_a_call_list_shows_what_is_stored_now_and_what_is_in_quarantine(harness: Harness) -> None:
     assert "all calls newest first 40 40 counts match" in plain(seen(harness, "/sources/ringg"))
+    harness.execute("UPDATE ops.streams SET remote_count = 38, local_count = 38 WHERE source = 'ringg'")
+    assert "newest first 38 40 (38 when compared) counts match" in plain(seen(harness, "/sources/ringg"))
+    harness.execute("UPDATE ops.streams SET remote_count = 40, local_count = 40 WHERE source = 'ringg'")
     harness.execute(
         "DELETE FROM warehouse.calls WHERE provider_call_id = ANY(:ids)", ids=sorted(harness.stored_ids("ringg"))[:3]
     )
@@ -210,8 +215,12 @@ def test_charts_say_the_answer_rate_the_shares_and_the_cost_per_minute(harness: 
     )
     assert f"{row['answered']} of {row['calls']} calls {row['answered'] / row['calls']:.0%} answered" in shown
     assert f"no answer {row['no_answer'] / row['calls']:.0%}" in shown
-    assert f"Cost, unit unknown {row['cost'] / row['minutes']:.2f} per minute {row['cost']:.2f}" in shown
-    assert "(unknown)" not in shown
+    assert f"Cost, unknown unit of ravan {row['cost'] / row['minutes']:.2f} per minute {row['cost']:.2f}" in shown
+    assert "(unknown" not in shown
+    harness.execute("UPDATE warehouse.calls SET cost_unit = 'credits', cost = 3")
+    assert {"Cost, credits of ravan", "Cost, credits of ringg"} < set(re.findall("Cost, .*?(?=<)", seen(harness)))
+    harness.execute("UPDATE warehouse.calls SET cost_unit = 'EUR'")
+    assert set(re.findall("<h3>(Cost, .*?)<", seen(harness))) == {"Cost, EUR"}
     assert f"sum {row['calls']} Outcomes" in shown
 
 
@@ -907,6 +916,28 @@ def test_times_and_numbers_as_text() -> None:
     ]
     assert (formatting.phone_number("+919876543210", False), formatting.phone_number(None, True)) == ("•••• 10", "–")
     assert [formatting.short(value) for value in (0.5, 20, 1500, 2e6)] == ["0.5", "20", "1.5k", "2M"]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2's relative luminance of ``#rrggbb``."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_the_colours_of_outcomes_stand_out_from_their_card_and_from_each_other() -> None:
+    css = (STATIC / "page.css").read_text()
+    for theme in css.split("@media (prefers-color-scheme: dark)")[:2]:
+        colours = dict(re.findall(r"--(o-\w+|card): (#[0-9a-f]{6});", theme.partition("* { box-sizing")[0]))
+        card = luminance(colours.pop("card"))
+        for name, colour in colours.items():
+            lighter, darker = sorted((luminance(colour), card), reverse=True)
+            assert (lighter + 0.05) / (darker + 0.05) >= 3, name
+        hues = sorted(
+            360 * rgb_to_hsv(*(int(colours[f"o-{name}"][at : at + 2], 16) / 255 for at in (1, 3, 5)))[0]
+            for name in ("failed", "busy", "no_answer")
+        )
+        assert min(hues[1] - hues[0], hues[2] - hues[1], 360 + hues[0] - hues[2]) >= 35
 
 
 def test_a_gap_of_an_hour_in_a_year_is_visible_on_a_timeline() -> None:

@@ -1,6 +1,7 @@
 """The calls of the last days → one number per day for each source, outcome and unit of cost."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ RANGES = (7, 30, 90)
 COLOURS = 8  # sources with a colour of their own; the others are one layer
 OUTCOMES = ("completed", "voicemail", "in_progress", "no_answer", "busy", "canceled", "failed", "unknown")
 OTHERS = "others"
+CURRENCY = re.compile(r"[A-Z]{3}")
 STATEMENTS = Statements("page_totals")
 
 
@@ -38,28 +40,31 @@ def daily_totals(connection: Connection, now: datetime, day_count: int, source: 
     days = tuple(last - timedelta(days=back) for back in reversed(range(day_count)))
     values = {"first": days[0], "last": last, "source": source}
     rows = fetch_all(connection, STATEMENTS.totals_by_day, values)
-    by_source = [row for row in rows if not row.is_by_unit]
-    by_unit = [row for row in rows if row.is_by_unit and row.cost]
     by_outcome = fetch_all(connection, STATEMENTS.outcomes_by_day, values)
-    names = _largest(by_source)
+    priced, names = [row for row in rows if row.cost], _largest(rows)
+    units = sorted({_unit(row) for row in priced})
+    minutes = {unit: sum(row.minutes for row in priced if _unit(row) == unit) for unit in units}
+    costs = _layers(days, priced, _unit, "cost", units)
     return DailyTotals(
         days,
-        _layers(days, by_source, "source", "calls", names),
-        _layers(days, by_outcome, "outcome", "calls", OUTCOMES),
-        _layers(days, by_source, "source", "minutes", names),
-        _layers(days, by_unit, "cost_unit", "cost", None),
-        sum(row.answered for row in by_source),
-        _costs_per_minute(by_unit),
+        _layers(days, rows, _source, "calls", names),
+        _layers(days, by_outcome, lambda row: row.outcome, "calls", OUTCOMES),
+        _layers(days, rows, _source, "minutes", names),
+        costs,
+        sum(row.answered for row in rows),
+        {unit: sum(costs[unit]) / float(minutes[unit]) for unit in units if minutes[unit]},
     )
 
 
-def _costs_per_minute(rows: Sequence[Any]) -> dict[str, float]:
-    """The cost of a minute, by the unit of the cost."""
-    totals: dict[str, list[float]] = {}
-    for row in rows:
-        total = totals.setdefault(_layer_name(row.cost_unit, None), [0.0, 0.0])
-        total[0], total[1] = total[0] + float(row.cost), total[1] + float(row.minutes)
-    return {unit: cost / minutes for unit, (cost, minutes) in totals.items() if minutes}
+def _source(row: Any) -> str:
+    return str(row.source)
+
+
+def _unit(row: Any) -> str:
+    """The unit of a cost: sources with one currency are added up, credits and unknown units are not."""
+    if row.cost_unit and CURRENCY.fullmatch(row.cost_unit):
+        return str(row.cost_unit)
+    return f"{'unknown unit' if row.cost_unit in (None, 'unknown') else row.cost_unit} of {row.source}"
 
 
 def _largest(rows: Sequence[Any]) -> tuple[str, ...]:
@@ -72,19 +77,12 @@ def _largest(rows: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _layers(
-    days: Sequence[date], rows: Sequence[Any], name: str, value: str, names: Sequence[str] | None
+    days: Sequence[date], rows: Sequence[Any], key: Callable[[Any], str], value: str, names: Sequence[str]
 ) -> dict[str, list[float]]:
     """One list of numbers for each name that occurs, in the order of ``names``; all other names are one layer."""
     positions = {day: position for position, day in enumerate(days)}
     found: dict[str, list[float]] = {}
     for row in rows:
-        key = _layer_name(getattr(row, name), names)
-        found.setdefault(key, [0.0] * len(days))[positions[row.day]] += float(getattr(row, value) or 0)
-    order = [*names, OTHERS] if names is not None else sorted(found)
-    return {key: found[key] for key in order if key in found}
-
-
-def _layer_name(value: Any, names: Sequence[str] | None) -> str:
-    if names is None:
-        return str(value or "unknown")
-    return str(value) if value in names else OTHERS
+        name = key(row) if key(row) in names else OTHERS
+        found.setdefault(name, [0.0] * len(days))[positions[row.day]] += float(getattr(row, value) or 0)
+    return {name: found[name] for name in (*names, OTHERS) if name in found}

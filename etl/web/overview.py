@@ -173,9 +173,8 @@ def _plot(
 
 
 def _cost_plot(totals: DailyTotals, unit: str, numbers: Sequence[float]) -> Plot:
-    shown = unit if unit != "unknown" else "of unknown unit"
-    chart = charts.stacked(totals.days, {unit: numbers}, {unit: "cost"}, shown, 2)
+    chart = charts.stacked(totals.days, {unit: numbers}, {unit: "cost"}, unit.partition(" of ")[0], 2)
     per_minute = totals.costs_per_minute.get(unit)
     note = "" if per_minute is None else f"{amount(per_minute, 2 if per_minute >= 1 else 4)} per minute"
-    title = f"Cost, {unit if unit != 'unknown' else 'unit unknown'}"
-    return Plot(f"cost-{unit}", title, amount(sum(numbers), 2), note, chart, [], totals.days, {"cost": numbers}, 2)
+    name = f"cost-{unit.replace(' ', '-')}"
+    return Plot(name, f"Cost, {unit}", amount(sum(numbers), 2), note, chart, [], totals.days, {"cost": numbers}, 2)

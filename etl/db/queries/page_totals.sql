@@ -1,12 +1,12 @@
 -- The charts of the daemon's page.
 
 -- name: totals_by_day
--- Calls, minutes and cost of each day: one group of rows by source, one by unit of cost.
-SELECT day, source, cost_unit, grouping(source) AS is_by_unit, sum(calls) AS calls,
+-- Calls, minutes and cost of each day by source and unit of cost.
+SELECT day, source, cost_unit, sum(calls) AS calls,
        sum(answered) AS answered, sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
   FROM warehouse.call_rollup_daily JOIN warehouse.call_dimensions USING (dimension_id)
  WHERE day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
- GROUP BY GROUPING SETS ((day, source), (day, cost_unit))
+ GROUP BY day, source, cost_unit
  LIMIT 100000
 
 -- name: outcomes_by_day
