@@ -46,7 +46,7 @@ def harness(db: Engine) -> Harness:
         "INSERT INTO ops.runs (source, kind, status, started_at, finished_at, owner, error)"
         " SELECT 'ringg', 'sync', CASE WHEN i < 3 THEN 'failed' ELSE 'succeeded' END, :now - i * interval '5 min',"
         " :now - i * interval '5 min', 'x', repeat('a-long-word-without-a-break-', 9)"
-        " FROM generate_series(0, 30) i", now=now + timedelta(seconds=9),
+        " FROM generate_series(30, 0, -1) i", now=now + timedelta(seconds=9),
     )  # fmt: skip
     harness.execute(
         "INSERT INTO ops.quarantine (source, digest, reason, payload, first_seen_at, last_seen_at)"
