@@ -13,7 +13,7 @@ from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPage, integer
 
 KEY = "sandbox-autocalls-key"
-LABELS = {"agent": "AI", "customer": "Customer"}
+LABELS = ({"agent": "AI", "customer": "Customer"}, {"agent": "Assistent", "customer": "Kunde"})  # by the account
 SENDERS = {"agent": "bot", "customer": "human"}
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
@@ -138,7 +138,8 @@ def _transcript(state: CallSnapshot) -> object:
     if not state.turns:
         return None
     if state.call.shape("transcript", 2):
-        return "\n".join(f"{LABELS[turn.speaker]}: {turn.text}" for turn in state.lifecycle.turns)
+        labels = LABELS[state.call.shape("language", 4) == 0]
+        return "\n".join(f"{labels[turn.speaker]}: {turn.text}" for turn in state.lifecycle.turns)
     answered_at = state.lifecycle.reached[Stage.TALKING].timestamp()
 
     def event(turn: Utterance, kind: str) -> JsonObject:

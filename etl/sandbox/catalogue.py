@@ -79,7 +79,11 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "V03": ("NaN, Infinity and -Infinity as costs.", EVERY, "in="),
     "V04": ("Numbers too large for a float, a decimal or an int.", EVERY, "in="),
     "V05": ("Negative and absurd durations and costs, 12,50 and ₹12.", EVERY, "in="),
-    "V06": ("NUL in a text and in a key, lone surrogates, controls, bidi, emoji, an invalid escape.", EVERY, "in="),
+    "V06": (
+        "NUL in a text and in a key, lone surrogates, controls, invisible marks, emoji, an invalid escape.",
+        EVERY,
+        "in=",
+    ),
     "V07": ("A huge transcript, as one text and as very many turns (size=1000000 bytes).", EVERY, "in=50 size="),
     "V08": ("Nesting a thousand deep (depth=1000).", EVERY, "in= depth="),
     "V09": ("The id key twice in one object, with two values.", EVERY, "in="),
@@ -91,7 +95,11 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "V15": ("A field is missing.", EVERY, "in="),
     "V16": ("Values of another type.", EVERY, "in="),
     "V17": ("A record, or the list of records, of another type.", EVERY, "in="),
-    "V18": ("Phones with spaces, without plus, tel:, sip:, anonymous, empty.", EVERY, "in="),
+    "V18": (
+        "Phones with spaces, extensions, marks, other digits, without plus, tel:, sip:, whatsapp:, anonymous.",
+        EVERY,
+        "in=",
+    ),
     "V19": ("HTML, templates, SQL, formulas, terminal codes and forged log lines in names.", EVERY, "in="),
     "V20": ("The API key is echoed in a name and in a field.", EVERY, "in="),
 }

@@ -133,7 +133,7 @@ def _analysis(state: CallSnapshot) -> JsonObject:
     mood, wants_callback = state.lifecycle.sentiment, bool(state.call.shape("callback", 2))
     if state.call.shape("analysis", 2):
         return {"sentiment": mood, "wants_callback": wants_callback}
-    return {"sentiment": {"type": "string", "value": mood},
+    return {("sentiment", "sentiments")[state.call.shape("plural", 3) == 0]: {"type": "string", "value": mood},
             "wants_callback": {"type": "boolean", "value": wants_callback}}  # fmt: skip
 
 
@@ -141,7 +141,9 @@ def _transcripts(state: CallSnapshot) -> object:
     if not state.turns:
         return []
     if _is_text(state):
-        return "\n".join(f"{'Agent' if t.speaker == 'agent' else 'User'}: {t.text}" for t in state.lifecycle.turns)
+        own_name = state.call.shape("labels", 5) > 2  # its first word, beside an empty label
+        agent, customer = (state.lifecycle.agent.name.split()[0], "") if own_name else ("Agent", "User")
+        return "\n".join(f"{agent if t.speaker == 'agent' else customer}: {t.text}" for t in state.lifecycle.turns)
     return [_turn(state, turn, index) for index, turn in enumerate(turns_of(state))]
 
 

@@ -126,6 +126,12 @@ def _transcript(state: CallSnapshot) -> str | None:
     if shape < 2:
         return "\n".join(f"{SPEAKERS[turn.speaker]}: {turn.text}" for turn in turns)
     said = [(SPEAKERS[turn.speaker], turn.text) for turn in turns]
+    if shape == 3:
+        beside: JsonObject = {
+            "message_id": state.call.call_id,
+            "timestamp": _time(state.lifecycle.reached[Stage.TALKING]),
+        }
+        return to_json([{role: text, **beside} for role, text in said]).decode()
     return to_json([{"role": role, "content": text} if shape == 2 else {role: text} for role, text in said]).decode()
 
 

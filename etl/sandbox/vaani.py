@@ -1,6 +1,6 @@
 """Vaani's call history and transcripts: a request → its query, a call → its record or transcript."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from etl.sandbox.http_messages import JsonObject, VendorRequest, VendorResponse, json_response, to_json
 from etl.sandbox.lifecycle import Stage
@@ -10,7 +10,12 @@ from etl.sandbox.vendor import CallSnapshot, ListQuery, Quirks, Vendor, VendorPa
 KEY = "sandbox-vaani-key"
 CLIENT_ID = "9abf5eff-e978-4e87-954d-7ff6ba570796"
 HOST = "https://api.vaanivoice.example"
-NOT_READY = {"transcript": "Transcript not found in Azure Blob Storage", "status_code": 404}
+NOT_READY: tuple[JsonObject, ...] = (
+    {"transcript": "Transcript not found in Azure Blob Storage", "status_code": 404},
+    {"transcript": "Error retrieving transcript", "error": "BlobNotFound", "status_code": 200},
+    {"transcript": "Processing", "status_code": 202},
+)
+STAMPS = ("", "[%H:%M:%S] ", "[%Y-%m-%d %H:%M:%S] ")  # the time of day, or the whole time, both in UTC
 TEXTS = {
     "no_answer": ("User did not pick up", "Not answered"),
     "busy": ("Line busy", "Call rejected"),
@@ -18,6 +23,7 @@ TEXTS = {
     "canceled": ("Canceled", "Canceled"),
     "voicemail": ("Voicemail reached", "Voicemail reached"),
 }
+UNSET = (None, None, "None", "NaN")  # a field that is not filled
 LABELS = {"agent": "AGENT", "customer": "USER"}
 
 
@@ -65,7 +71,7 @@ def render(state: CallSnapshot, variant: str = "") -> JsonObject:
         "post_processing_status": processing(state),
         "call_dialing_at": _time(state.when(Stage.RINGING) and life.reached[Stage.DIALING]),
         "call_ringing_at": _time(state.when(Stage.RINGING)),
-        "user_picked_up_at": _time(state.when(Stage.TALKING) if life.is_answered else None),
+        "user_picked_up_at": _time(state.when(Stage.TALKING)) if life.is_answered else UNSET[call.shape("unset", 4)],
         "recording_api": f"{HOST}/api/stream/{call.call_id}",
         "call_transcription": f"{HOST}/api/transcript/{call.call_id}",
         "call_metadata": {"name": call.customer_name, "phone": call.customer.number, "agent_name": life.agent.name,
@@ -105,17 +111,16 @@ def render_page(quirks: Quirks, page: VendorPage) -> bytes:
 def detail(state: CallSnapshot) -> VendorResponse:
     """The transcript as labelled text, with or without times, or as a list; or that there is none yet."""
     if not state.turns:
-        return json_response(NOT_READY, 404 if state.call.shape("not ready", 4) == 0 else 200)
+        shape = state.call.shape("not ready", 4)
+        return json_response(NOT_READY[shape % 3], 404 if shape == 0 else 200)
     if state.call.shape("transcript", 5) == 0:
         return json_response({"transcript": _chat(state), "status_code": 200})
-    lines = [_stamp(state, turn.offset) + f"{LABELS[turn.speaker]}: {turn.text}" for turn in state.lifecycle.turns]
+    answered_at, stamp = state.lifecycle.reached[Stage.TALKING], STAMPS[state.call.shape("stamp", len(STAMPS))]
+    lines = [
+        (answered_at + timedelta(seconds=turn.offset)).strftime(stamp) + f"{LABELS[turn.speaker]}: {turn.text}"
+        for turn in state.lifecycle.turns
+    ]
     return json_response({"transcript": "\n\n ".join(lines), "status_code": 200})
-
-
-def _stamp(state: CallSnapshot, offset: int) -> str:
-    if state.call.shape("transcript", 5) != 1:
-        return ""
-    return f"[{offset // 3600:02d}:{offset // 60 % 60:02d}:{offset % 60:02d}] "
 
 
 def _chat(state: CallSnapshot) -> list[JsonObject]:

@@ -137,7 +137,8 @@ VALUE_EFFECTS: dict[str, dict[str, Effect]] = {
     "V06": literals("name", {"nul": '"nul \\u0000 inside"'})
            | {"nul-key": corrupted(lambda firing, call, record: to_json(record)[:-1] + b',"odd\\u0000key":1}')}
            | literals("name", {"surrogate": '"lone \\ud83d surrogate"'})
-           | values("name", {"c1": "c1 \x85\x9b controls", "bidi": "bidi \u202eevil\u202c", "emoji": "emoji 🧑‍🚀"})
+           | values("name", {"c1": "c1 \x85\x9b controls", "bidi": "bidi \u202eevil\u202c", "emoji": "emoji 🧑‍🚀",
+                          "marks": "\ufeff\u200bmarks\u2069"})
            | literals("name", {"escape": '"bad \\x escape"'}),
     "V07": {"text": corrupted(_long_text), "turns": corrupted(_many_turns)},
     "V08": {"nested": corrupted(_nested)},
@@ -157,6 +158,8 @@ VALUE_EFFECTS: dict[str, dict[str, Effect]] = {
     "V17": {"null": instead(b"null"), "number": instead(b"5"), "text": instead(b'"a call"'), "list": instead(b"[[]]"),
             "envelope": with_envelope(lambda body: with_list(body, {"0": body.get("calls", body.get("data"))}))},
     "V18": values("phone", {"spaces": "+91 98765 43210", "no-plus": "919876543210", "tel": "tel:+919876543210",
+                            "whatsapp": "whatsapp:+919876543210", "extension": "+91 98765 43210 ext. 12",
+                            "marks": "\u202a+919876543210\u202c", "devanagari": "+९१९८७६५४३२१०",
                             "sip": "sip:+919876543210@pbx.example", "anonymous": "anonymous", "empty": ""}),
     "V19": values("name", TEXTS),
     "V20": {"key": corrupted(_with_api_key)},
