@@ -192,13 +192,10 @@ class TranscriptNotReady(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptRequest:
-    """A transcript that takes a request of its own.
-
-    ``read`` takes the response and the call's id and row, and raises :class:`TranscriptNotReady` or
-    :class:`InvalidResponse` where there are no turns.
-    """
+    """A transcript that takes a request of its own; ``read`` gets the id and the row of its call as well."""
 
     ask: Callable[[str], HttpRequest]
+    # It raises TranscriptNotReady or InvalidResponse where there are no turns.
     read: Callable[[RecordContext, ResponseBody], tuple[Turn, ...]]
 
 

@@ -1,9 +1,12 @@
 """Raw payloads through the transformer again: no change where nothing changed, and every lost value back."""
 
+import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import Engine
 
@@ -13,7 +16,7 @@ from etl.sync import replay
 from etl.sync.run import RunResult
 from tests.commands import run_etl
 from tests.harness import NOW, PROVIDERS, VERSIONS, Harness, counts_add_up, differences, make_harness, make_live_harness
-from tests.stub_provider import make_stub_harness, ringg_record
+from tests.stub_provider import make_stub_harness, ringg_record, vaani_record
 
 TABLES = ("warehouse.calls", "warehouse.transcripts", "raw.payloads")
 
@@ -107,6 +110,58 @@ def test_what_a_replay_changes_is_named_and_noted(db: Engine) -> None:
         ("cost", "4", "5", harness.clock.now()),
         ("transcript", "2 turns", "2 turns", harness.clock.now()),
     ]
+
+
+EARLIER = """
+    WITH one AS (UPDATE warehouse.transcripts SET speakers = 'u', texts = '["Processing"]', times = NULL),
+         other AS (UPDATE raw.payloads SET records_zlib_msgpack = :stored WHERE kind = :kind)
+    UPDATE warehouse.calls SET turn_count = 1
+"""
+
+
+@pytest.mark.parametrize("answer", [{"transcript": "Processing"}, {"transcript": "AGENT: Hi", "call_id": "other"}])
+def test_what_was_stored_as_a_transcript_and_is_none_is_asked_for_again(db: Engine, answer: dict[str, str]) -> None:
+    harness, vendor = make_stub_harness(db, vaani_record())
+    vendor.transcript = {"transcript": "AGENT: Hello.\nUSER: Hi."}
+    harness.sync("vaani")
+    stored = zlib.compress(msgspec.msgpack.encode([json.dumps(answer).encode()]))
+    harness.execute(EARLIER, stored=stored, kind="transcript")
+    harness.clock.sleep(90 * 86400)  # older than a transcript that is not ready is asked for
+    assert compared(harness, "vaani").columns == {"transcript": 1, "turn_count": 1, "has_transcript": 1}
+    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 1
+    assert replayed(harness, "vaani")[1].changed == 1
+    assert harness.rows("SELECT has_transcript, turn_count FROM bi.calls") == [
+        {"has_transcript": False, "turn_count": 0}
+    ]
+    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 0
+    assert replayed(harness, "vaani")[1].changed == 0
+    harness.sync("vaani")
+    assert [row["text"] for row in harness.rows("SELECT text FROM bi.transcript_turns ORDER BY turn_index")] == [
+        "Hello.",
+        "Hi.",
+    ]
+    assert replayed(harness, "vaani")[1].changed == 0
+
+
+def test_a_word_for_no_value_that_was_stored_as_a_transcript_is_none(db: Engine) -> None:
+    harness, _ = make_stub_harness(db, ringg_record("a", transcript="bot: Hello."))
+    harness.sync("ringg")
+    record = ringg_record("a", transcript='"null"')
+    harness.execute(EARLIER, stored=zlib.compress(msgspec.msgpack.encode([record])), kind="call")
+    assert replayed(harness, "ringg")[1].changed == 1
+    assert harness.rows("SELECT has_transcript, turn_count FROM bi.calls") == [
+        {"has_transcript": False, "turn_count": 0}
+    ]
+    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 0
+
+
+def test_a_transcript_whose_payload_is_gone_stays(db: Engine) -> None:
+    harness, vendor = make_stub_harness(db, vaani_record(chat_history="Processing"))
+    vendor.transcript = {"transcript": "AGENT: Hello.\nUSER: Hi."}
+    harness.sync("vaani")
+    harness.execute("DELETE FROM raw.payloads WHERE kind = 'transcript'")
+    assert replayed(harness, "vaani")[1].changed == 0
+    assert harness.scalar("SELECT count(*) FROM bi.transcript_turns") == 2
 
 
 def test_versions_that_came_with_one_answer_keep_their_order(db: Engine) -> None:

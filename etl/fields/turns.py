@@ -40,6 +40,11 @@ def turns(path: str) -> Field:
     return Field((path,), read)
 
 
+def has_transcript(turns: Field, context: RecordContext | None) -> bool:
+    """Whether a record holds something in place of a transcript, turns or not."""
+    return context is not None and any(not is_empty(getter(path)(context.record)) for path in turns.paths)
+
+
 def spoken(context: RecordContext, value: Any) -> tuple[Turn, ...]:
     """The turns of a transcript of the call whose row the context has."""
     said = turns_of(value, context.row["agent_name"] or "")

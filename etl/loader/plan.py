@@ -25,7 +25,7 @@ class RowChange:
 
     before: Row | None
     row: dict[str, Any]
-    turns: tuple[Turn, ...] | None  # None: the transcript stays as it is
+    turns: tuple[Turn, ...] | None  # None: the transcript stays as it is; empty: what is stored is none
     records: Sequence[ReceivedRecord]
     now: InitVar[datetime]
     drift: tuple[Drift, ...] = ()

@@ -84,7 +84,7 @@ def _transcripts(changes: Sequence[RowChange]) -> list[tuple[Any, ...]]:
     """The transcripts that replace those stored; most providers have no times."""
     rows = []
     for change in changes:
-        if (turns := change.turns) is not None:
+        if turns := change.turns:
             times: list[Any] = [turn[2:] for turn in turns]
             has_times = times.count((None, None)) < len(times)
             texts = [turn.text for turn in turns]

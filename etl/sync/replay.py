@@ -7,13 +7,14 @@ from itertools import accumulate, count, groupby
 from sqlalchemy import Connection
 
 from etl.db.engine import uuid_array
-from etl.db.statements import Statements, fetch_all
+from etl.db.statements import Statements, execute, fetch_all
 from etl.decode import decode
 from etl.extractors import providers
+from etl.fields.turns import has_transcript
 from etl.loader import raw, writer
 from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
-from etl.loader.plan import BatchPlan, RowChange, row_change, set_transcript
+from etl.loader.plan import BatchPlan, RowChange, row_change, seqs_of, set_transcript
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, RecordContext, Source, TranscriptNotReady, Turn
 from etl.state import quarantine
@@ -41,6 +42,8 @@ def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) ->
             ctx = run.write_context()
             changes, after = rebuild_next(connection, ctx, run.source, after)
             write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
+            refused = uuid_array(change.row["call_key"] for change in changes if change.turns == ())
+            execute(connection, TRANSCRIPTS.forget, {"keys": refused})
         on_changes(changes)
         calls += len(changes)
         run.report_progress("replay", calls, None)
@@ -81,26 +84,26 @@ def _rebuild(
     """The row that a call's versions make, merged in their order, as a change of the stored row."""
     provider, newest = providers()[source.provider], stored["content_hash"]
     change: RowChange | None = None
-    known: dict[bytes, tuple[Call, ReceivedRecord]] = {}
+    known, refused = dict[bytes, tuple[Call, ReceivedRecord]](), False  # refused: what holds no transcript
     for version in versions:
-        if version.kind == "transcript":
-            if change and (turns := _turns(provider, source, change.row, version.payload)):
-                change.turns = turns
-        elif found := _read(provider, source, version, stored["call_key"]):
+        if version.kind == "transcript" and change:
+            turns = _turns(provider, RecordContext(source, {}, stored["provider_call_id"], change.row), version.payload)
+            change.turns, refused = turns or change.turns, refused or not turns
+        elif version.kind == "call" and (found := _read(provider, source, version, stored["call_key"])):
             known[found[1].digest] = found
             change = row_change(ctx, None, *found, change)
+            refused = refused or (not found[0].turns and has_transcript(provider.turns, found[1].context))
     if change is None:  # none of its versions can be read any more: the row stays as it is
         return RowChange(stored, dict(stored), None, (), ctx.now)
     if change.row["content_hash"] != newest and newest in known:  # a content that it had before, and that came again
         call, record = known[newest]
         change = row_change(ctx, None, call, record._replace(seq=stored["latest_request_seq"]), change)
-    row = change.row | {name: stored[name] for name in KEPT}
-    turns = change.turns or stored_turns
-    row |= {"turn_count": len(turns), "has_transcript": bool(turns)}
-    if turns != stored_turns:
-        row["transcript_hash"] = None  # whatever the stored row says of its transcript
-    replaced = set_transcript(row, turns) if turns != stored_turns else None
-    return RowChange(stored, row, replaced, change.records[-1:], ctx.now)
+    is_whole = {version.seq for version in versions} == set(seqs_of(stored))
+    turns = change.turns or (() if refused and is_whole else stored_turns)
+    row = change.row | {name: stored[name] for name in KEPT} | {"turn_count": len(turns), "has_transcript": bool(turns)}
+    is_same = turns == stored_turns
+    row["transcript_hash"] = row["transcript_hash"] if is_same else None  # whatever the stored row says
+    return RowChange(stored, row, None if is_same else set_transcript(row, turns) or (), change.records[-1:], ctx.now)
 
 
 def _read(
@@ -111,8 +114,7 @@ def _read(
     return (call, record._replace(key=key)) if isinstance(call, Call) else None
 
 
-def _turns(provider: Provider, source: Source, row: Row, payload: bytes) -> tuple[Turn, ...]:
-    context = RecordContext(source, {}, row["provider_call_id"], dict(row))
+def _turns(provider: Provider, context: RecordContext, payload: bytes) -> tuple[Turn, ...]:
     try:
         return provider.transcript.read(context, decode(payload)) if provider.transcript else ()
     except (InvalidResponse, TranscriptNotReady):

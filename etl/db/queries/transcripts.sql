@@ -32,6 +32,11 @@ SELECT call_key, :now, 1, state, reason
    SET asked_at = excluded.asked_at, attempts = ops.transcript_requests.attempts + 1,
        state = excluded.state, reason = excluded.reason
 
+-- name: forget
+-- Deletes what was stored as a transcript and is none, so that it is requested again, however old the call is.
+WITH requests AS (DELETE FROM ops.transcript_requests WHERE call_key = ANY(CAST(:keys AS uuid[])))
+DELETE FROM warehouse.transcripts WHERE call_key = ANY(CAST(:keys AS uuid[]))
+
 -- name: stored_turns
 -- The transcripts of some calls, turn by turn.
 SELECT t.call_key, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
