@@ -159,6 +159,7 @@ def test_a_response_without_its_list_is_an_error_and_no_empty_page(name: str, en
     [
         ("ringg", {"calls": [{}], "total": "many", "limit": 50}, (None, 50, None)),
         ("ringg", {"calls": [], "total": 7}, (7, None, None)),
+        ("ringg", {"calls": [], "total": "\u200e7\ufeff"}, (7, None, None)),
         ("ringg", {"calls": [], "total": -1, "limit": 0}, (None, None, None)),
         ("ravan", {"calls": [], "total_count": "12", "page_size": 20, "phone": "91 98765 43210"}, (12, 20, None)),
         ("autocalls", {"data": [], "total": True, "per_page": "15", "next_page_url": None}, (None, 15, True)),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from etl.decode.invisible import MARKS, is_blank
 from etl.fields.speakers import LANGUAGES, SPEAKERS, fold, labelled
 from etl.fields.transcript_items import Said
 from etl.fields.transcript_text import render, turns_of
@@ -184,11 +185,13 @@ def test_a_label_is_known_in_the_languages_of_the_resellers(agent: str, customer
     "mark", ["\u200f", "\ufeff", "\u200b", "\u2068", "\u2069", "\u202a", "\u061c", "\u2060", "\xad"]
 )
 def test_an_invisible_character_hides_no_label(mark: str) -> None:
-    assert said(f"{mark}AGENT: {AGENT[1]}\n{mark} [00:01]{mark} **US{mark}ER{mark}**: {CUSTOMER[1]}") == [
+    assert said(f"{mark}AGENT: {AGENT[1]}\n{mark} [00:01]{mark} **US{mark}ER{mark}**:{mark} {CUSTOMER[1]}{mark}") == [
         AGENT,
         CUSTOMER,
     ]
-    assert said([{f"{mark}bot": AGENT[1]}, {"role": f"user{mark}", "content": CUSTOMER[1]}, {"bot": mark}]) == [
+    assert said(
+        [{f"{mark}bot": AGENT[1]}, {"role": f"user{mark}", "content": f"{mark}{CUSTOMER[1]}"}, {"bot": mark}]
+    ) == [
         AGENT,
         CUSTOMER,
     ]
@@ -247,7 +250,7 @@ def test_no_word_of_a_text_is_lost(parts: list[str]) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["agent", "customer", "system", "unknown"]), st.text()), max_size=6))
 def test_no_text_of_a_list_is_changed(spoken: list[tuple[str, str]]) -> None:
     items = [{"role": speaker, "content": text} for speaker, text in spoken]
-    assert said(items) == [(speaker, text) for speaker, text in spoken if text.strip()]
+    assert said(items) == [(speaker, text.strip(MARKS)) for speaker, text in spoken if not is_blank(text)]
 
 
 plain = st.from_regex(r"[A-Za-z0-9,.?! ]{0,20}[a-z]", fullmatch=True).map(str.strip)

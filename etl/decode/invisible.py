@@ -3,14 +3,12 @@
 from typing import Any
 
 _JOINERS = "\u200c\u200d"  # which change how Indic and Persian words and emoji look
-MARKS = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff" + "".join(
-    chr(code)
-    for first, last in ((0x202A, 0x202E), (0x2060, 0x206F), (0xFFF9, 0xFFFB))
-    for code in range(first, last + 1)
-)
-BLANK = MARKS + _JOINERS + " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+MARKS = "\xad\u061c\u180e\u200b\u200e\u200f\ufeff" + "".join(map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070))))
+_SPACES = " \t\n\r\v\f\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
-)  # fmt: skip
+)
+ENDS = MARKS + _SPACES
+_BLANK = ENDS + _JOINERS
 _NO_MARKS = dict.fromkeys(map(ord, MARKS))
 _VISIBLE = dict.fromkeys(map(ord, MARKS + _JOINERS))
 
@@ -27,7 +25,7 @@ def without_marks(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether a text shows nothing."""
-    return not text or (not text[0].isalnum() and not text.strip(BLANK))
+    return not text or (not text[0].isalnum() and not text.strip(_BLANK))
 
 
 def with_visible_keys(value: Any, levels: int = 2) -> Any:

@@ -22,6 +22,7 @@ def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = Non
 
 def count(value: Any) -> int | None:
     """A non-negative integer, or a text of its digits; ``None`` for anything else, such as "many"."""
+    value = visible(value).strip() if isinstance(value, str) else value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= MAX_COUNT_DIGITS:
         return int(value)
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**MAX_COUNT_DIGITS

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from etl.decode.invisible import is_blank
+from etl.decode.invisible import MARKS, is_blank
 from etl.fields.speakers import labelled, role
 from etl.fields.values import is_empty
 
@@ -54,8 +54,8 @@ def _shape(keys: tuple[str, ...], agent: str) -> _Shape:
 
 
 def turn(speaker: str, text: str, times: tuple[Any, ...] = ()) -> list[Said]:
-    """A turn, unless its text is blank."""
-    return [] if is_blank(text) else [Said(speaker, text, times)]
+    """A turn, unless its text is blank; invisible characters at its ends are no part of it."""
+    return [] if is_blank(text) else [Said(speaker, text if text.isascii() else text.strip(MARKS), times)]
 
 
 def of_message(item: Mapping[str, Any], agent: str) -> list[Said]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etl.decode import parse
-from etl.decode.invisible import MARKS, is_blank
+from etl.decode.invisible import ENDS, MARKS, is_blank
 from etl.fields.speakers import SPEAKERS, fold, is_name, labelled, role
 from etl.fields.transcript_items import TEXT_KEYS, Said, compact, of_message, turn
 from etl.fields.values import is_unset
@@ -80,10 +80,10 @@ def _labelled(text: str, agent: str) -> list[Said]:
     caller = "customer" if has_own_name and not any(who == "customer" for _, who in labels) else "unknown"
     turns, speaker, times, start = list[Said](), "unknown", tuple[str, ...](), 0
     for label, who in labels:
-        turns += turn(speaker, text[start : label.start()].strip(), times)
+        turns += turn(speaker, text[start : label.start()].strip(ENDS), times)
         time = label["time"] or label["bare"]
         speaker, times, start = caller if who == "nobody" else who, (time,) if time else (), label.end()
-    return turns + turn(speaker, text[start:].strip(), times)
+    return turns + turn(speaker, text[start:].strip(ENDS), times)
 
 
 def _speaker_of(label: re.Match[str], agent: str) -> str:
