@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from etl.decode import tolerant
-from etl.decode.invisible import with_visible_keys
+from etl.decode.invisible import uncover_keys
 from etl.model import InvalidResponse, ResponseBody, TooManyValues
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -164,7 +164,7 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     _check_depth(payload, record)
     if not payload.isascii() or b"\\u" in payload:
         try:
-            with_visible_keys(record)
+            uncover_keys(record)
         except ValueError:
             raise InvalidResponse("it has a duplicate key") from None
     canonical = _CANONICAL.encode(record)

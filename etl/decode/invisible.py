@@ -28,21 +28,18 @@ def is_blank(text: str) -> bool:
     return not text or (not text[0].isalnum() and not text.strip(_BLANK))
 
 
-def with_visible_keys(value: Any, levels: int = 2) -> Any:
-    """An object whose keys, and those of the objects in it, have no invisible characters.
+def uncover_keys(record: dict[str, Any], levels: int = 2) -> None:
+    """Remove invisible characters from the keys of an object, and from those of the objects in it.
 
     Raises ValueError where two keys differ in nothing else.
     """
-    if not levels or not isinstance(value, dict):
-        return value
-    for key, inner in value.items():
-        value[key] = with_visible_keys(inner, levels - 1)
-    if "".join(value).isascii():
-        return value
-    keys = {key: visible(key) for key in value}
-    if len(set(keys.values())) < len(keys):
+    for inner in record.values():
+        if levels > 1 and isinstance(inner, dict):
+            uncover_keys(inner, levels - 1)
+    if "".join(record).isascii():
+        return
+    items = {visible(key): value for key, value in record.items()}
+    if len(items) < len(record):
         raise ValueError("two keys differ only in invisible characters")
-    found = {keys[key]: inner for key, inner in value.items()}
-    value.clear()
-    value.update(found)
-    return value
+    record.clear()
+    record.update(items)

@@ -13,6 +13,7 @@ from etl.model import Field, RecordContext
 
 MAX_ID_BYTES = 512  # bytes
 _UNSET_TEXTS = {"null", "None", "NaN", "undefined"}  # exactly: Null and Nan are names of people
+_LONGEST_UNSET = 10
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
@@ -51,8 +52,11 @@ def _text(path: str, clean: Callable[[str], str]) -> Field:
             return None
         found = value if type(value) is str else as_text(value)
         if found is not None:
+            if len(found) >= _LONGEST_UNSET and found[0].isalnum() and found.isascii():  # as nearly all are
+                return found
             found = found if found.isascii() else clean(found)
-            return None if is_blank(found) or found in _UNSET_TEXTS else found
+            is_unset = len(found) < _LONGEST_UNSET and found in _UNSET_TEXTS
+            return None if is_unset or is_blank(found) else found
         if not is_empty(value):
             flag_wrong_type(context, path, value)
         return None

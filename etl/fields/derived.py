@@ -1,6 +1,6 @@
 """Columns that were read before → a field that is derived from them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -60,23 +60,22 @@ def in_analysis(*names: str, otherwise: str = "") -> Field:
     stated = text(otherwise).read if otherwise else lambda context: None
 
     def read(context: RecordContext) -> str | None:
-        found = (_scalar(value) for name, value in _items(context.row["analysis"]) if name in names)
-        return stated(context) or next(filter(None, found), None)
+        return stated(context) or _item(context.row["analysis"], names)
 
     return Field((otherwise,) if otherwise else (), read, needs=("analysis",))
 
 
-def _items(analysis: Any, levels: int = 3) -> Iterator[tuple[str, Any]]:
-    """The items of an analysis by their normalized names, then those of the objects in it."""
-    listed = list(analysis.values()) if isinstance(analysis, dict) else analysis if isinstance(analysis, list) else []
-    inner = [each for each in listed if isinstance(each, dict | list)]
+def _item(analysis: Any, names: tuple[str, ...], levels: int = 3) -> str | None:
+    """The first item of one of these normalized names, in the analysis or in the objects in it."""
+    if not analysis or not isinstance(analysis, dict | list):
+        return None
+    inner = analysis if isinstance(analysis, list) else list(analysis.values())
     named = [(each.get("name"), each) for each in inner if isinstance(each, dict)]
-    named = list(analysis.items()) if isinstance(analysis, dict) else named
-    yield from (
-        (normalize(name), item) for name, item in named if isinstance(name, str) and len(name) <= MAX_WORD_LENGTH
-    )
-    for each in inner if levels > 1 else ():
-        yield from _items(each, levels - 1)
+    for name, item in analysis.items() if isinstance(analysis, dict) else named:
+        is_named = isinstance(name, str) and len(name) <= MAX_WORD_LENGTH and normalize(name) in names
+        if is_named and (found := _scalar(item)):
+            return found
+    return next(filter(None, (_item(each, names, levels - 1) for each in inner)), None) if levels > 1 else None
 
 
 def _scalar(value: Any) -> str | None:

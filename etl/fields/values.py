@@ -25,7 +25,7 @@ def is_empty(value: Any) -> bool:
     if value is None:
         return True
     if isinstance(value, str):
-        return is_blank(value)
+        return not value or (not value[0].isalnum() and is_blank(value))
     return not value and isinstance(value, (dict, list))
 
 
