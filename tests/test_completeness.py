@@ -1,15 +1,20 @@
 """How complete a stream is, by the provider's total; and page sizes that a provider refuses."""
 
+import json
+import re
+from collections.abc import Callable
+
 import httpx
 import pytest
 from sqlalchemy import Engine
 
+from etl.reconcile import VerifyRequest, verify
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
 from etl.sync.completeness import RemoteCount, rate_completeness
 from tests.fakes import FakeClock
-from tests.harness import NOW, Harness
+from tests.harness import NOW, Harness, differences, make_harness, requests_of
 
 
 @pytest.mark.parametrize(
@@ -93,3 +98,61 @@ def test_a_filtered_list_whose_counts_differ_is_asked_for_its_whole_total(db: En
     assert harness.rows("SELECT completeness, reason FROM ops.streams") == [
         {"completeness": "incomplete", "reason": "the provider lists 250, 248 are stored: 2 are missing"}
     ]
+
+
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
+@pytest.mark.parametrize("name", ["ringg", "ravan", "autocalls", "vaani"])
+@pytest.mark.parametrize(("calls", "more"), [(43, 7), (40, 100)])
+def test_a_total_that_is_too_high_for_good_is_unknown_in_every_run_and_costs_a_few_requests(
+    db: Engine, name: str, order: str, calls: int, more: int
+) -> None:
+    world = World(3, calls={name: calls}, days=5, order=order, now=NOW, phones=["+918037565218"])
+    harness = make_harness(db, world, "G12:size=10", f"G07:variant=higher,more={more}")
+    for place in range(4):
+        before = len(requests_of(harness))
+        if place == 2:
+            harness.run(name, lambda run: verify(run, VerifyRequest()), "verify")
+        else:
+            harness.sync(name)
+        most = -(-calls // 10) + (12 if order == "asc" else 5)  # the end of such a list is looked for
+        assert len(requests_of(harness)) - before <= most
+        status, reason = harness.rows("SELECT completeness, reason FROM ops.streams")[0].values()
+        assert status == "unknown"
+        assert re.search("are on no page", reason), reason
+        harness.clock.sleep(90_000)
+    assert differences(harness, name, harness.world.now()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("ringg", "calls"), ("ravan", "calls"), ("autocalls", "data"), ("vaani", "data")]
+)
+@pytest.mark.parametrize(
+    ("listed", "said", "error"),
+    [(0, int, None), (0, str, None), (100, int, None), (200, str, None), (0, lambda total: None, "no list"),
+     (0, lambda total: total + 3, "no list"), (100, lambda total: total + 150, "no list")],
+)  # fmt: skip
+def test_null_is_an_empty_list_where_the_total_says_that_no_call_is_left(
+    db: Engine, name: str, key: str, listed: int, said: Callable[[int], object], error: str | None
+) -> None:
+    world = World(3, calls={name: listed}, days=5, now=NOW, phones=["+918037565218"])
+    harness = make_harness(db, world)
+
+    inner = harness.transport
+
+    class Null(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            response = inner.handle_request(request)
+            body = json.loads(response.read())
+            if key not in body:  # a transcript
+                return httpx.Response(200, json=body)
+            body[key] = body[key] or None
+            numbers = body.get("pagination", body)
+            numbers |= {each: said(numbers[each]) for each in ("total", "total_count") if each in numbers}
+            for each in ("has_next", "next_page_url", "last_page"):
+                numbers.pop(each, None)
+            return httpx.Response(200, json=body)
+
+    harness.transport = Null()
+    report = harness.run(name)
+    assert str(error) in str(report.error)
+    assert len(harness.stored_ids(name)) == listed

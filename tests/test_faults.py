@@ -6,6 +6,7 @@ import re
 import pytest
 from sqlalchemy import Engine
 
+from etl.reconcile import VerifyRequest, verify
 from etl.sandbox.catalogue import CATALOGUE
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
@@ -150,11 +151,45 @@ def test_one_list_that_is_refused_keeps_no_other_from_loading(db: Engine) -> Non
     assert {row["partition"] for row in harness.rows("SELECT partition FROM ops.coverage")} == set(others)
 
 
-def test_an_offset_beyond_the_cap_is_reached_by_a_narrower_window(db: Engine) -> None:
-    harness = make_harness(db, World(8, calls=90, days=5, now=NOW), PAGE, "G13:cap=20")
-    harness.sync("ringg")
-    assert differences(harness, "ringg") == []
-    assert 400 in {each.status for each in requests_of(harness, "ringg")}
+ORDERS = ("desc", "asc", "unsorted")
+
+
+@pytest.mark.parametrize(
+    ("calls", "more"), [(40, ()), (40, ("G07:variant=absent",)), (43, ()), (0, ()), (40, ("G11",))]
+)
+@pytest.mark.parametrize(("name", "order", "status"), [
+    *((name, order, 404) for name in PROVIDERS for order in ORDERS), ("ringg", "desc", 400), ("vaani", "asc", 422),
+    ("autocalls", "unsorted", 410), ("ravan", "desc", 416),
+])  # fmt: skip
+def test_a_refused_page_behind_the_end_of_a_list_is_its_end(
+    db: Engine, name: str, order: str, status: int, calls: int, more: tuple[str, ...]
+) -> None:
+    world = World(8, calls={name: calls}, days=5, order=order, now=NOW, phones=["+918037565218"])
+    harness = make_harness(db, world, PAGE, f"G13:variant=end,status={status}", *more)
+    for _ in range(2):
+        harness.sync(name)
+    assert differences(harness, name) == []
+    assert len(requests_of(harness, name)) <= 2 * (5 + 5)
+    report = harness.run(name, lambda run: verify(run, VerifyRequest(heal=True)), "verify")
+    assert (report.error, report.counts.received) == (None, 0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("name", "status"), [("ringg", 400), ("autocalls", 400), ("ravan", 400), ("vaani", 400)])
+def test_a_page_refused_in_the_middle_is_reached_by_a_narrower_window_or_named(
+    db: Engine, name: str, status: int, order: str
+) -> None:
+    world = World(8, calls={name: 90}, days=30, order=order, now=NOW, phones=["+918037565218"])
+    harness = make_harness(db, world, PAGE, "G13:cap=20")
+    report = harness.run(name)
+    assert status in {each.status for each in requests_of(harness, name)}
+    if name in ("ringg", "autocalls"):
+        assert (report.status, differences(harness, name)) == ("succeeded", [])
+        assert harness.scalar("SELECT count(*) FROM ops.checkpoints") == 0
+        harness.sync(name)
+    else:
+        assert re.search(r"refuses the page at position \d+ \(HTTP 400\)", str(report.error))
+        assert len(requests_of(harness, name)) <= 9 + 5
 
 
 def test_a_total_that_is_no_number_costs_nothing_but_the_proof(db: Engine) -> None:

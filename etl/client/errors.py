@@ -105,6 +105,10 @@ class RequestRefused(SourceError):
     """The provider rejects this one request (400, 404, 410, 422, a redirect); others may succeed."""
 
 
+class PageRefused(RequestRefused):
+    """The provider rejects a page in the middle of a list; the rest may be had by a narrower filter."""
+
+
 class ResponseUnreadable(SourceError):
     """Responses came, and none of them was what the API documents."""
 

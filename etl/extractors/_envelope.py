@@ -5,19 +5,27 @@ from typing import Any
 from etl.decode.invisible import visible
 from etl.fields.phones import digits
 from etl.fields.values import as_text, is_unset
-from etl.model import InvalidResponse, Page, ResponseBody
+from etl.model import InvalidResponse, Page, PageRequest, ResponseBody
 
 OTHER_REQUEST = "the response belongs to another request"
 MAX_COUNT_DIGITS = 18
 
 
-def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = None) -> Page:
+def page(body: ResponseBody, key: str, total: Any, size: Any, is_last: Any = None, *, before: int = 0) -> Page:
     """The records under a key and what is said about the list; an unreadable number counts as absent.
 
-    Raises :class:`InvalidResponse` where there is no list.
+    Null is an empty list, as Go prints it, where the total says that no row follows on the ``before`` ones. Raises
+    :class:`InvalidResponse` where there is no list.
     """
-    size = count(size)
-    return Page(body.records(key), count(total), size or None, is_last if isinstance(is_last, bool) else None)
+    size, rows = count(size), count(total)
+    is_empty = rows is not None and rows <= before and key in body and body.get(key) is None
+    records = () if is_empty else body.records(key)
+    return Page(records, rows, size or None, is_last if isinstance(is_last, bool) else None)
+
+
+def rows_before(request: PageRequest) -> int:
+    """How many rows lie before a page that is asked for by its number."""
+    return (request.position - 1) * request.size
 
 
 def count(value: Any) -> int | None:

@@ -6,7 +6,7 @@ Famulor and other resellers serve the same API from their own hosts.
 from datetime import timedelta
 
 from etl import fields
-from etl.extractors._envelope import check_position, page
+from etl.extractors._envelope import check_position, page, rows_before
 from etl.fields.turns import turns
 from etl.fields.vocabulary import ANSWERED_BY, DIRECTIONS
 from etl.model import DateFilter, Field, HttpRequest, Page, PageRequest, Paging, Provider, RecordContext, ResponseBody
@@ -27,7 +27,7 @@ def read(request: PageRequest, body: ResponseBody) -> Page:
     """``next_page_url`` drops the filters, so it only says whether there is another page."""
     check_position(body.get("current_page"), request.position)
     is_last = body.get("next_page_url") is None if "next_page_url" in body else None
-    return page(body, "data", body.get("total"), body.get("per_page"), is_last)
+    return page(body, "data", body.get("total"), body.get("per_page"), is_last, before=rows_before(request))
 
 
 def _outcome(context: RecordContext) -> str:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from etl import fields
-from etl.extractors._envelope import check_phone, check_position, page
+from etl.extractors._envelope import check_phone, check_position, page, rows_before
 from etl.fields.turns import turns
 from etl.fields.vocabulary import DIRECTIONS, MAX_WORD_LENGTH, OUTCOMES, lookup, normalize
 from etl.model import (
@@ -43,7 +43,7 @@ def read(request: PageRequest, body: ResponseBody) -> Page:
         raise InvalidResponse("the response says that the request failed")
     check_position(body.get("page"), request.position)
     check_phone(body.get("phone"), request.partition)
-    return page(body, "calls", body.get("total_count"), body.get("page_size"))
+    return page(body, "calls", body.get("total_count"), body.get("page_size"), before=rows_before(request))
 
 
 def _direction(context: RecordContext) -> str:

@@ -22,7 +22,7 @@ def ask(request: PageRequest) -> HttpRequest:
 
 def read(request: PageRequest, body: ResponseBody) -> Page:
     """``total`` may be "many"; ``offset`` counts only where ``count`` is right: in the documentation both are 123."""
-    found = page(body, "calls", body.get("total"), body.get("limit"))
+    found = page(body, "calls", body.get("total"), body.get("limit"), before=request.position)
     if count(body.get("count")) in (None, len(found.records)):
         check_position(body.get("offset"), request.position)
     return found

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from etl import fields
-from etl.extractors._envelope import check_call, check_position, page
+from etl.extractors._envelope import check_call, check_position, page, rows_before
 from etl.fields.transcript_text import is_conversation
 from etl.fields.turns import spoken, turns
 from etl.fields.vocabulary import DIRECTIONS, MAX_WORD_LENGTH, OUTCOMES, lookup
@@ -57,7 +57,9 @@ def read(request: PageRequest, body: ResponseBody) -> Page:
     check_position(numbers.get("page"), request.position)
     has_next = numbers.get("has_next")
     is_last = not has_next if isinstance(has_next, bool) else None
-    return page(body, "data", numbers.get("total_count"), numbers.get("page_size"), is_last)
+    return page(
+        body, "data", numbers.get("total_count"), numbers.get("page_size"), is_last, before=rows_before(request)
+    )
 
 
 @lru_cache(maxsize=1 << 10)

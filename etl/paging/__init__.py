@@ -162,5 +162,12 @@ class ScanResult:
         """Whether the scan met every row that the provider lists: whatever else is stored is gone there."""
         return self.reached_end and bool(self.distinct_rows) and self.distinct_rows == self.total and not self.warnings
 
+    @property
+    def surplus(self) -> int | None:
+        """By how many rows the total of a list that did not change exceeds those met, where it was read to its end."""
+        if self.total is None or self.distinct_rows is None or not self.reached_end or self.changed_during_scan:
+            return None
+        return max(0, self.total - self.distinct_rows)
+
 
 Scan = Generator[NextPage, PageView, ScanResult]

@@ -7,7 +7,7 @@ tables are made. The last one of each table always applies.
 from collections.abc import Callable, Sequence
 
 from etl.model import Paging
-from etl.paging import SortOrder, positions
+from etl.paging import PageView, SortOrder, positions
 from etl.paging.memory import MAX_RETREATS, ScanMemory
 
 EMPTY_PAGES = 3  # this many empty pages in a row are the end, whatever the total says
@@ -20,7 +20,7 @@ class ScanState(ScanMemory):
 
     def ask_for_a_short_page_again(self) -> bool:
         """A page is empty or short although the total says that rows follow → ask once more."""
-        return self.seen.is_short and not self.progress.asked_again
+        return self.seen.is_short and not self.progress.asked_again and self.progress.empty_pages < 2
 
     def next_page(self) -> bool:
         """None of the above → ask for the page after it."""
@@ -54,9 +54,11 @@ class ScanState(ScanMemory):
         return is_unsorted and total is not None and total == self.seen.page.total
 
     def read_again(self) -> bool:
-        """The list ends with fewer rows than its total, or a page was doubtful → read it once more from its start."""
+        """The list ends with fewer rows than its total and did not show its end twice, or a page was doubtful → read it
+        once more from its start."""
         is_first_reading = self.order is SortOrder.DESC and not self.progress.is_second_reading
-        return is_first_reading and (self.missing_count > 0 or self.progress.is_doubtful) and self.finish()
+        is_short = self.missing_count > 0 and not self.ends_early()
+        return is_first_reading and (is_short or self.progress.is_doubtful) and self.finish()
 
     def finish(self) -> bool:
         """The provider says that this is the end, the page is empty, or it is short and the total agrees → the scan is
@@ -156,6 +158,15 @@ class ScanState(ScanMemory):
         says_end = self.seen.page.is_last is True or not self.seen.page.rows
         return says_end and (self.seen.rows_left or 0) > 0 and self.progress.empty_pages >= EMPTY_PAGES
 
+    def ends_early(self) -> bool:
+        """Whether the list ends before its total says so, as pages show that were asked for twice."""
+        return self.progress.short_pages >= 2
+
+    def warn_of_total(self) -> None:
+        """Note it if that is so here, where the list ends."""
+        if self.ends_early():
+            self.warnings.append(f"the list ends before the {self.seen.page.total} calls of its total")
+
     def is_end(self) -> bool:
         """Whether the list ends with this page: the provider says so, it is empty, or it is short and the total
         agrees. A total by itself ends nothing."""
@@ -166,6 +177,16 @@ class ScanState(ScanMemory):
             return False  # what the positions count is not known yet
         full = self.profile.size if len(self.pages) > 1 else page.size or self.goal.size
         return page.count < full and seen.rows_left == 0 and page.is_last is not False
+
+    def refused(self, position: int) -> PageView | None:
+        """What a page that the provider refuses amounts to: an empty one behind the end; ``None`` before it.
+
+        Where no total says where that is, it is the end, unless the page before said that more follow.
+        """
+        total, size = self.profile.total, self.profile.size or self.goal.size
+        follows = total is None and bool(self.pages) and self.seen.page.is_last is False
+        is_behind = positions.row(self.goal.paging, position, size) >= (total or 0) and not follows
+        return PageView((), total) if is_behind and position > positions.first(self.goal.paging) else None
 
     def is_torn_above(self) -> bool:
         """Whether what came after the page to be joined may have been pulled to before it: the total fell, or pages

@@ -43,6 +43,7 @@ class ScanProgress:
     jumps: int = 0  # how often the end of the list was looked for
     stale_pages: int = 0  # pages in a row that brought no new row
     empty_pages: int = 0
+    short_pages: int = 0  # pages in a row that the total says to be longer
     asked_again: bool = False  # the page was asked for before
     is_second_reading: bool = False
     is_doubtful: bool = False  # one page may have been shown in place of another
@@ -112,6 +113,7 @@ class ScanMemory:
         if self.window.end >= self.goal.window.end:
             profile.listed_total = profile.total
         self.progress.empty_pages = 0 if page.rows else self.progress.empty_pages + 1
+        self.progress.short_pages = self.progress.short_pages * (not page.rows or seen.is_short) + seen.is_short
         self.pages.append(seen.ids)
         self.joinable = min(self.joinable + 1, len(self.pages))
         if self.order in WITHOUT_ORDER:
@@ -156,15 +158,17 @@ class ScanMemory:
         self.profile.last_created_at = None
         self.progress.stale_pages -= 2
 
-    def narrow(self) -> bool:
-        """Go on up to the oldest instant seen, where the provider filters by instants and that is any less: the total
-        is another then, and positions count from the beginning of that window."""
-        if self.goal.date_filter is not DateFilter.INSTANTS or self.order is not SortOrder.DESC or self.oldest is None:
+    def narrow(self, *, by_days: bool = False) -> bool:
+        """Go on up to the oldest instant seen, where the provider filters by instants (or days, which show rows again)
+        and that is any less: the total is another then, and positions count from the beginning of that window."""
+        filters = (DateFilter.INSTANTS, DateFilter.DAYS) if by_days else (DateFilter.INSTANTS,)
+        if self.goal.date_filter not in filters or self.order is not SortOrder.DESC or self.oldest is None:
             return False
         end = self.oldest.replace(microsecond=0) + timedelta(seconds=1)
         if not self.window.start < end < self.window.end:
             return False
         self.jump()
+        self.progress.stale_pages -= self.profile.rows if by_days else 0
         self.window, self.profile.total = Window(self.window.start, end), None
         self.progress.furthest, self.progress.retreats = 0, 0
         return True
@@ -177,9 +181,10 @@ class ScanMemory:
         self.discard()
 
     def accept(self) -> None:
-        """Go on from the page just read; one that was short twice says how many rows a page has by now."""
-        if self.progress.asked_again and self.seen.is_short:
-            self.profile.size, self.profile.size_has_changed = self.seen.page.count or self.profile.size, True
+        """Go on from the page just read; one that was short twice and states no size shows how large pages are now."""
+        page = self.seen.page
+        if self.progress.asked_again and self.seen.is_short and not page.stated_size(self.goal.size):
+            self.profile.size, self.profile.size_has_changed = page.count or self.profile.size, True
         self.progress.asked_again = False
 
     def restart(self) -> None:

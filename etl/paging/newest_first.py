@@ -36,10 +36,12 @@ def _read_on(state: ScanState) -> Scan:
         try:
             page = yield state.request(position, position, state.oldest, total)
         except OffsetLimitReached:
-            if position == first or not state.narrow():
-                raise
-            position = first
-            continue
+            if (behind := state.refused(position)) is None:
+                if position == first or not state.narrow(by_days=True):
+                    raise
+                position = first
+                continue
+            page = behind
         seen, progress = state.take(page, position), state.progress
         profile.has_changed |= seen.overlaps
         _check_order(state)
@@ -48,9 +50,8 @@ def _read_on(state: ScanState) -> Scan:
         is_asked_for_again = progress.asked_again and not progress.is_second_reading
         progress.is_doubtful |= state.is_unexplained_repeat() and is_asked_for_again
         decision = decide(state.FORWARD, state)
-        if decision in ("read_again", "finish") and state.ends_against_total() and not state.has_reached_start():
-            rows = positions.row(state.goal.paging, position, profile.size)
-            state.warnings.append(f"the total says {page.total}, the list ended after {rows} rows")
+        if decision == "finish" and not state.has_reached_start():
+            state.warn_of_total()
         if decision in ("stop_at_known_rows", "skip_unchanged", "finish"):
             return state.result(reached_end=decision == "finish", skipped=decision == "skip_unchanged")
         state.must_join = decision == "retreat"

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 
-from etl.paging import NextPage, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
+from etl.paging import NextPage, OffsetLimitReached, PageView, Scan, ScanGoal, SortOrder, SortOrderChanged, positions
 from etl.paging.decisions import MAX_JUMPS, Decision, ScanState, decide
 from etl.paging.memory import ReadRange
 
@@ -20,7 +20,8 @@ def oldest_first(goal: ScanGoal) -> Scan:
     else:
         yield from _find_end(state, goal.local_count)
     yield from _read_down(state)
-    if state.progress.is_doubtful or (state.missing_count and not state.range.reached_goal):
+    is_short = state.missing_count and not state.warnings and not state.range.reached_goal
+    if state.progress.is_doubtful or is_short:
         state.restart()
         yield from _find_end(state, state.profile.total)
         yield from _read_down(state)
@@ -38,9 +39,12 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
         decision = yield from _read(state, position, state.FIND_END)
         seen = state.seen
         if decision == "end_before_this_page":
+            state.warn_of_total()
             return
         if decision == "look_further_up":
             state.jump()
+            if (seen.rows_left or 0) > 0:
+                progress.jumps = MAX_JUMPS  # the total is too high: it says no more where the end is
             half = max(positions.first(paging), position // 2)
             position = seen.last if seen.last < position and progress.jumps < MAX_JUMPS else half
             continue
@@ -99,14 +103,20 @@ def _read(state: ScanState, position: int, table: Sequence[Decision]) -> Generat
     while True:
         read, size = state.range, state.profile.size or state.goal.size
         below = positions.before(state.goal.paging, read.bottom, size) if read.oldest else position
-        page = yield state.request(position, below, read.oldest, read.total)
+        try:
+            page = yield state.request(position, below, read.oldest, read.total)
+        except OffsetLimitReached:
+            if (behind := state.refused(position)) is None:
+                raise
+            page = behind
         seen = state.take(page, position)
         state.progress.jumps += 1
         if read.total is not None and page.total is not None:
             read.total -= max(0, seen.total_change)  # a rise is one, even where the total falls again at once
         shown = SortOrder.UNSORTED if _contradicts_order(state) else page.order
-        if page.total is None or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
-            raise SortOrderChanged(SortOrder.UNSORTED if page.total is None else shown, page.total)
+        is_uncounted = page.total is None and bool(page.rows)
+        if is_uncounted or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
+            raise SortOrderChanged(SortOrder.UNSORTED if is_uncounted else shown, page.total)
         if state.is_torn_above():
             state.discard_torn_page()
         decision = decide(table, state)

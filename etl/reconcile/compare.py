@@ -10,7 +10,7 @@ from etl.model import DateFilter, Window
 from etl.paging import SortOrder
 from etl.reconcile import count_search, rank_search, timezone_probe
 from etl.reconcile.count_search import Windows
-from etl.reconcile.rank_search import BOTTOM, ListChanged, RankIndex, Segment
+from etl.reconcile.rank_search import BOTTOM, CountsMore, ListChanged, RankIndex, Segment
 from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, NoTotal, NotSorted, PositionRefused, RemoteStream
 from etl.sync.checkpoint import history_start
 
@@ -37,12 +37,16 @@ class Comparison:
 
     def segments(self) -> list[Segment]:
         """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.CannotVerify` and its like."""
+        if self.remote.surplus:
+            return self._call_by_call()
         try:
             return self._by_counts()
         except NoTotal:
             if not self.is_by_day:
                 raise
-            return self._call_by_call()
+        except CountsMore:
+            pass
+        return self._call_by_call()
 
     def _by_counts(self) -> list[Segment]:
         try:

@@ -1,6 +1,7 @@
 """An unsorted list compared with the warehouse by the counts of windows, then by id."""
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import count, pairwise
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from etl.reconcile.local import key_of
 from etl.reconcile.rank_search import INSTANT, Segment
 from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, PositionRefused, RemoteStream
 from etl.reconcile.timezone_probe import exact_days
+from etl.sync.completeness import Reason
 
 QUIET = timedelta(seconds=2)  # no call this close to an edge: times may be rounded, bounds inclusive or not
 PASSES = 3  # how often a list that keeps changing is read before the result is `unknown`
@@ -116,10 +118,16 @@ def whole_pass(
     """
     seen: dict[Hashable, datetime | None] = {}
     for _ in range(PASSES):  # until as many calls were read as the total says: one may have been skipped
-        outcome = _scan_to_end(remote, window, asked, seen)
-        is_short = outcome.total is not None and len(seen) < outcome.total
-        if not is_short:
+        met, outcome = len(seen), _scan_to_end(remote, window, asked, seen)
+        surplus = max(0, (outcome.total or 0) - len(seen))
+        is_short = surplus > (remote.surplus or 0) and met < len(seen)
+        if not is_short:  # or two passes read the same calls: the total counts more than the list has
             break
+    if not is_short and window.start <= remote.window.start and outcome.total is not None:
+        remote.surplus = surplus
+        if surplus and outcome.warnings:
+            said = Reason.COUNTS_MORE.format(total=outcome.total, stored=len(seen), difference=surplus)
+            outcome = replace(outcome, warnings=(said,))
     warnings = [*outcome.warnings, *([RESTLESS] if is_short else [])]
     if warnings:
         return Segment(span.start, span.end, by_id=False, warning="; ".join(dict.fromkeys(warnings)))

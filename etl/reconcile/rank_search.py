@@ -25,6 +25,10 @@ class TotalMismatch(Exception):
     """The pages contradict the total; the message says how."""
 
 
+class CountsMore(TotalMismatch):
+    """The list ends before its total says so."""
+
+
 class RankedRow(NamedTuple):
     """One listed call: its rank, creation time and key, and whether the warehouse or the quarantine has it."""
 

@@ -3,18 +3,17 @@
 from collections.abc import Hashable, Sequence
 from datetime import datetime
 
-from etl.client.errors import RequestRefused
+from etl.client.errors import PageRefused
 from etl.loader.batch import ReceivedRecord
 from etl.model import Window
 from etl.paging import PageView, SortOrder, positions
 from etl.reconcile.local import LocalCalls, key_of
-from etl.reconcile.rank_search import ListChanged, RankedPage, RankedRow, TotalMismatch
+from etl.reconcile.rank_search import CountsMore, ListChanged, RankedPage, RankedRow, TotalMismatch
 from etl.state.streams import StreamState
 from etl.sync.completeness import Reason, is_foreign
 from etl.sync.load import load, receive
 from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
-from etl.sync.window import REFUSED
 
 LISTS_NOTHING = "the provider lists nothing of these days at the moment"
 
@@ -52,6 +51,7 @@ class RemoteStream:
         self.total: int | None = None
         self.not_stored: dict[Hashable, datetime | None] = {}
         self.oldest_listed: datetime | None = None
+        self.surplus = stream.surplus_count  # by how many calls the total exceeds what is listed
         self._pager = Pager(run.client, run.provider, run.source, stream.partition)
         self._asked_size = self.size
 
@@ -85,10 +85,8 @@ class RemoteStream:
         run.acquire_lease()
         try:
             answer = self._pager.page(window, position, size or self._asked_size)
-        except RequestRefused as refused:
-            if refused.status in REFUSED and self.total is not None:
-                raise PositionRefused from None
-            raise
+        except PageRefused:
+            raise PositionRefused from None
         if answer.value.unreadable:  # its rank is somebody's, and nobody knows whose
             raise answer.value.unreadable
         arrivals = receive(run, answer.value.records, answer.seq)
@@ -100,7 +98,12 @@ class RemoteStream:
         """The distinct records of the page with this many rows before it; one that is too short is asked for twice."""
         position = positions.at(self.run.provider.paging, before, self.size)
         for _ in range(2):
-            view, arrivals = self.take(self.window, position)
+            try:
+                view, arrivals = self.take(self.window, position)
+            except PositionRefused:
+                if self.total is None or before < self.total:
+                    raise
+                view, arrivals = PageView((), self.total), ()  # behind the end, where others show an empty page
             if view.total is None:
                 raise NoTotal
             self.total, rest = view.total, max(view.total - before, 0)
@@ -111,7 +114,7 @@ class RemoteStream:
         if view.count > self.size:
             raise CannotVerify("the provider's pages overlap")
         if not view.count and rest:
-            raise TotalMismatch(f"the provider says that it lists {view.total} calls, and shows fewer")
+            raise CountsMore(f"the provider says that it lists {view.total} calls, and shows fewer")
         if view.count:
             self.size = min(self.size, view.size_shown(self._asked_size, before))
         return view, list({key_of(record): record for record in arrivals}.values())

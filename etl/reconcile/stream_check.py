@@ -108,7 +108,7 @@ class StreamCheck:
         stream, start = replace(self.stream, remote_oldest_at=finding.remote_oldest_at), history_start(self.run.source)
         with self.run.deps.db.connect() as connection:
             known = compare_counts(connection, self.run, stream, start, RemoteCount(stream.remote_count))
-        counts = {"local_count": known["local_count"]}
+        counts = {"local_count": known["local_count"], "surplus_count": self.remote.surplus}
         if finding.has_failed:
             return {} if self.stream.local_count is None else counts
         status, reason = of_list(self.run.source.timezone, finding)

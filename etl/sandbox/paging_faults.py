@@ -99,6 +99,14 @@ def _offset_cap(firing: FaultFiring, query: ListQuery) -> ListQuery | VendorResp
     return json_response({"error": {"code": "invalid_parameter", "message": f"offset must not exceed {cap}."}}, 400)
 
 
+def _behind_the_end(firing: FaultFiring, query: ListQuery) -> ListQuery | VendorResponse:
+    """404, as from Django's paginator, for a page behind the last; 400 or 422 where an offset is validated."""
+    count = len(firing.world.listed(firing.vendor.name, firing.world.now(), query.keep, query.filters))
+    if query.skip == 0 or query.skip < count:
+        return query
+    return json_response({"detail": "Invalid page."}, firing.number("status", 404))
+
+
 def _in_other_zone(query: ListQuery, call: SimulatedCall) -> bool:
     return query.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
 
@@ -135,6 +143,7 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
         "many": with_total(lambda firing, page: "many"),
         "negative": with_total(lambda firing, page: -1),
         "zero": with_total(lambda firing, page: 0),
+        "higher": with_total(lambda firing, page: int(page.total or 0) + firing.number("more", 7)),
         "lower": with_total(lambda firing, page: max(0, int(page.total or 0) // 2)),
         "differs": with_total(lambda firing, page: firing.draw.randrange(1, 2 * int(page.total or 1) + 2)),
     },
@@ -147,7 +156,7 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
     },
     "G11": {"ended": Effect(page=lambda firing, page: replace(page, has_next=False, last=page.query.page))},
     "G12": {"clamped": Effect(query=_clamp), "silent": Effect(query=_clamp, page=_echo_as_requested)},
-    "G13": {"cap": Effect(query=_offset_cap)},
+    "G13": {"cap": Effect(query=_offset_cap), "end": Effect(query=_behind_the_end)},
     "G14": {"shifted": with_filter(_in_other_zone), "exclusive": with_filter(_without_bounds)},
     "G15": {"outside": with_filter(lambda query, call: query.keep(call) or call.shape("outside", 4) == 0)},
     "G16": {"ignored": with_filter(lambda query, call: True)},

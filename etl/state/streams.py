@@ -37,6 +37,7 @@ class StreamState:
     full_scan_at: datetime | None = None
     completeness: str = "unknown"
     remote_oldest_at: datetime | None = None  # the oldest call still listed, if older ones are stored
+    surplus_count: int | None = None  # by how many calls the total exceeds what is listed
     page_size: int | None = None  # the largest that the provider accepts, if it refused a larger one
     coverage: tuple[Window, ...] = ()
     checkpoints: tuple[Checkpoint, ...] = ()  # newest first
@@ -59,7 +60,7 @@ def load_stream(connection: Connection, source: str, partition: str) -> StreamSt
     unfinished = tuple(Checkpoint(Window(*span), _resume_point(stored)) for span, stored in checkpoints)
     known = (row.remote_count, row.local_count, row.full_scan_at, row.completeness or "unknown", row.remote_oldest_at)
     order = SortOrder(row.sort_order or SortOrder.UNKNOWN)
-    return StreamState(source, partition, order, *known, row.page_size, coverage, unfinished)
+    return StreamState(source, partition, order, *known, row.surplus_count, row.page_size, coverage, unfinished)
 
 
 def save_stream(connection: Connection, state: StreamState, **values: Any) -> None:

@@ -82,14 +82,17 @@ class CoverageRecorder:
     def note(self, connection: Connection, outcome: ScanResult) -> None:
         """Store what the scan found out about the stream, and its completeness where the total counts all of it."""
         run, goal, now = self.run, self.goal, self.run.deps.clock.now()
-        whole, unfiltered = outcome.reached_end and self._is_whole, goal.date_filter is DateFilter.NONE
+        unfiltered = goal.date_filter is DateFilter.NONE
+        is_up_to_now = unfiltered or goal.window.end >= self.began_at - OVERLAP  # its total counts all that is stored
+        whole = outcome.reached_end and self._is_whole and is_up_to_now
         values: dict[str, object] = {} if outcome.order is SortOrder.UNKNOWN else {"sort_order": outcome.order.value}
         stream = streams.load_stream(connection, run.source.name, self.stream.partition)
         stream = replace(stream, is_filter_ignored=self.stream.is_filter_ignored)
         if stream.checkpoints:
             values |= {"completeness": "unknown", "reason": Reason.BEING_READ.value}
         elif whole or unfiltered:
-            remote = RemoteCount(outcome.total, outcome.first_total, outcome.warnings)
+            surplus = None if self.unreadable.spans else outcome.surplus
+            remote = RemoteCount(outcome.total, outcome.first_total, outcome.warnings, surplus)
             values |= compare_counts(connection, run, stream, goal.window.start, remote)
         elif outcome.warnings and stream.completeness != "incomplete":
             values |= {"completeness": "unknown", "reason": "; ".join(outcome.warnings)}

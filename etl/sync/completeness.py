@@ -23,6 +23,7 @@ class Reason(StrEnum):
     BEING_READ = "its history is still being read"
     GREW = "the list grew by {difference} while it was read: the next run reads what came"
     INCOMPLETE = "the provider lists {total}, {stored} are stored: {difference} are missing"
+    COUNTS_MORE = "the provider counts {total} and lists no more than {stored}: {difference} are on no page"
     SURPLUS = "the provider lists {total}, {stored} are stored: {difference} were deleted there, or are hidden"
     LISTED_AGAIN = "calls that had been delisted are listed again, or some are missing: `etl verify` finds out which"
     QUARANTINED = "{difference} of {total} wait in quarantine"
@@ -34,6 +35,7 @@ class RemoteCount(NamedTuple):
     total: int | None
     first_total: int | None = None  # the total of the first page
     warnings: Sequence[str] = ()  # what speaks against it
+    surplus: int | None = None  # by how many calls it exceeds what was listed, where all pages were read
 
 
 def check_total(run: SourceRun, stream: StreamState, whole: Window) -> None:
@@ -54,13 +56,16 @@ def compare_counts(
 ) -> dict[str, object]:
     """The columns of ``ops.streams`` about completeness, by a total that counts the calls since ``start``."""
     waiting = quarantine.waiting(connection, run.source.name)
+    known = stream.surplus_count if remote.surplus is None else remote.surplus
     if stream.is_filter_ignored:
         remote = RemoteCount(None, warnings=[Reason.FOREIGN_CALLS, *remote.warnings])
 
     def compare(since: datetime, remote_oldest_at: datetime | None) -> dict[str, object]:
         stored = streams.count_stored(connection, stream, max(since, remote_oldest_at) if remote_oldest_at else since)
-        status, reason = rate_completeness(remote, stored, waiting)
-        return {"local_count": stored, "completeness": status, "reason": reason, "remote_oldest_at": remote_oldest_at}
+        surplus = min(known or 0, max(0, (remote.total or 0) - stored - waiting))  # no more than what is not stored
+        status, reason = rate_completeness(remote._replace(surplus=surplus), stored, waiting)
+        found = {"local_count": stored, "completeness": status, "reason": reason, "remote_oldest_at": remote_oldest_at}
+        return found | {"surplus_count": known if remote.total is None else surplus}
 
     days = timedelta(days=2 if run.provider.date_filter is DateFilter.DAYS else 0)  # they begin in an unknown time zone
     since = datetime.min.replace(tzinfo=UTC) if run.provider.date_filter is DateFilter.NONE else start - days
@@ -98,6 +103,8 @@ def rate_completeness(remote: RemoteCount, stored: int, waiting: int) -> tuple[s
     numbers = {"total": total, "stored": stored, "difference": abs(total - stored)}
     if remote.first_total is not None and remote.first_total <= stored + waiting < total:
         return "unknown", Reason.GREW.format(**numbers)
+    if stored + waiting < total <= stored + waiting + (remote.surplus or 0):
+        return "unknown", Reason.COUNTS_MORE.format(**numbers)
     if stored + waiting < total:
         return "incomplete", Reason.INCOMPLETE.format(**numbers)
     if stored > total:

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from etl.client import errors
 from etl.client.api_client import Client, Response
-from etl.client.errors import AnsweredInBetween, ResponseTooLarge, ResponseUnreadable, SourceError, SourceUnavailable
 from etl.loader.batch import ReceivedRecord
 from etl.model import Page, PageRequest, Paging, Provider, Source, Window
 from etl.paging import PageView, RowView, positions
 
-RETRY_SMALLER = (ResponseTooLarge, ResponseUnreadable, SourceUnavailable)  # a smaller page may be had all the same
+RETRY_SMALLER = (
+    errors.ResponseTooLarge,
+    errors.ResponseUnreadable,
+    errors.SourceUnavailable,
+)  # a smaller page may be had all the same
 
 
 @dataclass(slots=True)
@@ -28,8 +32,15 @@ class Pager:
     _stated_size: int | None = None  # the page size that the server uses, where it is smaller than the one requested
 
     def page(self, window: Window, position: int, size: int) -> Response[Page]:
-        """One page, with the sequence number of its first request."""
-        response = self._fetch(PageRequest(self.source, window, position, size, self.partition), self._stated_size)
+        """One page, with the sequence number of its first request; a refused one is no refusal of the list."""
+        request = PageRequest(self.source, window, position, size, self.partition)
+        try:
+            response = self._fetch(request, self._stated_size)
+        except errors.RequestRefused as refused:
+            if position == positions.first(self.provider.paging) or (refused.status or 0) < 400:
+                raise
+            problem, hint = f"the provider refuses the page at position {position}", "calls behind it are not loaded"
+            raise errors.PageRefused(self.source.name, problem, hint, refused.status) from None
         if size > 1:
             self._stated_size = response.value.size or self._stated_size
         return response
@@ -83,9 +94,11 @@ def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0)
     return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 
-def _is_silence(error: SourceError) -> bool:
+def _is_silence(error: errors.SourceError) -> bool:
     """No response of the API has nothing to do with what was requested."""
-    return isinstance(error, AnsweredInBetween) or (isinstance(error, SourceUnavailable) and error.status is None)
+    return isinstance(error, errors.AnsweredInBetween) or (
+        isinstance(error, errors.SourceUnavailable) and error.status is None
+    )
 
 
 def _are_one_page(paging: Paging, requests: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from etl import paging
 from etl.client.api_client import Response
-from etl.client.errors import RequestRefused, SourceError, SourceUnavailable
+from etl.client.errors import PageRefused, RequestRefused, SourceError, SourceUnavailable
 from etl.loader.batch import ReceivedRecord
 from etl.model import DateFilter, Page, Paging, Window
 from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder, positions
@@ -32,7 +32,7 @@ from etl.sync.run import SourceRun
 log = logging.getLogger("etl.sync.window")
 
 SMALLER_PAGES = (100, 50, 10)
-REFUSED = (400, 422)  # how providers refuse a size or a position
+REFUSED = (400, 422)  # how providers refuse a size
 UNSORTED_AT_LEAST = timedelta(days=1)
 SLACK = {DateFilter.INSTANTS: timedelta(seconds=1), DateFilter.DAYS: timedelta(days=3)}  # beyond: an ignored filter
 
@@ -84,7 +84,10 @@ def read_window(
         skip_if_total=stream.remote_count if was_fully_scanned_within(run, stream, UNSORTED_AT_LEAST) else None,
         resume_from=place,
     )
-    coverage, outcome = _scan(run, stream, goal)
+    try:
+        coverage, outcome = _scan(run, stream, goal)
+    except PageRefused as refused:
+        return _read_halves(run, stream, window, kind, refused)
     run.state.run(coverage.note, outcome)
     if isinstance(flaw := coverage.unreadable.flaw, SourceError):
         hint = "the others are loaded, and the next run asks for it again"
@@ -108,6 +111,22 @@ def _smaller(kind: Paging, wanted: int, size: int, place: ResumePoint | None) ->
         row = min(row + size, max(place.total or row + size, row + smaller)) - 1
         row -= smaller - 1 if kind is Paging.ROWS else 0
     return smaller, replace(place, size=smaller, position=positions.at(kind, row, smaller))
+
+
+def _read_halves(
+    run: SourceRun, stream: StreamState, window: Window, kind: ScanKind, refused: PageRefused
+) -> StreamState:
+    """Read a window whose list cannot be paged to its end as two, the newer first; where none is left, it fails."""
+    scans = load_state(run, stream.partition).checkpoints
+    point = next((scan.resume_point for scan in scans if scan.window == window), None)
+    least = SLACK.get(run.provider.date_filter)
+    if least is None or window.end - window.start <= least or (point and point.order is SortOrder.DESC):
+        raise refused
+    middle = window.start + (window.end - window.start) / 2
+    run.state.run(streams.finish_checkpoint, stream, window, ())
+    for half in (Window(middle, window.end), Window(window.start, middle)):
+        stream = read_window(run, load_state(run, stream.partition), half, kind)
+    return stream
 
 
 def _total_if_unchanged(connection: Connection, run: SourceRun, stream: StreamState, head: Window) -> int | None:
@@ -144,8 +163,11 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
             run.acquire_lease()
             try:
                 answer = pager.page(step.window, step.position, coverage.goal.size)
-            except RequestRefused as refused:
-                step = _after_refusal(steps, refused)
+            except PageRefused as refused:
+                try:
+                    step = steps.throw(paging.OffsetLimitReached())
+                except paging.OffsetLimitReached:
+                    raise refused from None
                 continue
             records, view = _receive_page(coverage, answer)
             batch += records
@@ -187,13 +209,3 @@ def _commit(coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: 
     """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the point to resume from."""
     with coverage.run.lease.transaction() as connection:
         coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch, pages).now)
-
-
-def _after_refusal(steps: paging.Scan, refused: RequestRefused) -> paging.NextPage:
-    """The page to request in place of a refused one: some providers limit how deep a list may be paged."""
-    if refused.status not in REFUSED:
-        raise refused
-    try:
-        return steps.throw(paging.OffsetLimitReached())
-    except paging.OffsetLimitReached:
-        raise refused from None

@@ -315,6 +315,7 @@ def create_tables() -> None:
         sa.Column("checked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("full_scan_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("remote_oldest_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("surplus_count", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_streams_source")),
         sa.PrimaryKeyConstraint("source", "partition", name=op.f("pk_streams")),
         schema="ops",

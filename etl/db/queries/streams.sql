@@ -2,7 +2,8 @@
 
 -- name: load_stream
 -- All that is stored of a stream, in one row even where nothing is.
-SELECT s.sort_order, s.remote_count, s.local_count, s.full_scan_at, s.completeness, s.remote_oldest_at, s.page_size,
+SELECT s.sort_order, s.remote_count, s.local_count, s.full_scan_at, s.completeness, s.remote_oldest_at,
+       s.surplus_count, s.page_size,
        ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.coverage
               WHERE source = :source AND partition = :partition) AS coverage,
        ARRAY(SELECT ARRAY[starts_at, ends_at] FROM ops.checkpoints
@@ -17,9 +18,9 @@ INSERT INTO ops.streams AS stored
 SELECT * FROM jsonb_populate_record(CAST(NULL AS ops.streams), CAST(:new AS jsonb))
     ON CONFLICT (source, partition) DO UPDATE
    SET (sort_order, page_size, remote_count, local_count, completeness, reason, checked_at, full_scan_at,
-        remote_oldest_at) =
+        remote_oldest_at, surplus_count) =
        (SELECT sort_order, page_size, remote_count, local_count, completeness, reason, checked_at, full_scan_at,
-               remote_oldest_at
+               remote_oldest_at, surplus_count
           FROM jsonb_populate_record(stored, CAST(:changes AS jsonb)))
 
 -- name: save_checkpoint

@@ -59,6 +59,7 @@ streams = Table(
     Column("checked_at", timestamptz()),
     Column("full_scan_at", timestamptz()),
     Column("remote_oldest_at", timestamptz()),
+    Column("surplus_count", BigInteger),
     schema="ops",
 )
 

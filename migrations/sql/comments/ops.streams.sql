@@ -21,3 +21,5 @@ COMMENT ON COLUMN ops.streams.full_scan_at IS 'When the whole list was last read
 COMMENT ON COLUMN ops.streams.remote_oldest_at IS
     'created_at of the oldest call that the provider still lists, where its retention has removed older ones that are '
     'stored. Null otherwise';
+COMMENT ON COLUMN ops.streams.surplus_count IS
+    'By how many calls the provider''s total exceeds what the last scan of the whole list met on its pages. Null before it';
