@@ -17,7 +17,7 @@ from etl.paging import PaginationLoop
 from etl.state.lease import Priority
 from etl.state.streams import StreamState
 from etl.sync import due
-from etl.sync.checkpoint import history_start
+from etl.sync.checkpoint import AHEAD, history_start
 from etl.sync.completeness import check_total
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import fetch_transcripts
@@ -65,7 +65,7 @@ def sync_stream(run: SourceRun, stream: StreamState, *, head_only: bool = False)
         with run.at_priority(Priority.BACKFILL):
             after = read_history(run, after, due.history_window(run, stream))
     if stream.watermark and (lookback_start or (run.is_manual and after.remote_count is not None)):
-        check_total(run, after, Window(history_start(run.source), run.deps.clock.now()))
+        check_total(run, after, Window(history_start(run.source), run.deps.clock.now() + AHEAD))
     return lookback_start, head_only and due.has_history(run, load_state(run, stream.partition))
 
 

@@ -11,6 +11,8 @@ from etl.sandbox.catalogue import CATALOGUE
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
+from etl.state.daily_checks import DayStatus
+from tests.fakes import FakeClock
 from tests.harness import KEYS, NOW, PROVIDERS, Harness, counts_add_up, differences, hours, make_harness, requests_of
 
 PAGE = "G12:size=10"  # several pages of a small list
@@ -172,6 +174,31 @@ def test_a_refused_page_behind_the_end_of_a_list_is_its_end(
     assert len(requests_of(harness, name)) <= 2 * (5 + 5)
     report = harness.run(name, lambda run: verify(run, VerifyRequest(heal=True)), "verify")
     assert (report.error, report.counts.received) == (None, 0)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("name", ["ringg", "autocalls"])
+def test_local_times_that_are_shown_and_filtered_as_utc_keep_no_new_call_from_being_read(
+    db: Engine, name: str, order: str
+) -> None:
+    clock = FakeClock(NOW)
+    world = World(8, calls={name: 90}, days=5, order=order, clock=clock.now)
+    harness = make_harness(db, world, PAGE, "G14:variant=local", clock=clock)
+    harness.run(name, by_hand=False)
+    for hour in range(1, 31, 6):
+        assert harness.stored_ids(name) == {call.call_id for call in world.calls(name)}
+        clock.sleep(6 * 3600)
+        world.add(name)
+        before = len(requests_of(harness, name))
+        assert harness.run(name, by_hand=hour == 1).error is None
+        assert len(requests_of(harness, name)) - before <= 12
+    days = list[DayStatus]()
+    harness.run(name, lambda run: verify(run, VerifyRequest(), days), "verify")
+    assert {day.status for day in days} <= {"verified", "count_match", "unknown" if name == "autocalls" else ""}
+    lost = sorted(world.calls(name), key=lambda call: call.created_at)[40]
+    harness.execute("DELETE FROM warehouse.calls WHERE provider_call_id = :id", id=lost.call_id)
+    harness.run(name, lambda run: verify(run, VerifyRequest(heal=True)), "verify")
+    assert lost.call_id in harness.stored_ids(name)
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -117,10 +117,11 @@ def backfill(sources: Sequence[str], since: datetime | None, until: datetime | N
 def days(run: "SourceRun", first: date, end: date | None) -> "Window":
     """Days of the source's time zone, the last one exclusive → a window of instants; without an end, up to now."""
     from etl.model import Window
+    from etl.sync.checkpoint import AHEAD
 
-    zone, now = run.source.timezone, run.deps.clock.now()
+    zone, latest = run.source.timezone, run.deps.clock.now() + AHEAD
     start = datetime.combine(first, time(), zone).astimezone(UTC)
-    return Window(start, min(datetime.combine(end, time(), zone).astimezone(UTC), now) if end else now)
+    return Window(start, min(datetime.combine(end, time(), zone).astimezone(UTC), latest) if end else latest)
 
 
 def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, again: bool) -> None:

@@ -143,7 +143,8 @@ class ScanResult:
 
     ``reached_end``: the end of the list, or of the window, was reached. ``changed_during_scan``: the list changed while
     it was read, from ``first_total`` rows on. ``skipped``: the total was unchanged, and nothing was read.
-    ``distinct_rows``: how many rows were met, where one scan read from beginning to end.
+    ``distinct_rows``: how many rows were met, where one scan read from beginning to end, and ``surplus``: how many more
+    the total of a list that did not change counts.
     """
 
     order: SortOrder
@@ -156,18 +157,12 @@ class ScanResult:
     skipped: bool = False
     warnings: tuple[str, ...] = ()
     distinct_rows: int | None = None
+    surplus: int | None = None
 
     @property
     def is_certified(self) -> bool:
         """Whether the scan met every row that the provider lists: whatever else is stored is gone there."""
         return self.reached_end and bool(self.distinct_rows) and self.distinct_rows == self.total and not self.warnings
-
-    @property
-    def surplus(self) -> int | None:
-        """By how many rows the total of a list that did not change exceeds those met, where it was read to its end."""
-        if self.total is None or self.distinct_rows is None or not self.reached_end or self.changed_during_scan:
-            return None
-        return max(0, self.total - self.distinct_rows)
 
 
 Scan = Generator[NextPage, PageView, ScanResult]

@@ -10,7 +10,7 @@ from etl.model import Paging
 from etl.paging import PageView, SortOrder, positions
 from etl.paging.memory import MAX_RETREATS, ScanMemory
 
-EMPTY_PAGES = 3  # this many empty pages in a row are the end, whatever the total says
+SHORT_PAGES = 3  # after this many short or empty pages in a row an empty one is the end, whatever the total says
 MAX_JUMPS = 3  # how often the end is looked for where the total says that it is
 Decision = Callable[["ScanState"], bool]
 
@@ -20,7 +20,7 @@ class ScanState(ScanMemory):
 
     def ask_for_a_short_page_again(self) -> bool:
         """A page is empty or short although the total says that rows follow → ask once more."""
-        return self.seen.is_short and not self.progress.asked_again and self.progress.empty_pages < 2
+        return self.seen.is_short and not self.progress.asked_again and self.progress.short_pages < 2
 
     def next_page(self) -> bool:
         """None of the above → ask for the page after it."""
@@ -57,7 +57,7 @@ class ScanState(ScanMemory):
         """The list ends with fewer rows than its total and did not show its end twice, or a page was doubtful → read it
         once more from its start."""
         is_first_reading = self.order is SortOrder.DESC and not self.progress.is_second_reading
-        is_short = self.missing_count > 0 and not self.ends_early()
+        is_short = self.missing_count > 0 and self.progress.short_pages < 2
         return is_first_reading and (is_short or self.progress.is_doubtful) and self.finish()
 
     def finish(self) -> bool:
@@ -153,26 +153,12 @@ class ScanState(ScanMemory):
         """Whether a list that begins with its newest row was read down to where the goal wants to come."""
         return self.order is SortOrder.DESC and self.reached_goal()
 
-    def ends_against_total(self) -> bool:
-        """Whether empty pages end the list, although the total says that rows follow."""
-        says_end = self.seen.page.is_last is True or not self.seen.page.rows
-        return says_end and (self.seen.rows_left or 0) > 0 and self.progress.empty_pages >= EMPTY_PAGES
-
-    def ends_early(self) -> bool:
-        """Whether the list ends before its total says so, as pages show that were asked for twice."""
-        return self.progress.short_pages >= 2
-
-    def warn_of_total(self) -> None:
-        """Note it if that is so here, where the list ends."""
-        if self.ends_early():
-            self.warnings.append(f"the list ends before the {self.seen.page.total} calls of its total")
-
     def is_end(self) -> bool:
         """Whether the list ends with this page: the provider says so, it is empty, or it is short and the total
         agrees. A total by itself ends nothing."""
         seen, page = self.seen, self.seen.page
         if page.is_last is True or not page.rows:
-            return (seen.rows_left or 0) <= 0 or self.ends_against_total()
+            return (seen.rows_left or 0) <= 0 or self.progress.short_pages >= SHORT_PAGES
         if self.resumed and not self.profile.is_size_known and not self.is_first():
             return False  # what the positions count is not known yet
         full = self.profile.size if len(self.pages) > 1 else page.size or self.goal.size

@@ -42,8 +42,8 @@ class ScanProgress:
     retreats: int = 0
     jumps: int = 0  # how often the end of the list was looked for
     stale_pages: int = 0  # pages in a row that brought no new row
-    empty_pages: int = 0
     short_pages: int = 0  # pages in a row that the total says to be longer
+    ends_early: bool = False  # the end of the list was found twice before its total says so
     asked_again: bool = False  # the page was asked for before
     is_second_reading: bool = False
     is_doubtful: bool = False  # one page may have been shown in place of another
@@ -112,7 +112,6 @@ class ScanMemory:
         profile.first_total = profile.total if profile.first_total is None else profile.first_total
         if self.window.end >= self.goal.window.end:
             profile.listed_total = profile.total
-        self.progress.empty_pages = 0 if page.rows else self.progress.empty_pages + 1
         self.progress.short_pages = self.progress.short_pages * (not page.rows or seen.is_short) + seen.is_short
         self.pages.append(seen.ids)
         self.joinable = min(self.joinable + 1, len(self.pages))
@@ -207,7 +206,7 @@ class ScanMemory:
 
     def result(self, *, reached_end: bool, skipped: bool = False) -> ScanResult:
         """How the scan ends here; with a warning where the list ended with fewer rows than it has."""
-        profile, warnings = self.profile, self.warnings
+        profile, warnings, is_whole = self.profile, self.warnings, reached_end and not self.goal.resume_from
         if reached_end and self.missing_count and not warnings:
             warnings = [f"{self.missing_count} calls that the total counts were on no page"]
         if profile.unreadable:
@@ -223,4 +222,5 @@ class ScanMemory:
             skipped,
             tuple(warnings),
             None if self.goal.resume_from else self.row_count,
+            self.missing_count if is_whole and profile.total is not None and not profile.has_changed else None,
         )

@@ -50,8 +50,6 @@ def _read_on(state: ScanState) -> Scan:
         is_asked_for_again = progress.asked_again and not progress.is_second_reading
         progress.is_doubtful |= state.is_unexplained_repeat() and is_asked_for_again
         decision = decide(state.FORWARD, state)
-        if decision == "finish" and not state.has_reached_start():
-            state.warn_of_total()
         if decision in ("stop_at_known_rows", "skip_unchanged", "finish"):
             return state.result(reached_end=decision == "finish", skipped=decision == "skip_unchanged")
         state.must_join = decision == "retreat"

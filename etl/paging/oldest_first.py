@@ -20,7 +20,7 @@ def oldest_first(goal: ScanGoal) -> Scan:
     else:
         yield from _find_end(state, goal.local_count)
     yield from _read_down(state)
-    is_short = state.missing_count and not state.warnings and not state.range.reached_goal
+    is_short = state.missing_count and not state.progress.ends_early and not state.range.reached_goal
     if state.progress.is_doubtful or is_short:
         state.restart()
         yield from _find_end(state, state.profile.total)
@@ -39,7 +39,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
         decision = yield from _read(state, position, state.FIND_END)
         seen = state.seen
         if decision == "end_before_this_page":
-            state.warn_of_total()
+            progress.ends_early = progress.short_pages >= 2
             return
         if decision == "look_further_up":
             state.jump()

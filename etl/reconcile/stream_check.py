@@ -13,7 +13,7 @@ from etl.reconcile.remote import CannotVerify, PositionRefused, RemoteStream
 from etl.state import daily_checks, streams
 from etl.state.daily_checks import WORST_FIRST
 from etl.state.streams import StreamState
-from etl.sync.checkpoint import BEGINNING, OVERLAP, history_start
+from etl.sync.checkpoint import AHEAD, BEGINNING, OVERLAP, history_start
 from etl.sync.completeness import RemoteCount, compare_counts
 from etl.sync.run import SourceRun
 
@@ -127,8 +127,8 @@ class StreamCheck:
 def _asked_of_list(run: SourceRun, wanted: Window, now: datetime) -> Window:
     """The window to request: the whole history, or the wanted days with a margin on both sides."""
     if wanted.start <= BEGINNING:
-        return Window(history_start(run.source), now)
-    return Window(max(BEGINNING, wanted.start - MARGIN), min(now, wanted.end + MARGIN))
+        return Window(history_start(run.source), now + AHEAD)
+    return Window(max(BEGINNING, wanted.start - MARGIN), min(now + AHEAD, wanted.end + MARGIN))
 
 
 def _spans(stream: StreamState, wanted: Window, top: datetime | None) -> list[Window]:

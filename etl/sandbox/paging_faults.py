@@ -1,11 +1,12 @@
 """Faults of lists, pages and totals, as effects: the G rows of the catalogue."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from etl.sandbox.effect import Effect, FaultFiring
-from etl.sandbox.http_messages import VendorResponse, json_response
+from etl.sandbox.http_messages import JsonObject, VendorResponse, json_response, to_json
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import ListQuery, VendorPage
 
@@ -111,6 +112,12 @@ def _in_other_zone(query: ListQuery, call: SimulatedCall) -> bool:
     return query.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
 
 
+def _shown_in_other_zone(firing: FaultFiring, call: SimulatedCall, record: bytes) -> bytes:
+    shown: JsonObject = json.loads(record)
+    wrong = datetime.fromisoformat(str(shown["created_at"])) + OTHER_ZONE
+    return to_json({**shown, "created_at": f"{wrong:%Y-%m-%dT%H:%M:%S.%f}Z"})
+
+
 def _without_bounds(query: ListQuery, call: SimulatedCall) -> bool:
     day_or_instant = call.created_at if isinstance(query.filters[-1], datetime) else call.created_at.date()
     return query.keep(call) and day_or_instant not in query.filters
@@ -157,7 +164,11 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
     "G11": {"ended": Effect(page=lambda firing, page: replace(page, has_next=False, last=page.query.page))},
     "G12": {"clamped": Effect(query=_clamp), "silent": Effect(query=_clamp, page=_echo_as_requested)},
     "G13": {"cap": Effect(query=_offset_cap), "end": Effect(query=_behind_the_end)},
-    "G14": {"shifted": with_filter(_in_other_zone), "exclusive": with_filter(_without_bounds)},
+    "G14": {
+        "shifted": with_filter(_in_other_zone),
+        "exclusive": with_filter(_without_bounds),
+        "local": replace(with_filter(_in_other_zone), record=_shown_in_other_zone),
+    },
     "G15": {"outside": with_filter(lambda query, call: query.keep(call) or call.shape("outside", 4) == 0)},
     "G16": {"ignored": with_filter(lambda query, call: True)},
     "G17": {"lag": Effect(calls=_listed_late)},

@@ -17,6 +17,7 @@ from etl.sync.run import SourceRun
 
 BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # before any of the four providers
 OVERLAP = timedelta(minutes=15)
+AHEAD = timedelta(hours=14)  # local times of any zone, shown as UTC, are no further ahead: what is newest is asked for
 LATEST_ARRIVAL = timedelta(days=1)  # how late a call may be listed, or how wrong a clock may be
 
 
@@ -75,7 +76,8 @@ class CoverageRecorder:
         window, coverage = self.goal.window, self.stream.coverage
         if outcome.skipped or (self.unreadable.spans and outcome.order is SortOrder.UNSORTED):
             return ()
-        is_past = window.end <= now - LATEST_ARRIVAL or any(window.end <= covered.end for covered in coverage)
+        is_past = window.end <= self.began_at - LATEST_ARRIVAL and not self.goal.resume_from
+        is_past |= any(window.end <= covered.end for covered in coverage)
         end = window.end if is_past else min(outcome.newest or window.start, now)
         return subtract(Window(window.start, max(end, window.start)), self.unreadable.spans)
 
@@ -91,8 +93,7 @@ class CoverageRecorder:
         if stream.checkpoints:
             values |= {"completeness": "unknown", "reason": Reason.BEING_READ.value}
         elif whole or unfiltered:
-            surplus = None if self.unreadable.spans else outcome.surplus
-            remote = RemoteCount(outcome.total, outcome.first_total, outcome.warnings, surplus)
+            remote = RemoteCount(outcome.total, outcome.first_total, outcome.warnings, outcome.surplus)
             values |= compare_counts(connection, run, stream, goal.window.start, remote)
         elif outcome.warnings and stream.completeness != "incomplete":
             values |= {"completeness": "unknown", "reason": "; ".join(outcome.warnings)}

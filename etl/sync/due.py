@@ -7,7 +7,7 @@ from etl.model import DateFilter, Window
 from etl.paging import ResumePoint, SortOrder, positions
 from etl.state import lookbacks, streams
 from etl.state.streams import StreamState
-from etl.sync.checkpoint import OVERLAP, history_start
+from etl.sync.checkpoint import AHEAD, OVERLAP, history_start
 from etl.sync.run import SourceRun
 from etl.sync.window import was_fully_scanned_within
 
@@ -30,7 +30,7 @@ def head_window(run: SourceRun, stream: StreamState, top: datetime) -> tuple[Win
         oldest_open = run.state.run(lookbacks.oldest_open_call, run.source.name, since)
         starts.append(oldest_open - timedelta(seconds=1) if oldest_open else None)
     start = max(min(start for start in starts if start), _scanned_down_to(stream) or history_start(run.source))
-    return Window(start, now), lookback_start
+    return Window(start, now + AHEAD), lookback_start
 
 
 def _scanned_down_to(stream: StreamState) -> datetime | None:
@@ -47,7 +47,7 @@ def _scanned_down_to(stream: StreamState) -> datetime | None:
 def history_window(run: SourceRun, stream: StreamState) -> Window:
     """All of a stream up to its newest stored call, or up to now where there is none."""
     now = run.deps.clock.now()
-    return Window(history_start(run.source), min(stream.watermark or now, now))
+    return Window(history_start(run.source), min(stream.watermark, now) if stream.watermark else now + AHEAD)
 
 
 def has_history(run: SourceRun, stream: StreamState) -> bool:

@@ -23,7 +23,7 @@ from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
 from etl.state import streams
 from etl.state.streams import StreamState
-from etl.sync.checkpoint import BEGINNING, OVERLAP, CoverageRecorder
+from etl.sync.checkpoint import AHEAD, BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive
 from etl.sync.pager import Pager, page_view
@@ -97,7 +97,7 @@ def read_window(
     is_first_head = stream.watermark is None and now - window.end < OVERLAP
     if is_first_head and outcome.newest and (outcome.changed_during_scan or took_pages):
         # what arrived meanwhile lies above where the scan began
-        return read_window(run, after, Window(outcome.newest - OVERLAP, run.deps.clock.now()), ScanKind.HEAD)
+        return read_window(run, after, Window(outcome.newest - OVERLAP, run.deps.clock.now() + AHEAD), ScanKind.HEAD)
     return after
 
 
