@@ -67,10 +67,7 @@ def read_window(
     """Scan one window of a stream, load what it lists, and record what is stored now → the stream's state after it."""
     provider, now = run.provider, run.deps.clock.now()
     unfiltered = provider.date_filter is DateFilter.NONE
-    size = place.size if place else stream.page_size or provider.page_size
-    if run.result.crashes:
-        size, place = _smaller(provider.paging, size >> run.result.crashes, size, place)
-        event(log, "pages_made_smaller", source=run.source.name, size=size, crashes=run.result.crashes)
+    size, place = _page_size(run, stream, place)
     goal = ScanGoal(
         window,
         provider.paging,
@@ -101,9 +98,14 @@ def read_window(
     return after
 
 
-def _smaller(kind: Paging, wanted: int, size: int, place: ResumePoint | None) -> tuple[int, ResumePoint | None]:
-    """A page size that is a part of the last one, and the same place in a list in pages of that size."""
-    smaller = next(part for part in range(max(1, wanted), 0, -1) if size % part == 0)
+def _page_size(run: SourceRun, stream: StreamState, place: ResumePoint | None) -> tuple[int, ResumePoint | None]:
+    """The page size, and the place in pages of it: after runs that crashed a part of the last one."""
+    kind, size, crashes = run.provider.paging, stream.page_size or run.provider.page_size, run.result.crashes
+    size = place.size if place else size
+    if not crashes:
+        return size, place
+    smaller = next(part for part in range(max(1, size >> crashes), 0, -1) if size % part == 0)
+    event(log, "pages_made_smaller", source=run.source.name, size=smaller, crashes=crashes)
     if place is None:
         return smaller, None
     row = positions.row(kind, place.position, size)
