@@ -49,7 +49,7 @@ def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stderr", screen := Terminal())
     with progress([SOURCE, "b"]) as on_progress:
-        on_progress(step("calls of …18", 1_000_000, 2_000_000))
+        on_progress(step("number ending 18", 1_000_000, 2_000_000))
         on_progress(step("transcripts", 7, 2_000_000))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert "1,000,000" in shown

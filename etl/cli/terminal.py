@@ -69,8 +69,8 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
     width = min(max(map(len, sources), default=0), 16)
     columns = (
         TextColumn(f"[bold]{{task.fields[source]:<{width}.{width}}}"),
-        TextColumn("{task.fields[what]:<13}"),
-        BarColumn(bar_width=13),
+        TextColumn("{task.fields[what]:<16}"),
+        BarColumn(bar_width=10),
         TextColumn("{task.completed:>9,.0f}"),
         TextColumn("{task.fields[rate]:>7}"),
         TextColumn("[dim]{task.fields[left]:<15}"),

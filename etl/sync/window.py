@@ -158,7 +158,7 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
     run, clock, limits = coverage.run, coverage.run.deps.clock, coverage.run.deps.batch_limits
     step = next(steps := scan(coverage.goal))
     outcome: ScanResult | None = None
-    name = f"calls of …{coverage.stream.partition[-2:]}" if coverage.stream.partition else "calls"
+    name = f"number ending {coverage.stream.partition[-2:]}" if coverage.stream.partition else "calls"
     batch, pages_read, rows, began = list[ReceivedRecord](), 0, 0, clock.monotonic()
     while outcome is None:
         try:
