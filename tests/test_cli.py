@@ -195,7 +195,7 @@ def test_an_unreachable_database_is_status_78(tmp_path: Path, configured: dict[s
         assert said.returncode == 78
         assert lines(said.stderr) == [
             f"etl: the database at 127.0.0.1:{free}, database 'calls' cannot be used: nothing listens there: "
-            "start the server, or fix host and port in DATABASE_URL"
+            "start the server (`etl db start` the embedded one), or fix DATABASE_URL"
         ]
 
 

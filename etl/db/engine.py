@@ -97,7 +97,7 @@ def _why(error: psycopg.OperationalError) -> str:
     for phrase, reason in (
         ("no password supplied", "the server asks for a password: add it to DATABASE_URL"),
         ("no such file", "nothing listens there: start the server, or fix the host in DATABASE_URL"),
-        ("refused", "nothing listens there: start the server, or fix host and port in DATABASE_URL"),
+        ("refused", "nothing listens there: start the server (`etl db start` the embedded one), or fix DATABASE_URL"),
         ("resolve", "its host name is unknown: fix the host in DATABASE_URL"),
         ("name or service", "its host name is unknown: fix the host in DATABASE_URL"),
         ("service", "the service that DATABASE_URL names is in no service file: see PGSERVICEFILE"),
