@@ -215,7 +215,7 @@ def test_a_page_refused_in_the_middle_is_reached_by_a_narrower_window_or_named(
         assert harness.scalar("SELECT count(*) FROM ops.checkpoints") == 0
         harness.sync(name)
     else:
-        assert re.search(r"refuses the page at position \d+ \(HTTP 400\)", str(report.error))
+        assert re.search(r"refuses the page at position \d+: .+ \(HTTP 400\)", str(report.error))
         assert len(requests_of(harness, name)) <= 9 + 5
 
 

@@ -571,7 +571,7 @@ TWEAKS = {"G13": "cap=10", "H22": "size=2000000", "V07": "size=4000,in=3", "H16"
 
 
 def _trace(provider: str, *faults: Fault) -> list[object]:
-    """What six requests bring to a client, the first three with a filter: statuses, headers, bodies and errors."""
+    """What seven requests bring, the first three with a filter, one behind the end: status, headers, body or error."""
     world = World(5, calls={provider: 45}, now=NOW, phones=["+918037565218"])
     first, last = (world.calls(provider)[place].created_at for place in (10, 34))
     filters: dict[str, Params] = {
@@ -579,7 +579,7 @@ def _trace(provider: str, *faults: Fault) -> list[object]:
         "autocalls": {"date_from": f"{first:%Y-%m-%d}", "date_to": f"{last:%Y-%m-%d}"},
     }
     window, reader = filters.get(provider, {}), readers(world, *faults)(provider)
-    return [_seen(reader, {**reader.asking(place % 5, 9), **(window if place < 3 else {})}) for place in range(6)]
+    return [_seen(reader, {**reader.asking(place % 6, 9), **(window if place < 3 else {})}) for place in range(7)]
 
 
 def _seen(reader: Reader, params: Params) -> object:

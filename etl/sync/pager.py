@@ -39,7 +39,8 @@ class Pager:
         except errors.RequestRefused as refused:
             if position == positions.first(self.provider.paging) or (refused.status or 0) < 400:
                 raise
-            problem, hint = f"the provider refuses the page at position {position}", "calls behind it are not loaded"
+            problem = f"the provider refuses the page at position {position}: {refused.problem}"
+            hint = "calls behind it are not loaded"
             raise errors.PageRefused(self.source.name, problem, hint, refused.status) from None
         if size > 1:
             self._stated_size = response.value.size or self._stated_size

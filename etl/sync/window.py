@@ -99,12 +99,12 @@ def read_window(
 
 
 def _page_size(run: SourceRun, stream: StreamState, place: ResumePoint | None) -> tuple[int, ResumePoint | None]:
-    """The page size, and the place in pages of it: after runs that crashed a part of the last one."""
+    """The page size, and the place in pages of it: a part of the last one after crashes, of which one may be chance."""
     kind, size, crashes = run.provider.paging, stream.page_size or run.provider.page_size, run.result.crashes
     size = place.size if place else size
-    if not crashes:
+    if crashes < 2:
         return size, place
-    smaller = next(part for part in range(max(1, size >> crashes), 0, -1) if size % part == 0)
+    smaller = next(part for part in range(max(1, size >> (crashes - 1)), 0, -1) if size % part == 0)
     event(log, "pages_made_smaller", source=run.source.name, size=smaller, crashes=crashes)
     if place is None:
         return smaller, None
