@@ -30,6 +30,7 @@ def start_etl(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Po
     return subprocess.Popen(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given), text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
     )  # fmt: skip
 
 
