@@ -11,6 +11,7 @@ from etl.cli import context
 from etl.cli.exit_status import exit_with, print_json
 from etl.cli.output import LAYOUT, echo, printable
 from etl.cli.run_commands import run
+from etl.runtime.humanize import counted
 
 SHOWN = ("quarantine_id", "source", "reason", "provider_call_id", "first_seen_at", "last_seen_at", "resolved_at",
          "dismissed_at")  # fmt: skip
@@ -97,7 +98,7 @@ def dismiss(numbers: Sequence[int]) -> None:
 
     with context.opened(context.settings()) as engine, engine.begin() as connection:
         dismissed = quarantine.dismiss(connection, numbers, datetime.now(UTC))
-    echo(f"{len(dismissed)} record{'s' if len(dismissed) != 1 else ''} dismissed")
+    echo(f"{counted(len(dismissed), 'record')} dismissed")
     if unknown := sorted(set(numbers) - dismissed):
         names = ", ".join(map(str, unknown))
         raise click.BadParameter(f"not in quarantine: {names}; `etl quarantine list` lists those that are")

@@ -1,6 +1,7 @@
 """The stored calls of a source, row by row → the counters that are kept of them, repaired where they differ."""
 
 from etl.db.statements import Statements, execute, fetch_all, fetch_value
+from etl.runtime.humanize import counted
 from etl.sync.run import SourceRun
 
 SQL = Statements("rollups")
@@ -22,7 +23,7 @@ def audit(run: SourceRun) -> None:
         if wrong:
             execute(connection, SQL.delete_orphans)
     if wrong:
-        days = "1 day" if len(wrong) == 1 else f"{len(wrong)} days"
+        days = counted(len(wrong), "day")
         run.result.notes.append(
             f"calls of {days} were written past the triggers of warehouse.calls: the rollups are counted anew"
         )

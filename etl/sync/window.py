@@ -159,7 +159,7 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
     step = next(steps := scan(coverage.goal))
     outcome: ScanResult | None = None
     name = f"number ending {coverage.stream.partition[-2:]}" if coverage.stream.partition else "calls"
-    batch, pages_read, rows, began = list[ReceivedRecord](), 0, 0, clock.monotonic()
+    batch, pages_read, size_bytes, rows, began = list[ReceivedRecord](), 0, 0, 0, clock.monotonic()
     while outcome is None:
         try:
             run.acquire_lease()
@@ -173,6 +173,7 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
                 continue
             records, view = _receive_page(coverage, answer)
             batch += records
+            size_bytes += sum(len(record.payload) for record in records)
             pages_read, rows = pages_read + 1, rows + len(records)
             step = steps.send(view)
         except StopIteration as end:
@@ -181,11 +182,11 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
             if pages_read:  # what was read is kept
                 _commit(coverage, batch, pages_read, step.resume_point)
             raise
-        full = len(batch) >= limits.rows or sum(len(record.payload) for record in batch) >= limits.size_bytes
+        full = len(batch) >= limits.rows or size_bytes >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
             _commit(coverage, batch, pages_read, step.resume_point)
             run.report_progress(name, rows, answer.value.total)
-            batch, pages_read, began = [], 0, clock.monotonic()
+            batch, pages_read, size_bytes, began = [], 0, 0, clock.monotonic()
     with run.lease.transaction() as connection:
         coverage.finish(connection, load(connection, run, batch, pages_read), outcome)
     run.report_progress(name, rows, rows)
