@@ -38,6 +38,25 @@ class FakeClock:
         self._start += timedelta(seconds=seconds)
 
 
+class Ticking:
+    """A clock that really waits, and starts at any time."""
+
+    def __init__(self, start: datetime) -> None:
+        self._start, self._began = start, time.monotonic()
+
+    def now(self) -> datetime:
+        """The wall clock: aware, UTC."""
+        return self._start + timedelta(seconds=time.monotonic() - self._began)
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
+
 class FakeRateLimiter:
     """A rate limiter without a rate: a request waits only for a back-off to end."""
 

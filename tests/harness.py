@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 import httpx
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import pipeline, settings
@@ -198,12 +198,17 @@ class InterceptingTransport(httpx.BaseTransport):
         self.inner.close()
 
 
+def _refuse(*_: object) -> None:
+    raise Killed
+
+
 class Killed(BaseException):
     """Ends a process at any moment."""
 
 
 def kill(harness: Harness) -> None:
-    """End the process as its database sees it: its sessions are gone, and nothing more is written."""
+    """End the process as its database sees it: its sessions are gone, none is opened, and nothing is written."""
+    event.listen(harness.db, "checkout", _refuse)
     with create_engine(harness.db.url, poolclass=NullPool).connect() as connection:
         connection.execute(text(TERMINATE))
     raise Killed
@@ -222,6 +227,9 @@ def run_until_killed(harness: Harness, name: str) -> bool:
     except (Killed, SQLAlchemyError):
         harness.db.dispose()
         return True
+    finally:
+        if event.contains(harness.db, "checkout", _refuse):
+            event.remove(harness.db, "checkout", _refuse)
 
 
 def run_killed_at(harness: Harness, name: str, at: int) -> bool:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
@@ -21,12 +24,15 @@ from etl.db import revisions
 from etl.db.connections import FIXED, open_engine, sqlalchemy_url
 from etl.db.engine import DatabaseProblem
 from etl.embedded import Server
+from etl.pipeline import sync
 from etl.runtime.secret import Secret
 from etl.settings import Settings
+from etl.state import runs
+from etl.sync.run import run_source
 from etl.web.readonly_db import readonly_engine
 from tests.commands import ROOT, run_etl
-from tests.fakes import wait_until
-from tests.harness import PROVIDERS, differences, make_harness
+from tests.fakes import Ticking, wait_until
+from tests.harness import NOW, PROVIDERS, Harness, InterceptingTransport, counts_add_up, differences, make_harness
 from tests.postgres import database_copy
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -339,3 +345,100 @@ def test_without_execute_for_public_migrate_names_the_grant_and_bi_reader_reads(
             assert connection.scalar(text("SELECT count(*) FROM bi.transcript_turns")) > 0
             assert connection.scalar(text("SELECT count(*) FROM bi.transcripts WHERE search_vector IS NOT NULL")) > 0
         db.dispose()
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5])
+def test_fewer_connections_than_runs_make_them_wait(server: Server, limit: int) -> None:
+    with (
+        database_copy(server, "template1") as name,
+        plain_role(server, name, "GRANT CREATE ON DATABASE {database} TO {role}") as url,
+    ):
+        db = open_engine(url)
+        revisions.migrate(db)
+        harness = make_harness(db)
+        admin(server, name, f'ALTER ROLE "plain {name}" CONNECTION LIMIT {limit}')
+        deps = replace(harness.dependencies(), clock=Ticking(NOW))
+        with ThreadPoolExecutor(8) as threads:
+            found = list(threads.map(lambda name: run_source(deps, harness.sources[name], "sync", sync, is_manual=True),
+                                     PROVIDERS * 2))  # fmt: skip
+        assert [(run.status, run.error) for run in found] == [("succeeded", None)] * 8
+        assert [differences(harness, source) for source in PROVIDERS] == [[], [], [], []]
+        db.dispose()
+
+
+# -- sessions that end
+
+
+TERMINATE_ALL = text(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+)
+
+
+def end_all(harness: Harness) -> None:
+    other = open_engine(harness.db.url.render_as_string(hide_password=False))
+    with other.connect() as connection:
+        connection.execute(TERMINATE_ALL)
+    other.dispose()
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_sessions_that_end_during_a_request_end_no_run(db: Engine, name: str) -> None:
+    harness = make_harness(db, None, "G12:size=10")
+
+    def end_and_look(number: int, request: httpx.Request) -> None:
+        end_all(harness)
+
+    harness.transport = InterceptingTransport(harness.transport, end_and_look)
+    harness.sync(name)
+    assert differences(harness, name) == []
+    assert harness.rows("SELECT status, error FROM ops.runs") == [{"status": "succeeded", "error": None}]
+
+
+def test_a_run_that_was_ended_on_purpose_does_not_go_on_in_another_session(db: Engine) -> None:
+    harness = make_harness(db, None, "G12:size=10")
+
+    def give_up(number: int, request: httpx.Request) -> None:
+        if number == 3:
+            with db.begin() as connection:
+                [run_id] = connection.execute(text("SELECT run_id FROM ops.runs")).one()
+                runs.fail(connection, run_id, "it hangs", harness.clock.now())
+
+    harness.transport = InterceptingTransport(harness.transport, give_up)
+    assert harness.run("ringg").status == "failed"
+    assert harness.rows("SELECT status, error FROM ops.runs") == [{"status": "failed", "error": "it hangs"}]
+
+
+@pytest.mark.parametrize("code", ["40001", "40P01", "57P01"])
+@pytest.mark.parametrize("times", [1, 4, 5])
+def test_a_batch_is_tried_five_times(db: Engine, code: str, times: int) -> None:
+    """A trigger of somebody else's fails as often as the sequence says, outside of the transaction's control."""
+    harness = make_harness(db, None, "V01:every=1,in=7", "G12:size=10")
+    fail = f"RAISE EXCEPTION USING ERRCODE = '{code}'"
+    if code == "57P01":
+        fail = "PERFORM pg_terminate_backend(pg_backend_pid())"
+    harness.execute(
+        "CREATE SEQUENCE public.failures; CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF nextval('public.failures') <= {times} THEN {fail}; END IF; RETURN NULL; END $$;"
+        "CREATE TRIGGER fail AFTER INSERT ON warehouse.calls EXECUTE FUNCTION public.fail()"
+    )
+    expected = "succeeded" if times < 5 else "failed"
+    report = harness.run("ringg")
+    assert report.status == expected, report.error
+    assert counts_add_up(harness)
+    if times < 5:
+        assert (
+            harness.scalar("SELECT sum(quarantined) FROM ops.runs")
+            == harness.scalar("SELECT count(*) FROM ops.quarantine")
+            > 0
+        )
+
+
+def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(database_url: str) -> None:
+    db = open_engine(database_url)
+    connection = db.connect()
+    driver = connection.connection.driver_connection
+    db.dispose()
+    connection.close()
+    assert driver is not None
+    assert driver.closed

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import httpx
@@ -22,7 +22,7 @@ from etl.state.lease import TERM, Lease, LeaseLost, Priority
 from etl.state.session import StateSession
 from etl.sync import replay, run
 from etl.sync.run import BatchLimits, RunDependencies, RunFunction, RunResult
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, Ticking
 from tests.harness import (
     NOW,
     PROVIDERS,
@@ -32,23 +32,6 @@ from tests.harness import (
     differences,
     make_harness,
 )
-
-
-class Ticking:
-    """A clock that really waits, and starts on the sandbox's day."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-
-    def now(self) -> datetime:
-        return NOW + timedelta(seconds=time.monotonic() - self._began)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
 
 EACH_PAGE = BatchLimits(rows=1)  # a batch is committed after each page
 
@@ -63,7 +46,7 @@ def at_once(harness: Harness, name: str, *works: tuple[str, RunFunction]) -> lis
 
     def process(kind: str, work: RunFunction) -> RunResult:
         dependencies = RunDependencies(
-            harness.db, Ticking(), lambda: 0.5, lambda source: harness.transport, batch_limits=EACH_PAGE
+            harness.db, Ticking(NOW), lambda: 0.5, lambda source: harness.transport, batch_limits=EACH_PAGE
         )
         together.wait(10)
         return run.run_source(dependencies, harness.sources[name], kind, work, is_manual=True)
@@ -132,7 +115,7 @@ def never() -> None:
 
 
 def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
-    clock, waits, turns = Ticking(), threading.Event(), []
+    clock, waits, turns = Ticking(NOW), threading.Event(), []
     with process(db, clock) as first, process(db, clock) as second, ThreadPoolExecutor(1) as threads:
         first.acquire(never)
 
@@ -153,7 +136,7 @@ def test_who_waits_comes_before_the_one_who_just_had_it(db: Engine) -> None:
 
 def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None:
     turns = list[Priority]()
-    with process(db, Ticking()) as holder, ExitStack() as processes, ThreadPoolExecutor(3) as threads:
+    with process(db, Ticking(NOW)) as holder, ExitStack() as processes, ThreadPoolExecutor(3) as threads:
         holder.acquire(never)
 
         def wait_and_hold(lease: Lease, waits: threading.Event) -> None:
@@ -163,7 +146,7 @@ def test_a_higher_priority_goes_before_those_who_wait_longer(db: Engine) -> None
 
         waiting = []
         for priority in (Priority.BACKFILL, Priority.LOOKBACK, Priority.HEAD):
-            lease, waits = processes.enter_context(process(db, Ticking())), threading.Event()
+            lease, waits = processes.enter_context(process(db, Ticking(NOW))), threading.Event()
             lease.priority = priority
             waiting.append(threads.submit(wait_and_hold, lease, waits))
             assert waits.wait(10)
@@ -196,7 +179,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
         return InterceptingTransport(sandbox, lambda count, request: sent.append(who))
 
     def live_sync() -> RunResult:
-        dependencies = RunDependencies(db, Ticking(), lambda: 0.5, lambda source: transport_of("live"))
+        dependencies = RunDependencies(db, Ticking(NOW), lambda: 0.5, lambda source: transport_of("live"))
         return run.run_source(dependencies, harness.sources[name], "sync", pipeline.sync, is_manual=False)
 
     def one_more(count: int, request: httpx.Request) -> None:
@@ -208,7 +191,7 @@ def test_the_head_is_read_after_one_batch_of_a_long_backfill(db: Engine, name: s
 
     with ThreadPoolExecutor(1) as threads:
         dependencies = RunDependencies(
-            db, Ticking(), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), EACH_PAGE
+            db, Ticking(NOW), lambda: 0.5, lambda source: InterceptingTransport(sandbox, one_more), EACH_PAGE
         )
         work = partial(pipeline.backfill, window=window, again=True)
         done = run.run_source(dependencies, harness.sources[name], "backfill", work, is_manual=True)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 
 from etl.db.engine import DatabaseProblem, as_json, server_message
 
@@ -122,7 +122,7 @@ def make_engine(
     """Connections to one database with other settings beside the fixed ones, and other defaults for the URL's own."""
     db = create_engine(
         url, hide_parameters=True, json_serializer=as_json, json_deserializer=_decoder.decode, pool_pre_ping=True,
-        use_native_hstore=False, **pool,
+        use_native_hstore=False, poolclass=_PatientPool, **pool,
     )  # fmt: skip
     in_url = str(url.query.get("options", ""))
     limits = {name: value for name, value in LIMITS.items() if f"{name}=" not in in_url}
@@ -142,8 +142,45 @@ def impatient() -> Iterator[None]:
         _is_impatient.reset(token)
 
 
+class _Refused(psycopg.OperationalError):
+    """A server that has let us in before refuses another connection: there may be one later."""
+
+    def __init__(self, patience_seconds: float, message: str) -> None:
+        super().__init__(message)
+        self.patience_seconds = patience_seconds
+
+
+class _PatientPool(QueuePool):
+    """Waits for a connection of the server's as for one of its own, and keeps none that comes back after its end."""
+
+    _sqla_logger_namespace = "sqlalchemy.pool"  # not among our own logs
+    _is_disposed = False
+
+    def dispose(self) -> None:
+        """Close the connections that are in the pool now, and the others when they come back: no one else will."""
+        self._is_disposed = True
+        super().dispose()
+
+    def _do_return_conn(self, record: Any) -> None:
+        if self._is_disposed:
+            record.close()
+        else:
+            super()._do_return_conn(record)
+
+    def connect(self) -> Any:
+        """A connection of the pool, or a new one."""
+        began = time.monotonic()
+        while True:
+            try:
+                return super().connect()
+            except _Refused as refused:
+                if time.monotonic() - began >= refused.patience_seconds:
+                    raise
+                time.sleep(POLL_SECONDS)
+
+
 class _Connector:
-    """Connects one engine, and waits where a server that has let it in before does not do so for a moment."""
+    """Connects one engine."""
 
     silence_seconds, patience_seconds = SILENCE_SECONDS, 60.0
 
@@ -154,7 +191,7 @@ class _Connector:
     def connect(self, _dialect: Any, _record: Any, _args: Any, given: dict[str, Any]) -> psycopg.Connection[Any]:
         """Connect and set up the session, unless a pooler has none for us."""
         parameters = {**self._defaults, **given, "client_encoding": "UTF8"}
-        connection = self._wait_for_connection(parameters)
+        connection = self._connect(parameters)
         connection.silence_seconds = self.silence_seconds
         try:
             if not self._has_connected:
@@ -166,7 +203,7 @@ class _Connector:
             raise
         return connection
 
-    def _wait_for_connection(self, parameters: Mapping[str, Any]) -> _BoundedConnection:
+    def _connect(self, parameters: Mapping[str, Any]) -> _BoundedConnection:
         """One more connection; a server that has too few, starts up or shuts down may have one later.
 
         Until its language is known, a server's message is all that tells why it refuses: what is wrong for good, such
@@ -174,14 +211,12 @@ class _Connector:
         """
         for name in ENVIRONMENT:
             os.environ.pop(name, None)
-        deadline = time.monotonic() + (0 if _is_impatient.get() else self.patience_seconds)
-        while True:
-            try:
-                return _BoundedConnection.connect(**parameters, autocommit=True)
-            except psycopg.OperationalError as error:
-                if not (self._has_connected and server_message(error)) or time.monotonic() >= deadline:
-                    raise
-                time.sleep(POLL_SECONDS)
+        try:
+            return _BoundedConnection.connect(**parameters, autocommit=True)
+        except psycopg.OperationalError as error:
+            if self._has_connected and server_message(error):
+                raise _Refused(0 if _is_impatient.get() else self.patience_seconds, str(error)) from None
+            raise
 
 
 def _require_own_session(connection: psycopg.Connection[Any], parameters: Mapping[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """A database's errors → sentences that show no data; values ↔ JSON."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,7 +11,11 @@ import psycopg
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+T = TypeVar("T")
 INSUFFICIENT_PRIVILEGE = "42501"
+ATTEMPTS = 5
+CONFLICT = ("40001", "40P01")  # SQLSTATEs of serialization failures and deadlocks
+SESSION_ENDED = ("57P01", "57P02", "57P05", "25P03")  # terminated, crashed, idle for too long, in a transaction or not
 
 # As libpq writes an error that the server sent, in any language: the severity, a colon and two spaces.
 _SERVER_MESSAGE = re.compile(r"failed: [^\n:]+:  (.+)")
@@ -41,6 +45,36 @@ def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of an error, if the server sent one."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None)
+
+
+def is_closed(connection: Connection) -> bool:
+    """Whether either side has ended the session."""
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    return driver.closed
+
+
+def is_silent(error: DBAPIError) -> bool:
+    """Whether the error is that the server does not answer."""
+    return isinstance(error.orig, psycopg.errors._WaitTimeout)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those in whose handling it occurred: a session that has ended cannot be rolled back either."""
+    while error is not None:
+        yield error
+        error = error.__context__
+
+
+def retried(work: Callable[[], T], sleep: Callable[[float], None], codes: Collection[str]) -> T:
+    """Do work; again, five times in all, where the server ended it with one of these SQLSTATEs."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return work()
+        except (DBAPIError, psycopg.Error) as error:
+            if not any(sqlstate(each) in codes for each in _chain(error)):
+                raise
+            sleep(attempt * 0.1)
+    return work()
 
 
 def describe(error: BaseException) -> str:

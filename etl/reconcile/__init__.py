@@ -6,7 +6,10 @@ by rank (:mod:`etl.reconcile.rank_search`), one without order by the counts of w
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from sqlalchemy import Connection
 
 from etl.client.errors import SourceError, refusal_of_all
 from etl.reconcile.day_status import StreamFinding, day_statuses
@@ -76,8 +79,8 @@ def _keep(
     """Write the statuses on days and lists in one transaction; the statuses as they are stored then."""
     source, now = run.source, run.deps.clock.now()
     found = day_statuses(source.name, source.timezone, findings, warning)
-    run.acquire_lease()
-    with run.lease.transaction() as connection:
+
+    def keep(connection: Connection) -> Mapping[date, DayStatus]:
         # an incomplete day stays so while nothing is known, unless the provider's retention removed its calls
         incomplete = {status.day for status in daily_checks.incomplete_days(connection, source.name)}
         new = [
@@ -94,5 +97,8 @@ def _keep(
             connection, source.name, min(first for first, _ in spans), max(last for _, last in spans)
         ):
             streams.promote_to_verified(connection, source.name)
-        statuses = daily_checks.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
+        return daily_checks.stored(connection, source.name, found[0].day, found[-1].day) if found else {}
+
+    run.acquire_lease()
+    statuses = run.transaction(keep)
     return [statuses[status.day] for status in found]

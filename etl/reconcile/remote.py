@@ -142,8 +142,7 @@ class RemoteStream:
         not_stored = self.local.not_stored(arrivals)
         self.not_stored |= {key: record.created_at for key, record in not_stored.items()}
         if not_stored and self.heal:
-            with self.run.lease.transaction() as connection:
-                load(connection, self.run, arrivals)
+            self.run.transaction(load, self.run, arrivals)
             self.local.load_quarantine()
 
 

@@ -38,15 +38,19 @@ def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) ->
     calls = 0
     while after is not None:
         run.acquire_lease()
-        with run.lease.transaction() as connection:  # which nobody adds payloads to meanwhile
-            ctx = run.write_context()
-            changes, after = rebuild_next(connection, ctx, run.source, after)
-            write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
-            refused = uuid_array(change.row["call_key"] for change in changes if change.turns == ())
-            execute(connection, TRANSCRIPTS.forget, {"keys": refused})
+        changes, after = run.transaction(_replay_next, run, after)  # nobody adds payloads to it meanwhile
         on_changes(changes)
         calls += len(changes)
         run.report_progress("replay", calls, None)
+
+
+def _replay_next(connection: Connection, run: SourceRun, after: int) -> tuple[list[RowChange], int | None]:
+    ctx = run.write_context()
+    changes, last = rebuild_next(connection, ctx, run.source, after)
+    write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
+    refused = uuid_array(change.row["call_key"] for change in changes if change.turns == ())
+    execute(connection, TRANSCRIPTS.forget, {"keys": refused})
+    return changes, last
 
 
 def retry(run: SourceRun) -> None:
@@ -59,9 +63,7 @@ def retry(run: SourceRun) -> None:
         run.acquire_lease()
         seq = run.state.fetch_one(PAYLOADS.older_than_all, {"older": OLDER_THAN_ALL}).seq
         payloads = run.state.run(quarantine.payloads, [row.quarantine_id for *_, row in rows])
-        records = receive(run, payloads, seq)
-        with run.lease.transaction() as connection:
-            load(connection, run, records, is_listed=False)
+        run.transaction(load, run, receive(run, payloads, seq), is_listed=False)
 
 
 def rebuild_next(

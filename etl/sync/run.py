@@ -5,14 +5,15 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
 from etl.client.errors import PAUSE, AccessRefused, SourceError, SourcePaused
-from etl.db.engine import DatabaseProblem, describe
+from etl.db.engine import CONFLICT, SESSION_ENDED, DatabaseProblem, describe, retried
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
 from etl.model import Provider, Source
@@ -26,6 +27,9 @@ from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
 from etl.state.registry import SourceMismatch
 from etl.state.session import StateSession
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger("etl.sync.run")
 MAX_LOGGED_DRIFT = 50  # of a run
@@ -111,6 +115,18 @@ class SourceRun:
         self.deps.clock.sleep(0)
         self.lease.acquire(lambda: event(log, "waiting_for_lease", source=self.source.name))
 
+    def transaction(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in a transaction of the lease; again, a few times, where the server ended it."""
+        seen, notes = set(self.rejects_seen), len(self.result.notes)
+
+        def attempt() -> T:
+            self.rejects_seen.intersection_update(seen)
+            del self.result.notes[notes:]
+            with self.lease.transaction() as connection:
+                return work(connection, *args, **kwargs)
+
+        return retried(attempt, self.deps.clock.sleep, CONFLICT + SESSION_ENDED)
+
     @contextmanager
     def at_priority(self, priority: Priority) -> Iterator[None]:
         """Ask for the lease and for requests at this priority until the end of the block."""
@@ -177,7 +193,7 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
     """A run with its session, client and row in ``ops.runs``, where it is recorded how it ends."""
     provider = providers()[source.provider]
     with ExitStack() as closing:
-        state = closing.enter_context(StateSession(deps.db))
+        state = closing.enter_context(StateSession(deps.db, deps.clock.sleep))
         lease = Lease(state, deps.db, source.name, deps.clock)
         closing.callback(lease.release)
         rate_limiter = RateLimiter(state, lease, source, deps.clock)

@@ -72,8 +72,7 @@ def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, ba
             total = total or int(run.state.fetch_all(SQL.count_due_transcripts, due)[0].calls)
             run.acquire_lease()
             fetched = _fetch(run, threads, request, calls)
-            with run.lease.transaction() as connection:
-                _load(connection, run, fetched)
+            run.transaction(_load, run, fetched)
             done += len(fetched)
             run.report_progress("transcripts", done, max(done, total))
             refused += sum(each.state == "refused" for each in fetched)
@@ -114,8 +113,7 @@ def _fetch(run: SourceRun, threads: Executor, request: TranscriptRequest, calls:
     workers.append(threads.submit(work))
     error = next(filter(None, [worker.exception() for worker in workers]), None)  # workers added meanwhile as well
     if isinstance(error, SourcePaused):
-        with run.lease.transaction() as connection:  # what came before it is kept
-            _load(connection, run, fetched)
+        run.transaction(_load, run, fetched)  # what came before it is kept
     if error:
         raise error
     return fetched

@@ -37,10 +37,6 @@ SELECT set_config('lock_timeout', '10min', true)
 -- Lets one process migrate at a time.
 SELECT pg_advisory_xact_lock(:lock)
 
--- name: set_state_session
--- Sets up a session for state: commits do not wait for the disk, and rows are found by key whatever the statistics say.
-SELECT set_config('synchronous_commit', 'off', false) AS commit, set_config('enable_seqscan', 'off', false) AS scan
-
 -- name: set_statement_timeout
 -- Bounds the statements of this transaction.
 SELECT set_config('statement_timeout', :timeout, true)
