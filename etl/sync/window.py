@@ -180,14 +180,14 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
             if pages_read:  # what was read is kept
-                run.transaction(_save, coverage, batch, pages_read, step.resume_point)
+                run.transaction(_write, coverage, batch, pages_read, step.resume_point)
             raise
         full = len(batch) >= limits.rows or size_bytes >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
-            run.transaction(_save, coverage, batch, pages_read, step.resume_point)
+            run.transaction(_write, coverage, batch, pages_read, step.resume_point)
             run.report_progress(name, rows, answer.value.total)
             batch, pages_read, size_bytes, began = [], 0, 0, clock.monotonic()
-    run.transaction(_finish, coverage, batch, pages_read, outcome)
+    run.transaction(_write, coverage, batch, pages_read, outcome)
     run.report_progress(name, rows, rows)
     return outcome
 
@@ -207,15 +207,16 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
     return records, page_view(page, records, first_seq)
 
 
-def _save(
-    connection: Connection, coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, place: ResumePoint
+def _write(
+    connection: Connection,
+    coverage: CoverageRecorder,
+    batch: Sequence[ReceivedRecord],
+    pages: int,
+    end: ResumePoint | ScanResult,
 ) -> None:
-    """One transaction: lease, rows, turns, raw payloads, quarantine, drift, counts, and the point to resume from."""
-    coverage.save_checkpoint(connection, place, load(connection, coverage.run, batch, pages).now)
-
-
-def _finish(
-    connection: Connection, coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, outcome: ScanResult
-) -> None:
-    """The last one: the same, and the coverage instead of a point to resume from."""
-    coverage.finish(connection, load(connection, coverage.run, batch, pages), outcome)
+    """One transaction: lease, rows, raw payloads, quarantine, drift, counts, and where to resume or what is covered."""
+    ctx = load(connection, coverage.run, batch, pages)
+    if isinstance(end, ScanResult):
+        coverage.finish(connection, ctx, end)
+    else:
+        coverage.save_checkpoint(connection, end, ctx.now)
