@@ -101,7 +101,7 @@ STAGES: tuple[tuple[str, object, tuple[str, ...]], ...] = (
     ("state", streams, ("load_stream", "save_checkpoint", "finish_checkpoint", "save_stream", "count_stored")),
     ("state", lookbacks, ("mark_done",)),
     ("state", lease.Lease, ("acquire", "release")),
-    ("commit", window, ("_commit",)),
+    ("commit", window, ("_write",)),
     ("commit", CoverageRecorder, ("finish", "note")),
     ("scan", window, ("_load",)),
     ("the rest", run, ("run_source",)),
