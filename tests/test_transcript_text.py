@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from etl.decode.invisible import MARKS, is_blank
 from etl.fields.speakers import LANGUAGES, SPEAKERS, fold, labelled
-from etl.fields.transcript_items import Said
-from etl.fields.transcript_text import render, turns_of
+from etl.fields.transcript_items import Said, of_message, plain_message
+from etl.fields.transcript_text import labelled_turns, plain_lines, render, turns_of
 
 AGENT, CUSTOMER = ("agent", "Hello, how are you?"), ("customer", "Fine: thanks.")
 
@@ -262,3 +262,76 @@ turn = st.tuples(st.sampled_from(["agent", "customer", "system", "unknown"]), pl
 @given(st.lists(turn, max_size=6))
 def test_what_is_rendered_is_read_again(turns: list[Said]) -> None:
     assert turns_of(render(turns)) == turns
+
+
+LABELS = ["Agent", "user", "AI 1", "**Bot**", "[Agent]", "(User)", "Kunde", "Maya", "Maya Rao", "nobody else", "", "12"]
+STARTS = ["", " ", "\t", "\ufeff", "[00:01] ", "(12:30) - ", "13:33:14 ", "[1", "**", "- "]
+ENDINGS = [": ", ":", "： ", ":  ", ":** ", " : ", ":\xa0", ""]
+WORDS = [
+    "",
+    " ",
+    "Hi.",
+    " Hi. ",
+    "Fine: thanks.",
+    "\ufeffHi\u200b",
+    "\u200c",
+    "ok\r",
+    "ok\rUser: no",
+    "नमस्ते",
+    "** x",
+    "30 pm",
+]
+written = st.builds("".join, st.tuples(*map(st.sampled_from, (STARTS, LABELS, ENDINGS, WORDS))))
+
+
+@given(
+    st.lists(written | st.sampled_from(WORDS), max_size=5).map("\n".join), st.sampled_from(["", "Maya Rao", "T", "[1"])
+)
+def test_lines_with_plain_labels_are_read_as_by_the_whole_grammar(text: str, agent: str) -> None:
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    assert plain_lines(text, agent) in ([], labelled_turns(text, agent))
+
+
+KEYS = [
+    "role",
+    "speaker",
+    "sender",
+    "content",
+    "text",
+    "message",
+    "transcript",
+    "parts",
+    "type",
+    "timestamp",
+    "created_at",
+]
+KEYS += ["timestamp_ms", "id", "bot", "user", "tool", "Maya", "tool_calls", "status", "mood", "event", ""]
+SAID = (
+    st.none()
+    | st.integers(0, 9)
+    | st.sampled_from([*WORDS, *LABELS, "model", "tool", "transcript", "function_call", "Text"])
+)
+messages = st.dictionaries(st.sampled_from(KEYS), SAID | st.lists(SAID, max_size=2), max_size=4)
+
+
+@given(messages, messages | st.none(), st.sampled_from(["", "Maya Rao"]))
+def test_a_plain_message_is_read_as_by_the_whole_grammar(
+    item: dict[str, Any], inner: dict[str, Any] | None, agent: str
+) -> None:
+    whole = item if inner is None else {**item, "message": inner}
+    assert plain_message(whole, agent) is None or [plain_message(whole, agent)] == of_message(whole, agent)
+
+
+def test_the_usual_shapes_are_plain() -> None:
+    assert plain_lines("Agent: Hi.\n\nUser: \nKunde: नमस्ते\u200b", "") == [
+        Said("agent", "Hi."),
+        Said("customer", "नमस्ते"),
+    ]
+    for item in (
+        {"role": "agent", "content": "Hi."},
+        {"text": "Hi.", "type": "transcript", "sender": "bot", "timestamp": None},
+        {"bot": "Hi.", "message_id": "m-1"},
+        {"id": "1", "message": {"role": "agent", "content": "Hi."}, "timestamp_ms": None},
+        {"id": "1", "role": "agent", "message": "Hi."},
+    ):
+        assert plain_message(item, "") == Said("agent", "Hi.")

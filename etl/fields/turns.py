@@ -4,12 +4,13 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from etl.decode.invisible import visible
 from etl.fields import times
 from etl.fields.amounts import MAX_CALL_SECONDS, decimal_of
-from etl.fields.transcript_items import Said
+from etl.fields.transcript_items import Said, new_tuple
 from etl.fields.transcript_text import is_spoken, turns_of
 from etl.fields.values import flag_wrong_type, getter, is_empty
 from etl.model import Field, RecordContext, Turn
@@ -17,7 +18,7 @@ from etl.model import Field, RecordContext, Turn
 RINGING = timedelta(minutes=5)  # an end that is an estimate leaves out how long it rang
 LONGEST_CALL = timedelta(hours=4)  # where nothing says how long it was
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d\d(?:[.,]\d{1,6})?) ?Z?", re.ASCII)
-_DAY, LONGEST_CLOCK = 86_400, 20  # seconds, characters
+_DAY, LONGEST_CLOCK, LONGEST_CACHED = 86_400, 20, 40  # seconds, characters
 
 
 def turns(path: str) -> Field:
@@ -48,10 +49,10 @@ def has_transcript(turns: Field, context: RecordContext | None) -> bool:
 def spoken(context: RecordContext, value: Any) -> tuple[Turn, ...]:
     """The turns of a transcript of the call whose row the context has."""
     said = turns_of(value, context.row["agent_name"] or "")
-    if not any(turn.times for turn in said):
-        return tuple([Turn(turn.speaker, turn.text) for turn in said])
+    if not any(times for _, _, times in said):
+        return tuple([new_tuple(Turn, (speaker, text, None, None)) for speaker, text, _ in said])
     call = _span(context.row, said)
-    return tuple([Turn(turn.speaker, turn.text, *_moment(context, call, turn)) for turn in said])
+    return tuple([new_tuple(Turn, (turn.speaker, turn.text, *_moment(context, call, turn))) for turn in said])
 
 
 class _Span(NamedTuple):
@@ -88,13 +89,15 @@ def _span(row: dict[str, Any], said: Sequence[Said]) -> _Span:
         latest = ended_at
     span = _Span(earliest, latest, duration, started_at)
     clocks = [clock for turn in said for value in turn.times if isinstance(value, str) and (clock := _clock(value))]
+    if not clocks:
+        return span
     in_day = sum(of_day and span.at(seconds) is not None for seconds, of_day in clocks)
     return span._replace(counts_from_start=sum(seconds <= duration for seconds, _ in clocks) > in_day)
 
 
-def _clock(value: Any) -> tuple[Decimal, bool] | None:
+def _clock(value: str) -> tuple[Decimal, bool] | None:
     """The seconds of ``hh:mm:ss`` or ``mm:ss``, and whether it can be a time of day."""
-    found = _CLOCK.fullmatch(visible(value).strip()) if isinstance(value, str) and len(value) < LONGEST_CLOCK else None
+    found = _CLOCK.fullmatch(visible(value).strip()) if len(value) < LONGEST_CLOCK else None
     if found is None:
         return None
     hours, minutes, seconds = found.groups()
@@ -105,7 +108,7 @@ def _clock(value: Any) -> tuple[Decimal, bool] | None:
 def _moment(context: RecordContext, call: _Span, turn: Said) -> tuple[datetime | None, Decimal | None]:
     """A turn's time, and the seconds from the start to it."""
     for value in turn.times:
-        clock = _clock(value)
+        clock = _clock(value) if type(value) is str else None
         if clock and (call.counts_from_start or not clock[1]):
             if clock[0] <= call.seconds:
                 return None, clock[0]
@@ -121,7 +124,13 @@ def _moment(context: RecordContext, call: _Span, turn: Said) -> tuple[datetime |
 
 
 def _time(value: Any, context: RecordContext) -> datetime | None:
-    number = value if type(value) is int else decimal_of(value)
+    is_date = type(value) is str and value[4:5] == "-"  # no number has its hyphen there
+    number = value if type(value) is int else None if is_date else decimal_of(value)
     if number is not None:
         return times.epoch(number)
-    return times.instant(value, context.source.timezone) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return (_instant if len(value) < LONGEST_CACHED else times.instant)(value, context.source.timezone)
+
+
+_instant = lru_cache(maxsize=1 << 8)(times.instant)  # the turns of a call often have all the same
