@@ -11,11 +11,12 @@ LONGEST = 256
 
 # Words before a plus, or an address's scheme; the number; then an extension, an address's rest, or words.
 _NUMBER = re.compile(
-    r"(?:[^\d+]*(?=\+)|(?:(?:tel|sips?|whatsapp|callto|sms|phone):/{0,2})*[\s(\"'<]*)"
-    r"(?P<number>\+?[\s(]*\d[\d\s().\-/\u2010-\u2015]*)"
+    r"(?:[^\d+]*\+*(?=\+)|(?:(?:tel|sips?|whatsapp|callto|sms|phone):/{0,2})*[\s(\"'<]*)"
+    r"(?P<number>\+?[\s(]*\d[\d\s().\-/_|\]\u2010-\u2015]*)"
     r"(?:(?:[,;#*~]+|[^\W\d_]{1,12})[\s.:=,#]*\d{1,7}[\s#]*|[@;?].*|[^\d+]*)",
     re.IGNORECASE | re.DOTALL,
 )
+_FLOAT = re.compile(r"(?P<number>\+?\d{7,})\.0+")  # a number that a program took for one with a fraction
 _ABROAD = re.compile(r"00(?=[1-9])")  # how a call abroad is dialled in most countries
 
 
@@ -30,12 +31,13 @@ class Phone(NamedTuple):
 def phone(text: str, region: str | None) -> Phone:
     """A number in E.164, by default of this region; any other text, such as "anonymous", as sent and with a flag."""
     text = visible(text).strip()
-    found = _NUMBER.fullmatch(_with_ascii_digits(text))
+    plain = _with_ascii_digits(text).replace("%2B", "+")
+    found = _FLOAT.fullmatch(plain) or _NUMBER.fullmatch(plain)
     if not found:
         return Phone(text, "number_unreadable")
     import phonenumbers  # loaded only for a number: its tables take long
 
-    number = found["number"].strip()
+    number = re.sub("[_|]", " ", found["number"]).strip()
     if not region:
         number = _ABROAD.sub("+", number, count=1) if _ABROAD.match(number) else number
         if "+" not in number:
