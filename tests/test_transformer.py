@@ -414,18 +414,22 @@ AUTOCALLS = {"assistant_name": "Maya Rao", "duration": 42, "created_at": "2026-0
     [
         ("13:33:14", datetime(2026, 1, 2, 13, 33, 14, tzinfo=UTC), None),
         ("2026-01-02 13:33:14", datetime(2026, 1, 2, 13, 33, 14, tzinfo=UTC), None),
+        ("01:33:14 PM", datetime(2026, 1, 2, 13, 33, 14, tzinfo=UTC), None),
+        ("12:33:14 AM", None, None),
         ("00:00:12", None, Decimal(12)),
+        ("00:00:12 - 00:00:15", None, Decimal(12)),
         ("00:42", None, Decimal(42)),
         ("00:43", None, None),
         ("23:59:59", None, None),
     ],
 )
-def test_a_time_before_a_label_is_read_where_the_end_is_an_estimate(
+def test_a_time_beside_a_label_is_read_where_the_end_is_an_estimate(
     stamp: str, spoken_at: datetime | None, offset: Decimal | None
 ) -> None:
-    found = call("autocalls", **AUTOCALLS, transcript=f"[{stamp}] Assistent: Guten Tag!\nKunde: Hallo.")
-    assert found.turns == (Turn("agent", "Guten Tag!", spoken_at, offset), Turn("customer", "Hallo."))
-    assert ("turn_time_outside_call" in found.columns["quality_flags"]) is (spoken_at is None and offset is None)
+    for label in (f"[{stamp}] Assistent:", f"Assistent [{stamp}]:"):
+        found = call("autocalls", **AUTOCALLS, transcript=f"{label} Guten Tag!\nKunde: Hallo.")
+        assert found.turns == (Turn("agent", "Guten Tag!", spoken_at, offset), Turn("customer", "Hallo."))
+        assert ("turn_time_outside_call" in found.columns["quality_flags"]) is (spoken_at is None and offset is None)
 
 
 def test_a_turn_of_ringg_has_the_time_that_stands_beside_it() -> None:

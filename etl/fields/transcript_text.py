@@ -12,12 +12,17 @@ from etl.fields.transcript_items import TEXT_KEYS, Said, compact, new_tuple, of_
 from etl.fields.values import is_unset
 from etl.model import InvalidResponse, Turn
 
-# The start of a line: an optional [time], then AGENT: or **Agent:** or [AGENT]: or Agent 1: or only a colon.
+# The start of a line: an optional [time], then AGENT: or **Agent:** or [AGENT]: or Agent 1 [time]: or only a colon.
 _SPACE = rf"[ \t\xa0\u202f{MARKS}\u200c\u200d]*+"
+_TIME = (
+    r"(?:\d{1,4}[-./]\d{1,2}[-./]\d{1,4}[T, ]{1,2})?\d{1,3}:\d\d(?::\d\d)?(?:[.,]\d{1,9})?"
+    r"(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d\d(?::?\d\d)?))?"
+)
+_END = rf"(?:{_SPACE}(?:-+>?|[–—→]|to){_SPACE}{_TIME})?"  # of what was said, of which only the start is kept
 _LABEL = re.compile(
-    rf"\n{_SPACE}(?:[\[(](?P<time>\d[\d./T, +Z-]*:[\d:.,T +ZUC-]+)[\])]{_SPACE}-?"
-    r"|(?P<bare>(?:\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d)(?= ))?"
-    rf"(?P<name>[^\n:：]{{0,80}})[:：](?:\*\*|__)?"
+    rf"\n{_SPACE}(?:[\[(](?P<time>{_TIME}){_END}[\])]{_SPACE}-?"
+    rf"|(?P<bare>(?:\d{{4}}-\d\d-\d\d[T ])?\d\d?:\d\d(?::\d\d)?){_END}(?= ))?"
+    rf"(?P<name>[^\n:：]{{0,80}}?)(?:[\[(](?P<after>{_TIME}){_END}[\])]{_SPACE})?[:：](?:\*\*|__)?"
 )
 _AFTER_EMPTY = re.compile(r"\s|\*|$")
 _LIST_KEYS = ("transcript", "transcripts", "messages", "turns", "chat_history")
@@ -114,7 +119,7 @@ def labelled_turns(text: str, agent: str) -> list[Said]:
     turns, speaker, times, start = list[Said](), "unknown", tuple[str, ...](), 0
     for label, who in labels:
         turns += turn(speaker, trimmed(text[start : label.start()]), times)
-        time = label["time"] or label["bare"]
+        time = label["time"] or label["bare"] or label["after"]
         speaker, times, start = caller if who == "nobody" else who, (time,) if time else (), label.end()
     return turns + turn(speaker, trimmed(text[start:]), times)
 

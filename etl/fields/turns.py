@@ -17,7 +17,7 @@ from etl.model import Field, RecordContext, Turn
 
 RINGING = timedelta(minutes=5)  # an end that is an estimate leaves out how long it rang
 LONGEST_CALL = timedelta(hours=4)  # where nothing says how long it was
-_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d\d(?:[.,]\d{1,6})?) ?Z?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d\d(?:[.,]\d{1,6})?) ?(?:Z|UTC|([AaPp])[Mm])?", re.ASCII)
 _DAY, LONGEST_CLOCK, LONGEST_CACHED = 86_400, 20, 40  # seconds, characters
 
 
@@ -100,8 +100,10 @@ def _clock(value: str) -> tuple[Decimal, bool] | None:
     found = _CLOCK.fullmatch(visible(value).strip()) if len(value) < LONGEST_CLOCK else None
     if found is None:
         return None
-    hours, minutes, seconds = found.groups()
+    hours, minutes, seconds, half = found.groups()
     total = Decimal(seconds.replace(",", ".")) + 60 * int(minutes) + 3600 * int(hours or 0)
+    if half:  # of the day
+        total = total % (12 * 3600) + (12 * 3600 if half in "Pp" else 0)
     return total, hours is not None
 
 
