@@ -1,11 +1,13 @@
 """Rows ↔ a table: copied straight in, or through a staging table to where they are new or differ."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter
+from struct import Struct
 from typing import Any
 
 import psycopg
-from psycopg.types.json import set_json_dumps
+from psycopg.types.string import BytesBinaryDumper
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql import dialect
 
@@ -50,16 +52,51 @@ def _write_staged(
 def _copy(
     connection: Connection, target: str, table: Table, columns: tuple[str, ...], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Binary COPY takes half the time of text on either side."""
+    """Binary COPY takes half the time of text on either side, and finished bytes of uuid, jsonb and arrays again half.
+
+    psycopg writes every other type in C, and these in Python.
+    """
     if not rows:
         return
+    types = _types(table, columns)
+    packers = [(n, PACKERS[name]) for n, name in enumerate(types) if name in PACKERS]
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     with driver.cursor() as cursor:
-        set_json_dumps(json_bytes, cursor)
+        cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
         with cursor.copy(f"COPY {target} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy:
-            copy.set_types(_types(table, columns))
+            copy.set_types(["bytea" if name in PACKERS else name for name in types])
             for row in rows:
-                copy.write_row(row)
+                values = list(row)
+                for n, pack in packers:
+                    if (value := values[n]) is not None:
+                        values[n] = pack(value)
+                copy.write_row(values)
+
+
+def _pack_json(value: Any) -> bytes:
+    return b"\1" + json_bytes(value)
+
+
+def _pack_array(element: int, pack: Callable[[Any], bytes]) -> Callable[[Sequence[Any]], bytes]:
+    """The packer of an array without nulls, of elements of a type with this OID."""
+    empty = _EMPTY.pack(0, 0, element)
+
+    def packed(values: Sequence[Any]) -> bytes:
+        parts = [part for value in values for bare in [pack(value)] for part in (_SIZE.pack(len(bare)), bare)]
+        return b"".join([_ARRAY.pack(1, 0, element, len(values), 1), *parts]) if values else empty
+
+    return packed
+
+
+_SIZE, _EMPTY, _ARRAY = Struct(">i"), Struct(">iiI"), Struct(">iiIii")
+_key_bytes: Callable[[Any], bytes] = attrgetter("bytes")
+PACKERS: dict[str, Callable[[Any], bytes]] = {
+    "uuid": _key_bytes,
+    "jsonb": _pack_json,
+    "text[]": _pack_array(25, str.encode),
+    "uuid[]": _pack_array(2950, _key_bytes),
+}
+"""Values → the bytes in which COPY takes them."""
 
 
 @cache
