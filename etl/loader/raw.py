@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+from isal import isal_zlib
 from sqlalchemy import Connection
 
 from etl.db import tables
@@ -20,7 +21,7 @@ from etl.loader.batch import ReceivedRecord, WriteContext
 from etl.loader.plan import RowChange, seqs_of
 from etl.loader.writer import fetch_rows
 
-LEVEL = 3  # a sixteenth smaller than the lowest for a tenth more time; the next takes half as long again
+LEVEL = 2  # of ISA-L: a quarter of the time of zlib's level 3 for a fiftieth more bytes; the next takes twice as long
 COLUMNS = ("seq", "source", "kind", "received_at", "run_id", "call_keys", "records_zlib_msgpack")
 SQL = Statements("payloads")
 _decoder = msgspec.msgpack.Decoder(list[bytes])
@@ -46,7 +47,7 @@ def archive(connection: Connection, ctx: WriteContext, changes: Iterable[RowChan
                 responses[record.seq, record.kind].append((change.row["call_key"], record))
     rows = []
     for (seq, kind), versions in responses.items():
-        records = zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
+        records = isal_zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
         rows.append((seq, ctx.source, kind, ctx.now, ctx.run_id, [key for key, _ in versions], records))
     append(connection, tables.payloads, COLUMNS, rows)
 
