@@ -130,6 +130,30 @@ def test_a_total_that_is_wrong_or_missing_costs_no_record(
     assert isinstance(outcome, ScanResult)
 
 
+@pytest.mark.parametrize(("paging", "date_filter"), KINDS)
+@pytest.mark.parametrize("order", ["desc", "asc", "unsorted"])
+@given(seed=st.integers(0, 2**32), count=st.integers(0, 40))
+@settings(max_examples=15)
+def test_a_goal_that_needs_no_stored_rows_is_reached_alike_whichever_are_stored(
+    paging: Paging, date_filter: DateFilter, order: str, seed: int, count: int
+) -> None:
+    def motion(moving: MovingList, request: int) -> None:
+        random = Random(seed + request)
+        if random.random() < 0.3:
+            moving.arrive()
+        elif random.random() < 0.5:
+            moving.vanish(random)
+
+    lists = [MovingList(order, paging, date_filter, motion=motion).fill(count) for _ in range(2)]
+    goal = ScanGoal(Window(START + timedelta(hours=5), NOW), paging, date_filter, 5)
+    assert not goal.needs_stored
+    none, every = (
+        read(moving, goal, stored) for moving, stored in zip(lists, (set(), set(lists[0].rows)), strict=True)
+    )
+    assert none == every
+    assert lists[0].requests == lists[1].requests
+
+
 def test_an_end_that_comes_too_early_is_not_believed_where_the_total_says_more() -> None:
     moving = MovingList().fill(23)
 

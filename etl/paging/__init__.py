@@ -127,6 +127,11 @@ class ScanGoal:
     skip_if_total: int | None = None
     resume_from: ResumePoint | None = None
 
+    @property
+    def needs_stored(self) -> bool:
+        """Whether a decision may depend on which of the rows are stored."""
+        return self.stop_at_known_row or self.unchanged_total is not None or self.resume_from is not None
+
 
 @dataclass(frozen=True, slots=True)
 class NextPage:

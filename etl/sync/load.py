@@ -21,7 +21,11 @@ SQL = Statements("calls")
 
 def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[ReceivedRecord]:
     """The records of a response, each with the stored version of its call."""
-    records = [read_received(run.provider, run.source, payload, seq) for payload in payloads]
+    return with_stored(run, [read_received(run.provider, run.source, payload, seq) for payload in payloads])
+
+
+def with_stored(run: SourceRun, records: Sequence[ReceivedRecord]) -> list[ReceivedRecord]:
+    """Records, each with the stored version of its call."""
     rows = run.state.fetch_all(SQL.stored_versions, {"keys": uuid_array(r.key for r in records if r.key)})
     stored = {row.call_key: {"stored_seq": row.latest_request_seq, "stored_digest": row.digest} for row in rows}
     return [record._replace(**stored[record.key]) if record.key in stored else record for record in records]

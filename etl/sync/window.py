@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from etl import paging
 from etl.client.api_client import Response
 from etl.client.errors import PageRefused, RequestRefused, SourceError, SourceUnavailable
-from etl.loader.batch import ReceivedRecord
+from etl.loader.batch import ReceivedRecord, read_received
 from etl.model import DateFilter, Page, Paging, Window
 from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder, positions
 from etl.paging.scan import scan
@@ -25,7 +25,7 @@ from etl.state import streams
 from etl.state.streams import StreamState
 from etl.sync.checkpoint import AHEAD, BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
-from etl.sync.load import load, receive
+from etl.sync.load import load, with_stored
 from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
 
@@ -180,14 +180,14 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
             outcome = end.value
         except (SourceError, PaginationLoop, Stopped):
             if pages_read:  # what was read is kept
-                run.transaction(_write, coverage, batch, pages_read, step.resume_point)
+                _commit(coverage, batch, pages_read, step.resume_point)
             raise
         full = len(batch) >= limits.rows or size_bytes >= limits.size_bytes
         if outcome is None and (full or clock.monotonic() - began >= limits.seconds):
-            run.transaction(_write, coverage, batch, pages_read, step.resume_point)
+            _commit(coverage, batch, pages_read, step.resume_point)
             run.report_progress(name, rows, answer.value.total)
             batch, pages_read, size_bytes, began = [], 0, 0, clock.monotonic()
-    run.transaction(_write, coverage, batch, pages_read, outcome)
+    _commit(coverage, batch, pages_read, outcome)
     run.report_progress(name, rows, rows)
     return outcome
 
@@ -196,7 +196,8 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
     """The records of a page, and what the scan sees of them; notes what cannot be read, or was not asked for."""
     run, window, page = coverage.run, coverage.goal.window, answer.value
     first_seq = coverage.first_seq = answer.seq if coverage.first_seq is None else coverage.first_seq
-    records = receive(run, page.records, answer.seq)
+    records = [read_received(run.provider, run.source, payload, answer.seq) for payload in page.records]
+    records = with_stored(run, records) if coverage.goal.needs_stored else records
     times = [record.created_at for record in records if record.created_at]
     coverage.unreadable.take(times, page.unreadable)
     if slack := SLACK.get(run.provider.date_filter):
@@ -205,6 +206,14 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
         run.result.out_of_window += foreign
         coverage.stream = replace(coverage.stream, is_filter_ignored=True)
     return records, page_view(page, records, first_seq)
+
+
+def _commit(
+    coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, end: ResumePoint | ScanResult
+) -> None:
+    """Write a batch in one transaction; what is stored of it is looked up at once, unless the scan had to know."""
+    batch = batch if coverage.goal.needs_stored else with_stored(coverage.run, batch)
+    coverage.run.transaction(_write, coverage, batch, pages, end)
 
 
 def _write(
