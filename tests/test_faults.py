@@ -177,13 +177,13 @@ def test_a_refused_page_behind_the_end_of_a_list_is_its_end(
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("name", ["ringg", "autocalls"])
+@pytest.mark.parametrize(("name", "minutes"), [("ringg", 840), ("ringg", 330), ("ringg", -720), ("autocalls", 840)])
 def test_local_times_that_are_shown_and_filtered_as_utc_keep_no_new_call_from_being_read(
-    db: Engine, name: str, order: str
+    db: Engine, name: str, minutes: int, order: str
 ) -> None:
     clock = FakeClock(NOW)
     world = World(8, calls={name: 90}, days=5, order=order, clock=clock.now)
-    harness = make_harness(db, world, PAGE, "G14:variant=local", clock=clock)
+    harness = make_harness(db, world, PAGE, f"G14:variant=local,minutes={minutes}", clock=clock)
     harness.run(name, by_hand=False)
     for hour in range(1, 31, 6):
         assert harness.stored_ids(name) == {call.call_id for call in world.calls(name)}

@@ -71,7 +71,11 @@ SENTENCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "G11": ("The provider says too early that a page is the last.", COUNTED, ""),
     "G12": ("Another page size than requested, with or without saying so (size=7).", EVERY, "size="),
     "G13": ("400 beyond a cap (cap=10000), or status=404 behind the end of the list.", EVERY, "cap= status="),
-    "G14": ("The date filter uses another time zone, as do all times shown, or excludes its bounds.", WINDOWED, ""),
+    "G14": (
+        "The date filter uses another time zone (minutes=330), as do all times shown, or excludes its bounds.",
+        WINDOWED,
+        "minutes=",
+    ),
     "G15": ("Some records lie outside the filter.", FILTERED, ""),
     "G16": ("The filter is ignored.", FILTERED, ""),
     "G17": ("New calls are listed late, with their original time (lag=600 seconds).", EVERY, "lag="),

@@ -60,7 +60,8 @@ def parse_fault(text: str) -> Fault:
 
 def _check(fault_id: str, name: str, value: str) -> None:
     entry = CATALOGUE[fault_id]
-    is_number = value.isascii() and value.isdecimal() and 0 < len(value) < 12
+    digits = value.removeprefix("-") if name == "minutes" else value
+    is_number = digits.isascii() and digits.isdecimal() and 0 < len(digits) < 12
     if name == "variant" and value not in entry.variants:
         raise ValueError(f"fault {fault_id} has no variant {value!r}: one of {', '.join(entry.variants)}")
     if name == "provider" and value not in entry.providers:

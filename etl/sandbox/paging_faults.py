@@ -10,7 +10,7 @@ from etl.sandbox.http_messages import JsonObject, VendorResponse, json_response,
 from etl.sandbox.simulated_call import SimulatedCall
 from etl.sandbox.vendor import ListQuery, VendorPage
 
-OTHER_ZONE = timedelta(hours=5, minutes=30)  # India's
+INDIA_MINUTES = 330  # how far India's time is ahead
 
 
 def with_total(value: Callable[[FaultFiring, VendorPage], int | str | None]) -> Effect:
@@ -18,11 +18,11 @@ def with_total(value: Callable[[FaultFiring, VendorPage], int | str | None]) -> 
     return Effect(page=lambda firing, page: replace(page, total=value(firing, page)))
 
 
-def with_filter(keep: Callable[[ListQuery, SimulatedCall], bool]) -> Effect:
+def with_filter(keep: Callable[[FaultFiring, ListQuery, SimulatedCall], bool]) -> Effect:
     """A list whose filter selects other calls."""
 
     def misread(firing: FaultFiring, query: ListQuery) -> ListQuery:
-        return replace(query, keep=lambda call: keep(query, call), filters=(*query.filters, firing.fault_id))
+        return replace(query, keep=lambda call: keep(firing, query, call), filters=(*query.filters, firing.fault_id))
 
     return Effect(query=misread)
 
@@ -108,17 +108,21 @@ def _behind_the_end(firing: FaultFiring, query: ListQuery) -> ListQuery | Vendor
     return json_response({"detail": "Invalid page."}, firing.number("status", 404))
 
 
-def _in_other_zone(query: ListQuery, call: SimulatedCall) -> bool:
-    return query.keep(replace(call, created_at=call.created_at + OTHER_ZONE))
+def _zone(firing: FaultFiring) -> timedelta:
+    return timedelta(minutes=firing.number("minutes", INDIA_MINUTES))
+
+
+def _in_other_zone(firing: FaultFiring, query: ListQuery, call: SimulatedCall) -> bool:
+    return query.keep(replace(call, created_at=call.created_at + _zone(firing)))
 
 
 def _shown_in_other_zone(firing: FaultFiring, call: SimulatedCall, record: bytes) -> bytes:
     shown: JsonObject = json.loads(record)
-    wrong = datetime.fromisoformat(str(shown["created_at"])) + OTHER_ZONE
+    wrong = datetime.fromisoformat(str(shown["created_at"])) + _zone(firing)
     return to_json({**shown, "created_at": f"{wrong:%Y-%m-%dT%H:%M:%S.%f}Z"})
 
 
-def _without_bounds(query: ListQuery, call: SimulatedCall) -> bool:
+def _without_bounds(firing: FaultFiring, query: ListQuery, call: SimulatedCall) -> bool:
     day_or_instant = call.created_at if isinstance(query.filters[-1], datetime) else call.created_at.date()
     return query.keep(call) and day_or_instant not in query.filters
 
@@ -169,8 +173,8 @@ PAGING_EFFECTS: dict[str, dict[str, Effect]] = {
         "exclusive": with_filter(_without_bounds),
         "local": replace(with_filter(_in_other_zone), record=_shown_in_other_zone),
     },
-    "G15": {"outside": with_filter(lambda query, call: query.keep(call) or call.shape("outside", 4) == 0)},
-    "G16": {"ignored": with_filter(lambda query, call: True)},
+    "G15": {"outside": with_filter(lambda firing, query, call: query.keep(call) or call.shape("outside", 4) == 0)},
+    "G16": {"ignored": with_filter(lambda firing, query, call: True)},
     "G17": {"lag": Effect(calls=_listed_late)},
     "G18": {"nothing": Effect(calls=lambda firing, calls: []), "cut": Effect(calls=_newest_days)},
     "G19": {"shuffled": Effect(calls=_shuffled)},
