@@ -3,6 +3,7 @@
 import logging
 import re
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
@@ -13,7 +14,18 @@ from etl.sandbox.vendor import Quirks
 from etl.sandbox.world import World
 from etl.state.daily_checks import DayStatus
 from tests.fakes import FakeClock
-from tests.harness import KEYS, NOW, PROVIDERS, Harness, counts_add_up, differences, hours, make_harness, requests_of
+from tests.harness import (
+    KEYS,
+    NOW,
+    PROVIDERS,
+    Harness,
+    InterceptingTransport,
+    counts_add_up,
+    differences,
+    hours,
+    make_harness,
+    requests_of,
+)
 
 PAGE = "G12:size=10"  # several pages of a small list
 DAY = hours(25).total_seconds()
@@ -174,6 +186,24 @@ def test_a_refused_page_behind_the_end_of_a_list_is_its_end(
     assert len(requests_of(harness, name)) <= 2 * (5 + 5)
     report = harness.run(name, lambda run: verify(run, VerifyRequest(heal=True)), "verify")
     assert (report.error, report.counts.received) == (None, 0)
+
+
+@pytest.mark.parametrize(("calls", "largest", "order", "status"), [
+    (100, 50, "asc", 422), (75, 25, "desc", 404), (40, 20, "unsorted", 404), (5, 5, "desc", 400), (3, 1, "asc", 404),
+])  # fmt: skip
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_refused_part_of_a_page_that_is_split_is_the_end_where_it_lies_behind_it(
+    db: Engine, name: str, calls: int, largest: int, order: str, status: int
+) -> None:
+    def fail_larger(number: int, request: httpx.Request) -> httpx.Response | None:
+        sizes = (request.url.params.get(each) for each in ("limit", "page_size", "per_page"))
+        return httpx.Response(500) if int(next(filter(None, sizes), 0)) > largest else None
+
+    world = World(8, calls={name: calls}, days=5, order=order, now=NOW, phones=["+918037565218"])
+    harness = make_harness(db, world, f"G13:variant=end,status={status}")
+    harness.transport = InterceptingTransport(harness.transport, fail_larger)
+    harness.sync(name)
+    assert differences(harness, name) == []
 
 
 @pytest.mark.parametrize("order", ORDERS)

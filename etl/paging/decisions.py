@@ -165,14 +165,11 @@ class ScanState(ScanMemory):
         return page.count < full and seen.rows_left == 0 and page.is_last is not False
 
     def refused(self, position: int) -> PageView | None:
-        """What a page that the provider refuses amounts to: an empty one behind the end; ``None`` before it.
-
-        Where no total says where that is, it is the end, unless the page before said that more follow.
-        """
-        total, size = self.profile.total, self.profile.size or self.goal.size
-        follows = total is None and bool(self.pages) and self.seen.page.is_last is False
-        is_behind = positions.row(self.goal.paging, position, size) >= (total or 0) and not follows
-        return PageView((), total) if is_behind and position > positions.first(self.goal.paging) else None
+        """What a page that the provider refuses amounts to: an empty one behind the end; ``None`` before it."""
+        paging, total, size = self.goal.paging, self.profile.total, self.profile.size or self.goal.size
+        follows = bool(self.pages) and self.seen.page.is_last is False
+        is_behind = positions.is_behind_end(paging, position, size, total, follows=follows)
+        return PageView((), total) if is_behind and position > positions.first(paging) else None
 
     def is_torn_above(self) -> bool:
         """Whether what came after the page to be joined may have been pulled to before it: the total fell, or pages

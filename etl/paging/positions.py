@@ -32,3 +32,8 @@ def after(paging: Paging, position: int, received: int) -> int:
 def before(paging: Paging, position: int, size: int) -> int:
     """The position of the page before."""
     return max(1, position - 1) if paging is Paging.PAGES else max(0, position - size)
+
+
+def is_behind_end(paging: Paging, position: int, size: int, total: int | None, *, follows: bool) -> bool:
+    """Whether a refused page lies behind the end of its list: by its total, or else unless more ``follows``."""
+    return row(paging, position, size) >= total if total is not None else not follows

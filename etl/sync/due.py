@@ -39,9 +39,7 @@ def _scanned_down_to(stream: StreamState) -> datetime | None:
     if point is None or point.oldest is None or point.newest is None:
         return None
     is_joined = any(covered.start <= point.newest <= covered.end for covered in stream.coverage)  # by a later head
-    if point.newest != stream.watermark and not is_joined:
-        return None
-    return point.oldest + timedelta(seconds=1)
+    return point.oldest + timedelta(seconds=1) if is_joined or point.newest == stream.watermark else None
 
 
 def history_window(run: SourceRun, stream: StreamState) -> Window:

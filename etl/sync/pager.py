@@ -10,11 +10,8 @@ from etl.loader.batch import ReceivedRecord
 from etl.model import Page, PageRequest, Paging, Provider, Source, Window
 from etl.paging import PageView, RowView, positions
 
-RETRY_SMALLER = (
-    errors.ResponseTooLarge,
-    errors.ResponseUnreadable,
-    errors.SourceUnavailable,
-)  # a smaller page may be had all the same
+# A smaller page may be had all the same.
+RETRY_SMALLER = (errors.ResponseTooLarge, errors.ResponseUnreadable, errors.SourceUnavailable)
 
 
 @dataclass(slots=True)
@@ -40,8 +37,9 @@ class Pager:
             if position == positions.first(self.provider.paging) or (refused.status or 0) < 400:
                 raise
             problem = f"the provider refuses the page at position {position}: {refused.problem}"
-            hint = "calls behind it are not loaded"
-            raise errors.PageRefused(self.source.name, problem, hint, refused.status) from None
+            raise errors.PageRefused(
+                self.source.name, problem, "calls behind it are not loaded", refused.status
+            ) from None
         if size > 1:
             self._stated_size = response.value.size or self._stated_size
         return response
@@ -75,6 +73,9 @@ class Pager:
             try:
                 part = self._fetch(request)
                 error = part.value.unreadable
+            except errors.RequestRefused:
+                if (part := self._behind_end(request, parts)) is None:
+                    raise
             except RETRY_SMALLER as failed:
                 if request.size > 1 or _is_silence(failed):
                     raise
@@ -84,6 +85,13 @@ class Pager:
             unreadable = unreadable or error
             parts.append(part)
         return parts, unreadable
+
+    def _behind_end(self, request: PageRequest, before: Sequence[Response[Page] | None]) -> Response[Page] | None:
+        """What a refused part of a page amounts to: an empty one behind the end of the list; ``None`` before it."""
+        last, paging = next((part for part in reversed(before) if part), None), self.provider.paging
+        follows, total = (last.value.is_last is False, last.value.total) if last else (True, None)
+        is_behind = positions.is_behind_end(paging, request.position, request.size, total, follows=follows)
+        return last._replace(value=replace(last.value, records=(), unreadable=None)) if last and is_behind else None
 
 
 def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0) -> PageView:
@@ -97,9 +105,7 @@ def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0)
 
 def _is_silence(error: errors.SourceError) -> bool:
     """No response of the API has nothing to do with what was requested."""
-    return isinstance(error, errors.AnsweredInBetween) or (
-        isinstance(error, errors.SourceUnavailable) and error.status is None
-    )
+    return error.concerns_source or isinstance(error, errors.AnsweredInBetween)
 
 
 def _are_one_page(paging: Paging, requests: Sequence[PageRequest], parts: Sequence[Response[Page] | None]) -> bool:
