@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from etl import pipeline
 from etl.extractors import providers
 from etl.loader.batch import WriteContext, read_received
-from etl.loader.plan import row_change
+from etl.loader.plan import insert
 from etl.loader.writer import write
 from etl.model import Call, Window
 from etl.sandbox.world import World
@@ -144,7 +144,7 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     found = transform_record(provider, came.context)
     assert isinstance(found, Call)
     ctx = WriteContext("ringg", "ringg", None, NOW)
-    change = row_change(ctx, None, found, came)
+    change = insert(ctx, found, came)
     with db.begin() as connection:
         assert write(connection, ctx, [change]) == ([change], [])
     assert harness.rows(rows) == before

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.loader import writer
 from etl.loader.batch import ReceivedRecord, WriteContext, call_key
-from etl.loader.plan import row_change
+from etl.loader.plan import Insert, RowChange, insert, update
 from etl.model import Call
 from etl.state import streams
 from etl.state.streams import EVER, StreamState
@@ -121,11 +121,11 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
         ctx = WriteContext(source, "ringg", None, NOW)
         keys = {name: call_key(source, name) for name in calls}
         before = writer.fetch_rows(connection, keys.values())
-        changes = [
-            row_change(ctx, before.get(keys[name]), Call(name, {**DEFAULTS, **ENDED, **columns}),
-                       ReceivedRecord("call", name.encode(), 1, b"{}", name, keys[name]))
-            for name, columns in calls.items()
-        ]  # fmt: skip
+        changes = list[Insert | RowChange]()
+        for name, columns in calls.items():
+            call = Call(name, {**DEFAULTS, **ENDED, **columns})
+            record, stored = ReceivedRecord("call", name.encode(), 1, b"{}", name, keys[name]), before.get(keys[name])
+            changes.append(update(ctx, stored, call, record) if stored else insert(ctx, call, record))
         assert writer.write(connection, ctx, changes) == (changes, [])
 
     return step

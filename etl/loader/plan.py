@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,26 +17,52 @@ from etl.model import Call, Drift, Provider, Reject, Turn
 from etl.transformer import transform_record
 
 COLUMNS = tuple(sys.intern(str(column.name)) for column in tables.calls.columns)  # SQLAlchemy's are slow as keys
-EMPTY_ROW: Mapping[str, Any] = dict.fromkeys(COLUMNS)
+values_of = itemgetter(*COLUMNS)
+_of_record = itemgetter(*COLUMNS[COLUMNS.index("direction") : COLUMNS.index("extra") + 1])
+_SEQ, _SEQS = COLUMNS.index("latest_request_seq"), COLUMNS.index("payload_seqs")
+
+
+@dataclass(slots=True)
+class Insert:
+    """A new call: its row as COPY takes it."""
+
+    values: tuple[Any, ...]  # in the order of COLUMNS
+    turns: tuple[Turn, ...] | None  # None: it has no transcript yet
+    records: Sequence[ReceivedRecord]
+    drift: tuple[Drift, ...] = ()
+    before, columns, fields = None, (), ()  # nothing is stored that differs
+
+    @property
+    def key(self) -> UUID:
+        """The key of the call."""
+        return self.values[0]  # type: ignore[no-any-return]
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The columns by name."""
+        return dict(zip(COLUMNS, self.values, strict=True))
+
+    @property
+    def seqs(self) -> Sequence[int]:
+        """The numbers of the requests that brought versions of the call."""
+        return self.values[_SEQS] or (self.values[_SEQ],)
 
 
 @dataclass(slots=True)
 class RowChange:
-    """What becomes of one call: a new row, or a stored row and the difference from it."""
+    """What becomes of a stored call: its row, and the difference from the one that is stored."""
 
-    before: Row | None
+    before: Row
     row: dict[str, Any]
     turns: tuple[Turn, ...] | None  # None: the transcript stays as it is; empty: what is stored is none
     records: Sequence[ReceivedRecord]
     now: InitVar[datetime]
     drift: tuple[Drift, ...] = ()
-    columns: list[str] = field(init=False, default_factory=list)  # the columns of the stored row that differ
-    fields: list[FieldChange] = field(init=False, default_factory=list)  # what a user sees of the difference
+    columns: list[str] = field(init=False)  # the columns of the stored row that differ
+    fields: list[FieldChange] = field(init=False)  # what a user sees of the difference
 
     def __post_init__(self, now: datetime) -> None:
         """Compare the rows, which is done once; where a user sees a change, the row says when."""
-        if self.before is None:
-            return
         self.columns, self.fields = compare(self.before, self.row)
         if self.turns is not None and self.before["has_transcript"]:
             self.fields.append(("transcript", f"{self.before['turn_count']} turns", f"{len(self.turns)} turns"))
@@ -43,11 +70,21 @@ class RowChange:
             self.row["changed_at"] = now
             self.columns.append("changed_at")
 
+    @property
+    def key(self) -> UUID:
+        """The key of the call."""
+        return self.row["call_key"]  # type: ignore[no-any-return]
+
+    @property
+    def seqs(self) -> Sequence[int]:
+        """The numbers of the requests that brought versions of the call."""
+        return seqs_of(self.row)
+
 
 class BatchPlan(NamedTuple):
     """What a transaction writes of what it received."""
 
-    changes: Sequence[RowChange]
+    changes: Sequence[Insert | RowChange]
     received: int
     rejected: Sequence[ReceivedRecord] = ()  # each with its ``error``
     pages: int = 0
@@ -57,7 +94,7 @@ def plan(
     ctx: WriteContext, provider: Provider, batch: Sequence[ReceivedRecord], stored: Mapping[UUID, Row]
 ) -> BatchPlan:
     """Decide for each record of a batch: a new row, a change of the ``stored`` one, nothing, or rejected."""
-    changes: dict[UUID | None, RowChange] = {}
+    changes: dict[UUID | None, Insert | RowChange] = {}
     rejected: list[ReceivedRecord] = []
     for record in batch:
         earlier = changes.get(record.key)
@@ -68,35 +105,42 @@ def plan(
             call = transform_record(provider, record.context)
             if isinstance(call, Reject):
                 rejected.append(record._replace(error=call.reason))
+            elif isinstance(earlier, Insert) or (earlier is None and record.key not in stored):
+                changes[record.key] = insert(ctx, call, record, earlier)
             else:
-                changes[record.key] = row_change(ctx, stored.get(record.key), call, record, earlier)
+                changes[record.key] = update(ctx, stored[record.key], call, record, earlier)
     return BatchPlan([*changes.values()], len(batch), rejected)
 
 
-def row_change(
-    ctx: WriteContext, before: Row | None, call: Call, record: ReceivedRecord, earlier: RowChange | None = None
+def insert(ctx: WriteContext, call: Call, record: ReceivedRecord, earlier: Insert | None = None) -> Insert:
+    """What a record makes of a call that is not stored, after an ``earlier`` one of the same batch."""
+    if earlier:
+        row, turns = _merged(earlier.row, call, record)
+        turns = earlier.turns if turns is None else turns
+        return Insert(values_of(row), turns, (*earlier.records, record), earlier.drift + call.drift)
+    columns, turns = call.columns, call.turns or None
+    values = (
+        *(record.key, ctx.source, ctx.provider, call.provider_call_id, *_of_record(columns), len(call.turns)),
+        *(turns is not None, columns["quality_flags"], ctx.now, ctx.now, None, record.seq, None, record.digest, None),
+        transcript_digest(turns) if turns else None,
+    )
+    return Insert(values, turns, (record,), call.drift)
+
+
+def update(
+    ctx: WriteContext, before: Row, call: Call, record: ReceivedRecord, earlier: RowChange | None = None
 ) -> RowChange:
-    """What one record makes of its call, after an ``earlier`` one of the same batch: a new row, or the stored one."""
-    base = earlier.row if earlier else before
-    row = _new_row(ctx, call, record) if base is None else _merged(base, call, record)
-    is_newest = row["latest_request_seq"] == record.seq
-    turns = set_transcript(row, call.turns) if is_newest or not row["has_transcript"] else None
+    """What a record makes of a stored call, after an ``earlier`` one of the same batch."""
+    row, turns = _merged(earlier.row if earlier else before, call, record)
     if earlier is None:
         return RowChange(before, row, turns, (record,), ctx.now, call.drift)
-    if before is not None:
-        row["changed_at"] = before["changed_at"]
+    row["changed_at"] = before["changed_at"]
     turns = earlier.turns if turns is None else turns
     return RowChange(before, row, turns, (*earlier.records, record), ctx.now, earlier.drift + call.drift)
 
 
-def _new_row(ctx: WriteContext, call: Call, record: ReceivedRecord) -> dict[str, Any]:
-    row = {**EMPTY_ROW, **call.columns, "turn_count": 0, "has_transcript": False}
-    row |= {"call_key": record.key, "source": ctx.source, "provider": ctx.provider}
-    row |= {"provider_call_id": call.provider_call_id, "first_seen_at": ctx.now, "changed_at": ctx.now}
-    return row | {"latest_request_seq": record.seq, "content_hash": record.digest}
-
-
-def _merged(before: Row, call: Call, record: ReceivedRecord) -> dict[str, Any]:
+def _merged(before: Row, call: Call, record: ReceivedRecord) -> tuple[dict[str, Any], tuple[Turn, ...] | None]:
+    """A row after one more record, and its turns where they are others than before."""
     row = merge(before, call, record.seq)
     row["delisted_at"] = None  # it is listed again
     known = {before["content_hash"], *(before["previous_content_hashes"] or ())}
@@ -105,16 +149,22 @@ def _merged(before: Row, call: Call, record: ReceivedRecord) -> dict[str, Any]:
     if row["latest_request_seq"] == record.seq:
         row["content_hash"] = record.digest
     row["previous_content_hashes"] = sorted((known | {record.digest}) - {row["content_hash"]}) or None
-    return row
+    is_newest = row["latest_request_seq"] == record.seq
+    return row, set_transcript(row, call.turns) if is_newest or not row["has_transcript"] else None
 
 
 def set_transcript(row: dict[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...] | None:
     """Replace a row's transcript as a whole → its turns; ``None`` where there are none, or the same as before."""
-    digest = hashlib.blake2b(json_bytes(turns), digest_size=16).digest() if turns else None
-    if digest in (None, row["transcript_hash"]):
+    digest = transcript_digest(turns)
+    if not turns or digest == row["transcript_hash"]:
         return None
     row.update(turn_count=len(turns), has_transcript=True, transcript_hash=digest)
     return turns
+
+
+def transcript_digest(turns: tuple[Turn, ...]) -> bytes:
+    """The hash by which a transcript is known again."""
+    return hashlib.blake2b(json_bytes(turns), digest_size=16).digest()
 
 
 def seqs_of(row: Row) -> Sequence[int]:

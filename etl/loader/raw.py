@@ -18,7 +18,7 @@ from etl.db import tables
 from etl.db.copy import append
 from etl.db.statements import Statements, fetch_all
 from etl.loader.batch import ReceivedRecord, WriteContext
-from etl.loader.plan import RowChange, seqs_of
+from etl.loader.plan import Insert, RowChange, seqs_of
 from etl.loader.writer import fetch_rows
 
 LEVEL = 2  # of ISA-L: a quarter of the time of zlib's level 3 for a fiftieth more bytes; the next takes twice as long
@@ -37,14 +37,14 @@ class PayloadVersion(NamedTuple):
     payload: bytes
 
 
-def archive(connection: Connection, ctx: WriteContext, changes: Iterable[RowChange]) -> None:
+def archive(connection: Connection, ctx: WriteContext, changes: Iterable[Insert | RowChange]) -> None:
     """Store the exact bytes of every record behind some changes, unless its content is stored already."""
     responses: dict[tuple[int, str], list[tuple[UUID, ReceivedRecord]]] = defaultdict(list)
     for change in changes:
         stored = seqs_of(change.before) if change.before else ()
         for record in change.records:
-            if record.seq not in stored and record.seq in seqs_of(change.row):
-                responses[record.seq, record.kind].append((change.row["call_key"], record))
+            if record.seq not in stored and record.seq in change.seqs:
+                responses[record.seq, record.kind].append((change.key, record))
     rows = []
     for (seq, kind), versions in responses.items():
         records = isal_zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)

@@ -1,7 +1,6 @@
 """Row changes → the warehouse: copied in where new, updated where they differ, isolated where the server refuses."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +12,14 @@ from etl.db import tables
 from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, sqlstate, uuid_array
 from etl.loader.batch import ReceivedRecord, WriteContext
-from etl.loader.plan import COLUMNS, RowChange
+from etl.loader.plan import COLUMNS, Insert, RowChange
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
 UNIQUE_VIOLATION = "23505"
 TRANSCRIPT_COLUMNS = ("call_key", "speakers", "texts", "times")
 CHANGE_COLUMNS = ("call_key", "changed_at", "run_id", "field", "old_value", "new_value")
 Put = Callable[[Connection, Table, tuple[str, ...], Sequence[Sequence[Any]]], None]
-_values_of = itemgetter(*COLUMNS)
+Change = Insert | RowChange
 
 
 def fetch_rows(
@@ -34,8 +33,8 @@ def fetch_rows(
 
 
 def write(
-    connection: Connection, ctx: WriteContext, changes: Sequence[RowChange], put: Put = append
-) -> tuple[list[RowChange], list[ReceivedRecord]]:
+    connection: Connection, ctx: WriteContext, changes: Sequence[Change], put: Put = append
+) -> tuple[list[Change], list[ReceivedRecord]]:
     """Write changes → those written, and the records that the database refuses for their data.
 
     A refused batch is halved until the records at fault stand alone. ``put`` inserts new rows; where one is stored
@@ -45,10 +44,12 @@ def write(
         return [], []
     try:
         with connection.begin_nested():
-            new = [change for change in changes if change.before is None]
-            put(connection, tables.calls, COLUMNS, [_values_of(change.row) for change in new])
+            new = [change for change in changes if isinstance(change, Insert)]
+            put(connection, tables.calls, COLUMNS, [change.values for change in new])
             put(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(new))
-            _update(connection, ctx, [change for change in changes if change.columns], put)
+            _update(
+                connection, ctx, [change for change in changes if isinstance(change, RowChange) and change.columns], put
+            )
     except (DBAPIError, psycopg.Error, ValueError, OverflowError) as error:
         if sqlstate(error) == UNIQUE_VIOLATION and put is append:
             return write(connection, ctx, changes, upsert)
@@ -74,20 +75,19 @@ def _update(connection: Connection, ctx: WriteContext, changes: Sequence[RowChan
     rows = [[change.row[name] for name in ("call_key", *columns)] for change in changes]
     update(connection, tables.calls, tuple(columns), rows)
     for has_transcript, put_transcripts in ((False, put), (True, upsert)):
-        those = [change for change in changes if change.before and change.before["has_transcript"] is has_transcript]
+        those = [change for change in changes if change.before["has_transcript"] is has_transcript]
         put_transcripts(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(those))
-    lines = [(c.row["call_key"], ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
+    lines = [(c.key, ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
     append(connection, tables.changes, CHANGE_COLUMNS, lines)
 
 
-def _transcripts(changes: Sequence[RowChange]) -> list[tuple[Any, ...]]:
+def _transcripts(changes: Sequence[Change]) -> list[tuple[Any, ...]]:
     """The transcripts that replace those stored; most providers have no times."""
     rows = []
     for change in changes:
         if turns := change.turns:
             times: list[Any] = [turn[2:] for turn in turns]
             has_times = times.count((None, None)) < len(times)
-            texts = [turn.text for turn in turns]
-            speakers = "".join([turn.speaker[0] for turn in turns])
-            rows.append((change.row["call_key"], speakers, texts, times if has_times else None))
+            speakers, texts = "".join([turn[0][0] for turn in turns]), [turn[1] for turn in turns]
+            rows.append((change.key, speakers, texts, times if has_times else None))
     return rows

@@ -14,7 +14,7 @@ from etl.fields.turns import has_transcript
 from etl.loader import raw, writer
 from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
-from etl.loader.plan import BatchPlan, RowChange, row_change, seqs_of, set_transcript
+from etl.loader.plan import BatchPlan, Insert, RowChange, insert, seqs_of, set_transcript
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, RecordContext, Source, TranscriptNotReady, Turn
 from etl.state import quarantine
@@ -85,7 +85,7 @@ def _rebuild(
 ) -> RowChange:
     """The row that a call's versions make, merged in their order, as a change of the stored row."""
     provider, newest = providers()[source.provider], stored["content_hash"]
-    change: RowChange | None = None
+    change: Insert | None = None
     known, refused = dict[bytes, tuple[Call, ReceivedRecord]](), False  # refused: what holds no transcript
     for version in versions:
         if version.kind == "transcript" and change:
@@ -93,13 +93,13 @@ def _rebuild(
             change.turns, refused = turns or change.turns, refused or not turns
         elif version.kind == "call" and (found := _read(provider, source, version, stored["call_key"])):
             known[found[1].digest] = found
-            change = row_change(ctx, None, *found, change)
+            change = insert(ctx, *found, change)
             refused = refused or (not found[0].turns and has_transcript(provider.turns, found[1].context))
     if change is None:  # none of its versions can be read any more: the row stays as it is
         return RowChange(stored, dict(stored), None, (), ctx.now)
     if change.row["content_hash"] != newest and newest in known:  # a content that it had before, and that came again
         call, record = known[newest]
-        change = row_change(ctx, None, call, record._replace(seq=stored["latest_request_seq"]), change)
+        change = insert(ctx, call, record._replace(seq=stored["latest_request_seq"]), change)
     is_whole = {version.seq for version in versions} == set(seqs_of(stored))
     turns = change.turns or (() if refused and is_whole else stored_turns)
     row = change.row | {name: stored[name] for name in KEPT} | {"turn_count": len(turns), "has_transcript": bool(turns)}

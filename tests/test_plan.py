@@ -1,0 +1,45 @@
+"""A record of a call that is not stored → its row as COPY takes it, column by column."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from etl.extractors import providers
+from etl.loader.batch import ReceivedRecord, WriteContext, call_key, read_received
+from etl.loader.plan import COLUMNS, Insert, insert, plan
+from etl.model import Call, Turn
+from etl.testing.recordings import make_source
+from etl.transformer import DEFAULTS
+from tests.stub_provider import ringg_record
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+CTX = WriteContext("ringg", "ringg", 1, NOW)
+RINGG = providers()["ringg"]
+
+
+def received(seq: int, **columns: Any) -> ReceivedRecord:
+    return read_received(RINGG, make_source(RINGG), ringg_record("a", **columns), seq)
+
+
+def test_each_value_of_a_new_row_stands_in_its_column() -> None:
+    columns: dict[str, Any] = {name: f"the {name}" for name in DEFAULTS}
+    turns = (Turn("agent", "Hi."), Turn("customer", "Yes."))
+    record = ReceivedRecord("call", b"digest", 7, b"{}", "a", call_key("ringg", "a"))
+    row = insert(CTX, Call("a", columns, turns), record).row
+    assert list(row) == list(COLUMNS)
+    assert {name: row[name] for name in DEFAULTS} == columns
+    assert {name: row[name] for name in COLUMNS if name not in DEFAULTS and name != "transcript_hash"} == {
+        "call_key": record.key, "source": "ringg", "provider": "ringg", "provider_call_id": "a",
+        "turn_count": 2, "has_transcript": True, "first_seen_at": NOW, "changed_at": NOW, "delisted_at": None,
+        "latest_request_seq": 7, "payload_seqs": None, "content_hash": b"digest", "previous_content_hashes": None,
+    }  # fmt: skip
+    assert len(row["transcript_hash"]) == 16
+
+
+def test_a_call_that_comes_twice_in_a_batch_is_one_new_row_of_both() -> None:
+    batch = [received(1, name="Asha", transcript="bot: Hi."), received(2, call_cost=2)]
+    [change] = plan(CTX, RINGG, batch, {}).changes
+    assert isinstance(change, Insert)
+    assert (change.row["customer_name"], change.row["cost"], change.row["turn_count"]) == ("Asha", 2, 1)
+    assert (list(change.seqs), change.row["latest_request_seq"]) == ([1, 2], 2)
+    assert change.turns is not None
+    assert list(change.records) == batch
