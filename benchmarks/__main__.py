@@ -24,7 +24,7 @@ def main() -> int:
     parse.add_argument("--calls", type=int, default=20_000, help="how many per provider (default 20,000)")
     parse.add_argument("--rounds", type=int, default=3, help="how often each is run; the medians count")
     parse.add_argument("--only", default="", help="contenders, comma-separated")
-    parse.add_argument("--cases", default=",".join(CASES), help="backfill, nothing, apart")
+    parse.add_argument("--cases", default=",".join(CASES), help="backfill, nothing, again, apart")
     parse.add_argument("--results", type=Path, default=WORK / "results.json", help="where the results go")
     parse.add_argument("--report", type=Path, help="the page to write the results into")
     arguments = parse.parse_args()

@@ -1,9 +1,10 @@
 """A seed → four providers' finished calls, printed once as the sandbox prints them, and what is true of them."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -68,6 +69,7 @@ class Digest:
     cost: Decimal
     turns: int
     words: str
+    days: str  # the sums of each day, as rollups keep them
 
 
 def expected(of: World, name: str, phones: Iterable[str] = ()) -> Digest:
@@ -79,12 +81,23 @@ def expected(of: World, name: str, phones: Iterable[str] = ()) -> Digest:
         md5(sorted(str(row["provider_call_id"]) for row in rows)),
         sum((_decimal(row["cost"]) for row in rows), Decimal(0)),
         *_spoken(rows),
+        md5(_by_day(rows)),
     )
 
 
 def _spoken(rows: list[dict[str, Any]]) -> tuple[int, str]:
     said = [f"{row['provider_call_id']}:{n}:{text}" for row in rows for n, (_, text) in enumerate(row["turns"])]
     return len(said), md5(sorted(said))
+
+
+def _by_day(rows: list[dict[str, Any]]) -> list[str]:
+    days: dict[date, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
+    for row in rows:
+        is_answered = row["answered_at"] is not None or row["outcome"] == "completed"
+        counted = 1, is_answered, _decimal(row["duration_seconds"]), _decimal(row["cost"])
+        day = row["created_at"].astimezone(UTC).date()
+        days[day] = [before + Decimal(more) for before, more in zip(days[day], counted, strict=True)]
+    return [":".join([str(day), *map(plain, sums)]) for day, sums in sorted(days.items())]
 
 
 def _is_listed(call: SimulatedCall, phones: Iterable[str]) -> bool:
@@ -100,12 +113,14 @@ def md5(lines: Iterable[str]) -> str:
     return hashlib.md5("\n".join(lines).encode(), usedforsecurity=False).hexdigest()
 
 
+def plain(number: Decimal) -> str:
+    """A number as PostgreSQL's ``trim_scale`` shows it."""
+    return f"{number.normalize():f}"
+
+
 def as_values(digest: Digest) -> dict[str, Any]:
     """A digest as JSON can hold it."""
-    return {
-        name: f"{value.normalize():f}" if isinstance(value, Decimal) else value
-        for name, value in asdict(digest).items()
-    }
+    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in asdict(digest).items()}
 
 
 def received(calls: int) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-ROW, LABEL, WIDTH, BAR = 26, 190, 760, 16
+ROW, LABEL, WIDTH, BAR = 26, 220, 760, 16
 COLOURS = ("#3b7dd8", "#e08a3c", "#7a9e5a")
 INK = "#808080"
 

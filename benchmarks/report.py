@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import aims
 from benchmarks.contenders import CONTENDERS
 from benchmarks.plots import bars
 
@@ -12,11 +13,13 @@ END = "<!-- up to here -->"
 TITLES = {
     "backfill": "The whole history",
     "nothing": "A run with nothing new",
+    "again": "The whole history read again",
     "apart": "Vaani with a request per transcript",
 }
 ABOUT = {
     "backfill": "{calls:,} calls of each provider, {all:,} in all; {received:.0f} MB as received.",
     "nothing": "The same command once more, on the database that it has just filled.",
+    "again": "`etl backfill --again` on the database that has just been filled: no record has changed.",
     "apart": "{calls:,} calls of Vaani, whose answered calls take a request for their transcript each.",
 }
 
@@ -27,10 +30,10 @@ def write(results: Mapping[str, Any], page: Path) -> None:
     """Put the results into a page that has the marks, and the plots into a folder named like it."""
     plots = page.parent / page.stem
     plots.mkdir(exist_ok=True)
-    cases = [case for case in TITLES if any(run["case"] == case for run in results["runs"])]
-    lines = _head(results)
-    for case in cases:
-        lines += _case(results, case, plots)
+    rows = {case: _rows(results, case) for case in TITLES if any(run["case"] == case for run in results["runs"])}
+    lines = [*_head(results), *aims.table(rows, results["calls"])]
+    for case in rows:
+        lines += _case(results, case, rows[case], plots)
     put(page, "make bench", lines)
 
 
@@ -53,23 +56,31 @@ def _head(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _case(results: Mapping[str, Any], case: str, plots: Path) -> list[str]:
+def _rows(results: Mapping[str, Any], case: str) -> dict[str, dict[str, Any]]:
+    rows = {contender.name: _medians(results["runs"], case, contender.name) for contender in CONTENDERS}
+    received = {"bytes": results["received"]} if "received" in results else {}
+    return {name: row | received for name, row in rows.items() if row}
+
+
+def _case(results: Mapping[str, Any], case: str, rows: dict[str, dict[str, Any]], plots: Path) -> list[str]:
     calls = results["calls"]
     about = ABOUT[case].format(calls=calls, all=4 * calls, received=results.get("received", 0) / 1e6)
-    rows = {contender.name: _medians(results["runs"], case, contender.name) for contender in CONTENDERS}
-    rows = {name: row for name, row in rows.items() if row}
     lines = [f"## {TITLES[case]}", "", about, ""]
     lines += ["| | stores | wall s | client CPU s | database CPU s | memory MB | requests | disk MB | correct |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|--:|---|"]
-    lines += [_line(name, row) for name, row in rows.items()]
-    wall = plots / f"{case}-wall.svg"
-    cpu = plots / f"{case}-cpu.svg"
+    lines += [*(_line(name, row) for name, row in rows.items()), ""]
+    if len(rows) > 1:
+        lines += _plots(case, rows, plots)
+    return lines + (_disk(rows["callhouse"]) if case == "backfill" and "callhouse" in rows else [])
+
+
+def _plots(case: str, rows: dict[str, dict[str, Any]], plots: Path) -> list[str]:
+    wall, cpu = plots / f"{case}-wall.svg", plots / f"{case}-cpu.svg"
     titles = {contender.name: contender.title for contender in CONTENDERS}
     wall.write_text(bars(f"{TITLES[case]}: seconds", "s", {titles[n]: [row["wall"]] for n, row in rows.items()}))
     both = {titles[n]: [row["client"], row["database"]] for n, row in rows.items()}
     cpu.write_text(bars(f"{TITLES[case]}: processor seconds", "s", both, ("client", "database")))
-    lines += ["", *(f"![{TITLES[case]}]({plots.name}/{plot.name})" for plot in (wall, cpu)), ""]
-    return lines + (_disk(results, rows["callhouse"]) if case == "backfill" and "callhouse" in rows else [])
+    return [*(f"![{TITLES[case]}]({plots.name}/{plot.name})" for plot in (wall, cpu)), ""]
 
 
 def _medians(runs: Runs, case: str, name: str) -> dict[str, Any]:
@@ -80,6 +91,7 @@ def _medians(runs: Runs, case: str, name: str) -> dict[str, Any]:
     return {
         **costs,
         "requests": chosen[-1]["requests"],
+        "received": chosen[-1]["received"],
         "disk": chosen[-1]["disk"],
         "wrong": [w for r in chosen for w in r["wrong"]],
     }
@@ -100,9 +112,9 @@ def _line(name: str, row: Mapping[str, Any]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _disk(results: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
+def _disk(row: Mapping[str, Any]) -> list[str]:
     """Callhouse's bytes on disk for each 1,000 bytes received, by part."""
-    received, disk = results["received"] / 1000, row["disk"]
+    received, disk = row["bytes"] / 1000, row["disk"]
     parts = {
         "raw payloads": "raw.payloads",
         "calls": "warehouse.calls",

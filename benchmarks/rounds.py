@@ -25,7 +25,7 @@ from etl.embedded import Server
 WORK = Path(__file__).resolve().parent / ".work"
 DATABASE = "bench"
 SOURCES = ("ringg", "ravan", "autocalls", "vaani")
-CASES = {"backfill": SOURCES, "nothing": SOURCES, "apart": ("apart",)}
+CASES = {"backfill": SOURCES, "nothing": SOURCES, "again": SOURCES, "apart": ("apart",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Run:
     contender: str
     cost: Cost
     requests: int
+    received: int  # records, as far as the contender counts them
     disk: dict[str, int]
     wrong: list[str]
 
@@ -81,16 +82,18 @@ class Bench:
     def __init__(self, server: Server, simulator: Simulator) -> None:
         self._server, self._simulator = server, simulator
         self.postmaster = int((server.data_dir / "postmaster.pid").read_text().split()[0])
+        self.log = server.data_dir.parent / "server.log"
 
     def run(self, case: str, contender: Contender) -> Run:
-        """One contender on a fresh database; a run with nothing new comes after one that loaded everything."""
+        """One contender on a fresh database; where a case reads what is stored, after a run that loaded everything."""
         sources = CASES[case]
         self.renew(contender.needs_warehouse)
         shutil.rmtree(WORK / contender.name, ignore_errors=True)
-        if case == "nothing":
+        if case in ("nothing", "again"):
             self.measure(contender, sources)
-        cost, requests = self.measure(contender, sources)
-        done = Run(case, contender.name, cost, requests, self._disk(), self._wrong(contender, sources))
+        cost, requests = self.measure(contender, sources, again=case == "again")
+        received = self._received() if contender.name == "callhouse" else 0
+        done = Run(case, contender.name, cost, requests, received, self._disk(), self._wrong(contender, sources))
         if contender.name == "callhouse" and case == "backfill":
             copy_bytes.keep(self.url, WORK / "bytes")
         return done
@@ -100,7 +103,7 @@ class Bench:
         with self._connected() as connection:
             return str(connection.info.parameter_status("server_version"))
 
-    def measure(self, contender: Contender, sources: Sequence[str]) -> tuple[Cost, int]:
+    def measure(self, contender: Contender, sources: Sequence[str], *, again: bool = False) -> tuple[Cost, int]:
         """Run the contender on the current database; its cost and the number of its requests."""
         folder = WORK / contender.name
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +111,7 @@ class Bench:
         (folder / "etl.toml").write_text(
             etl_toml(self._simulator.info["origin"], sources, self._simulator.info["phones"])
         )
-        argv = contender.argv(ENVS / contender.lock, folder)
+        argv = contender.argv(ENVS / contender.lock, folder, again=again)
         with self._connected() as connection:
             connection.execute("CHECKPOINT")
         self._simulator.requests()
@@ -147,6 +150,12 @@ class Bench:
     def _connected(self) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(self.url, autocommit=True) as connection:
             yield connection
+
+    def _received(self) -> int:
+        """The records that the newest run of each source received."""
+        query = "SELECT DISTINCT ON (source) received FROM ops.runs ORDER BY source, run_id DESC"
+        with self._connected() as connection:
+            return sum(count for (count,) in connection.execute(query))
 
     def _disk(self) -> dict[str, int]:
         """Bytes by part: each table's heap (with what is stored beside it), and all indexes."""
@@ -187,6 +196,13 @@ class Bench:
                 stored["turns"], stored["words"] = connection.execute(
                     f"SELECT count(*), md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"))"  # noqa: S608
                     f" FROM (SELECT {line} AS line FROM ({contender.turns}) x WHERE source = %s) y",
+                    [source],
+                ).fetchone()  # type: ignore[misc]
+            if contender.days:
+                sums = "concat_ws(':', day, calls, answered, trim_scale(seconds), trim_scale(cost))"
+                (stored["days"],) = connection.execute(
+                    f"SELECT md5(string_agg({sums}, E'\\n' ORDER BY day)) FROM ({contender.days}) x"  # noqa: S608
+                    " WHERE source = %s",
                     [source],
                 ).fetchone()  # type: ignore[misc]
         return stored

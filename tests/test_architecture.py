@@ -276,7 +276,16 @@ def test_the_glossary_is_short(name: str) -> None:
 
 
 # Test files that are named after no module and no room: what lies outside of etl/, and what spans all of it.
-OUTSIDE = {"architecture", "deployment", "documentation", "migrations", "machine", "packaging", "request_costs"}
+OUTSIDE = {
+    "architecture",
+    "benchmarks",
+    "deployment",
+    "documentation",
+    "migrations",
+    "machine",
+    "packaging",
+    "request_costs",
+}
 
 
 def test_each_test_file_is_named_after_the_source_it_tests() -> None:

@@ -24,10 +24,10 @@ COLUMNS = (
     ("cost", "numeric"), ("costs", "jsonb"), ("answered_by", "text"), ("recording_url", "text"), ("summary", "text"),
     ("error", "text"), ("latency_ms", "numeric"), ("analysis", "jsonb"), ("metadata", "jsonb"),
 )  # fmt: skip
-LABEL = re.compile(r"^ ?(?:\[[\d:]+\] )?(\w+): ", re.MULTILINE)
+LABEL = re.compile(r"^ ?(?:\[[\d :-]+\] )?(\w*): ", re.MULTILINE)
 SPEAKERS = {
-    **dict.fromkeys(("bot", "agent", "ai"), "agent"),
-    **dict.fromkeys(("user", "human", "customer"), "customer"),
+    **dict.fromkeys(("bot", "agent", "ai", "assistent"), "agent"),
+    **dict.fromkeys(("user", "human", "customer", "kunde", ""), "customer"),  # a text may label the agent alone
 }
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
@@ -84,7 +84,7 @@ class Api:
     def __init__(self) -> None:
         said = json.loads(os.environ["BENCH_SIMULATOR"])
         self.origin: str = said["origin"]
-        self._phones: list[str] = said["phones"]
+        self.phones: list[str] = said["phones"]
         self._headers = {name: f"X-API-KEY: {key}" for name, key in said["keys"].items()}
         self._headers["apart"] = self._headers["vaani"]
         self._headers["autocalls"] = f"Authorization: Bearer {said['keys']['autocalls']}\r\nAccept: application/json"
@@ -114,7 +114,7 @@ class Api:
             days = "start_date=2015-01-01T00:00:00%2B00:00&end_date=2027-01-01T00:00:00%2B00:00"
             yield f"/ringg/calling/history?{days}&limit=100&offset={{}}", 100, 0, 100
         elif source == "ravan":
-            for phone in self._phones:
+            for phone in self.phones:
                 asked = f"phone={quote(phone)}&page_size=100&include_transcripts=true&page={{}}"
                 yield f"/ravan/api/v1/calling/phone-history?{asked}", 100, 1, 1
         elif source == "autocalls":
@@ -125,7 +125,7 @@ class Api:
 
 def when(text: str | None) -> datetime | None:
     """A time as any of the four writes it."""
-    if text is None:
+    if text is None or text[0] == "N":  # Vaani's None and NaN
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -148,8 +148,9 @@ def spoken(transcript: Any) -> list[Spoken]:
     if isinstance(transcript, str):
         if transcript[0] != "[" or transcript[1] != "{":
             parts = LABEL.split(transcript)
-            return [
-                (SPEAKERS[who.lower()], text.strip(), None) for who, text in zip(parts[1::2], parts[2::2], strict=True)
+            return [  # any other label is the agent's own name
+                (SPEAKERS.get(who.lower(), "agent"), text.strip(), None)
+                for who, text in zip(parts[1::2], parts[2::2], strict=True)
             ]
         transcript = json.loads(transcript)
     return [_turn(each) for each in transcript]
@@ -163,14 +164,14 @@ def _turn(each: dict[str, Any]) -> Spoken:
         message = each["message"]
         said = message if isinstance(message, dict) else {"role": each["role"], "content": message}
         return (
-            SPEAKERS.get(said["role"], "unknown"),
+            SPEAKERS[said["role"]] if said["role"] else "unknown",
             said["content"],
             datetime.fromtimestamp(each["timestamp_ms"] / 1000, UTC),
         )
     if "role" in each:
         return SPEAKERS[each["role"]], each["content"], None
-    ((who, text),) = each.items()
-    return SPEAKERS[who], text, None
+    who = "bot" if "bot" in each else "user"
+    return SPEAKERS[who], each[who], when(each.get("timestamp"))
 
 
 def ringg(r: dict[str, Any]) -> tuple[Row, Any]:

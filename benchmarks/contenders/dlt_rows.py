@@ -1,15 +1,17 @@
 """dlt, tuned: wide rows alone, their columns declared, no nested tables, appended by COPY of CSV; or through Arrow.
 
-``python dlt_rows.py rows|arrow``. Turns and raw payloads are left out: dlt is given the smaller job.
+``python dlt_rows.py rows|arrow [same]``. Turns and raw payloads are left out: dlt is given the smaller job. With
+``same`` it loads them too, and ``same_result.sql`` turns what it loaded into what Callhouse keeps.
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import local
 
-from api import COLUMNS, Api, Connection, decode
+from api import COLUMNS, Api, Connection, Record, decode, encode
 
 os.environ |= {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
@@ -20,20 +22,42 @@ os.environ |= {
 }
 
 import dlt
+import psycopg2
 
 KINDS = {"timestamptz": "timestamp", "numeric": "decimal", "text": "text", "jsonb": "text"}
 HINTS = {
     name: {"name": name, "data_type": KINDS[kind], "nullable": name not in ("source", "id")} for name, kind in COLUMNS
 }
 NAMES = [name for name, _ in COLUMNS]
+RESULT = Path(__file__).with_name("same_result.sql")
+SAME = ("detail", "transcript", "payload")  # what the same result takes beside the wide row
 
 
-def rows(api: Api) -> Iterator[list[dict[str, object]]]:
+def wide(each: Record) -> dict[str, object]:
+    """A record as one row."""
+    return dict(zip(NAMES, each.read(decode(each.payload))[0], strict=True))
+
+
+def whole(each: Record) -> dict[str, object]:
+    """A record as one row, with its transcript and its bytes, and where Ringg says more than its status does."""
+    record = decode(each.payload)
+    row, transcript = each.read(record)
+    detail = "voicemail" if record.get("voicemail_detected") else record.get("sub_status")
+    text = transcript if isinstance(transcript, str | None) else encode(transcript).decode()
+    return {
+        **dict(zip(NAMES, row, strict=True)),
+        "detail": detail,
+        "transcript": text,
+        "payload": each.payload.decode(),
+    }
+
+
+def rows(api: Api, read: Callable[[Record], dict[str, object]]) -> Iterator[list[dict[str, object]]]:
     """Pages of rows, of each list only what is newer than the newest of the run before."""
     newest = dlt.current.resource_state().setdefault("newest", {})
     before, fetch, seen = dict(newest), Transcripts(api), set()
     for page in api.pages():
-        found = [dict(zip(NAMES, each.read(decode(each.payload))[0], strict=True)) for each in page]
+        found = [read(each) for each in page]
         fresh = [row for row in found if row["created_at"].isoformat() > before.get(row["source"], "")]
         fresh = [row for row in fresh if row["id"] not in seen]  # some are in two of Ravan's lists
         seen.update(row["id"] for row in fresh)
@@ -62,12 +86,14 @@ class Transcripts:
         return found if isinstance(found, str) or found is None else repr(found)
 
 
-def tables(pages: Iterator[list[dict[str, object]]]) -> Iterator[object]:
+def tables(pages: Iterator[list[dict[str, object]]], more: Sequence[str]) -> Iterator[object]:
     """The same pages as Arrow tables, some thousand rows each."""
     import pyarrow as pa
 
     kinds = {"timestamptz": pa.timestamp("us", "UTC"), "numeric": pa.decimal128(38, 9)}
-    schema = pa.schema([(name, kinds.get(kind, pa.string())) for name, kind in COLUMNS])
+    schema = pa.schema(
+        [(name, kinds.get(kind, pa.string())) for name, kind in COLUMNS] + [(name, pa.string()) for name in more]
+    )
     held: list[dict[str, object]] = []
     for page in pages:
         held += page
@@ -78,20 +104,25 @@ def tables(pages: Iterator[list[dict[str, object]]]) -> Iterator[object]:
         yield pa.Table.from_pylist(held, schema)
 
 
-def main(way: str) -> None:
-    """One run of one pipeline."""
+def main(way: str, more: Sequence[str]) -> None:
+    """One run of one pipeline, and what is to be done in SQL."""
     api = Api()
-    columns = HINTS | ({"transcript": {"name": "transcript", "data_type": "text"}} if "apart" in api.sources else {})
+    added = (*more, *(["transcript"] if "apart" in api.sources else []))
+    columns = HINTS | {name: {"name": name, "data_type": "text"} for name in added}
 
     def calls() -> Iterator[object]:
-        yield from tables(rows(api)) if way == "arrow" else rows(api)
+        pages = rows(api, whole if more else wide)
+        yield from tables(pages, more) if way == "arrow" else pages
 
     pipeline = dlt.pipeline(
         "bench", pipelines_dir=os.environ["BENCH_FOLDER"], dataset_name="dlt",
         destination=dlt.destinations.postgres(os.environ["DATABASE_URL"]),
     )  # fmt: skip
     pipeline.run(dlt.resource(calls, name="calls", columns=columns, max_table_nesting=0, write_disposition="append"))
+    if more:
+        with psycopg2.connect(os.environ["DATABASE_URL"]) as connection, connection.cursor() as cursor:
+            cursor.execute(RESULT.read_text(), {"phones": api.phones})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], SAME if "same" in sys.argv[2:] else ())

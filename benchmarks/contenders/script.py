@@ -91,7 +91,7 @@ def main() -> None:
             listed = ", ".join(f"{name} {kind}" for name, kind in columns)
             connection.execute(f"CREATE TABLE bare.{table} ({listed}, PRIMARY KEY ({key}))")
     work: queue.Queue[Batch | None] = queue.Queue(2)
-    writer = threading.Thread(target=write, args=(url, work))
+    writer = threading.Thread(target=write, args=(url, work), daemon=True)  # an error ends the process
     writer.start()
     for batch in batches(api):
         work.put(with_transcripts(api, batch) if "apart" in api.sources else batch)

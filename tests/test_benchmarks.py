@@ -1,0 +1,72 @@
+"""The benchmarks measure what they say: their readers understand the sandbox, and they name functions that exist."""
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import history, report, stages
+from benchmarks.contenders import api
+from etl.sandbox.expected import expected_rows
+from etl.sandbox.vendor_api import VENDORS
+
+WORLD = history.world(400)
+
+
+def spoken(read: Iterable[tuple[str, Any]]) -> str:
+    """The digest of all turns of transcripts, given with the ids of their calls."""
+    return history.md5(
+        sorted(
+            f"{call_id}:{number}:{text}"
+            for call_id, transcript in read
+            for number, (_, text, _) in enumerate(turn for turn in api.spoken(transcript) if turn[0] != "system")
+        )
+    )
+
+
+@pytest.mark.parametrize("provider", sorted(VENDORS))
+def test_the_contenders_read_every_record_that_the_sandbox_sends(provider: str) -> None:
+    read = [api.READERS[provider](api.decode(call.record)) for call in history.printed(WORLD, provider)]
+    expected = history.expected(WORLD, provider)
+    assert history.md5(sorted(row[1] for row, _ in read)) == expected.ids
+    assert sum(row[17] or Decimal(0) for row, _ in read) == expected.cost
+    assert spoken((row[1], transcript) for row, transcript in read) == expected.words
+
+
+def test_the_contenders_read_every_transcript_that_the_sandbox_sends() -> None:
+    answered = {row["provider_call_id"] for row in expected_rows(WORLD, "vaani") if row["answered_at"]}
+    read = [
+        (call_id, json.loads(body)["transcript"]) for call_id, body in history.transcripts(WORLD) if call_id in answered
+    ]
+    assert spoken(read) == history.expected(WORLD, history.APART).words
+
+
+def test_every_stage_times_a_function_of_the_pipeline() -> None:
+    gone = [f"{stage}: {name}" for stage, place, names in stages.STAGES for name in names if not hasattr(place, name)]
+    assert gone == []
+
+
+def test_the_page_shows_the_figures_that_were_measured_and_the_command_of_each(tmp_path: Path) -> None:
+    cost = {"wall": 5.0, "client": 4.0, "database": 4.8, "memory": 160.0}
+    run = {"case": "backfill", "cost": cost, "requests": 9, "received": 80_000, "disk": {"all": 145}, "wrong": []}
+    peer = {**run, "contender": "dlt-same", "cost": {**cost, "wall": 8.0}, "wrong": ["ringg: days differ"]}
+    results = {
+        "runs": [{**run, "contender": "callhouse"}, peer], "calls": 20_000, "rounds": 1, "command": "", "at": "",
+        "received": 100, "machine": {"cores": 2, "postgres": "", "python": "", "load": 0.0},
+    }  # fmt: skip
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- from here on written by `make bench` -->\n<!-- up to here -->\nafter\n")
+    report.write(results, page)
+    written = page.read_text()
+    assert written.startswith("before\n")
+    assert written.endswith("<!-- up to here -->\nafter\n")
+    assert "| client, µs of processor time a call | 50 | 70 | yes | `--only callhouse --cases backfill` |" in written
+    assert "| wall, of dlt's with the same result | 0.625 | 0.5 | no |" in written
+    assert "| memory, MB | 160 | 150 | no |" in written
+    assert "nothing new" not in written
+    assert "no: ringg: days differ" in written
+    assert "backfill-wall.svg" in written
+    assert (tmp_path / "page" / "backfill-wall.svg").exists()
