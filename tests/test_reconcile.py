@@ -34,6 +34,7 @@ from tests.harness import (
     Harness,
     InterceptingTransport,
     counts_add_up,
+    differences,
     hours,
     make_harness,
     requests_of,
@@ -215,6 +216,45 @@ def test_what_was_done_past_the_triggers_is_found_by_the_rows_and_the_counters_a
     if heal:
         assert harness.stored_ids(name) == {call.call_id for call in harness.world.calls(name)}
         assert completeness(harness, name) in ("verified", "count_match", "unknown" if what.startswith("moved") else "")
+
+
+SOME_CALLS = "SELECT call_key FROM warehouse.calls WHERE has_transcript LIMIT 5"
+TRANSCRIPTS_LOST = {
+    "deleted": ["DELETE FROM warehouse.transcripts"],
+    "some deleted": [f"DELETE FROM warehouse.transcripts WHERE call_key IN ({SOME_CALLS})"],
+    "denied by their calls": [f"UPDATE warehouse.calls SET has_transcript = false WHERE call_key IN ({SOME_CALLS})"],
+    "deleted with the payloads": ["DELETE FROM warehouse.transcripts", "DELETE FROM raw.payloads"],
+}
+
+
+@pytest.mark.parametrize("what", TRANSCRIPTS_LOST)
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_transcripts_that_are_gone_by_themselves_are_found_and_come_back(db: Engine, name: str, what: str) -> None:
+    harness = make_harness(db)
+    harness.sync(name)
+    before = harness.rows("SELECT call_key, speakers, texts, times FROM warehouse.transcripts ORDER BY call_key")
+    assert before
+    for statement in TRANSCRIPTS_LOST[what]:
+        harness.execute(statement)
+    seen = look(harness, name)
+    assert re.search(r"\d+ transcripts? did not agree", "".join(seen.report.notes))
+    assert harness.scalar(MISCOUNTED) == 0
+    if "payloads" in what:
+        assert "are read again with their calls" in "".join(seen.report.notes)
+        harness.run(name, lambda run: pipeline.backfill(run, Window(BEGINNING, NOW), again=True))
+    assert (
+        harness.rows("SELECT call_key, speakers, texts, times FROM warehouse.transcripts ORDER BY call_key") == before
+    )
+    assert harness.scalar(MISCOUNTED) == 0
+    assert look(harness, name).report.notes == []
+    assert differences(harness, name) == []
+    assert counts_add_up(harness)
+
+
+MISCOUNTED = """
+    SELECT count(*) FROM warehouse.calls LEFT JOIN warehouse.transcripts t USING (call_key)
+     WHERE (has_transcript, turn_count) <> (t.call_key IS NOT NULL, coalesce(length(t.speakers), 0))
+"""
 
 
 @pytest.mark.parametrize("order", ["asc", "unsorted"])

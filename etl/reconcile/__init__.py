@@ -16,6 +16,7 @@ from etl.reconcile.day_status import StreamFinding, day_statuses
 from etl.reconcile.remote import PositionRefused
 from etl.reconcile.rollup_audit import audit
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
+from etl.reconcile.transcript_audit import audit_transcripts
 from etl.runtime.logs import event
 from etl.state import daily_checks, streams
 from etl.state.daily_checks import DayStatus
@@ -30,12 +31,13 @@ __all__ = ["VerifyRequest", "verify"]
 def verify(run: SourceRun, request: VerifyRequest, found: list[DayStatus] | None = None) -> None:
     """Compare every list of a source with the warehouse and store each day's status; ``found`` gets them, oldest first.
 
-    The rollups, by which calls are counted here, are repaired first. What went wrong with one list is the run's error;
-    the others are compared. Whoever asks for it by hand waits for it; otherwise all other work goes before. Raises
-    :class:`~etl.client.errors.SourceError` where it is the whole source, once what was found is stored.
+    The rollups, by which calls are counted here, and the transcripts are repaired first. What went wrong with one list
+    is the run's error; the others are compared. Whoever asks for it by hand waits for it; otherwise all other work goes
+    before. Raises :class:`~etl.client.errors.SourceError` where it is the whole source, once what was found is stored.
     """
     with run.at_priority(Priority.HEAD if run.is_manual else Priority.BACKFILL):
         audit(run)
+        audit_transcripts(run)
         checks, findings, failure = _compared(run, request)
         warning = None if failure else _zone_warning(run, checks)
         stored = _keep(run, checks, findings, warning)

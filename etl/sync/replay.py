@@ -26,6 +26,7 @@ BATCH = 500  # calls
 PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
 OLDER_THAN_ALL = 1 << 62  # such a record fills what is empty, and overwrites nothing that a response brought
+NO_TRANSCRIPT = {"turn_count": 0, "has_transcript": False}
 KEPT = (
     "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
     "previous_content_hashes", "transcript_hash",
@@ -72,12 +73,17 @@ def rebuild_next(
     """The next calls in the order in which they came first, and the last response with them; none at the end."""
     found = fetch_all(connection, PAYLOADS.next_calls, {"source": source.name, "after": after, "batch": BATCH})
     keys = list(dict.fromkeys(row.call_key for row in found if row.call_key))
+    return rebuild(connection, ctx, source, keys), found[-1].seq if found else None
+
+
+def rebuild(connection: Connection, ctx: WriteContext, source: Source, keys: Sequence[uuid.UUID]) -> list[RowChange]:
+    """Some calls as their payloads make them; one whose transcript is gone counts as one that had none."""
     versions, rows = raw.versions(connection, keys), writer.fetch_rows(connection, keys)
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
     for key, *turn in fetch_all(connection, TRANSCRIPTS.stored_turns, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))
-    changes = [_rebuild(ctx, source, rows[key], tuple(turns[key]), versions[key]) for key in keys]
-    return changes, found[-1].seq if found else None
+    stored = {key: rows[key] if turns[key] else {**rows[key], **NO_TRANSCRIPT} for key in keys}
+    return [_rebuild(ctx, source, stored[key], tuple(turns[key]), versions[key]) for key in keys]
 
 
 def _rebuild(

@@ -43,3 +43,23 @@ SELECT t.call_key, turn.speaker, turn.text, turn.spoken_at, turn.offset_seconds
   FROM warehouse.transcripts t
  CROSS JOIN LATERAL warehouse.transcript_turns(t.speakers, t.texts, t.times) turn
  WHERE call_key = ANY(CAST(:keys AS uuid[])) ORDER BY call_key, turn_index
+
+-- name: miscounted
+-- The calls whose row says that a transcript is stored where none is, or none where one is.
+SELECT call_key FROM warehouse.calls LEFT JOIN warehouse.transcripts t USING (call_key)
+ WHERE source = :source AND has_transcript <> (t.call_key IS NOT NULL)
+
+-- name: recount
+-- Lets the rows of those say what is stored; what is not is read again: requested, or written when its call is listed.
+WITH wrong AS (
+    SELECT call_key, t.speakers FROM warehouse.calls LEFT JOIN warehouse.transcripts t USING (call_key)
+     WHERE call_key = ANY(CAST(:keys AS uuid[])) AND has_transcript <> (t.call_key IS NOT NULL)
+), requests AS (
+    DELETE FROM ops.transcript_requests WHERE call_key IN (SELECT call_key FROM wrong WHERE speakers IS NULL)
+)
+UPDATE warehouse.calls c
+   SET has_transcript = speakers IS NOT NULL, turn_count = coalesce(length(speakers), 0), changed_at = :now,
+       transcript_hash = CASE WHEN speakers IS NOT NULL THEN transcript_hash END,
+       content_hash = CASE WHEN speakers IS NOT NULL THEN content_hash ELSE '' END
+  FROM wrong WHERE c.call_key = wrong.call_key
+RETURNING speakers IS NULL AS is_missing
