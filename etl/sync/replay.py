@@ -26,7 +26,7 @@ BATCH = 500  # calls
 PAYLOADS, TRANSCRIPTS = Statements("payloads"), Statements("transcripts")
 FIRST = -(1 << 63)  # below the number of any answer
 OLDER_THAN_ALL = 1 << 62  # such a record fills what is empty, and overwrites nothing that a response brought
-NO_TRANSCRIPT = {"turn_count": 0, "has_transcript": False}
+NO_TRANSCRIPT: Row = {"turn_count": 0, "has_transcript": False}
 KEPT = (
     "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
     "previous_content_hashes", "transcript_hash",
@@ -82,8 +82,8 @@ def rebuild(connection: Connection, ctx: WriteContext, source: Source, keys: Seq
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
     for key, *turn in fetch_all(connection, TRANSCRIPTS.stored_turns, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))
-    stored = {key: rows[key] if turns[key] else {**rows[key], **NO_TRANSCRIPT} for key in keys}
-    return [_rebuild(ctx, source, stored[key], tuple(turns[key]), versions[key]) for key in keys]
+    gone = {key: NO_TRANSCRIPT if rows[key]["has_transcript"] and not turns[key] else {} for key in keys}
+    return [_rebuild(ctx, source, {**rows[key], **gone[key]}, tuple(turns[key]), versions[key]) for key in keys]
 
 
 def _rebuild(
