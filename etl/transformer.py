@@ -118,7 +118,9 @@ def _side(inbound: str, outbound: str) -> Field:
 
 
 DERIVED: Mapping[str, Field] = {
-    "is_answered": Field((), lambda context: context.row["outcome"] == "completed", needs=("outcome",)),
+    "is_answered": Field(
+        (), lambda context: context.row["outcome"] in ("completed", "transferred"), needs=("outcome",)
+    ),
     "customer_number": _side(inbound="from_number", outbound="to_number"),
     "agent_number": _side(inbound="to_number", outbound="from_number"),
     "talk_seconds": between("answered_at", "ended_at"),

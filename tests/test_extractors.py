@@ -254,7 +254,9 @@ RINGG: list[tuple[dict[str, Any], str, bool | None, bool | None]] = [
     ({"status": "COMPLETED"}, "completed", False, True),
     ({"status": "completed", "credits_processed": False}, "completed", False, False),
     ({"status": "completed", "credits_processed": None}, "completed", False, True),
-    ({"status": "forwarded"}, "completed", False, True),
+    ({"status": "forwarded"}, "transferred", False, True),
+    ({"status": "forwarded", "sub_status": "no_answer"}, "transferred", False, True),
+    ({"status": "forwarded", "voicemail_detected": True}, "voicemail", False, True),
     ({"status": "cancelled"}, "canceled", False, True),
     ({"status": "error"}, "failed", False, True),
     ({"status": "failed", "sub_status": "no-answer"}, "no_answer", False, True),
@@ -269,12 +271,12 @@ RINGG: list[tuple[dict[str, Any], str, bool | None, bool | None]] = [
 
 
 @pytest.mark.parametrize(("changes", "outcome", "is_live", "is_final"), RINGG)
-def test_ringgs_outcome_is_voicemail_then_sub_status_then_status(
+def test_ringgs_outcome_is_voicemail_then_a_transfer_then_sub_status_then_status(
     changes: dict[str, Any], outcome: str, is_live: bool | None, is_final: bool | None
 ) -> None:
     found = columns("ringg", **changes)
     assert (found["outcome"], found["is_live"], found["is_final"]) == (outcome, is_live, is_final)
-    assert found["is_answered"] is (outcome == "completed")
+    assert found["is_answered"] is (outcome in ("completed", "transferred"))
 
 
 @pytest.mark.parametrize(

@@ -31,16 +31,18 @@ PG15 = Path("/usr/lib/postgresql/15/bin")
 
 # The public views and their columns, in order.
 BI = {
-    "calls": "call_key source provider provider_call_id direction outcome provider_status is_final agent_id agent_name"
-    " campaign_name from_number to_number customer_number agent_number customer_name customer_email created_at"
+    "calls": "call_key source provider provider_call_id direction outcome provider_status is_final is_answered"
+    " is_human_answered is_voicemail is_transferred agent_id agent_name campaign_name from_number to_number"
+    " customer_number agent_number customer_name customer_email created_at"
     " started_at answered_at ended_at updated_at duration_seconds talk_seconds duration_basis cost cost_unit"
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
     " has_transcript quality_flags first_seen_at changed_at settled_at delisted_at",
     "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
     "transcripts": "call_key source created_at turn_count transcript search_vector",
-    "call_costs": "call_key source component amount unit",
+    "call_costs": "call_key source component amount unit is_part_of_total",
     "call_changes": "call_key changed_at field old_value new_value",
-    "daily_call_metrics": "day source agent_id agent_name direction cost_unit calls answered minutes cost",
+    "daily_call_metrics": "day source agent_id agent_name campaign_name direction cost_unit calls answered"
+    " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost",
     "agents": "source agent_id agent_name calls first_call_at last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
@@ -477,10 +479,48 @@ def test_a_link_loses_its_signature_in_every_view(planted: Connection) -> None:
 
 
 def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
-    plant(planted, 1, costs='{"llm": [0.10, "USD"], "seats": [3, "credits"]}')
+    parts = (
+        '{"llm": [0.10, "USD"], "llm_credits": [3, "ravan_credits"], "seats": [3, "EUR"], "tax_credits": [1, "USD"]}'
+    )
+    plant(planted, 1, costs=parts, cost_unit="USD")
     plant(planted, 2)
-    rows = planted.execute(text("SELECT component, amount, unit FROM bi.call_costs ORDER BY 1")).all()
-    assert [tuple(row) for row in rows] == [("llm", Decimal("0.10"), "USD"), ("seats", Decimal(3), "credits")]
+    plant(planted, 3, costs='{"llm": [1, "unknown"]}', cost_unit="unknown")
+    columns = "component, amount, unit, is_part_of_total"
+    rows = planted.execute(text(f"SELECT {columns} FROM bi.call_costs ORDER BY 1, 2")).all()
+    assert [tuple(row) for row in rows] == [
+        ("llm", Decimal("0.10"), "USD", True),
+        ("llm", Decimal(1), "unknown", True),
+        ("llm_credits", Decimal(3), "ravan_credits", False),
+        ("seats", Decimal(3), "EUR", False),
+        ("tax_credits", Decimal(1), "USD", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_answered", "answered_by", "by_human", "voicemail", "transferred"),
+    [
+        ("completed", True, "human", True, False, False),
+        ("completed", True, "unknown", None, False, False),
+        ("completed", True, "machine", False, True, False),
+        ("transferred", True, "human", True, False, True),
+        ("transferred", True, "unknown", None, False, True),
+        ("voicemail", False, "machine", False, True, False),
+        ("voicemail", True, "unknown", False, True, False),  # Vaani: the voicemail picked up
+        ("no_answer", False, "unknown", False, False, False),
+        ("busy", False, "human", False, False, False),
+        ("unknown", False, "unknown", False, False, False),
+    ],
+)
+def test_a_call_has_one_meaning_of_its_result(
+    planted: Connection, outcome: str, is_answered: bool, answered_by: str, by_human: bool | None, voicemail: bool,
+    transferred: bool,
+) -> None:  # fmt: skip
+    plant(planted, 1, outcome=outcome, is_answered=is_answered, answered_by=answered_by)
+    columns = "is_answered, is_human_answered, is_voicemail, is_transferred"
+    row = planted.execute(text(f"SELECT {columns} FROM bi.calls")).one()
+    assert tuple(row) == (is_answered, by_human, voicemail, transferred)
+    counts = planted.execute(text("SELECT answered, human_answered, voicemail, transferred FROM bi.daily_call_metrics"))
+    assert tuple(counts.one()) == (is_answered, by_human is True, voicemail, transferred)
 
 
 def test_files_are_named_in_the_order_of_their_revisions() -> None:

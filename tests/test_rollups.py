@@ -42,10 +42,15 @@ TRUTH = {
     "bi.daily_call_metrics": """
         SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
                (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
-               direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
-               coalesce(sum(duration_seconds), 0) / 60 AS minutes, sum(cost) AS cost
-          FROM warehouse.calls
-         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, direction, cost_unit
+               campaign_name, direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
+               count(*) FILTER (WHERE is_human_answered), count(*) FILTER (WHERE is_voicemail),
+               count(*) FILTER (WHERE is_transferred), count(*) FILTER (WHERE outcome = 'no_answer'),
+               count(*) FILTER (WHERE outcome = 'busy'), count(*) FILTER (WHERE outcome = 'failed'),
+               coalesce(sum(duration_seconds), 0) / 60 AS minutes,
+               coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) / 60, sum(cost) AS cost
+          FROM bi.calls
+         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name, direction,
+                  cost_unit
     """,
     "bi.agents": """
         SELECT source, agent_id,
@@ -95,7 +100,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "agent_name": st.sampled_from(["Asha", "Asha", "Asha", "Nora", None]),
     "campaign_name": st.sampled_from([None, None, None, "May"]),
     "direction": st.sampled_from(["outbound", "outbound", "inbound"]),
-    "outcome": st.sampled_from(["completed", "failed"]),
+    "outcome": st.sampled_from(["completed", "failed", "transferred", "voicemail", "busy", "no_answer"]),
+    "answered_by": st.sampled_from(["unknown", "unknown", "human", "machine"]),
     "is_answered": st.booleans(),
     "is_final": st.sampled_from([True, False, None]),
     "duration_seconds": st.sampled_from([None, Decimal(90), Decimal("1.5")]),

@@ -217,8 +217,10 @@ def test_charts_say_the_answer_rate_the_shares_and_the_cost_per_minute(harness: 
     assert f"no answer {row['no_answer'] / row['calls']:.0%}" in shown
     assert f"Cost, unknown unit of ravan {row['cost'] / row['minutes']:.2f} per minute {row['cost']:.2f}" in shown
     assert "(unknown" not in shown
-    harness.execute("UPDATE warehouse.calls SET cost_unit = 'credits', cost = 3")
-    assert {"Cost, credits of ravan", "Cost, credits of ringg"} < set(re.findall("Cost, .*?(?=<)", seen(harness)))
+    harness.execute("UPDATE warehouse.calls SET cost_unit = 'unknown', cost = 3")
+    assert {"Cost, unknown unit of ravan", "Cost, unknown unit of ringg"} < set(
+        re.findall("Cost, .*?(?=<)", seen(harness))
+    )
     harness.execute("UPDATE warehouse.calls SET cost_unit = 'EUR'")
     assert set(re.findall("<h3>(Cost, .*?)<", seen(harness))) == {"Cost, EUR"}
     assert f"sum {row['calls']} Outcomes" in shown

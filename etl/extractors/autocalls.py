@@ -31,9 +31,10 @@ def read(request: PageRequest, body: ResponseBody) -> Page:
 
 
 def _outcome(context: RecordContext) -> str:
-    """A call that a machine answered is a voicemail, unless it was completed."""
+    """A call that a machine answered is a voicemail, unless it was completed or transferred."""
     status = fields.status_outcome(context, "status") or "unknown"
-    return "voicemail" if context.row["answered_by"] == "machine" and status != "completed" else status
+    is_answered = status in ("completed", "transferred")
+    return "voicemail" if context.row["answered_by"] == "machine" and not is_answered else status
 
 
 def _ended_by(context: RecordContext) -> str:

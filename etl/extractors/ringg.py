@@ -34,10 +34,12 @@ def _is_voicemail(context: RecordContext) -> bool:
 
 
 def _outcome(context: RecordContext) -> str:
-    """Voicemail, else a known sub-status, else the status."""
+    """Voicemail, else a transfer, else a known sub-status, else the status."""
     status, detail = fields.status_outcome(context, "status"), fields.word_at(context, "sub_status", OUTCOMES)
     if _is_voicemail(context):
         return "voicemail"
+    if "transferred" in (status, detail):
+        return "transferred"
     is_stale = detail == "in_progress" and context.row["is_live"] is False
     return detail if detail not in (None, "unknown") and not is_stale else status or "unknown"
 
@@ -97,7 +99,7 @@ PROVIDER = Provider(
     title="Ringg",
     base_url="https://prod-api.ringg.ai/ca/api/v0",
     credential=lambda key: ("X-API-KEY", key),
-    cost_unit="credits",
+    cost_unit="ringg_credits",
     page_size=100,
     paging=Paging.ROWS,
     date_filter=DateFilter.INSTANTS,

@@ -35,6 +35,7 @@ PROCESSING = {"completed": "completed", "processing": "going_on", "pending": "go
 # call_status is English text about how the call ended: these words are known, else the timestamps decide.
 OUTCOME_WORDS = (
     ("voicemail", re.compile(r"\bvoice ?mail\b")),
+    ("transferred", re.compile(r"\b(transferred|forwarded)\b")),
     ("busy", re.compile(r"\b(busy|reject\w*)\b")),
     ("failed", re.compile(r"\b(fail\w*|error\w*)\b")),
 )
@@ -188,7 +189,7 @@ PROVIDER = Provider(
     title="Vaani",
     base_url="https://api.vaanivoice.ai",
     credential=lambda key: ("X-API-KEY", key),
-    cost_unit="credits",
+    cost_unit="vaani_credits",
     page_size=200,
     paging=Paging.PAGES,
     date_filter=DateFilter.NONE,

@@ -64,7 +64,7 @@ def money(path: str) -> Field:
 
 
 def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's name for the unit
-    """The parts of a cost by the provider's names, each ``[amount, unit]``; those below ``credits`` are in credits."""
+    """The parts of a cost by the provider's names, each ``[amount, unit]``; those below ``credits`` in its credits."""
     amounts = [(path, money(path).read) for path in paths]
 
     def read(context: RecordContext) -> dict[str, Any] | None:
@@ -86,7 +86,7 @@ def _credits(context: RecordContext, path: str) -> dict[str, Any]:
     for name, part in parts.items():
         amount = decimal_of(part)
         if amount is not None:
-            found[name] = [amount, "credits"]
+            found[name] = [amount, f"{context.source.provider}_credits"]
         elif not is_empty(part):
             context.flag_and_keep(f"{path}.{name}", "cost_unreadable")
     return found

@@ -29,7 +29,8 @@ def lookup(words: Mapping[str, str], word: object) -> str | None:
 OUTCOMES = _words(
     {
         "in_progress": "registered ongoing retry pending ringing in_progress initiated",
-        "completed": "completed forwarded ended ended_by_customer ended_by_assistant",
+        "completed": "completed ended ended_by_customer ended_by_assistant",
+        "transferred": "transferred forwarded call_transferred call_forwarded",
         "no_answer": "no_answer",
         "busy": "busy rejected",
         "failed": "failed error",

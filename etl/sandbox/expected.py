@@ -63,7 +63,9 @@ def _ringg(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "duration_seconds": seconds,
         "campaign_name": None,
     }
-    if is_plain and state.is_over:
+    if ringg.is_transferred(state):
+        fields["outcome"] = "transferred"
+    elif is_plain and state.is_over:
         # Without sub_status and voicemail_detected only the status decides.
         unclear = {"no_answer": "failed", "busy": "failed", "voicemail": "completed"}
         fields["outcome"] = unclear.get(life.outcome, life.outcome)
@@ -116,6 +118,7 @@ def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
     call, life = state.call, state.lifecycle
     ended = state.when(Stage.ENDED)
     microseconds = (ended - call.created_at) // timedelta(microseconds=1) if ended else 0
+    is_transferred = vaani.is_transferred(state)
     return {
         "provider_status": vaani.status_of(state),
         "is_final": state.stage >= Stage.TRANSCRIBED,
@@ -126,6 +129,6 @@ def _vaani(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "answered_at": state.when(Stage.TALKING) if life.is_answered else None,
         "ended_at": ended,
         "duration_seconds": Decimal(microseconds) / 1_000_000 if ended else None,
-        "ended_by": life.ended_by if state.is_over and life.is_answered else "unknown",
+        "ended_by": life.ended_by if state.is_over and life.is_answered and not is_transferred else "unknown",
         "summary": life.summary if state.turns else None,
-    }
+    } | ({"outcome": "transferred"} if is_transferred else {})

@@ -74,9 +74,14 @@ def status_of(state: CallSnapshot) -> str:
     """Ringg's status."""
     if not state.is_over:
         return {Stage.DIALING: "registered", Stage.RETRY: "retry"}.get(state.stage, "ongoing")
-    if state.lifecycle.outcome == "completed" and state.call.shape("forwarded", 12) == 0:
+    if is_transferred(state):
         return "forwarded"
     return STATUSES[state.lifecycle.outcome]
+
+
+def is_transferred(state: CallSnapshot) -> bool:
+    """Whether the agent handed the call on."""
+    return state.is_over and state.lifecycle.outcome == "completed" and state.call.shape("forwarded", 12) == 0
 
 
 def attempted_at(state: CallSnapshot) -> datetime | None:

@@ -87,9 +87,16 @@ def status_of(state: CallSnapshot) -> str:
     """Vaani's status."""
     if not state.is_over:
         return ("Dialing", "Ringing", "Ringing", "In progress")[state.stage]
+    if is_transferred(state):
+        return "Call transferred to a human agent"
     if state.lifecycle.outcome == "completed":
         return "User disconnected" if state.lifecycle.ended_by == "customer" else "Agent disconnected"
     return TEXTS[state.lifecycle.outcome][state.call.shape("text", 2)]
+
+
+def is_transferred(state: CallSnapshot) -> bool:
+    """Whether the agent handed the call on."""
+    return state.is_over and state.lifecycle.outcome == "completed" and state.call.shape("transferred", 15) == 0
 
 
 def processing(state: CallSnapshot) -> str:

@@ -19,7 +19,17 @@ from etl.settings.schedule import duration, parse
 
 SHORTEST_TOKEN = 16
 MAX_KEY_FILE = 64 << 10
-_UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,15}\Z")
+_CREDITS = re.compile(r"[a-z][a-z0-9]{0,30}_credits\Z")
+_ISO_4217 = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
+    "CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD "
+    "HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD "
+    "MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN "
+    "PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY "
+    "TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG "
+)
+CURRENCIES = frozenset(_ISO_4217.split())
+"""The currencies of ISO 4217 in which prices are stated."""
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 MAX_TOML_CHARACTERS, MAX_TOML_DEPTH = 256 << 10, 20  # a hundred accounts take a fifth of it
 _DEEP_KEY = re.compile(rf"""(?<!["'\w-])(?:["'\w-]++\s*+\.\s*+){{{MAX_TOML_DEPTH}}}""")
@@ -110,10 +120,10 @@ def schedule(value: object) -> str:
 
 
 def cost_unit(value: object) -> str:
-    """A currency, or another unit of cost."""
+    """A currency, a provider's credits, or ``unknown``: amounts of one unit can be added up over all sources."""
     unit = text(value)
-    if not _UNIT.match(unit):
-        raise ValueError("is not a unit; write a currency such as USD, or credits")
+    if unit not in CURRENCIES and unit != "unknown" and not _CREDITS.match(unit):
+        raise ValueError("is no unit of cost; write a currency such as USD (ISO 4217), ringg_credits or unknown")
     return unit
 
 

@@ -32,7 +32,17 @@ from etl.transformer import DEFAULTS, DERIVED
 
 VALUES: dict[str, set[object]] = {
     "direction": {"inbound", "outbound", "web", "unknown"},
-    "outcome": {"completed", "no_answer", "busy", "failed", "canceled", "voicemail", "in_progress", "unknown"},
+    "outcome": {
+        "completed",
+        "transferred",
+        "no_answer",
+        "busy",
+        "failed",
+        "canceled",
+        "voicemail",
+        "in_progress",
+        "unknown",
+    },
     "answered_by": {"human", "machine", "unknown"},
     "ended_by": {"customer", "agent", "system", "unknown"},
     "duration_basis": {"provider", "timestamps", "estimate", None},

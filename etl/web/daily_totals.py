@@ -1,6 +1,5 @@
 """The calls of the last days → one number per day for each source, outcome and unit of cost."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +11,18 @@ from etl.db.statements import Statements, fetch_all
 
 RANGES = (7, 30, 90)
 COLOURS = 8  # sources with a colour of their own; the others are one layer
-OUTCOMES = ("completed", "voicemail", "in_progress", "no_answer", "busy", "canceled", "failed", "unknown")
+OUTCOMES = (
+    "completed",
+    "transferred",
+    "voicemail",
+    "in_progress",
+    "no_answer",
+    "busy",
+    "canceled",
+    "failed",
+    "unknown",
+)
 OTHERS = "others"
-CURRENCY = re.compile(r"[A-Z]{3}")
 STATEMENTS = Statements("page_totals")
 
 
@@ -61,10 +69,8 @@ def _source(row: Any) -> str:
 
 
 def _unit(row: Any) -> str:
-    """The unit of a cost: sources with one currency are added up, credits and unknown units are not."""
-    if row.cost_unit and CURRENCY.fullmatch(row.cost_unit):
-        return str(row.cost_unit)
-    return f"{'unknown unit' if row.cost_unit in (None, 'unknown') else row.cost_unit} of {row.source}"
+    """The unit of a cost: sources with one unit are added up, those whose unit is unknown are not."""
+    return f"unknown unit of {row.source}" if row.cost_unit in (None, "unknown") else str(row.cost_unit)
 
 
 def _largest(rows: Sequence[Any]) -> tuple[str, ...]:

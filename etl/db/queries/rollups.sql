@@ -44,18 +44,27 @@ SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, c
 -- name: recount_calls
 -- Repairs call_rollup_daily; the days that were wrong.
 WITH counted AS (
-    SELECT day, dimension_id, calls, answered, calls_with_cost, duration_seconds, cost, first_call_at, last_call_at
+    SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+           calls_with_cost, duration_seconds, answered_seconds, cost, first_call_at, last_call_at
       FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source,
                    warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit) AS dimension_hash,
-                   count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered, count(cost) AS calls_with_cost,
-                   coalesce(sum(duration_seconds), 0) AS duration_seconds, coalesce(sum(cost), 0) AS cost,
+                   count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
+                   count(*) FILTER (WHERE warehouse.is_human_answered(is_answered, outcome, answered_by)) AS human_answered,
+                   count(*) FILTER (WHERE warehouse.is_voicemail(outcome, answered_by)) AS voicemail,
+                   count(*) FILTER (WHERE outcome = 'transferred') AS transferred,
+                   count(*) FILTER (WHERE outcome = 'no_answer') AS no_answer,
+                   count(*) FILTER (WHERE outcome = 'busy') AS busy, count(*) FILTER (WHERE outcome = 'failed') AS failed,
+                   count(cost) AS calls_with_cost, coalesce(sum(duration_seconds), 0) AS duration_seconds,
+                   coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) AS answered_seconds,
+                   coalesce(sum(cost), 0) AS cost,
                    min(created_at) AS first_call_at, max(created_at) AS last_call_at
               FROM warehouse.calls
              WHERE source = :source
              GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) grouped
       JOIN warehouse.call_dimensions USING (source, dimension_hash)
 ), stored AS (
-    SELECT day, dimension_id, calls, answered, calls_with_cost, duration_seconds, d.cost, first_call_at, last_call_at
+    SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+           calls_with_cost, duration_seconds, answered_seconds, d.cost, first_call_at, last_call_at
       FROM warehouse.call_rollup_daily d JOIN warehouse.call_dimensions USING (dimension_id)
      WHERE source = :source
 ), removed AS (
@@ -65,11 +74,15 @@ WITH counted AS (
     RETURNING d.day
 ), written AS (
     INSERT INTO warehouse.call_rollup_daily
-           (day, dimension_id, calls, answered, calls_with_cost, duration_seconds, cost, first_call_at, last_call_at)
+           (day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+            calls_with_cost, duration_seconds, answered_seconds, cost, first_call_at, last_call_at)
     TABLE counted EXCEPT TABLE stored
         ON CONFLICT (day, dimension_id) DO UPDATE
-       SET calls = excluded.calls, answered = excluded.answered, calls_with_cost = excluded.calls_with_cost,
-           duration_seconds = excluded.duration_seconds, cost = excluded.cost,
+       SET calls = excluded.calls, answered = excluded.answered, human_answered = excluded.human_answered,
+           voicemail = excluded.voicemail, transferred = excluded.transferred, no_answer = excluded.no_answer,
+           busy = excluded.busy, failed = excluded.failed, calls_with_cost = excluded.calls_with_cost,
+           duration_seconds = excluded.duration_seconds, answered_seconds = excluded.answered_seconds,
+           cost = excluded.cost,
            first_call_at = excluded.first_call_at, last_call_at = excluded.last_call_at
     RETURNING day
 )

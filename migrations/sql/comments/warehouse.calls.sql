@@ -10,9 +10,9 @@ COMMENT ON COLUMN warehouse.calls.direction IS
     'unknown. Sent by Ringg, Autocalls and Vaani; for Ravan found by which number is the organisation''s own. Never '
     'null';
 COMMENT ON COLUMN warehouse.calls.outcome IS
-    'How the call ended, in one vocabulary for all providers: completed (a conversation took place), no_answer, busy, '
-    'failed, canceled, voicemail, in_progress (not over yet) or unknown (a status that is not known; see '
-    'provider_status). Never null';
+    'How the call ended, in one vocabulary for all providers: completed (a conversation took place), transferred (it was '
+    'handed on), no_answer, busy, failed, canceled, voicemail, in_progress (not over yet) or unknown (a status that is '
+    'not known; see provider_status). Never null';
 COMMENT ON COLUMN warehouse.calls.provider_status IS
     'Status as the provider sent it: a word, or a sentence for Vaani. Null where it sent none. All providers';
 COMMENT ON COLUMN warehouse.calls.is_live IS
@@ -22,7 +22,7 @@ COMMENT ON COLUMN warehouse.calls.is_final IS
     'warehouse.is_final() takes such a call as final a day after created_at, and so does bi.calls';
 COMMENT ON COLUMN warehouse.calls.is_answered IS
     'Whether the call was answered, by a person or a machine. Vaani: answered_at is known; other providers: outcome '
-    'is completed';
+    'is completed or transferred. Never null';
 COMMENT ON COLUMN warehouse.calls.agent_id IS
     'The provider''s id of the voice agent. Ringg, Ravan and Vaani; null for Autocalls, which sends names only';
 COMMENT ON COLUMN warehouse.calls.agent_name IS
@@ -65,8 +65,9 @@ COMMENT ON COLUMN warehouse.calls.duration_basis IS
 COMMENT ON COLUMN warehouse.calls.cost IS
     'Total cost of the call, in cost_unit. Null until the provider has computed it. All providers';
 COMMENT ON COLUMN warehouse.calls.cost_unit IS
-    'Unit of cost: a currency code (ISO 4217), credits, or unknown where the provider does not say. By default '
-    'credits for Ringg and Vaani, USD for Autocalls, unknown for Ravan. Never add up amounts of different units';
+    'Unit of cost: a currency code (ISO 4217), ringg_credits, vaani_credits, or unknown where the provider does not '
+    'say. By default ringg_credits for Ringg, vaani_credits for Vaani, USD for Autocalls, unknown for Ravan. Never add '
+    'up amounts of different units';
 COMMENT ON COLUMN warehouse.calls.costs IS
     'Components of the cost, {component: [amount, unit]}. Ravan and Autocalls; null for the others';
 COMMENT ON COLUMN warehouse.calls.answered_by IS

@@ -31,13 +31,22 @@ BEGIN
 
     FOR stale IN
         WITH delta AS MATERIALIZED (
-            SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_new, last_new,
-                   first_old, last_old
+            SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+                   duration_seconds, answered_seconds, cost, calls_with_cost, first_new, last_new, first_old, last_old
               FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source,
                            warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
                                AS dimension_hash,
                            sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
-                           coalesce(sum(n * duration_seconds), 0) AS duration_seconds, coalesce(sum(n * cost), 0) AS cost,
+                           coalesce(sum(n) FILTER (
+                               WHERE warehouse.is_human_answered(is_answered, outcome, answered_by)), 0) AS human_answered,
+                           coalesce(sum(n) FILTER (WHERE warehouse.is_voicemail(outcome, answered_by)), 0) AS voicemail,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'transferred'), 0) AS transferred,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'no_answer'), 0) AS no_answer,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'busy'), 0) AS busy,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'failed'), 0) AS failed,
+                           coalesce(sum(n * duration_seconds), 0) AS duration_seconds,
+                           coalesce(sum(n * duration_seconds) FILTER (WHERE is_answered), 0) AS answered_seconds,
+                           coalesce(sum(n * cost), 0) AS cost,
                            coalesce(sum(n) FILTER (WHERE cost IS NOT NULL), 0) AS calls_with_cost,
                            min(created_at) FILTER (WHERE n > 0) AS first_new,
                            max(created_at) FILTER (WHERE n > 0) AS last_new,
@@ -48,17 +57,25 @@ BEGIN
               JOIN warehouse.call_dimensions USING (source, dimension_hash)
         ), written AS (
             INSERT INTO warehouse.call_rollup_daily AS stored
-                   (day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost, first_call_at,
-                    last_call_at)
-            SELECT day, dimension_id, calls, answered, duration_seconds, cost, calls_with_cost,
+                   (day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+                    duration_seconds, answered_seconds, cost, calls_with_cost, first_call_at, last_call_at)
+            SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
+                   duration_seconds, answered_seconds, cost, calls_with_cost,
                    coalesce(first_new, 'infinity'), coalesce(last_new, '-infinity')
               FROM delta
-             WHERE (calls, answered, duration_seconds, cost, calls_with_cost) <> (0, 0, 0, 0, 0)
+             WHERE (calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed, duration_seconds,
+                    answered_seconds, cost, calls_with_cost) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
                 OR first_new IS DISTINCT FROM first_old OR last_new IS DISTINCT FROM last_old
              ORDER BY day, dimension_id  -- concurrent writers lock rows in the same order
                 ON CONFLICT (day, dimension_id) DO UPDATE
                SET calls = stored.calls + excluded.calls, answered = stored.answered + excluded.answered,
+                   human_answered = stored.human_answered + excluded.human_answered,
+                   voicemail = stored.voicemail + excluded.voicemail,
+                   transferred = stored.transferred + excluded.transferred,
+                   no_answer = stored.no_answer + excluded.no_answer, busy = stored.busy + excluded.busy,
+                   failed = stored.failed + excluded.failed,
                    duration_seconds = stored.duration_seconds + excluded.duration_seconds,
+                   answered_seconds = stored.answered_seconds + excluded.answered_seconds,
                    cost = stored.cost + excluded.cost,
                    calls_with_cost = stored.calls_with_cost + excluded.calls_with_cost,
                    first_call_at = least(stored.first_call_at, excluded.first_call_at),

@@ -2,6 +2,8 @@
 CREATE OR REPLACE VIEW bi.calls AS
 SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.provider_status,
        warehouse.is_final(c.is_final, c.created_at, now()) AS is_final,
+       c.is_answered, warehouse.is_human_answered(c.is_answered, c.outcome, c.answered_by) AS is_human_answered,
+       warehouse.is_voicemail(c.outcome, c.answered_by) AS is_voicemail, c.outcome = 'transferred' AS is_transferred,
        c.agent_id, c.agent_name, c.campaign_name, c.from_number, c.to_number, c.customer_number, c.agent_number,
        c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
        c.duration_seconds, c.talk_seconds, c.duration_basis, c.cost, c.cost_unit, c.answered_by, c.ended_by,
@@ -27,6 +29,15 @@ COMMENT ON COLUMN bi.calls.is_final IS
     'evaluation are done (Ringg: status over and credits processed; Ravan: status over and ended_at known; Autocalls: '
     'status over; Vaani: ended and post-processing completed). An unknown status counts as final a day after created_at. '
     'Never null';
+COMMENT ON COLUMN bi.calls.is_human_answered IS
+    'Whether a person took the call. False where nobody took it, or a machine or voicemail did; null where the provider does '
+    'not tell whether it was a person (Ringg, Ravan, Vaani; Autocalls tells it of most calls)';
+COMMENT ON COLUMN bi.calls.is_voicemail IS
+    'Whether a machine took the call: outcome is voicemail, or answered_by is machine. Such a call counts in is_answered too '
+    'where the provider reports it as completed or picked up. Never null';
+COMMENT ON COLUMN bi.calls.is_transferred IS
+    'Whether the agent handed the call on to somebody else. Ringg (forwarded) and Vaani (its text says so); false for the '
+    'others, which do not report it. Never null';
 COMMENT ON COLUMN bi.calls.recording_url IS
     'Link to the recording at the provider, without user, password, fragment and signature, so it may need the provider''s '
     'sign-in and may have expired there (Ringg: after a day). Its query stays where it only names the recording. Null where '
