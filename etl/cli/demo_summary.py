@@ -29,7 +29,7 @@ COLUMNS = (
     ("cost", "right"),
     ("unit", "left"),
     ("turns", "right"),
-    ("newest call, UTC", "left"),
+    ("newest day", "left"),
 )
 
 
@@ -62,7 +62,7 @@ def _table(rows: Sequence[Any]) -> Table:
     for name, justify in COLUMNS:
         table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True)
     for row in rows:
-        newest = f"{row.newest_call_at:%Y-%m-%d %H:%M}" if row.newest_call_at else "none"
+        newest = f"{row.newest_call_at:%Y-%m-%d}" if row.newest_call_at else "none"
         cost = "" if row.cost is None else f"{row.cost:,.2f}"
         numbers = (f"{row.calls:,}", f"{row.answered:,}", f"{row.minutes:,.1f}", cost)
         table.add_row(row.source, *numbers, row.cost_unit or "", f"{row.turns:,}", newest)
