@@ -166,6 +166,11 @@ def test_a_response_without_its_list_is_an_error_and_no_empty_page(name: str, en
         ("autocalls", {"data": [], "next_page_url": "https://x/?page=2"}, (None, None, False)),
         ("autocalls", {"data": []}, (None, None, None)),
         ("vaani", {"data": [], "pagination": {"has_next": False, "total_count": 3}}, (3, None, True)),
+        (
+            "vaani",
+            {"da\u200bta": [], "\ufeffpagination": {"has_next\u2069": False, "\xadtotal_count": 3}},
+            (3, None, True),
+        ),
         ("vaani", {"data": [], "pagination": {"has_next": "no"}}, (None, None, None)),
         ("vaani", {"data": [], "pagination": []}, (None, None, None)),
     ],

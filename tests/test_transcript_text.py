@@ -37,6 +37,9 @@ def said(value: Any, agent: str = "") -> list[tuple[str, str]]:
         "[2026-09-04 15:49:58 UTC] - AGENT: Hello, how are you?\n(15:50) USER: Fine: thanks.",
         "13:33:14 AGENT: Hello, how are you?\n2026-09-04 13:33:20 USER: Fine: thanks.",
         "AGENT [00:01:02]: Hello, how are you?\nUSER (13:33:20): Fine: thanks.",
+        "AGENT <00:01:02>: Hello, how are you?\nUSER {13:33:20}: Fine: thanks.",
+        "AGENT - 00:01:02: Hello, how are you?\nUSER 0:04: Fine: thanks.",
+        "AGENT: [00:01:02] Hello, how are you?\nUSER:[00:01 - 00:04] Fine: thanks.",
         "[3:49:58 PM] AGENT: Hello, how are you?\n[03:50:02 pm] USER: Fine: thanks.",
         "[00:01 - 00:04] AGENT: Hello, how are you?\n[00:04 --> 00:07.5] USER: Fine: thanks.",
         "0:01 AGENT: Hello, how are you?\n0:04 USER: Fine: thanks.",
@@ -192,10 +195,10 @@ def test_a_label_is_known_in_the_languages_of_the_resellers(agent: str, customer
     "mark", ["\u200f", "\ufeff", "\u200b", "\u2068", "\u2069", "\u202a", "\u061c", "\u2060", "\xad"]
 )
 def test_an_invisible_character_hides_no_label(mark: str) -> None:
-    assert said(f"{mark}AGENT: {AGENT[1]}\n{mark} [00:01]{mark} **US{mark}ER{mark}**:{mark} {CUSTOMER[1]}{mark}") == [
-        AGENT,
-        CUSTOMER,
-    ]
+    customer = f"{mark} [{mark}00:01{mark}]{mark} **US{mark}ER{mark}** ({mark}00:02{mark}){mark}:{mark}"
+    assert said(f"{mark}AGENT: {AGENT[1]}\n{customer} {CUSTOMER[1]}{mark}") == [AGENT, CUSTOMER]
+    message = {"role": "user", f"mess{mark}age": {f"{mark}content": [{f"te{mark}xt": CUSTOMER[1]}]}}
+    assert said(json.dumps([{f"{mark}bot": AGENT[1]}, message], ensure_ascii=mark > "\u2000")) == [AGENT, CUSTOMER]
     assert said(
         [{f"{mark}bot": AGENT[1]}, {"role": f"user{mark}", "content": f"{mark}{CUSTOMER[1]}"}, {"bot": mark}]
     ) == [
@@ -281,6 +284,7 @@ WORDS = [
     " Hi. ",
     "Fine: thanks.",
     "\ufeffHi\u200b",
+    "[00:01] Hi",
     "\u200c",
     "ok\r",
     "ok\rUser: no",

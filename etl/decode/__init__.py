@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from etl.decode import tolerant
-from etl.decode.invisible import uncover_keys
+from etl.decode.invisible import uncover_keys, visible
 from etl.model import InvalidResponse, ResponseBody, TooManyValues
 
 _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -50,7 +50,7 @@ def decode(body: bytes) -> ResponseBody:
         parts = _PARTS.decode(body) if body.count(b",") <= MANY else None
     if parts is None or not _is_whole(body, parts):
         parts = tolerant.parts(body, MAX_PARTS)
-    return _JsonBody(received, parts)
+    return _JsonBody(received, {visible(key): part for key, part in parts.items()} | dict(parts))
 
 
 def _is_whole(body: bytes, parts: Mapping[str, msgspec.Raw | bytes]) -> bool:
@@ -140,7 +140,17 @@ def parse(data: bytes) -> Any:
     except _ERRORS:
         found = tolerant.value(data)
     _check_depth(data, found)
-    return tolerant.value(data) if b"\\u0000" in data else found
+    found = tolerant.value(data) if b"\\u0000" in data else found
+    _uncover_keys(found, data)
+    return found
+
+
+def _uncover_keys(found: Any, data: bytes) -> None:
+    if not data.isascii() or b"\\u" in data:
+        try:
+            uncover_keys(found)
+        except ValueError:
+            raise InvalidResponse("it has a duplicate key") from None
 
 
 def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
@@ -162,11 +172,7 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     if not isinstance(record, dict):
         raise InvalidResponse("the record is not an object")
     _check_depth(payload, record)
-    if not payload.isascii() or b"\\u" in payload:
-        try:
-            uncover_keys(record)
-        except ValueError:
-            raise InvalidResponse("it has a duplicate key") from None
+    _uncover_keys(record, payload)
     canonical = _CANONICAL.encode(record)
     if not isinstance(record, tolerant.RepairedRecord) and _may_repeat_a_key(payload, canonical):
         tolerant.repair(payload)

@@ -36,18 +36,20 @@ def is_blank(text: str) -> bool:
     return not text or (not text[0].isalnum() and not text.strip(_BLANK))
 
 
-def uncover_keys(record: dict[str, Any], levels: int = 2) -> None:
-    """Remove invisible characters from the keys of an object, and from those of the objects in it.
+def uncover_keys(value: Any) -> None:
+    """Remove invisible characters from all keys of a value that was read from JSON.
 
-    Raises ValueError where two keys differ in nothing else.
+    Raises ValueError where two keys of an object differ in nothing else.
     """
-    for inner in record.values():
-        if levels > 1 and isinstance(inner, dict):
-            uncover_keys(inner, levels - 1)
-    if "".join(record).isascii():
-        return
-    items = {visible(key): value for key, value in record.items()}
-    if len(items) < len(record):
-        raise ValueError("two keys differ only in invisible characters")
-    record.clear()
-    record.update(items)
+    inside = [value]
+    for each in inside:  # which grows
+        if not isinstance(each, dict):
+            inside += [inner for inner in each if type(inner) in (dict, list)] if isinstance(each, list) else ()
+            continue
+        inside += [inner for inner in each.values() if type(inner) in (dict, list)]
+        if not "".join(each).isascii():
+            items = {visible(key): inner for key, inner in each.items()}
+            if len(items) < len(each):
+                raise ValueError("two keys differ only in invisible characters")
+            each.clear()
+            each.update(items)

@@ -20,9 +20,11 @@ _TIME = (
 )
 _END = rf"(?:{_SPACE}(?:-+>?|[–—→]|to){_SPACE}{_TIME})?"  # of what was said, of which only the start is kept
 _LABEL = re.compile(
-    rf"\n{_SPACE}(?:[\[(](?P<time>{_TIME}){_END}[\])]{_SPACE}-?"
+    rf"\n{_SPACE}(?:[\[(<{{]{_SPACE}(?P<time>{_TIME}){_END}{_SPACE}[\])>}}]{_SPACE}-?"
     rf"|(?P<bare>(?:\d{{4}}-\d\d-\d\d[T ])?\d\d?:\d\d(?::\d\d)?){_END}(?= ))?"
-    rf"(?P<name>[^\n:：]{{0,80}}?)(?:[\[(](?P<after>{_TIME}){_END}[\])]{_SPACE})?[:：](?:\*\*|__)?"
+    rf"(?P<name>[^\n:：]{{0,80}}?)(?:[\[(<{{]{_SPACE}(?P<after>{_TIME}){_END}{_SPACE}[\])>}}]{_SPACE}"
+    rf"|[-–—|,@ ] ?(?P<last>\d\d?:\d\d(?::\d\d)?){_SPACE}(?=[:：](?:\s|\Z)))?"
+    rf"[:：](?:\*\*|__)?(?:{_SPACE}\[(?P<said>{_TIME}){_END}\])?"
 )
 _AFTER_EMPTY = re.compile(r"\s|\*|$")
 _LIST_KEYS = ("transcript", "transcripts", "messages", "turns", "chat_history")
@@ -90,7 +92,7 @@ def plain_lines(text: str, agent: str) -> list[Said]:
     turns = list[Said]()
     for line in text.split("\n"):
         label, colon, said = line.partition(": ")
-        who = _plain_label(label, agent) if colon else ""
+        who = _plain_label(label, agent) if colon and "[" not in said else ""  # which may be a time
         if who and (said := said.strip()).isascii():
             if said:
                 turns.append(new_tuple(Said, (who, said, ())))
@@ -119,7 +121,7 @@ def labelled_turns(text: str, agent: str) -> list[Said]:
     turns, speaker, times, start = list[Said](), "unknown", tuple[str, ...](), 0
     for label, who in labels:
         turns += turn(speaker, trimmed(text[start : label.start()]), times)
-        time = label["time"] or label["bare"] or label["after"]
+        time = next(filter(None, label.group("time", "bare", "after", "last", "said")), None)
         speaker, times, start = caller if who == "nobody" else who, (time,) if time else (), label.end()
     return turns + turn(speaker, trimmed(text[start:]), times)
 
