@@ -35,8 +35,8 @@ check: setup ## Format, lint, types, import contracts, documentation
 test: setup ## Run the whole test suite, its own PostgreSQL included
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-machine: setup ## Play ten thousand schedules of lists that change while they are read
-	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py
+machine: setup ## Play ten thousand schedules of lists that change, and read a hundred thousand damaged records
+	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py tests/test_row_code.py
 
 figures: setup ## Count requests and tuples with 20,000 and 200,000 calls a provider
 	$(BIN)/python -m pytest -m long -n auto --dist loadgroup -o log_cli=true -o log_cli_level=WARNING tests/test_request_costs.py

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
@@ -177,6 +178,17 @@ class RecordContext:
         self.extra_paths.append(path)
 
 
+class Inline(NamedTuple):
+    """An expression of Python for the values that nearly all records hold; ``{read}`` in it is the field's own reader.
+
+    It may use ``v``, the value at ``path``, and ``row``, ``context``, ``zone``, ``region``; ``{name}`` is one of names.
+    """
+
+    code: str
+    path: str = ""
+    names: Mapping[str, Any] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """How one column is read from a record."""
@@ -184,6 +196,7 @@ class Field:
     paths: tuple[str, ...]  # what it reads of the record, such as "agent.id"
     read: Callable[[RecordContext], Any]  # never raises, whatever the record holds
     needs: tuple[str, ...] = ()  # the columns of the row that it reads
+    inline: Inline | None = None  # the same for the usual values, as code
 
 
 class TranscriptNotReady(Exception):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from etl.decode.tolerant import RepairedRecord
 from etl.fields import SENTIMENT, SUMMARY, between, in_analysis, is_empty, json_type
+from etl.fields.row_code import ReadRow, compiled
 from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Call, Drift, Field, Provider, RecordContext, Reject, Source
 
@@ -28,7 +29,7 @@ DEFAULTS: Mapping[str, Any] = {
 class _Mapping(NamedTuple):
     """What is read of a provider's records."""
 
-    columns: tuple[tuple[str, Any], ...]
+    read_row: ReadRow
     read: frozenset[str]  # the paths that columns use up
     heads: frozenset[str]  # keys of which parts are known
     known: frozenset[str]  # paths that go to ``extra`` on purpose
@@ -50,8 +51,7 @@ def transform_record(provider: Provider, context: RecordContext) -> Call | Rejec
     row = context.row = {**DEFAULTS, **context.row}
     if row["created_at"] is None:
         return Reject("created_at is not a time" if context.flags else "created_at is missing", call_id)
-    for name, read in mapping.columns:
-        row[name] = read(context)
+    mapping.read_row(context)
     turns = provider.turns.read(context)
     extra = _extra(mapping, context, record)
     for path in context.extra_paths:  # values that a field could not use
@@ -71,7 +71,7 @@ def mapping_of(provider: Provider) -> _Mapping:
     fields = (provider.call_id, provider.created_at, provider.turns, *columns.values())
     paths = frozenset(path for field in fields for path in field.paths)
     heads = frozenset(path.partition(".")[0] for path in paths | provider.extra if "." in path)
-    return _Mapping(tuple((name, field.read) for name, field in columns.items()), paths, heads, provider.extra)
+    return _Mapping(compiled(provider.name, columns), paths, heads, provider.extra)
 
 
 def _check_order(provider: str, columns: Mapping[str, Field]) -> None:
@@ -86,11 +86,12 @@ def _check_order(provider: str, columns: Mapping[str, Field]) -> None:
 def _extra(mapping: _Mapping, context: RecordContext, values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """What no column keeps: keys that no field reads; of one that is read in parts, the others."""
     extra: dict[str, Any] = {}
-    for key in [key for key in values if prefix + key not in mapping.read]:
+    read, known = mapping.read, mapping.known
+    for key in [key for key in values if (prefix + key if prefix else key) not in read]:
         path, value = prefix + key, values[key]
         if path in mapping.heads and isinstance(value, dict):
             value = _extra(mapping, context, value, f"{path}.")
-        elif path not in mapping.known and not (path in mapping.heads and is_empty(value)):
+        elif path not in known and not (path in mapping.heads and is_empty(value)):
             context.drift += [Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value))]
         if not is_empty(value):
             extra[key] = value

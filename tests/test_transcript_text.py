@@ -276,7 +276,7 @@ def test_what_is_rendered_is_read_again(turns: list[Said]) -> None:
 
 LABELS = ["Agent", "user", "AI 1", "**Bot**", "[Agent]", "(User)", "Kunde", "Maya", "Maya Rao", "nobody else", "", "12"]
 STARTS = ["", " ", "\t", "\ufeff", "[00:01] ", "(12:30) - ", "13:33:14 ", "[1", "**", "- "]
-ENDINGS = [": ", ":", "： ", ":  ", ":** ", " : ", ":\xa0", ""]
+ENDINGS = [" [00:01]: ", ": [00:01] ", " (13:33:14): ", ": ", ":", "： ", ":  ", ":** ", " : ", ":\xa0", ""]
 WORDS = [
     "",
     " ",

@@ -4,6 +4,7 @@ Documented as "Get Call History" (https://api.vaanivoice.ai/api/call-history) an
 """
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -137,7 +138,7 @@ COLUMNS: dict[str, Field] = {
     "from_number": fields.phone_number("from_number"),
     "to_number": fields.phone_number("to_number"),
     "metadata": fields.json("call_metadata"),
-    "customer_name": Field((), fields.name("call_metadata.name").read),
+    "customer_name": replace(fields.name("call_metadata.name"), paths=()),
     "started_at": fields.utc("call_dialing_at"),
     "duration_seconds": Field((), _duration, needs=_measured.needs),
     "duration_basis": fields.constant("timestamps", where="duration_seconds"),

@@ -1,20 +1,27 @@
 """A path of a record → the field that reads an exact number from it: a duration, an amount, the parts of a cost."""
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from etl.decode.invisible import visible
 from etl.fields.values import as_text, flag_wrong_type, getter, is_empty
-from etl.model import Field, RecordContext
+from etl.model import Field, Inline, RecordContext
 
 MAX_CALL_SECONDS = 10**7  # four months: no end time is derived from a longer duration
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_PLAIN_NUMBER = (  # neither negative nor from 10^18 on
+    "v if type(v) is {Decimal} and v.adjusted() < 18 and not v.is_signed()"
+    " else {Decimal}(v) if type(v) is int and 0 <= v < 10**18 else None if v is None else {read}"
+)
 _LARGEST, _SMALLEST = Decimal(10) ** 18, -(Decimal(10) ** 18)
 
 
 def decimal_of(value: Any) -> Decimal | None:
     """A number, or a text of one in ASCII digits, exact; ``None`` for anything else and from 10^18 on."""
+    if type(value) is Decimal and value.adjusted() < 18:  # as nearly all are
+        return value
     if isinstance(value, str):
         value = visible(value).strip()
         if len(value) > 64 or not _NUMBER.fullmatch(value):
@@ -42,7 +49,7 @@ def number(path: str, unreadable: str = "number_unreadable", negative: str | Non
             context.flag_and_keep(path, unreadable if found is None else str(negative))
         return None
 
-    return Field((path,), read)
+    return Field((path,), read, inline=Inline(_PLAIN_NUMBER, path, {"Decimal": Decimal}))
 
 
 def seconds(path: str) -> Field:
@@ -52,7 +59,8 @@ def seconds(path: str) -> Field:
 
 def money(path: str) -> Field:
     """An amount, exact from its text; thousands separators and currency signs are not interpreted."""
-    read_number = number(path, "cost_unreadable").read
+    plain = number(path, "cost_unreadable")
+    read_number = plain.read
 
     def read(context: RecordContext) -> Decimal | None:
         found: Decimal | None = read_number(context)
@@ -60,7 +68,7 @@ def money(path: str) -> Field:
             context.flags.append("cost_negative")
         return found
 
-    return Field((path,), read)
+    return replace(plain, read=read)
 
 
 def costs(*paths: str, credits: str = "") -> Field:  # noqa: A002 - the provider's name for the unit

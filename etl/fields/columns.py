@@ -9,12 +9,26 @@ from etl.decode.invisible import MARKS, is_blank, visible, without_marks
 from etl.fields import times
 from etl.fields.phones import LONGEST, phone
 from etl.fields.values import as_text, flag_wrong_type, getter, is_empty, is_unset
-from etl.model import Field, RecordContext
+from etl.model import Field, Inline, RecordContext
 
 MAX_ID_BYTES = 512  # bytes
 _UNSET_TEXTS = {"null", "None", "NaN", "undefined"}  # exactly: Null and Nan are names of people
 _LONGEST_UNSET = 10
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+
+_PLAIN_TEXT = (
+    "v if type(v) is str and v and v[0].isalnum() and v.isascii() and (len(v) > 9 or v not in {unset})"
+    " else None if v is None or v == '' else {read}"
+)
+_PLAIN_TIME = (
+    f"at if type(v) is str and (at := {{instant}}(v, zone)) and {times.FIRST_YEAR} <= at.year <= {times.LAST_YEAR}"
+    " else None if v is None else {read}"
+)
+_PLAIN_PHONE = (
+    f"n[0] if type(v) is str and len(v) <= {LONGEST} and not (n := {{phone}}(v, region))[1]"
+    " else None if v is None else {read}"
+)
+_PLAIN_JSON = "v if v and (type(v) is dict or type(v) is list) else None if v is None else {read}"
 
 
 def identity(path: str) -> Field:
@@ -61,7 +75,7 @@ def _text(path: str, clean: Callable[[str], str]) -> Field:
             flag_wrong_type(context, path, value)
         return None
 
-    return Field((path,), read)
+    return Field((path,), read, inline=Inline(_PLAIN_TEXT, path, {"unset": _UNSET_TEXTS}))
 
 
 def utc(path: str) -> Field:
@@ -83,13 +97,14 @@ def utc(path: str) -> Field:
             flag_wrong_type(context, path, value)
         return None
 
-    return Field((path,), read)
+    return Field((path,), read, inline=Inline(_PLAIN_TIME, path, {"instant": times.instant}))
 
 
 def phone_number(path: str) -> Field:
     """A telephone number in E.164; any other text as sent, with a flag."""
     get = getter(path)
-    return Field((path,), lambda context: number_of(context, path, get(context.record)))
+    inline = Inline(_PLAIN_PHONE, path, {"phone": phone})
+    return Field((path,), lambda context: number_of(context, path, get(context.record)), inline=inline)
 
 
 def number_of(context: RecordContext, path: str, value: Any) -> str | None:
@@ -122,4 +137,4 @@ def json(path: str) -> Field:
         flag_wrong_type(context, path, value)
         return None
 
-    return Field((path,), read)
+    return Field((path,), read, inline=Inline(_PLAIN_JSON, path))

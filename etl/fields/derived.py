@@ -9,7 +9,7 @@ from etl.fields import times
 from etl.fields.columns import text
 from etl.fields.values import as_text, is_unset
 from etl.fields.vocabulary import MAX_WORD_LENGTH, normalize
-from etl.model import Field, RecordContext
+from etl.model import Field, Inline, RecordContext
 
 SUMMARY = ("summary", "callsummary")
 SENTIMENT = ("sentiment", "sentiments", "overallsentiment", "callsentiment", "usersentiment", "customersentiment")
@@ -20,8 +20,11 @@ def all_of(*conditions: Callable[[RecordContext], bool | None], needs: tuple[str
     """Whether every condition holds: false where one does not, null where one is unknown."""
 
     def read(context: RecordContext) -> bool | None:
-        found = [condition(context) for condition in conditions]
-        return False if False in found else None if None in found else True
+        found: bool | None = True
+        for condition in conditions:  # each may flag what it reads
+            each = condition(context)
+            found = each if each is False or (each is None and found) else found
+        return found
 
     return Field((), read, needs)
 
@@ -44,12 +47,14 @@ def between(first: str, last: str) -> Field:
             return None
         return times.seconds(end - start)
 
-    return Field((), read, needs=(first, last))
+    code = "None if (a := row[%r]) is None or (b := row[%r]) is None else {read} if b < a else {seconds}(b - a)"
+    return Field((), read, (first, last), Inline(code % (first, last), names={"seconds": times.seconds}))
 
 
 def constant(value: Any, where: str) -> Field:
     """A constant where another column is not null."""
-    return Field((), lambda context: None if context.row[where] is None else value, needs=(where,))
+    inline = Inline(f"None if row['{where}'] is None else {value!r}")
+    return Field((), lambda context: None if context.row[where] is None else value, (where,), inline)
 
 
 def in_analysis(*names: str, otherwise: str = "") -> Field:
@@ -60,22 +65,27 @@ def in_analysis(*names: str, otherwise: str = "") -> Field:
     stated = text(otherwise).read if otherwise else lambda context: None
 
     def read(context: RecordContext) -> str | None:
-        return stated(context) or _item(context.row["analysis"], names)
+        analysis = context.row["analysis"]
+        return stated(context) or (_item(analysis, names) if isinstance(analysis, (dict, list)) else None)
 
-    return Field((otherwise,) if otherwise else (), read, needs=("analysis",))
+    is_stated = "v if type(v) is str and len(v) > 9 and v[0].isalnum() and v.isascii() else " if otherwise else ""
+    is_nowhere = "(v is None or v == '') and not row['analysis']" if otherwise else "not row['analysis']"
+    inline = Inline(f"{is_stated}None if {is_nowhere} else {{read}}", otherwise)
+    return Field((otherwise,) if otherwise else (), read, ("analysis",), inline)
 
 
 def _item(analysis: Any, names: tuple[str, ...], levels: int = 3) -> str | None:
     """The first item of one of these normalized names, in the analysis or in the objects in it."""
-    if not analysis or not isinstance(analysis, dict | list):
-        return None
-    inner = analysis if isinstance(analysis, list) else list(analysis.values())
-    named = [(each.get("name"), each) for each in inner if isinstance(each, dict)]
-    for name, item in analysis.items() if isinstance(analysis, dict) else named:
+    is_list = isinstance(analysis, list)
+    named = [(each.get("name"), each) for each in analysis if isinstance(each, dict)] if is_list else analysis.items()
+    for name, item in named:
         is_named = isinstance(name, str) and len(name) <= MAX_WORD_LENGTH and normalize(name) in names
         if is_named and (found := _scalar(item)):
             return found
-    return next(filter(None, (_item(each, names, levels - 1) for each in inner)), None) if levels > 1 else None
+    for each in (analysis if is_list else analysis.values()) if levels > 1 else ():
+        if each and isinstance(each, (dict, list)) and (found := _item(each, names, levels - 1)):
+            return found
+    return None
 
 
 def _scalar(value: Any) -> str | None:

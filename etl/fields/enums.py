@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from etl.fields.values import as_text, flag_unknown_value, flag_wrong_type, getter, is_unset
-from etl.fields.vocabulary import OUTCOMES, lookup
-from etl.model import Field, RecordContext
+from etl.fields.vocabulary import MAX_WORD_LENGTH, OUTCOMES, lookup, normalize
+from etl.model import Field, Inline, RecordContext
+
+_WORD = f"type(v) is str and len(v) <= {MAX_WORD_LENGTH} and (w := {{words}}.get({{normalize}}(v)))"
 
 
 def word_at(context: RecordContext, path: str, words: Mapping[str, str]) -> str | None:
@@ -13,6 +15,8 @@ def word_at(context: RecordContext, path: str, words: Mapping[str, str]) -> str 
     An unknown word is recorded as drift and kept in ``extra``.
     """
     value = getter(path)(context.record)
+    if found := lookup(words, value):
+        return found
     if is_unset(value):
         return None
     written = as_text(value)
@@ -32,12 +36,16 @@ def known_word(context: RecordContext, path: str, words: Mapping[str, str]) -> s
 
 def one_of(path: str, words: Mapping[str, str]) -> Field:
     """A term of a vocabulary; ``unknown`` for no word and for an unknown one."""
-    return Field((path,), lambda context: word_at(context, path, words) or "unknown")
+    inline = Inline(
+        f"w if {_WORD} else 'unknown' if v is None else {{read}}", path, {"words": words, "normalize": normalize}
+    )
+    return Field((path,), lambda context: word_at(context, path, words) or "unknown", inline=inline)
 
 
 def outcome(path: str) -> Field:
     """The outcome of a status; ``unknown`` for no status and for an unknown one."""
-    return Field((path,), lambda context: status_outcome(context, path) or "unknown", needs=("provider_status",))
+    inline = one_of(path, OUTCOMES).inline
+    return Field((path,), lambda context: status_outcome(context, path) or "unknown", ("provider_status",), inline)
 
 
 def status_outcome(context: RecordContext, path: str) -> str | None:
@@ -57,4 +65,5 @@ def is_live(path: str) -> Field:
         outcome = lookup(OUTCOMES, get(context.record))
         return None if outcome is None else outcome == "in_progress"
 
-    return Field((), read)
+    code = f"w == 'in_progress' if {_WORD} else {{read}}"
+    return Field((), read, inline=Inline(code, path, {"words": OUTCOMES, "normalize": normalize}))

@@ -41,9 +41,10 @@ def instant(text: str, zone: ZoneInfo) -> datetime | None:
 
 def epoch(number: Decimal | int) -> datetime | None:
     """The UTC time of seconds, milliseconds or microseconds since 1970; the size of the number decides which."""
-    for limit, microseconds in _UNITS:
-        if 0 <= number < limit:
-            return _EPOCH + timedelta(0, 0, int(number * microseconds))
+    if number >= 0:
+        for limit, microseconds in _UNITS:
+            if number < limit:
+                return _EPOCH + timedelta(0, 0, int(number * microseconds))
     return None
 
 

@@ -101,7 +101,10 @@ def plain_message(item: dict[str, Any], agent: str) -> Said | None:
     if is_blank(text) or (plain.role and who not in ("agent", "customer")):
         return None
     text = text if text.isascii() else text.strip(MARKS)
-    times = tuple([item[key] for key in plain.times if item[key] is not None]) if plain.times else ()
+    times: tuple[Any, ...] = ()
+    for key in plain.times:
+        if (value := item[key]) is not None:
+            times = (*times, value)
     return new_tuple(Said, (who, text, times))
 
 

@@ -88,7 +88,12 @@ def _span(row: dict[str, Any], said: Sequence[Said]) -> _Span:
     else:
         latest = ended_at
     span = _Span(earliest, latest, duration, started_at)
-    clocks = [clock for turn in said for value in turn.times if isinstance(value, str) and (clock := _clock(value))]
+    clocks = [
+        clock
+        for turn in said
+        for value in turn.times
+        if type(value) is str and len(value) < LONGEST_CLOCK and (clock := _clock(value))
+    ]
     if not clocks:
         return span
     in_day = sum(of_day and span.at(seconds) is not None for seconds, of_day in clocks)
@@ -97,7 +102,7 @@ def _span(row: dict[str, Any], said: Sequence[Said]) -> _Span:
 
 def _clock(value: str) -> tuple[Decimal, bool] | None:
     """The seconds of ``hh:mm:ss`` or ``mm:ss``, and whether it can be a time of day."""
-    found = _CLOCK.fullmatch(visible(value).strip()) if len(value) < LONGEST_CLOCK else None
+    found = _CLOCK.fullmatch(visible(value).strip())
     if found is None:
         return None
     hours, minutes, seconds, half = found.groups()
@@ -110,14 +115,14 @@ def _clock(value: str) -> tuple[Decimal, bool] | None:
 def _moment(context: RecordContext, call: _Span, turn: Said) -> tuple[datetime | None, Decimal | None]:
     """A turn's time, and the seconds from the start to it."""
     for value in turn.times:
-        clock = _clock(value) if type(value) is str else None
+        clock = _clock(value) if type(value) is str and len(value) < LONGEST_CLOCK else None
         if clock and (call.counts_from_start or not clock[1]):
             if clock[0] <= call.seconds:
                 return None, clock[0]
             moment = None
         else:
             moment = call.at(clock[0]) if clock else _time(value, context)
-        if moment and call.holds(moment):
+        if moment and call.earliest <= moment <= call.latest:
             is_after = call.started_at is not None and call.started_at <= moment
             return moment, times.seconds(moment - call.started_at) if is_after else None  # type: ignore[operator]
         if not is_empty(value):

@@ -31,6 +31,8 @@ def is_empty(value: Any) -> bool:
 
 def is_unset(value: Any) -> bool:
     """Whether a value is empty, or a word that a program writes for a field without a value: "NaN", "None"."""
+    if value is None:
+        return True
     return _is_unset_text(value) if isinstance(value, str) and len(value) <= _LONGEST_UNSET else is_empty(value)
 
 

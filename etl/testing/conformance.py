@@ -330,7 +330,7 @@ def _watched(name: str, field: Field) -> Field:
         _fail_unless(not undeclared, f"{name} reads {', '.join(sorted(undeclared))}, which its `needs` do not name")
         return value
 
-    return replace(field, read=read)
+    return replace(field, read=read, inline=None)
 
 
 def _both_orders(subject: Subject) -> None:
