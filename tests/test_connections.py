@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +28,8 @@ from etl.pipeline import sync
 from etl.runtime.secret import Secret
 from etl.settings import Settings
 from etl.state import runs
-from etl.sync.run import run_source
+from etl.state.session import IdleSessions, StateSession, end_idle
+from etl.sync.run import RunResult, run_source
 from etl.web.readonly_db import readonly_engine
 from tests.commands import ROOT, run_etl
 from tests.fakes import Ticking, wait_until
@@ -348,7 +349,8 @@ def test_without_execute_for_public_migrate_names_the_grant_and_bi_reader_reads(
 
 
 @pytest.mark.parametrize("limit", [2, 3, 5])
-def test_fewer_connections_than_runs_make_them_wait(server: Server, limit: int) -> None:
+@pytest.mark.parametrize("idle", [None, IdleSessions(4)], ids=["sessions end", "sessions are left"])
+def test_fewer_connections_than_runs_make_them_wait(server: Server, limit: int, idle: IdleSessions | None) -> None:
     with (
         database_copy(server, "template1") as name,
         plain_role(server, name, "GRANT CREATE ON DATABASE {database} TO {role}") as url,
@@ -357,12 +359,13 @@ def test_fewer_connections_than_runs_make_them_wait(server: Server, limit: int) 
         revisions.migrate(db)
         harness = make_harness(db)
         admin(server, name, f'ALTER ROLE "plain {name}" CONNECTION LIMIT {limit}')
-        deps = replace(harness.dependencies(), clock=Ticking(NOW))
+        deps = replace(harness.dependencies(), clock=Ticking(NOW), idle_sessions=idle)
         with ThreadPoolExecutor(8) as threads:
             found = list(threads.map(lambda name: run_source(deps, harness.sources[name], "sync", sync, is_manual=True),
                                      PROVIDERS * 2))  # fmt: skip
         assert [(run.status, run.error) for run in found] == [("succeeded", None)] * 8
         assert [differences(harness, source) for source in PROVIDERS] == [[], [], [], []]
+        end_idle(idle or IdleSessions())
         db.dispose()
 
 
@@ -407,6 +410,76 @@ def test_a_run_that_was_ended_on_purpose_does_not_go_on_in_another_session(db: E
     harness.transport = InterceptingTransport(harness.transport, give_up)
     assert harness.run("ringg").status == "failed"
     assert harness.rows("SELECT status, error FROM ops.runs") == [{"status": "failed", "error": "it hangs"}]
+
+
+@pytest.fixture
+def idle() -> Iterator[IdleSessions]:
+    sessions = IdleSessions(2)
+    yield sessions
+    end_idle(sessions)
+
+
+def sync_leaving(harness: Harness, idle: IdleSessions) -> RunResult:
+    """A sync, as the daemon runs it."""
+    deps = replace(harness.dependencies(), idle_sessions=idle)
+    return run_source(deps, harness.sources["ringg"], "sync", sync, is_manual=True)
+
+
+def test_a_run_leaves_its_session_to_the_next_which_is_another_owner(db: Engine, idle: IdleSessions) -> None:
+    harness = make_harness(db)
+    assert [sync_leaving(harness, idle).status for _ in range(3)] == ["succeeded"] * 3
+    assert harness.scalar("SELECT count(DISTINCT (backend_pid, backend_started_at)) FROM ops.runs") == 1
+    assert harness.scalar("SELECT count(DISTINCT owner) FROM ops.runs") == 3
+    assert harness.scalar("SELECT count(*) FROM ops.leases WHERE owner IS NOT NULL") == 0
+    assert idle.qsize() == 1
+
+
+def test_a_session_that_ended_since_it_was_left_ends_no_run(db: Engine, idle: IdleSessions) -> None:
+    harness = make_harness(db)
+    sync_leaving(harness, idle)
+    end_all(harness)
+    assert sync_leaving(harness, idle).error is None
+    assert idle.qsize() == 1
+
+
+def test_a_run_that_failed_leaves_no_session_by_which_it_would_seem_alive(db: Engine, idle: IdleSessions) -> None:
+    harness = make_harness(db)
+    harness.execute("ALTER TABLE ops.runs ADD CONSTRAINT no_end CHECK (finished_at IS NULL)")
+    assert sync_leaving(harness, idle).status == "failed"
+    harness.execute("ALTER TABLE ops.runs DROP CONSTRAINT no_end")
+    assert idle.qsize() == 0
+    assert sync_leaving(harness, idle).status == "succeeded"
+    assert [row["status"] for row in harness.rows("SELECT status FROM ops.runs ORDER BY run_id")] == [
+        "interrupted",
+        "succeeded",
+    ]
+
+
+def test_a_run_moves_alone_out_of_a_session_that_others_had_before(db: Engine, idle: IdleSessions) -> None:
+    harness = make_harness(db)
+    sync_leaving(harness, idle)
+    harness.execute("UPDATE ops.runs SET status = 'interrupted'")
+    before = harness.rows("SELECT * FROM ops.runs")
+    sandbox = harness.transport
+    harness.transport = InterceptingTransport(sandbox, lambda number, request: end_all(harness))
+    assert sync_leaving(harness, idle).status == "succeeded"
+    assert harness.rows("SELECT * FROM ops.runs ORDER BY run_id LIMIT 1") == before
+
+
+def test_no_more_sessions_are_left_than_there_are_places(db: Engine, idle: IdleSessions) -> None:
+    with ExitStack() as sessions:
+        for _ in range(3):
+            sessions.enter_context(StateSession(db, idle=idle)).is_reusable = True
+    assert idle.qsize() == 2
+    end_idle(idle)
+    db.dispose()
+    wait_until(lambda: make_harness(db).scalar(CLIENTS) == 0)
+
+
+CLIENTS = """
+    SELECT count(*) FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.mark.parametrize("code", ["40001", "40P01", "57P01"])

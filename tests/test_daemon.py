@@ -213,6 +213,20 @@ def test_a_sync_that_is_ended_says_that_the_same_command_goes_on_and_it_does(
         assert run_etl("sync", cwd=tmp_path, given=given).returncode == 0
 
 
+def test_its_runs_take_over_a_session_which_ends_with_it(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
+    served, stop = sources(sandbox, tmp_path)["ringg"], threading.Event()
+    with serving_daemon(RunDependencies(db, SystemClock()), stop, [served]):
+        wait_until(lambda: runs(db, "ringg") >= 4)
+        assert 1 <= count(db, SESSIONS) < runs(db, "ringg")
+    wait_until(lambda: count(db, ALIVE) == 0)
+
+
+SESSIONS = text("SELECT count(DISTINCT (backend_pid, backend_started_at)) FROM ops.runs WHERE status = 'succeeded'")
+ALIVE = text("""
+    SELECT count(*) FROM ops.runs JOIN pg_stat_activity ON pid = backend_pid AND backend_start = backend_started_at
+""")
+
+
 def test_a_failing_source_and_a_lost_database_do_not_end_it(
     tmp_path: Path, sandbox: Sandbox, database_url: str, db: Engine, server: Server
 ) -> None:

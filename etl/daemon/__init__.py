@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,11 +22,13 @@ from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.settings import schedule
 from etl.settings.schedule import Cron, Every
+from etl.state.session import IdleSessions, end_idle
 from etl.sync.run import RunDependencies
 
 log = logging.getLogger("etl.daemon")
 
 CLOCK_TOLERANCE_SECONDS = 5.0
+MAX_IDLE_SESSIONS = 4  # of the few that a server may have
 STATEMENTS = Statements("schedule")
 
 
@@ -67,7 +69,9 @@ class _Daemon:
     def __init__(
         self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics, tempo: Tempo
     ) -> None:
-        self._deps, self._stop, self._metrics, self._tempo = metrics.counting(deps), stop, metrics, tempo
+        self._stop, self._metrics, self._tempo = stop, metrics, tempo
+        self._idle = IdleSessions(MAX_IDLE_SESSIONS)
+        self._deps = replace(metrics.counting(deps), idle_sessions=self._idle)
         metrics.begin([source.name for source in sources])
         self._heads = [Task(source, TaskKind.HEAD) for source in sources]
         self._scheduler = TaskScheduler(self._run)
@@ -85,6 +89,7 @@ class _Daemon:
         finally:
             self._scheduler.stop()
         all_ended = self._scheduler.is_idle_within(self._tempo.grace_seconds) and not self._abandoned
+        end_idle(self._idle)
         self._store(STATEMENTS.clear_next_run, self._next_runs)
         event(log, "daemon_stopped", all_runs_ended=all_ended)
         return all_ended
@@ -158,11 +163,10 @@ class _Daemon:
 
     def _store_next_run(self, task: Task) -> None:
         name, at = task.source.name, self._scheduler.next_run_at(Task(task.source, TaskKind.HEAD))
-        if at is not None:
+        if at is not None and at != self._next_runs.get(name) and self._store(STATEMENTS.save_next_run, {name: at}):
             self._next_runs[name] = at
-            self._store(STATEMENTS.save_next_run, {name: at})
 
-    def _store(self, statement: bytes, next_runs: Mapping[str, datetime]) -> None:
+    def _store(self, statement: bytes, next_runs: Mapping[str, datetime]) -> bool:
         """Store when sources are read next; a database that is down for a while keeps no run from happening."""
         try:
             with self._deps.db.begin() as connection:
@@ -170,3 +174,5 @@ class _Daemon:
                     execute(connection, statement, {"source": name, "next_run_at": at})
         except SQLAlchemyError:
             log.debug("next_run_not_saved")
+            return False
+        return True

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import pipeline
 from etl.daemon import triggers
 from etl.daemon.task_run import TURN_SECONDS, HeartbeatClock, Task, TaskKind, TaskRun
-from etl.model import Source
 from etl.ops.metrics import Metrics
 from etl.reconcile import VerifyRequest, verify
 from etl.runtime.clock import Stopped
@@ -40,9 +40,11 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
     source, kind = task_run.task.source, task_run.task.kind
     began = deps.clock.monotonic()
     try:
-        if not _may_run(deps, task_run.task):
-            return
-        if kind is not TaskKind.BACKLOG and _was_never_read(deps, source):
+        with deps.db.connect() as connection:
+            if not _may_run(connection, deps, task_run.task):
+                return
+            was_read = kind is TaskKind.BACKLOG or not registry.was_never_read(connection, source.name)
+        if not was_read:
             jobs.submit(Task(source, TaskKind.BACKLOG))
             return
         # verification starts over when it is interrupted: only the other kinds take turns
@@ -68,7 +70,7 @@ def _result_so_far(task_run: TaskRun) -> RunResult | None:
 def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
     def work(run: SourceRun) -> None:
         task_run.run = run
-        if not _may_run(deps, task_run.task, run.result.run_id):
+        if not run.state.run(_may_run, deps, task_run.task, run.result.run_id):
             raise Stopped  # another process started the same task at the same moment, and its run was stored first
         if task_run.task.kind is TaskKind.BACKLOG:
             pipeline.backfill(run)
@@ -80,7 +82,7 @@ def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
     return work
 
 
-def _may_run(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool:
+def _may_run(connection: Connection, deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool:
     """Whether the provider may be asked, and no other process (daemons may share sources) does it or just did it."""
     now, name = deps.clock.now(), task.source.name
     lately = {
@@ -88,17 +90,11 @@ def _may_run(deps: RunDependencies, task: Task, run_id: int = 2**63 - 1) -> bool
         TaskKind.BACKLOG: timedelta(0),
         TaskKind.VERIFY: ONCE_A_NIGHT,
     }[task.kind]
-    with deps.db.connect() as connection:
-        blocked_until = registry.blocked_until(connection, name, now)
-        if blocked_until and blocked_until > now + timedelta(seconds=TURN_SECONDS):
-            event(log, "run_postponed", source=name, until=blocked_until)
-            return False
-        return not runs.is_done(connection, name, RUN_KINDS[task.kind], now - lately, now, run_id)
-
-
-def _was_never_read(deps: RunDependencies, source: Source) -> bool:
-    with deps.db.connect() as connection:
-        return registry.was_never_read(connection, source.name)
+    blocked_until = registry.blocked_until(connection, name, now)
+    if blocked_until and blocked_until > now + timedelta(seconds=TURN_SECONDS):
+        event(log, "run_postponed", source=name, until=blocked_until)
+        return False
+    return not runs.is_done(connection, name, RUN_KINDS[task.kind], now - lately, now, run_id)
 
 
 def mark_abandoned(deps: RunDependencies, task_run: TaskRun) -> None:

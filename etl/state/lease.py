@@ -3,9 +3,6 @@
 Whoever waits measures the term by its own clock that never steps: no time of one machine is compared with another's.
 """
 
-import os
-import secrets
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -42,7 +39,6 @@ class Lease:
 
     def __init__(self, state: StateSession, db: Engine, source: str, clock: Clock) -> None:
         self._state, self._db, self._source, self._clock = state, db, source, clock
-        self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._fencing_token: int | None = None
         self._renewed_at = 0.0
         self._renewal: tuple[int | None, float] = (
@@ -51,11 +47,6 @@ class Lease:
         )  # that of the owner, and since when it is known
         self.priority = Priority.HEAD
         self._has_waited = False
-
-    @property
-    def owner(self) -> str:
-        """The name of this process in ``ops.leases``."""
-        return self._owner
 
     def acquire(self, on_wait: Callable[[], None]) -> None:
         """Wait for the lease and take it; ``on_wait`` is called the first time that it is not free."""
@@ -105,7 +96,7 @@ class Lease:
     def release(self) -> None:
         """Let another process have the source."""
         if self._fencing_token is not None:
-            self._state.fetch_one(SQL.release_lease, {"source": self._source, "owner": self._owner})
+            self._state.fetch_one(SQL.release_lease, self._values())
             self._fencing_token = None
 
     @contextmanager
@@ -115,7 +106,7 @@ class Lease:
         Raises :class:`LeaseLost` before anything is written.
         """
         with span("batch", source=self._source), self._db.begin() as connection:
-            values = {"source": self._source, "owner": self._owner, "fencing_token": self._fencing_token}
+            values = self._values() | {"fencing_token": self._fencing_token}
             if not execute(connection, SQL.release_lease_fenced, values):
                 self._fencing_token = None
                 raise LeaseLost("another process took over this source")
@@ -123,4 +114,4 @@ class Lease:
         self._fencing_token = None
 
     def _values(self) -> dict[str, object]:
-        return {"source": self._source, "owner": self._owner}
+        return {"source": self._source, "owner": self._state.owner}

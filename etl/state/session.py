@@ -1,9 +1,14 @@
 """One database session for the state of a source, in which every statement is its own transaction."""
 
 import logging
+import os
+import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from queue import Empty, Full, LifoQueue
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
@@ -12,13 +17,15 @@ from sqlalchemy.exc import DBAPIError
 
 from etl.db.connections import impatient
 from etl.db.engine import CONFLICT, is_closed, is_silent, retried, server_message
-from etl.db.statements import Statements, fetch_all, fetch_one
+from etl.db.statements import Statements, execute, fetch_all, fetch_one
 from etl.runtime.logs import event
 
 P = ParamSpec("P")
 T = TypeVar("T")
 SQL = Statements("sessions")
 POLL_SECONDS = 1.0
+IdleSessions = LifoQueue[Connection]
+"""Sessions that runs which succeeded have left to later ones: to open one costs more than all else of a quiet run."""
 
 log = logging.getLogger(__name__)
 
@@ -32,28 +39,26 @@ class StateSession:
     would scan it forever.
     """
 
-    def __init__(self, db: Engine, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._db, self._sleep, self._lock = db, sleep, threading.Lock()
-        self._connection, self._identity = self._open()
+    def __init__(
+        self, db: Engine, sleep: Callable[[float], None] = time.sleep, idle: IdleSessions | None = None
+    ) -> None:
+        self._db, self._sleep, self._idle, self._lock = db, sleep, idle, threading.Lock()
+        self._connection = self._open()
         self._can_move = True
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"  # what its run and lease belong to
+        self.is_reusable = False  # nothing is left open in it: another run may have it once this one is over
 
-    def _open(self) -> tuple[Connection, Mapping[str, Any]]:
-        connection = _connection_beside_another(self._db, self._sleep)
-        try:
-            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            return connection, fetch_one(connection, SQL.set_state_session)._asdict()
-        except BaseException:
-            _end(connection)
-            raise
+    def _open(self) -> Connection:
+        return _session_beside_a_connection(self._db, self._sleep, self._idle)
 
     def _move(self) -> bool:
         """Open another session in place of one that has ended; whether the run goes on in it."""
-        connection, identity = self._open()
-        if fetch_one(connection, SQL.move_run, self._identity) is None:
+        connection = self._open()
+        if fetch_one(connection, SQL.move_run, {"owner": self.owner}) is None:
             _end(connection)
             return False
         _end(self._connection)
-        self._connection, self._identity = connection, identity
+        self._connection = connection
         return True
 
     def __enter__(self) -> Self:
@@ -61,7 +66,9 @@ class StateSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._lock:
-            _end(self._connection)  # its settings are its own: it does not go back to the pool
+            is_left = self.is_reusable and error is None and not is_closed(self._connection)
+            if not (is_left and self._idle and _leave(self._connection, self._idle)):
+                _end(self._connection)  # its settings are its own: it does not go back to the pool
 
     def fetch_one(self, statement: bytes, values: Mapping[str, Any]) -> Any:
         """Run a statement → its first row, whose columns are attributes; ``None`` where it returns none."""
@@ -89,14 +96,14 @@ class StateSession:
             return retried(attempt, self._sleep, CONFLICT)
 
 
-def _connection_beside_another(db: Engine, sleep: Callable[[float], None]) -> Connection:
-    """A connection, once there is a second one too: of runs that each hold one and wait for another none goes on."""
+def _session_beside_a_connection(db: Engine, sleep: Callable[[float], None], idle: IdleSessions | None) -> Connection:
+    """A session, once there is a connection too: of runs that each hold one and wait for another none goes on."""
     has_waited = False
     while True:
         connection: Connection | None = None
         try:
             with impatient():
-                connection = db.connect()
+                connection = (_idle_session(idle) if idle else None) or _new_session(db)
                 db.connect().close()
             return connection
         except DBAPIError as error:
@@ -109,6 +116,47 @@ def _connection_beside_another(db: Engine, sleep: Callable[[float], None]) -> Co
                 event(log, "waiting_for_connection", level=logging.WARNING, reason=reason)
             has_waited = True
             sleep(POLL_SECONDS)
+
+
+def _idle_session(idle: IdleSessions) -> Connection | None:
+    """A session that an earlier run has left and that is alive."""
+    while True:
+        try:
+            connection = idle.get_nowait()
+        except Empty:
+            return None
+        try:
+            execute(connection, SQL.ping)
+            return connection
+        except DBAPIError:
+            _end(connection)
+
+
+def _leave(connection: Connection, idle: IdleSessions) -> bool:
+    """Leave a session to a later run; whether there is a place for it."""
+    try:
+        idle.put_nowait(connection)
+    except Full:
+        return False
+    return True
+
+
+def _new_session(db: Engine) -> Connection:
+    connection = db.connect()
+    try:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        execute(connection, SQL.set_state_session)
+    except BaseException:
+        _end(connection)
+        raise
+    return connection
+
+
+def end_idle(idle: IdleSessions) -> None:
+    """End the sessions that nobody needs any more."""
+    with suppress(Empty):
+        while True:
+            _end(idle.get_nowait())
 
 
 def _end(connection: Connection) -> None:

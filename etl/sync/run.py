@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -26,7 +27,7 @@ from etl.state import registry, runs
 from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
 from etl.state.registry import SourceMismatch
-from etl.state.session import StateSession
+from etl.state.session import IdleSessions, StateSession
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class RunDependencies:
     transport: Callable[[Source], Transport | None] = lambda source: None
     batch_limits: BatchLimits = BatchLimits()
     on_progress: ProgressCallback = lambda progress: None
+    idle_sessions: IdleSessions | None = None  # where runs take and leave the session for their state
 
 
 @dataclass(slots=True)
@@ -171,13 +173,6 @@ def run_source(deps: RunDependencies, source: Source, kind: str, work: RunFuncti
     """
     result = RunResult(source.name, kind, "failed")
     try:
-        with deps.db.begin() as connection:
-            registry.register(connection, source, deps.clock.now())
-            pause = None if is_manual else registry.paused(connection, source.name, deps.clock.now())
-        if pause:
-            until, reason = pause
-            problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
-            raise SourcePaused(source.name, problem, reason.hint(source.key_name), None, until)
         with _opened(deps, result, source, is_manual=is_manual) as run:
             work(run)
             result.status = "failed" if result.error else "succeeded"
@@ -193,19 +188,21 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
     """A run with its session, client and row in ``ops.runs``, where it is recorded how it ends."""
     provider = providers()[source.provider]
     with ExitStack() as closing:
-        state = closing.enter_context(StateSession(deps.db, deps.clock.sleep))
+        state = closing.enter_context(StateSession(deps.db, deps.clock.sleep, deps.idle_sessions))
+        _register(state, source, deps.clock.now(), is_manual=is_manual)
         lease = Lease(state, deps.db, source.name, deps.clock)
         closing.callback(lease.release)
         rate_limiter = RateLimiter(state, lease, source, deps.clock)
         client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
-        begun = state.run(runs.begin, source.name, result.kind, lease.owner, deps.clock.now())
+        begun = state.run(runs.begin, source.name, result.kind, state.owner, deps.clock.now())
         result.run_id, result.crashes = begun
         run = SourceRun(deps, source, provider, client, state, lease, result, is_manual)
         closing.callback(run.end)
         try:
             with span("run", source=source.name, kind=result.kind, run_id=result.run_id):
                 yield run
+                state.is_reusable = result.error is None
         except (Stopped, KeyboardInterrupt):
             result.status, result.error = "interrupted", "stopped; the next run goes on from here"
             raise
@@ -213,6 +210,14 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
             if isinstance(error, AccessRefused):
                 rate_limiter.suspend(deps.clock.now() + PAUSE, error.reason)
             result.error = error_message(source.name, error)
+
+
+def _register(state: StateSession, source: Source, now: datetime, *, is_manual: bool) -> None:
+    state.run(registry.register, source, now)
+    if not is_manual and (pause := state.run(registry.paused, source.name, now)):
+        until, reason = pause
+        problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
+        raise SourcePaused(source.name, problem, reason.hint(source.key_name), None, until)
 
 
 def error_message(source: str, error: BaseException) -> str:

@@ -1,11 +1,12 @@
 -- The session of a run, by which other processes see that it is alive.
 
 -- name: set_state_session
--- Sets up a session for state, and returns what identifies it: commits do not wait for the disk, and rows are found by key
--- whatever the statistics say.
-SELECT pg_backend_pid() AS backend_pid,
-       (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()) AS backend_started_at,
-       set_config('synchronous_commit', 'off', false) AS commits, set_config('enable_seqscan', 'off', false) AS scans
+-- Sets up a session for state: commits do not wait for the disk, and rows are found by key whatever the statistics say.
+SELECT set_config('synchronous_commit', 'off', false) AS commits, set_config('enable_seqscan', 'off', false) AS scans
+
+-- name: ping
+-- Whether the session is alive.
+SELECT
 
 -- name: move_run
 -- Moves a run, with the lease it may have, from a session that has ended to this one. A run that another process took for
@@ -13,13 +14,10 @@ SELECT pg_backend_pid() AS backend_pid,
 WITH new AS (
     SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()
 ), moved_lease AS (
-    UPDATE ops.leases l SET backend_pid = new.pid, backend_started_at = new.backend_start
-      FROM new
-     WHERE l.backend_pid = :backend_pid AND l.backend_started_at IS NOT DISTINCT FROM CAST(:backend_started_at AS timestamptz)
+    UPDATE ops.leases SET backend_pid = new.pid, backend_started_at = new.backend_start FROM new WHERE owner = :owner
 )
 UPDATE ops.runs r
    SET backend_pid = new.pid, backend_started_at = new.backend_start, status = 'running', finished_at = NULL, error = NULL
   FROM new
- WHERE r.backend_pid = :backend_pid AND r.backend_started_at IS NOT DISTINCT FROM CAST(:backend_started_at AS timestamptz)
-   AND r.status IN ('running', 'interrupted')
+ WHERE r.owner = :owner AND r.status IN ('running', 'interrupted')
 RETURNING run_id
