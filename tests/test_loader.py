@@ -162,6 +162,29 @@ def test_transcripts_are_searched_by_an_index(db: Engine) -> None:
     assert all(turn["text"] in row["transcript"] for row in found if row["call_key"] == turn["call_key"])
     plan = " ".join(row["QUERY PLAN"] for row in harness.rows(f"EXPLAIN {query}", words=turn["text"]))
     assert "ix_transcripts_tsv" in plan
+    by_page = "SELECT FROM warehouse.transcripts t WHERE warehouse.transcript_tsv(t.texts) @@ CAST('sun' AS tsquery)"
+    plan = " ".join(row["QUERY PLAN"] for row in harness.rows(f"EXPLAIN {by_page}"))
+    assert "ix_transcripts_tsv" in plan
+    assert "to_tsvector" in plan, "the function is not inlined"
+
+
+def test_a_phrase_is_found_within_one_turn_and_words_in_any(db: Engine) -> None:
+    harness, _ = make_stub_harness(db, ringg_record("a", transcript="user: call me back\nbot: tomorrow at nine"))
+    harness.sync("ringg")
+    query = "SELECT count(*) FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', :words)"
+    found = {words: harness.scalar(query, words=words) for words in ('"me back"', '"back tomorrow"', "nine call")}
+    assert found == {'"me back"': 1, '"back tomorrow"': 0, "nine call": 1}
+
+
+@pytest.mark.parametrize(
+    "said", ["a/b", "see https://r.example/1.mp3?sig=5ecret", "x.mp3?sig=5ecret", "100%2f%2Fb?c=d"]
+)
+def test_what_may_be_a_link_is_searched_without_its_signature(db: Engine, said: str) -> None:
+    harness, _ = make_stub_harness(db, ringg_record("a", transcript=f"user: {said} thanks\nbot: bye"))
+    harness.sync("ringg")
+    bare = "SELECT warehouse.bare_transcript_tsv(texts) = warehouse.transcript_tsv(texts) FROM warehouse.transcripts"
+    assert harness.scalar(bare)
+    assert "5ecret" not in harness.scalar("SELECT CAST(search_vector AS text) FROM bi.transcripts")
 
 
 def test_an_enormous_transcript_is_stored_whole_and_found_by_its_beginning(db: Engine) -> None:

@@ -1,11 +1,9 @@
--- PostgreSQL limits a tsvector to one megabyte, so only the first 100,000 characters of a transcript are searchable. The
--- high cost keeps the planner from computing the vector for each call where the index has it.
+-- Not strict, and one expression, so that the planner puts it in the place of each call, in the index too: a fifth faster.
+-- The pattern is wider than that of bare_links.
 CREATE OR REPLACE FUNCTION warehouse.transcript_tsv(texts jsonb)
-RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000
-BEGIN ATOMIC
-    SELECT to_tsvector('simple', warehouse.bare_links(left(string_agg(text, ' '), 100000)))
-      FROM jsonb_array_elements_text(texts) text;
-END;
+RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN length(texts::text) < 100000 AND texts::text !~ '[/%]|[?#]\S*=' THEN to_tsvector('simple', texts)
+            ELSE warehouse.bare_transcript_tsv(texts) END;
 
 COMMENT ON FUNCTION warehouse.transcript_tsv(jsonb) IS
     'The words of a transcript as a text-search vector, without stemming or stop words: transcripts are in any language';

@@ -13,4 +13,4 @@ COMMENT ON COLUMN bi.transcripts.transcript IS
     'The conversation, one line per turn: speaker, colon, what was said. Never null';
 COMMENT ON COLUMN bi.transcripts.search_vector IS
     'The words that were said, in any language, to compare with websearch_to_tsquery(''simple'', …); the first 100,000 '
-    'characters of the transcript. Never null';
+    'characters of the transcript. A phrase in quotes is found within one turn. Never null';
