@@ -9,6 +9,7 @@ from etl.fields import SENTIMENT, SUMMARY, between, in_analysis, is_empty, json_
 from etl.fields.row_code import ReadRow, compiled
 from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Call, Drift, Field, Provider, RecordContext, Reject, Source
+from etl.runtime.redaction import bare_links
 
 MAX_DRIFT = 50  # per record: one with a thousand new keys is reported once, not a thousand times
 
@@ -92,7 +93,7 @@ def _extra(mapping: _Mapping, context: RecordContext, values: Mapping[str, Any],
         if path in mapping.heads and isinstance(value, dict):
             value = _extra(mapping, context, value, f"{path}.")
         elif path not in known and not (path in mapping.heads and is_empty(value)):
-            context.drift += [Drift(path[:MAX_WORD_LENGTH], "new_field", json_type(value))]
+            context.drift += [Drift(bare_links(path)[:MAX_WORD_LENGTH], "new_field", json_type(value))]
         if not is_empty(value):
             extra[key] = value
     return extra

@@ -9,7 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
+from etl.extractors import providers
+from etl.model import Provider
 from etl.runtime.redaction import bare_links
+from tests.harness import PROVIDERS
+from tests.stub_provider import TIME, make_stub_harness
 
 S = "s3cr3t"  # in every example: whatever opens the link
 LINK = "https://h.example/x.mp3"
@@ -63,6 +67,35 @@ def test_a_link_opens_nothing_in_the_log_or_in_a_view(connection: Connection) ->
             shown = connection.scalar(as_jsonb, {"value": json.dumps(value)})
             assert S not in json.dumps(shown), (link, shown)
         assert connection.scalar(as_jsonb, {"value": json.dumps({"a": link, "b": 1})}) == {"a": expected, "b": 1}
+
+
+def linked_record(provider: Provider, number: int, link: str) -> bytes:
+    """A record with a link as the text of every field that a column reads, in its keys, and in one that none reads."""
+    record: dict[str, Any] = {"unknown_field": link, "unknown_object": {link: link}, "credit_breakdown": {link: 1.5}}
+    for field in (*provider.columns.values(), provider.turns):
+        for path in field.paths:
+            head, _, rest = path.partition(".")
+            record[head] = {**record.get(head, {}), rest: link} if rest else record.get(head, link)
+    return json.dumps({**record, provider.call_id.paths[0]: f"c-{number}", provider.created_at.paths[0]: TIME}).encode()
+
+
+@pytest.mark.parametrize("changes", [False, True])
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_link_in_any_field_of_a_record_opens_nothing_in_any_view(db: Engine, name: str, changes: bool) -> None:
+    """Where a record changes, both values are shown."""
+    links = [link for link in EXAMPLES if S in link]
+    provider = providers()[name]
+    harness, shelf = make_stub_harness(db)
+    for word in (S, f"n{S}")[: 1 + changes]:
+        shelf.records = [linked_record(provider, n, link.replace(S, word)) for n, link in enumerate(links)]
+        shelf.transcript = {"transcript": f"AGENT: {word} {links[0].replace(S, word)}"}
+        assert harness.run(name).counts.quarantined == 0
+    assert harness.scalar("SELECT count(*) FROM bi.calls") == len(links)
+    views = harness.rows("SELECT viewname AS name FROM pg_views WHERE schemaname = 'bi'")
+    for view in [f"bi.{each['name']}" for each in views] + ["ops.schema_drift", "ops.runs", "ops.streams"]:
+        for row in harness.rows(f"SELECT to_jsonb(v) - 'transcript' - 'search_vector' AS row FROM {view} v"):
+            shown = {key: value for key, value in row["row"].items() if S in json.dumps(value, default=str)}
+            assert shown == {}, view
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

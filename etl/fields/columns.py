@@ -10,6 +10,7 @@ from etl.fields import times
 from etl.fields.phones import LONGEST, phone
 from etl.fields.values import as_text, flag_wrong_type, getter, is_empty, is_unset
 from etl.model import Field, Inline, RecordContext
+from etl.runtime.redaction import bare_links
 
 MAX_ID_BYTES = 512  # bytes
 _UNSET_TEXTS = {"null", "None", "NaN", "undefined"}  # exactly: Null and Nan are names of people
@@ -53,8 +54,14 @@ def text(path: str) -> Field:
 
 
 def name(path: str) -> Field:
-    """The same of an id or a name, by which calls are grouped: without any invisible characters."""
-    return _text(path, without_marks)
+    """The same of an id or a name, by which calls are grouped: no invisible characters, and links that open nothing."""
+    read = _text(path, without_marks).read
+
+    def read_bare(context: RecordContext) -> str | None:
+        found: str | None = read(context)
+        return bare_links(found) if found else found
+
+    return Field((path,), read_bare)
 
 
 def _text(path: str, clean: Callable[[str], str]) -> Field:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from etl.decode.invisible import visible
+from etl.runtime.redaction import bare_links
 
 LONGEST = 256
 
@@ -29,8 +30,9 @@ class Phone(NamedTuple):
 
 @lru_cache(maxsize=1 << 15)
 def phone(text: str, region: str | None) -> Phone:
-    """A number in E.164, by default of this region; any other text, such as "anonymous", as sent and with a flag."""
-    text = visible(text).strip()
+    """A number in E.164, by default of this region; any other text, such as "anonymous", with a flag: as sent, but for
+    what opens a link."""
+    text = bare_links(visible(text).strip())
     plain = _with_ascii_digits(text).replace("%2B", "+")
     found = _FLOAT.fullmatch(plain) or _NUMBER.fullmatch(plain)
     if not found:

@@ -8,6 +8,7 @@ from typing import Any
 from etl.decode.invisible import is_blank, visible
 from etl.fields.vocabulary import MAX_WORD_LENGTH
 from etl.model import Drift, RecordContext
+from etl.runtime.redaction import bare_links
 
 Get = Callable[[Mapping[str, Any]], Any]
 _UNSET = {"null", "none", "nan", "nat", "na", "n/a", "<na>", "nil", "undefined"}
@@ -83,4 +84,4 @@ def flag_wrong_type(context: RecordContext, path: str, value: Any) -> None:
 def flag_unknown_value(context: RecordContext, path: str, word: str) -> None:
     """Records a word that the vocabulary does not know; ``extra`` keeps it."""
     context.extra_paths.append(path)
-    context.drift.append(Drift(path, "unknown_word", word.strip()[:MAX_WORD_LENGTH]))
+    context.drift.append(Drift(path, "unknown_word", bare_links(word.strip())[:MAX_WORD_LENGTH]))

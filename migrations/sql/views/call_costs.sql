@@ -1,5 +1,6 @@
 CREATE OR REPLACE VIEW bi.call_costs AS
-SELECT c.call_key, c.source, part.key AS component, (part.value ->> 0)::numeric AS amount, part.value ->> 1 AS unit,
+SELECT c.call_key, c.source, warehouse.bare_links(part.key) AS component, (part.value ->> 0)::numeric AS amount,
+       part.value ->> 1 AS unit,
        part.value ->> 1 IS NOT DISTINCT FROM c.cost_unit AND part.key NOT LIKE '%\_credits' AS is_part_of_total
   FROM warehouse.calls c
  CROSS JOIN LATERAL jsonb_each(c.costs) part;
