@@ -255,7 +255,10 @@ def test_an_unusable_id_is_none(sent: Any) -> None:
         ("९८७६५ ४३२१०", None, "९८७६५ ४३२१०", ["number_without_country"]),
         ("sip:1001@pbx.example", None, "sip:1001@pbx.example", ["number_without_country"]),
         ("+91 98765 43210, +91 98765 43211", None, "+91 98765 43210, +91 98765 43211", ["number_unreadable"]),
-        ("anonymous", "IN", "anonymous", ["number_unreadable"]),
+        *(
+            (word, "IN", word, ["number_unreadable"])
+            for word in ("anonymous", "Unknown", "restricted", "private", "web")
+        ),
         (" \u200eanonymous\u200f", None, "anonymous", ["number_unreadable"]),
         ("sip:desk@example.com", None, "sip:desk@example.com", ["number_unreadable"]),
         ("<string>", None, "<string>", ["number_unreadable"]),
