@@ -21,6 +21,7 @@ _PLAIN_TEXT = (
     "v if type(v) is str and v and v[0].isalnum() and v.isascii() and (len(v) > 9 or v not in {unset})"
     " else None if v is None or v == '' else {read}"
 )
+_PLAIN_NAME = _PLAIN_TEXT.replace(" else None", " and '/' not in v and '=' not in v and '%' not in v else None", 1)
 _PLAIN_TIME = (
     f"at if type(v) is str and (at := {{instant}}(v, zone)) and {times.FIRST_YEAR} <= at.year <= {times.LAST_YEAR}"
     " else None if v is None else {read}"
@@ -55,13 +56,13 @@ def text(path: str) -> Field:
 
 def name(path: str) -> Field:
     """The same of an id or a name, by which calls are grouped: no invisible characters, and links that open nothing."""
-    read = _text(path, without_marks).read
+    field = _text(path, without_marks)
 
-    def read_bare(context: RecordContext) -> str | None:
-        found: str | None = read(context)
+    def read(context: RecordContext) -> str | None:
+        found: str | None = field.read(context)
         return bare_links(found) if found else found
 
-    return Field((path,), read_bare)
+    return Field((path,), read, inline=Inline(_PLAIN_NAME, path, {"unset": _UNSET_TEXTS}))
 
 
 def _text(path: str, clean: Callable[[str], str]) -> Field:

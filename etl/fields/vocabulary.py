@@ -53,7 +53,8 @@ FLAGS = {
     "duration_differs": "The provider's own duration is not the time between start and end.",
     "duration_negative": "The duration is below zero; it is in extra.",
     "ends_before_start": "The call ends before it starts; no duration is derived from its times.",
-    "number_unreadable": "A number could not be read; a telephone number is then as sent, also a word in its place, such as anonymous.",
+    "number_unreadable": "A number could not be read; a telephone number is then as sent, also a word in its place, "
+    "such as anonymous.",
     "number_without_country": "A telephone number has no country code; it is as sent.",
     "text_repaired": "A text contained a character that PostgreSQL cannot store; U+FFFD replaces it.",
     "time_implausible": "A time lies before 2000 or after 2100; it is in extra.",
