@@ -1,7 +1,13 @@
 """A record of a call that is not stored → its row as COPY takes it, column by column."""
 
+import hashlib
+import pickle
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID, SafeUUID
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etl.extractors import providers
 from etl.loader.batch import ReceivedRecord, WriteContext, call_key, read_received
@@ -43,3 +49,12 @@ def test_a_call_that_comes_twice_in_a_batch_is_one_new_row_of_both() -> None:
     assert (list(change.seqs), change.row["latest_request_seq"]) == ([1, 2], 2)
     assert change.turns is not None
     assert list(change.records) == batch
+
+
+@given(st.text(max_size=9), st.text(max_size=40))
+def test_a_key_is_a_uuid_of_version_5(source: str, call_id: str) -> None:
+    name = f"{source}\x1f{call_id}".encode()
+    digest = hashlib.sha1(UUID("6f2b8c1e-6a57-5d0e-9d0c-1f1d3e0b7a42").bytes + name, usedforsecurity=False).digest()
+    key = call_key(source, call_id)
+    assert key == UUID(bytes=digest[:16], version=5)
+    assert (key.version, key.is_safe, pickle.loads(pickle.dumps(key))) == (5, SafeUUID.unknown, key)  # noqa: S301
