@@ -2,10 +2,11 @@
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from etl.decode.invisible import visible
+from etl.fields.dialling_codes import CODES
 from etl.runtime.redaction import bare_links
 
 LONGEST = 256
@@ -32,6 +33,8 @@ class Phone(NamedTuple):
 def phone(text: str, region: str | None) -> Phone:
     """A number in E.164, by default of this region; any other text, such as "anonymous", with a flag: as sent, but for
     what opens a link."""
+    if is_e164(text):
+        return Phone(text)
     text = bare_links(visible(text).strip())
     plain = _with_ascii_digits(text).replace("%2B", "+")
     found = _FLOAT.fullmatch(plain) or _NUMBER.fullmatch(plain)
@@ -51,6 +54,26 @@ def phone(text: str, region: str | None) -> Phone:
     if not phonenumbers.is_possible_number(parsed):
         return Phone(text, "number_unreadable")
     return Phone(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+
+
+def is_e164(text: str) -> bool:
+    """Whether a text is a possible number in E.164; false as well where only phonenumbers can say so.
+
+    The table takes a twentieth of the library's time, and the library takes 20 ms to be loaded.
+    """
+    if text[:1] != "+" or not (text.isascii() and text[1:].isdigit()):
+        return False
+    for end in (2, 3, 4):
+        if known := _codes().get(text[1:end]):
+            return len(text) - end in known[0] and text[end] not in known[1]
+    return False
+
+
+@cache
+def _codes() -> dict[str, tuple[frozenset[int], str]]:
+    """By country code: the lengths of its national numbers, and the first digits of those that may have a prefix."""
+    entries = (entry.split(":") for entry in CODES.split())
+    return {code: (frozenset(int(length, 36) for length in lengths), first) for code, lengths, first in entries}
 
 
 def _with_ascii_digits(text: str) -> str:

@@ -184,7 +184,11 @@ def phones(value: object, country: str | None) -> tuple[str, ...]:
 
 def _phone(index: int, value: object, country: str | None) -> str:
     """One number in E.164; an error names its position and does not show it."""
-    import phonenumbers
+    from etl.fields.phones import is_e164
+
+    if isinstance(value, str) and is_e164(value):
+        return value
+    import phonenumbers  # imported only for the others
 
     try:
         number = phonenumbers.parse(value if isinstance(value, str) else "", country)
