@@ -39,6 +39,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Reporting:
+    """How reports show a source's calls: their local time, and the one currency of all costs."""
+
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    currency: str | None = None  # ISO 4217
+    business_hours: str | None = None  # minutes of the week from Monday 00:00, as PostgreSQL writes an int4multirange
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One account of a provider, as configured."""
 
@@ -55,6 +64,7 @@ class Source:
     since: datetime | None = None
     lookbacks: tuple["Lookback", ...] = ()
     key_name: str = "its api_key"  # the setting that holds the key
+    reporting: Reporting = field(default_factory=Reporting)
 
 
 class Lookback(NamedTuple):

@@ -28,7 +28,7 @@ from tests.harness import differences, make_harness, requests_of
 NOW = datetime.now(UTC).replace(microsecond=0)
 COMMANDS = (
     "demo", "check", "migrate", "sync", "backfill", "daemon", "status", "replay", "sandbox", "db", "quarantine",
-    "verify", "why",
+    "verify", "why", "rates",
 )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: st
     assert said.returncode == 0
     assert all(len(line) <= 80 for line in said.stdout.splitlines())
     assert "..." not in said.stdout.replace("]...", "").replace("[ARGS]...", "")
-    if name not in ("db", "quarantine"):
+    if name not in ("db", "quarantine", "rates"):
         assert f"Example:  etl {name}" in said.stdout
 
 

@@ -5,6 +5,7 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from etl.db.statements import MIGRATIONS
 from etl.embedded import Server
 from etl.fields.vocabulary import FLAGS
 from etl.sandbox.world import World
+from etl.settings import parsers
 from tests.commands import run_etl, start_etl
 from tests.harness import make_harness
 
@@ -34,7 +36,8 @@ BI = {
     "calls": "call_key source provider provider_call_id direction outcome provider_status is_final is_answered"
     " is_human_answered is_voicemail is_transferred agent_id agent_name campaign_name from_number to_number"
     " customer_number agent_number customer_name customer_email created_at"
-    " started_at answered_at ended_at updated_at duration_seconds talk_seconds duration_basis cost cost_unit"
+    " started_at answered_at ended_at updated_at local_date local_hour local_weekday is_business_hours"
+    " duration_seconds talk_seconds duration_basis cost cost_unit cost_reporting report_currency"
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
     " has_transcript quality_flags first_seen_at changed_at settled_at delisted_at",
     "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
@@ -42,7 +45,8 @@ BI = {
     "call_costs": "call_key source component amount unit is_part_of_total",
     "call_changes": "call_key changed_at field old_value new_value",
     "daily_call_metrics": "day source agent_id agent_name campaign_name direction cost_unit calls answered"
-    " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost",
+    " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
+    " calls_without_rate",
     "agents": "source agent_id agent_name calls first_call_at last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
@@ -521,6 +525,29 @@ def test_a_call_has_one_meaning_of_its_result(
     assert tuple(row) == (is_answered, by_human, voicemail, transferred)
     counts = planted.execute(text("SELECT answered, human_answered, voicemail, transferred FROM bi.daily_call_metrics"))
     assert tuple(counts.one()) == (is_answered, by_human is True, voicemail, transferred)
+
+
+@pytest.mark.parametrize(
+    ("zone", "created_at", "local", "is_open"),
+    [
+        ("UTC", "2026-05-01T10:00Z", (date(2026, 5, 1), 10, 5), True),
+        ("Asia/Kolkata", "2026-05-01T18:29:59Z", (date(2026, 5, 1), 23, 5), False),
+        ("Asia/Kolkata", "2026-05-01T18:30Z", (date(2026, 5, 2), 0, 6), False),
+        ("Asia/Kolkata", "2026-05-01T03:29:59Z", (date(2026, 5, 1), 8, 5), False),
+        ("Asia/Kolkata", "2026-05-01T03:30Z", (date(2026, 5, 1), 9, 5), True),
+        ("America/New_York", "2026-05-04T03:59:59Z", (date(2026, 5, 3), 23, 7), False),
+        ("Europe/Berlin", "2026-10-25T01:30Z", (date(2026, 10, 25), 2, 7), False),  # the second 02:30
+    ],
+)
+def test_local_times_are_those_of_the_zone_of_reports(
+    planted: Connection, zone: str, created_at: str, local: tuple[date, int, int], is_open: bool
+) -> None:
+    columns = "local_date, local_hour, local_weekday, is_business_hours"
+    plant(planted, 1, created_at=created_at)
+    assert planted.execute(text(f"SELECT {columns} FROM bi.calls")).one().is_business_hours is None
+    hours = {"zone": zone, "hours": parsers.business_hours("Mon-Fri 09:00-19:00")}
+    planted.execute(text("UPDATE ops.sources SET report_timezone = :zone, business_hours = :hours"), hours)
+    assert tuple(planted.execute(text(f"SELECT {columns} FROM bi.calls")).one()) == (*local, is_open)
 
 
 def test_files_are_named_in_the_order_of_their_revisions() -> None:

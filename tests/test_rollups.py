@@ -47,7 +47,8 @@ TRUTH = {
                count(*) FILTER (WHERE is_transferred), count(*) FILTER (WHERE outcome = 'no_answer'),
                count(*) FILTER (WHERE outcome = 'busy'), count(*) FILTER (WHERE outcome = 'failed'),
                coalesce(sum(duration_seconds), 0) / 60 AS minutes,
-               coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) / 60, sum(cost) AS cost
+               coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) / 60, sum(cost) AS cost,
+               sum(cost_reporting), count(cost) FILTER (WHERE cost_reporting IS NULL)
           FROM bi.calls
          GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name, direction,
                   cost_unit

@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -303,6 +305,52 @@ def test_any_text_is_an_address_or_a_value_error_without_it(text: str, scheme: s
         except ValueError as error:
             said = str(error)
         assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes"),
+    [
+        ("Mon 09:00-19:00", "{[540,1140)}"),
+        ("mon-tue 9:30 - 24:00", "{[570,1440),[2010,2880)}"),
+        ("Sat-Mon 00:00-01:00", "{[7200,7260),[8640,8700),[0,60)}"),
+        ("Mon,Wed 08:00-09:00; Sun 10:00-10:01", "{[480,540),[3360,3420),[9240,9241)}"),
+    ],
+)
+def test_reports_have_a_time_zone_a_currency_and_business_hours(tmp_path: Path, hours: str, minutes: str) -> None:
+    toml(tmp_path, f'''
+        report_timezone = "Asia/Kolkata"
+        report_currency = "EUR"
+        business_hours = "{hours}"
+        [sources.one]
+        provider = "ringg"
+        api_key = "env:ONE_KEY"
+        [sources.two]
+        provider = "ringg"
+        api_key = "env:ONE_KEY"
+        report_timezone = "Europe/Berlin"
+    ''')  # fmt: skip
+    one, two = (source.reporting for source in load({"ONE_KEY": KEY}, tmp_path).sources)
+    assert (one.timezone.key, one.currency, one.business_hours) == ("Asia/Kolkata", "EUR", minutes)
+    assert two == replace(one, timezone=ZoneInfo("Europe/Berlin"))
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('report_timezone = "IST"', "report_timezone is not a time zone"),
+        ('report_currency = "usd"', "report_currency is no currency"),
+        ("report_currency = 7", "report_currency"),
+        ('business_hours = "9-5"', "business_hours is not understood; write Mon-Fri 09:00-19:00"),
+        ('business_hours = "Mon 19:00-09:00"', "business_hours is not understood"),
+        ('business_hours = "Mon 09:00-24:01"', "business_hours is not understood"),
+        ('business_hours = "Mon 09:61-19:00"', "business_hours is not understood"),
+        ('business_hours = "Mon 09:00-19:00;"', "business_hours is not understood"),
+        ('report_timezones = "UTC"', "did you mean report_timezone?"),
+    ],
+)
+def test_an_invalid_setting_of_reports_is_named(tmp_path: Path, line: str, expected: str) -> None:
+    toml(tmp_path, line)
+    assert expected in problem(tmp_path, {"RINGG_API_KEY": KEY})
 
 
 @pytest.mark.parametrize(

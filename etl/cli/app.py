@@ -15,6 +15,7 @@ from etl.cli import (
     inspect_commands,
     output,
     quarantine_commands,
+    rates_commands,
     run_commands,
     sandbox_command,
     verify_command,
@@ -55,6 +56,7 @@ app.add_command(run_commands.replay)
 app.add_command(sandbox_command.sandbox)
 app.add_command(db_commands.db)
 app.add_command(quarantine_commands.quarantine)
+app.add_command(rates_commands.rates)
 
 
 def main() -> NoReturn:

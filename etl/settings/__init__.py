@@ -14,7 +14,7 @@ from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.settings import parsers
-from etl.settings.source_tables import SourceParser, source_warnings
+from etl.settings.source_tables import REPORTING_KEYS, SourceParser, source_warnings
 
 T = TypeVar("T")
 
@@ -155,10 +155,10 @@ class _Loading:
     def _sources(self) -> tuple[Source, ...]:
         document, folder = self._document()
         reader = SourceParser(self._providers, self._environment, folder)
-        for key in document.keys() - {"sources"}:
-            self._problems.append(
-                f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, ['sources'])}"
-            )
+        known = {"sources", *REPORTING_KEYS}
+        for key in document.keys() - known:
+            self._problems.append(f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, known)}")
+        reader.read_reporting(document)
         named = document.get("sources", {})
         sources = reader.from_tables(named) if named != {} else reader.from_environment()
         self._problems.extend(reader.problems)

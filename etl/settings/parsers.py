@@ -30,6 +30,12 @@ _ISO_4217 = (
 )
 CURRENCIES = frozenset(_ISO_4217.split())
 """The currencies of ISO 4217 in which prices are stated."""
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAY = f"(?:{'|'.join(DAYS)})"
+_HOURS = re.compile(
+    rf"(?P<days>{_DAY}(?: ?[-,] ?{_DAY})*) (?P<start>\d\d?:[0-5]\d) ?- ?(?P<end>\d\d?:[0-5]\d)",
+    re.ASCII | re.IGNORECASE,
+)
 _KEY = re.compile(r"[\x21-\x7e]+\Z")
 MAX_TOML_CHARACTERS, MAX_TOML_DEPTH = 256 << 10, 20  # a hundred accounts take a fifth of it
 _DEEP_KEY = re.compile(rf"""(?<!["'\w-])(?:["'\w-]++\s*+\.\s*+){{{MAX_TOML_DEPTH}}}""")
@@ -125,6 +131,41 @@ def cost_unit(value: object) -> str:
     if unit not in CURRENCIES and unit != "unknown" and not _CREDITS.match(unit):
         raise ValueError("is no unit of cost; write a currency such as USD (ISO 4217), ringg_credits or unknown")
     return unit
+
+
+def currency(value: object) -> str:
+    """A currency by its code in ISO 4217."""
+    code = text(value)
+    if code not in CURRENCIES:
+        raise ValueError("is no currency; write its code in ISO 4217, such as USD or INR")
+    return code
+
+
+def business_hours(value: object) -> str:
+    """``Mon-Fri 09:00-19:00; Sat 10:00-14:00`` → minutes of the week, as PostgreSQL writes an int4multirange."""
+    ranges = list[str]()
+    for part in re.split(r"\s*;\s*", text(value)):
+        found = _HOURS.fullmatch(part)
+        start, end = (_minutes(found["start"]), _minutes(found["end"])) if found else (0, 0)
+        if found is None or not start < end <= 24 * 60:
+            raise ValueError("is not understood; write Mon-Fri 09:00-19:00, and other days after a semicolon")
+        ranges += [f"[{day * 1440 + start},{day * 1440 + end})" for day in _days(found["days"])]
+    return f"{{{','.join(ranges)}}}"
+
+
+def _minutes(clock: str) -> int:
+    hours, _, minutes = clock.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _days(text: str) -> list[int]:
+    """``Mon-Fri,Sun`` → the numbers of the days, 0 for Monday; a span may go over the end of the week."""
+    days = list[int]()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        start, end = (DAYS.index(name.strip().title()) for name in (first, last or first))
+        days += [day % 7 for day in range(start, end + (7 if end < start else 0) + 1)]
+    return days
 
 
 def rate(value: object) -> int:

@@ -3,12 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from etl.model import Lookback, Provider, Source
+from etl.model import Lookback, Provider, Reporting, Source
 from etl.runtime.secret import Secret
 from etl.settings import parsers, schedule
 from etl.settings.schedule import Every
@@ -17,8 +18,9 @@ T = TypeVar("T")
 
 KEYS = (
     "provider", "api_key", "base_url", "phones", "requests_per_minute", "schedule", "timezone", "region", "since",
-    "cost_unit", "lookbacks",
+    "cost_unit", "lookbacks", "report_timezone",
 )  # fmt: skip
+REPORTING_KEYS = ("report_timezone", "report_currency", "business_hours")
 LOOKBACKS = (
     Lookback(timedelta(hours=6), timedelta(hours=1)),
     Lookback(timedelta(days=2), timedelta(hours=6)),
@@ -43,6 +45,16 @@ class SourceParser:
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.referred: set[str] = set()
+        self._reporting = Reporting()
+
+    def read_reporting(self, document: Mapping[str, object]) -> None:
+        """Take the settings of all sources' reports from the top of the document."""
+        readers: dict[str, Callable[[object], Any]] = dict(
+            zip(REPORTING_KEYS, (parsers.zone, parsers.currency, parsers.business_hours), strict=True)
+        )
+        found = {name: self._at(name, read, document[name]) for name, read in readers.items() if name in document}
+        named = {name.removeprefix("report_"): value for name, value in found.items() if value is not None}
+        self._reporting = replace(self._reporting, **named)
 
     def from_environment(self) -> tuple[Source, ...]:
         """One source for each provider whose API key is set, named after the provider."""
@@ -114,6 +126,9 @@ class SourceParser:
             since=setting("since", lambda value: parsers.since(value, zone), None),
             lookbacks=setting("lookbacks", parsers.lookbacks, LOOKBACKS),
             key_name=labels["api_key"],
+            reporting=replace(
+                self._reporting, timezone=setting("report_timezone", parsers.zone, self._reporting.timezone)
+            ),
         )
         if provider.is_partitioned and "phones" not in table:
             self.problems.append(

@@ -25,7 +25,12 @@ def register(connection: Connection, source: Source, now: datetime) -> None:
     final_after = max((lookback.window for lookback in source.lookbacks), default=timedelta(0))
     account = {"source": source.name, "provider": source.provider, "host": host}
     values = {"schedule": source.schedule, "now": now, "settled_after_seconds": final_after.total_seconds()}
-    row = fetch_one(connection, SQL.register_source, account | values)
+    reporting = {
+        "report_timezone": source.reporting.timezone.key,
+        "report_currency": source.reporting.currency,
+        "business_hours": source.reporting.business_hours,
+    }
+    row = fetch_one(connection, SQL.register_source, account | values | reporting)
     if (row.provider, row.host) != (source.provider, host):
         raise SourceMismatch(
             f"source {source.name!r} is {source.provider} at {host}, but the database has {row.provider} at {row.host} "

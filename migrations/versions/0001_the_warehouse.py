@@ -141,7 +141,22 @@ def create_tables() -> None:
         sa.Column("next_run_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("pause_reason", sa.Text(), nullable=True),
+        sa.Column("report_timezone", sa.Text(), server_default="UTC", nullable=False),
+        sa.Column("report_currency", sa.Text(), nullable=True),
+        sa.Column("business_hours", postgresql.INT4MULTIRANGE(), nullable=True),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_sources")),
+        schema="ops",
+    )
+    op.create_table(
+        "rates",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("valid_from", sa.Date(), nullable=False),
+        sa.Column("rate", sa.Numeric(), nullable=False),
+        sa.CheckConstraint("rate > 0 AND rate < 'Infinity'", name=op.f("ck_rates_rate_is_positive")),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_rates_source")),
+        sa.PrimaryKeyConstraint("source", "unit", "currency", "valid_from", name=op.f("pk_rates")),
         schema="ops",
     )
     op.create_table(

@@ -3,10 +3,15 @@
 -- name: register_source
 -- Adds a source with its lease and its rate limit, or updates its settings; returns the account that is stored.
 WITH registered AS (
-    INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)
-    VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule)
-    ON CONFLICT (source) DO UPDATE SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule
-    RETURNING provider, host
+    INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule, report_timezone,
+                             report_currency, business_hours)
+    VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule, :report_timezone, :report_currency,
+            CAST(:business_hours AS int4multirange))
+    ON CONFLICT (source) DO UPDATE
+       SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
+           report_timezone = excluded.report_timezone, report_currency = excluded.report_currency,
+           business_hours = excluded.business_hours
+    RETURNING provider, host, now() AT TIME ZONE report_timezone  -- an error where the server does not know the zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (

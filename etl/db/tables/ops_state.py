@@ -1,7 +1,19 @@
 """The state of each source: who may write it, how fast it is read, and what of it is stored."""
 
-from sqlalchemy import BigInteger, Column, Date, Double, Index, Integer, Numeric, Table, Text, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    Double,
+    Index,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, JSONB
 
 from etl.db.tables.schema import metadata, source_key, stream_key, timestamptz
 
@@ -17,6 +29,9 @@ sources = Table(
     Column("next_run_at", timestamptz()),
     Column("paused_until", timestamptz()),
     Column("pause_reason", Text),
+    Column("report_timezone", Text, nullable=False, server_default="UTC"),
+    Column("report_currency", Text),
+    Column("business_hours", INT4MULTIRANGE),
     schema="ops",
 )
 
@@ -80,6 +95,18 @@ checkpoints = Table(
     Column("ends_at", timestamptz(), primary_key=True),
     Column("resume_point", JSONB, nullable=False),
     Column("updated_at", timestamptz(), nullable=False),
+    schema="ops",
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    source_key(),
+    Column("unit", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    Column("valid_from", Date, primary_key=True),
+    Column("rate", Numeric, nullable=False),
+    CheckConstraint("rate > 0 AND rate < 'Infinity'", name="rate_is_positive"),
     schema="ops",
 )
 

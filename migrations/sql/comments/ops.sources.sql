@@ -12,3 +12,8 @@ COMMENT ON COLUMN ops.sources.paused_until IS
     'No request is sent before this time, except one by hand that tests the source. Null or past: not paused';
 COMMENT ON COLUMN ops.sources.pause_reason IS 
     'Why it is paused: key_refused, payment_required, access_forbidden or rate_limited. Null: not paused';
+COMMENT ON COLUMN ops.sources.report_timezone IS 'Time zone of the local times in bi, a name such as Asia/Kolkata';
+COMMENT ON COLUMN ops.sources.report_currency IS
+    'Currency (ISO 4217) of cost_reporting in bi, to which etl rates converts. Null: none is configured';
+COMMENT ON COLUMN ops.sources.business_hours IS
+    'Business hours as minutes of the local week, from Monday 00:00. Null: none are configured';

@@ -6,7 +6,19 @@ SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outc
        warehouse.is_voicemail(c.outcome, c.answered_by) AS is_voicemail, c.outcome = 'transferred' AS is_transferred,
        c.agent_id, c.agent_name, c.campaign_name, c.from_number, c.to_number, c.customer_number, c.agent_number,
        c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
-       c.duration_seconds, c.talk_seconds, c.duration_basis, c.cost, c.cost_unit, c.answered_by, c.ended_by,
+       (c.created_at AT TIME ZONE s.report_timezone)::date AS local_date,
+       extract(hour FROM c.created_at AT TIME ZONE s.report_timezone)::integer AS local_hour,
+       extract(isodow FROM c.created_at AT TIME ZONE s.report_timezone)::integer AS local_weekday,
+       s.business_hours @> (extract(isodow FROM c.created_at AT TIME ZONE s.report_timezone)::integer * 1440 - 1440
+           + extract(hour FROM c.created_at AT TIME ZONE s.report_timezone)::integer * 60
+           + extract(minute FROM c.created_at AT TIME ZONE s.report_timezone)::integer) AS is_business_hours,
+       c.duration_seconds, c.talk_seconds, c.duration_basis, c.cost, c.cost_unit,
+       CASE WHEN c.cost_unit = s.report_currency THEN c.cost
+            ELSE c.cost * (SELECT rate FROM ops.rates r
+                            WHERE r.source = c.source AND r.unit = c.cost_unit AND r.currency = s.report_currency
+                              AND r.valid_from <= (c.created_at AT TIME ZONE 'UTC')::date
+                            ORDER BY r.valid_from DESC LIMIT 1)
+       END AS cost_reporting, s.report_currency, c.answered_by, c.ended_by,
        warehouse.bare_links(c.recording_url) AS recording_url,
        warehouse.bare_links(c.summary) AS summary,
        warehouse.bare_links(c.sentiment) AS sentiment,
@@ -38,6 +50,19 @@ COMMENT ON COLUMN bi.calls.is_voicemail IS
 COMMENT ON COLUMN bi.calls.is_transferred IS
     'Whether the agent handed the call on to somebody else. Ringg (forwarded) and Vaani (its text says so); false for the '
     'others, which do not report it. Never null';
+COMMENT ON COLUMN bi.calls.local_date IS
+    'Day of created_at in the time zone of reports (report_timezone in etl.toml; UTC by default). Never null';
+COMMENT ON COLUMN bi.calls.local_hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
+COMMENT ON COLUMN bi.calls.local_weekday IS
+    'Day of the week of created_at in the time zone of reports, 1 (Monday) to 7 (Sunday). Never null';
+COMMENT ON COLUMN bi.calls.is_business_hours IS
+    'Whether created_at lies in the business hours, in the time zone of reports. Null where none are configured '
+    '(business_hours in etl.toml)';
+COMMENT ON COLUMN bi.calls.cost_reporting IS
+    'cost in report_currency: by the rate of the call''s UTC day (etl rates), or as it is where cost_unit is that currency. '
+    'Null where there is no cost, no rate for that day, or no report_currency';
+COMMENT ON COLUMN bi.calls.report_currency IS
+    'Currency (ISO 4217) of cost_reporting, the same for all calls. Null where none is configured (report_currency in etl.toml)';
 COMMENT ON COLUMN bi.calls.recording_url IS
     'Link to the recording at the provider, without user, password, fragment and signature, so it may need the provider''s '
     'sign-in and may have expired there (Ringg: after a day). Its query stays where it only names the recording. Null where '
