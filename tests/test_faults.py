@@ -62,18 +62,18 @@ def heal(harness: Harness) -> None:
 
 def shown_keys(harness: Harness) -> list[str]:
     """The tables in which any column shows a key of a source, as text or as bytes."""
-    tables = harness.rows(
+    listed = harness.rows(
         "SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables"
         " WHERE schemaname IN ('raw', 'warehouse', 'ops')"
     )
+    tables = [row["name"] for row in listed]
     assert len(tables) > 10
-    shown = []
-    for key in KEYS:
-        for table in tables:
-            found = f"SELECT EXISTS (SELECT FROM {table['name']} t WHERE t::text LIKE :plain OR t::text LIKE :hex)"
-            if harness.scalar(found, plain=f"%{key}%", hex=f"%{key.encode().hex()}%"):
-                shown.append(table["name"])
-    return shown
+    patterns = [f"%{shown}%" for key in KEYS for shown in (key, key.encode().hex())]
+    found = " UNION ALL ".join(
+        f"SELECT '{name}' AS name WHERE EXISTS (SELECT FROM {name} t WHERE t::text LIKE ANY (:patterns))"
+        for name in tables
+    )
+    return [row["name"] for row in harness.rows(found, patterns=patterns)]
 
 
 @pytest.mark.parametrize("fault", INFRASTRUCTURE)
