@@ -1,6 +1,7 @@
 """The bytes in which COPY takes a value are those that psycopg writes."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -23,10 +24,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=6,
 )
+NUMBERS = [Decimal(text) for text in ("0", "-0", "1.0", "1.00", "1E+3", "1E-20", "-12345678901234567890.5", "10000")]
 VALUES = {
     "uuid": st.uuids(),
     "jsonb": st.lists(JSON, max_size=3) | st.dictionaries(TEXTS, JSON, max_size=3),
     "text[]": st.lists(TEXTS, max_size=4),
+    "numeric": st.decimals(allow_nan=False, allow_infinity=False, places=4) | st.sampled_from(NUMBERS),
     "uuid[]": st.lists(st.uuids(), max_size=4),
 }
 
