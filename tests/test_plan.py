@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.extractors import providers
 from etl.loader.batch import ReceivedRecord, WriteContext, call_key, read_received
-from etl.loader.plan import COLUMNS, Insert, insert, plan
+from etl.loader.plan import COLUMNS, Insert, insert, plan, seqs_of
 from etl.model import Call, Turn
 from etl.testing.recordings import make_source
 from etl.transformer import DEFAULTS
@@ -46,7 +46,7 @@ def test_a_call_that_comes_twice_in_a_batch_is_one_new_row_of_both() -> None:
     [change] = plan(CTX, RINGG, batch, {}).changes
     assert isinstance(change, Insert)
     assert (change.row["customer_name"], change.row["cost"], change.row["turn_count"]) == ("Asha", 2, 1)
-    assert (list(change.seqs), change.row["latest_request_seq"]) == ([1, 2], 2)
+    assert (list(seqs_of(change.row)), change.row["latest_request_seq"]) == ([1, 2], 2)
     assert change.turns is not None
     assert list(change.records) == batch
 

@@ -91,21 +91,22 @@ def plain_message(item: dict[str, Any], agent: str) -> Said | None:
     message = item.get("message")
     inner = message if message and type(message) is dict else None
     plain = _plain(tuple(item), tuple(inner) if inner else (), agent)
-    if plain is None or (plain.has_type and _is_event(item)):
+    if plain is None:
         return None
+    role_key, text_key, who, time_keys, has_type = plain
     words = item if inner is None else inner
-    text, word = words[plain.text], words[plain.role] if plain.role else ""
-    if type(text) is not str or type(word) is not str:
+    text, word = words[text_key], words[role_key] if role_key else ""
+    if type(text) is not str or type(word) is not str or not text or (has_type and _is_event(item)):
         return None
-    who = role(word, agent) if plain.role else plain.who
-    if is_blank(text) or (plain.role and who not in ("agent", "customer")):
+    if role_key and (who := role(word, agent)) not in ("agent", "customer"):
         return None
-    text = text if text.isascii() else text.strip(MARKS)
+    if not text[0].isalnum() and is_blank(text):
+        return None
     times: tuple[Any, ...] = ()
-    for key in plain.times:
+    for key in time_keys:
         if (value := item[key]) is not None:
             times = (*times, value)
-    return new_tuple(Said, (who, text, times))
+    return new_tuple(Said, (who, text if text.isascii() else text.strip(MARKS), times))
 
 
 def turn(speaker: str, text: str, times: tuple[Any, ...] = ()) -> list[Said]:

@@ -19,7 +19,6 @@ from etl.transformer import transform_record
 COLUMNS = tuple(sys.intern(str(column.name)) for column in tables.calls.columns)  # SQLAlchemy's are slow as keys
 values_of = itemgetter(*COLUMNS)
 _of_record = itemgetter(*COLUMNS[COLUMNS.index("direction") : COLUMNS.index("extra") + 1])
-_SEQ, _SEQS = COLUMNS.index("latest_request_seq"), COLUMNS.index("payload_seqs")
 
 
 @dataclass(slots=True)
@@ -33,19 +32,9 @@ class Insert:
     before, columns, fields = None, (), ()  # nothing is stored that differs
 
     @property
-    def key(self) -> UUID:
-        """The key of the call."""
-        return self.values[0]  # type: ignore[no-any-return]
-
-    @property
     def row(self) -> dict[str, Any]:
         """The columns by name."""
         return dict(zip(COLUMNS, self.values, strict=True))
-
-    @property
-    def seqs(self) -> Sequence[int]:
-        """The numbers of the requests that brought versions of the call."""
-        return self.values[_SEQS] or (self.values[_SEQ],)
 
 
 @dataclass(slots=True)
@@ -70,16 +59,6 @@ class RowChange:
             self.row["changed_at"] = now
             self.columns.append("changed_at")
 
-    @property
-    def key(self) -> UUID:
-        """The key of the call."""
-        return self.row["call_key"]  # type: ignore[no-any-return]
-
-    @property
-    def seqs(self) -> Sequence[int]:
-        """The numbers of the requests that brought versions of the call."""
-        return seqs_of(self.row)
-
 
 class BatchPlan(NamedTuple):
     """What a transaction writes of what it received."""
@@ -94,10 +73,10 @@ def plan(
     ctx: WriteContext, provider: Provider, batch: Sequence[ReceivedRecord], stored: Mapping[UUID, Row]
 ) -> BatchPlan:
     """Decide for each record of a batch: a new row, a change of the ``stored`` one, nothing, or rejected."""
-    changes: dict[UUID | None, Insert | RowChange] = {}
+    changes: dict[str | None, Insert | RowChange] = {}  # by id, whose hash is known, as a key's is not
     rejected: list[ReceivedRecord] = []
     for record in batch:
-        earlier = changes.get(record.key)
+        earlier = changes.get(record.call_id)
         known = earlier.records[-1].digest if earlier else record.stored_digest
         if record.context is None or record.key is None:
             rejected.append(record._replace(error=record.error or "the record has no usable id"))
@@ -105,10 +84,10 @@ def plan(
             call = transform_record(provider, record.context)
             if isinstance(call, Reject):
                 rejected.append(record._replace(error=call.reason))
-            elif isinstance(earlier, Insert) or (earlier is None and record.key not in stored):
-                changes[record.key] = insert(ctx, call, record, earlier)
+            elif isinstance(earlier, Insert) or (earlier is None and not (stored and record.key in stored)):
+                changes[record.call_id] = insert(ctx, call, record, earlier)
             else:
-                changes[record.key] = update(ctx, stored[record.key], call, record, earlier)
+                changes[record.call_id] = update(ctx, stored[record.key], call, record, earlier)
     return BatchPlan([*changes.values()], len(batch), rejected)
 
 

@@ -39,16 +39,17 @@ class PayloadVersion(NamedTuple):
 
 def archive(connection: Connection, ctx: WriteContext, changes: Iterable[Insert | RowChange]) -> None:
     """Store the exact bytes of every record behind some changes, unless its content is stored already."""
-    responses: dict[tuple[int, str], list[tuple[UUID, ReceivedRecord]]] = defaultdict(list)
+    responses: dict[tuple[int, str], list[ReceivedRecord]] = defaultdict(list)
     for change in changes:
-        stored = seqs_of(change.before) if change.before else ()
+        is_one = change.before is None and len(change.records) == 1
+        stored, now = seqs_of(change.before) if change.before else (), () if is_one else seqs_of(change.row)
         for record in change.records:
-            if record.seq not in stored and record.seq in change.seqs:
-                responses[record.seq, record.kind].append((change.key, record))
+            if is_one or (record.seq not in stored and record.seq in now):
+                responses[record.seq, record.kind].append(record)
     rows = []
-    for (seq, kind), versions in responses.items():
-        records = isal_zlib.compress(msgspec.msgpack.encode([record.payload for _, record in versions]), LEVEL)
-        rows.append((seq, ctx.source, kind, ctx.now, ctx.run_id, [key for key, _ in versions], records))
+    for (seq, kind), records in responses.items():
+        packed = isal_zlib.compress(msgspec.msgpack.encode([record.payload for record in records]), LEVEL)
+        rows.append((seq, ctx.source, kind, ctx.now, ctx.run_id, [record.key for record in records], packed))
     append(connection, tables.payloads, COLUMNS, rows)
 
 

@@ -77,7 +77,7 @@ def _update(connection: Connection, ctx: WriteContext, changes: Sequence[RowChan
     for has_transcript, put_transcripts in ((False, put), (True, upsert)):
         those = [change for change in changes if change.before["has_transcript"] is has_transcript]
         put_transcripts(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(those))
-    lines = [(c.key, ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
+    lines = [(c.row["call_key"], ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
     append(connection, tables.changes, CHANGE_COLUMNS, lines)
 
 
@@ -89,5 +89,5 @@ def _transcripts(changes: Sequence[Change]) -> list[tuple[Any, ...]]:
             times: list[Any] = [turn[2:] for turn in turns]
             has_times = times.count((None, None)) < len(times)
             speakers, texts = "".join([turn[0][0] for turn in turns]), [turn[1] for turn in turns]
-            rows.append((change.key, speakers, texts, times if has_times else None))
+            rows.append((change.records[-1].key, speakers, texts, times if has_times else None))
     return rows
