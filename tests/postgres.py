@@ -37,9 +37,8 @@ def shared_server(root: Path) -> Iterator[Server]:
     home = root / "home"
     with _users(root) as users:
         users.add(os.getpid())
-        if not home.exists() and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
-            home.symlink_to(tempfile.mkdtemp(prefix="callhouse-tests-", dir=MEMORY))
-            home.chmod(0o711)  # the server may be another user's
+        if not home.exists() and (memory := in_memory()):
+            home.symlink_to(memory)
         server = embedded.start(home, UNSAFE)
     try:
         yield server
@@ -54,6 +53,15 @@ def shared_server(root: Path) -> Iterator[Server]:
                 shutil.rmtree(server.data_dir.parent, ignore_errors=True)
                 shutil.rmtree(home.resolve(), ignore_errors=True)
                 home.unlink(missing_ok=True)
+
+
+def in_memory() -> Path | None:
+    """A new directory in memory that every user may pass through; ``None`` where there is little room."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < ROOM:
+        return None
+    made = Path(tempfile.mkdtemp(prefix="callhouse-tests-", dir=MEMORY))
+    made.chmod(0o711)
+    return made
 
 
 def clone(server: Server, template: str, name: str) -> str:

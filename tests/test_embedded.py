@@ -33,7 +33,7 @@ DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 @pytest.fixture(scope="module")
 def yard() -> Iterator[Path]:
     """A directory that every user may pass through, unlike pytest's own; nothing is left of it or of its servers."""
-    path = Path(tempfile.mkdtemp(prefix="callhouse-test-"))
+    path = postgres.in_memory() or Path(tempfile.mkdtemp(prefix="callhouse-test-"))
     path.chmod(0o711)
     yield path
     shutil.rmtree(path)
