@@ -1,6 +1,6 @@
 """When stored calls were last received again, and which of them are no longer listed."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -14,10 +14,11 @@ from etl.model import Window
 SQL = Statements("calls")
 
 
-def touch(connection: Connection, writing: WriteContext, keys: Iterable[UUID]) -> None:
-    """Store that calls were received again."""
-    if known := sorted(keys):
-        execute(connection, SQL.touch_calls, {"keys": uuid_array(known), "now": writing.now, "run_id": writing.run_id})
+def touch(connection: Connection, writing: WriteContext, seals: Mapping[UUID, int | None]) -> None:
+    """Store that calls were received again, each with the seal of its bytes."""
+    if known := sorted(seals):
+        values = {"keys": uuid_array(known), "seals": f"{{{','.join([str(seals[key] or 'NULL') for key in known])}}}"}
+        execute(connection, SQL.touch_calls, values | {"now": writing.now, "run_id": writing.run_id})
 
 
 def mark_delisted(

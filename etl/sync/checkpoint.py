@@ -37,6 +37,11 @@ class CoverageRecorder:
     unreadable: UnreadableRanges = field(default_factory=UnreadableRanges)
     first_seq: int | None = None  # the number of its first request that was answered
 
+    @property
+    def compares_pages(self) -> bool:
+        """Whether each page is compared with what is stored: the scan has to know, or knows most of the records."""
+        return self.goal.needs_stored or subtract(self.goal.window, self.stream.coverage) != (self.goal.window,)
+
     def save_checkpoint(self, connection: Connection, point: ResumePoint, now: datetime) -> None:
         """Store where to resume; after a record that cannot be read, the last checkpoint before it stays."""
         if self.unreadable.spans:

@@ -1,7 +1,9 @@
 """A batch of received records → the warehouse, in one transaction of the source's lease."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -9,6 +11,7 @@ from etl.db.engine import uuid_array
 from etl.db.statements import Statements
 from etl.loader import raw, writer
 from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
+from etl.loader.known_bytes import glimpse, seal
 from etl.loader.plan import BatchPlan, plan
 from etl.runtime.logs import event
 from etl.state import drift, last_seen, quarantine, runs
@@ -20,15 +23,52 @@ SQL = Statements("calls")
 
 
 def receive(run: SourceRun, payloads: Sequence[bytes], seq: int) -> list[ReceivedRecord]:
-    """The records of a response, each with the stored version of its call."""
-    return with_stored(run, [read_received(run.provider, run.source, payload, seq) for payload in payloads])
+    """The records of a response, each with the stored version of its call; known bytes are read no further."""
+    seen = [glimpse(run.provider, run.source, payload, seq) for payload in payloads]
+    versions = dict(_stored_versions(run, seen))
+    records = [_known(run, record, versions.get(record.key)) or _read(run, record) for record in seen]
+    if others := [
+        whole for whole, glimpsed in zip(records, seen, strict=True) if whole.key not in (None, glimpsed.key)
+    ]:
+        versions |= _stored_versions(run, others)
+    return [_compared(run, record, versions.get(record.key)) for record in records]
 
 
 def with_stored(run: SourceRun, records: Sequence[ReceivedRecord]) -> list[ReceivedRecord]:
-    """Records, each with the stored version of its call."""
+    """Records that were read whole, each with the stored version of its call."""
+    versions = _stored_versions(run, records)
+    return [_compared(run, record, versions.get(record.key)) for record in records]
+
+
+def _stored_versions(run: SourceRun, records: Sequence[ReceivedRecord]) -> Mapping[UUID | None, Any]:
     rows = run.state.fetch_all(SQL.stored_versions, {"keys": uuid_array(r.key for r in records if r.key)})
-    stored = {row.call_key: {"stored_seq": row.latest_request_seq, "stored_digest": row.digest} for row in rows}
-    return [record._replace(**stored[record.key]) if record.key in stored else record for record in records]
+    return {row.call_key: row for row in rows}
+
+
+def _known(run: SourceRun, record: ReceivedRecord, version: Any) -> ReceivedRecord | None:
+    """A glimpsed record whose bytes have the content that is stored of its call."""
+    if version is None or None in (version.digest, version.seal):
+        return None
+    if version.seal != seal(run.provider, record, version.digest):
+        return None
+    known = {"digest": version.digest, "stored_digest": version.digest, "stored_seq": version.latest_request_seq}
+    return record._replace(**known, seal=version.seal, is_whole=False)
+
+
+def _compared(run: SourceRun, record: ReceivedRecord, version: Any) -> ReceivedRecord:
+    if version is None or not record.is_whole:
+        return record
+    sealed = seal(run.provider, record, record.digest)
+    return record._replace(stored_seq=version.latest_request_seq, stored_digest=version.digest, seal=sealed)
+
+
+def _read(run: SourceRun, record: ReceivedRecord) -> ReceivedRecord:
+    return read_received(run.provider, run.source, record.payload, record.seq)
+
+
+def _whole(run: SourceRun, record: ReceivedRecord) -> ReceivedRecord:
+    """A record of known bytes, read whole."""
+    return record._replace(context=_read(run, record).context, is_whole=True)
 
 
 def load(
@@ -37,11 +77,14 @@ def load(
     """Load a batch, in a transaction of the lease; ``is_listed`` unless its records come from quarantine."""
     ctx = run.write_context()
     known = [record for record in batch if record.key and record.stored_seq is not None]
-    stored = writer.fetch_rows(connection, {r.key for r in known if r.key and r.digest != r.stored_digest})
+    changed = {record.key for record in known if record.key and record.digest != record.stored_digest}
+    if changed:  # what came of them besides, in known bytes, may be a change of it
+        batch = [r if r.is_whole or r.key not in changed else _whole(run, r) for r in batch]
+    stored = writer.fetch_rows(connection, changed)
     rejected = write(connection, run, ctx, plan(ctx, run.provider, batch, stored)._replace(pages=pages))
     quarantine.resolve(connection, ctx, [r for r in batch if r.call_id and r.call_id not in rejected])
     if is_listed:
-        last_seen.touch(connection, ctx, {record.key for record in known if record.key})
+        last_seen.touch(connection, ctx, {record.key: record.seal for record in known if record.key})
     return ctx
 
 

@@ -25,7 +25,7 @@ from etl.state import streams
 from etl.state.streams import StreamState
 from etl.sync.checkpoint import AHEAD, BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
-from etl.sync.load import load, with_stored
+from etl.sync.load import load, receive, with_stored
 from etl.sync.pager import Pager, page_view
 from etl.sync.run import SourceRun
 
@@ -196,8 +196,10 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
     """The records of a page, and what the scan sees of them; notes what cannot be read, or was not asked for."""
     run, window, page = coverage.run, coverage.goal.window, answer.value
     first_seq = coverage.first_seq = answer.seq if coverage.first_seq is None else coverage.first_seq
-    records = [read_received(run.provider, run.source, payload, answer.seq) for payload in page.records]
-    records = with_stored(run, records) if coverage.goal.needs_stored else records
+    if coverage.compares_pages:
+        records = receive(run, page.records, answer.seq)
+    else:
+        records = [read_received(run.provider, run.source, payload, answer.seq) for payload in page.records]
     times = [record.created_at for record in records if record.created_at]
     coverage.unreadable.take(times, page.unreadable)
     if slack := SLACK.get(run.provider.date_filter):
@@ -211,8 +213,8 @@ def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[S
 def _commit(
     coverage: CoverageRecorder, batch: Sequence[ReceivedRecord], pages: int, end: ResumePoint | ScanResult
 ) -> None:
-    """Write a batch in one transaction; what is stored of it is looked up at once, unless the scan had to know."""
-    batch = batch if coverage.goal.needs_stored else with_stored(coverage.run, batch)
+    """Write a batch in one transaction; what is stored of it is looked up at once, unless its pages were compared."""
+    batch = batch if coverage.compares_pages else with_stored(coverage.run, batch)
     coverage.run.transaction(_write, coverage, batch, pages, end)
 
 

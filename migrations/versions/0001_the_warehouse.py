@@ -371,6 +371,7 @@ def create_tables() -> None:
         sa.Column("call_key", sa.Uuid(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("run_id", sa.BigInteger(), nullable=True),
+        sa.Column("seal", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_call_last_seen_call_key"), ondelete="CASCADE"
         ),

@@ -1,15 +1,17 @@
 -- Calls that are stored: whether their content is known, when they were last seen, and how many there are.
 
 -- name: stored_versions
--- The content of some calls by its hash. A delisted call has none: when it comes again, its row has to be written.
-SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq
-  FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
+-- The content of some calls by its hash, and the seal of the bytes that came last. A delisted call has no hash: when it
+-- comes again, its row has to be written.
+SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq, seal
+  FROM warehouse.calls LEFT JOIN ops.call_last_seen USING (call_key)
+ WHERE call_key = ANY(CAST(:keys AS uuid[]))
 
 -- name: touch_calls
--- Stores when calls that were stored already came again.
-INSERT INTO ops.call_last_seen (call_key, seen_at, run_id)
-SELECT unnest(CAST(:keys AS uuid[])), :now, CAST(:run_id AS bigint)
-    ON CONFLICT (call_key) DO UPDATE SET seen_at = excluded.seen_at, run_id = excluded.run_id
+-- Stores when calls that were stored already came again, and the seal of their bytes.
+INSERT INTO ops.call_last_seen (call_key, seen_at, run_id, seal)
+SELECT unnest(CAST(:keys AS uuid[])), :now, CAST(:run_id AS bigint), unnest(CAST(:seals AS bigint[]))
+    ON CONFLICT (call_key) DO UPDATE SET seen_at = excluded.seen_at, run_id = excluded.run_id, seal = excluded.seal
 
 -- name: mark_delisted
 -- Marks the calls of a stream in a window that were neither inserted nor seen since the scan began.

@@ -37,6 +37,7 @@ call_last_seen = sa.Table(
     call_key(),
     sa.Column("seen_at", timestamptz(), nullable=False),
     sa.Column("run_id", sa.BigInteger),
+    sa.Column("seal", sa.BigInteger),
     schema="ops",
 )
 
