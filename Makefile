@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel check test machine figures demo bench bench-quick lock regenerate clean
+.PHONY: help setup wheel check test machine figures demo bench bench-large bench-quick lock regenerate clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -47,6 +47,10 @@ demo: setup ## Run the main job without a key or a server
 BENCH ?=
 bench: setup ## Measure Callhouse, its peers and the limit; writes docs/benchmarks.md
 	$(BIN)/python -m benchmarks --report docs/benchmarks.md $(BENCH)
+
+bench-large: setup ## Measure 100,000 calls a provider, in half an hour; writes its part of docs/benchmarks.md
+	$(BIN)/python -m benchmarks --calls 100000 --rounds 1 --cases backfill --only callhouse,script,arrow,dlt,dlt-same \
+	  --report docs/benchmarks.md --part "make bench-large" $(BENCH)
 
 bench-quick: setup ## Measure Callhouse, the bare script and COPY alone, in two minutes
 	$(BIN)/python -m benchmarks --calls 2000 --rounds 2 --only callhouse,script,copy $(BENCH)

@@ -27,6 +27,7 @@ def main() -> int:
     parse.add_argument("--cases", default=",".join(CASES), help="backfill, nothing, again, apart")
     parse.add_argument("--results", type=Path, default=WORK / "results.json", help="where the results go")
     parse.add_argument("--report", type=Path, help="the page to write the results into")
+    parse.add_argument("--part", default=report.MAIN, help="the command that writes that part of the page")
     arguments = parse.parse_args()
     chosen = [
         contender for contender in CONTENDERS if not arguments.only or contender.name in arguments.only.split(",")
@@ -43,7 +44,7 @@ def main() -> int:
     results |= {"received": history.received(arguments.calls)} if "backfill" in arguments.cases else {}
     arguments.results.write_text(json.dumps(results, indent=1, default=str))
     if arguments.report:
-        report.write(results, arguments.report)
+        report.write(results, arguments.report, arguments.part)
     return 1 if any(run["wrong"] for run in results["runs"]) else 0
 
 

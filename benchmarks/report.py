@@ -9,6 +9,7 @@ from benchmarks import aims
 from benchmarks.contenders import CONTENDERS
 from benchmarks.plots import bars
 
+MAIN = "make bench"
 END = "<!-- up to here -->"
 TITLES = {
     "backfill": "The whole history",
@@ -26,15 +27,14 @@ ABOUT = {
 Runs = Sequence[Mapping[str, Any]]
 
 
-def write(results: Mapping[str, Any], page: Path) -> None:
-    """Put the results into a page that has the marks, and the plots into a folder named like it."""
-    plots = page.parent / page.stem
-    plots.mkdir(exist_ok=True)
+def write(results: Mapping[str, Any], page: Path, command: str = MAIN) -> None:
+    """Put the results into the part of a page that a command writes; the main one has plots, in a folder beside it."""
+    plots = page.parent / page.stem if command == MAIN else None
     rows = {case: _rows(results, case) for case in TITLES if any(run["case"] == case for run in results["runs"])}
-    lines = [*_head(results), *aims.table(rows, results["calls"])]
+    lines = [*_head(results), *(aims.table(rows, results["calls"]) if plots else [])]
     for case in rows:
         lines += _case(results, case, rows[case], plots)
-    put(page, "make bench", lines)
+    put(page, command, lines)
 
 
 def put(page: Path, command: str, lines: Sequence[str]) -> None:
@@ -62,19 +62,32 @@ def _rows(results: Mapping[str, Any], case: str) -> dict[str, dict[str, Any]]:
     return {name: row | received for name, row in rows.items() if row}
 
 
-def _case(results: Mapping[str, Any], case: str, rows: dict[str, dict[str, Any]], plots: Path) -> list[str]:
+def _case(results: Mapping[str, Any], case: str, rows: dict[str, dict[str, Any]], plots: Path | None) -> list[str]:
     calls = results["calls"]
     about = ABOUT[case].format(calls=calls, all=4 * calls, received=results.get("received", 0) / 1e6)
-    lines = [f"## {TITLES[case]}", "", about, ""]
+    lines = [*([f"## {TITLES[case]}", ""] if plots else []), about, ""]
     lines += ["| | stores | wall s | client CPU s | database CPU s | memory MB | requests | disk MB | correct |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|--:|---|"]
-    lines += [*(_line(name, row) for name, row in rows.items()), ""]
-    if len(rows) > 1:
+    lines += [*(_line(name, row) for name, row in rows.items()), "", *_standing(rows)]
+    if plots and len(rows) > 1:
         lines += _plots(case, rows, plots)
     return lines + (_disk(rows["callhouse"]) if case == "backfill" and "callhouse" in rows else [])
 
 
+def _standing(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Who is ahead of Callhouse and who is behind it, by the clock: of the contenders whose result is right."""
+    if "callhouse" not in rows or len(rows) == 1:
+        return []
+    titles = {contender.name: contender.title for contender in CONTENDERS}
+    wall = {name: row["wall"] / rows["callhouse"]["wall"] for name, row in rows.items() if not row["wrong"]}
+    shown = {name: f"{titles[name]} ({wall[name]:.2f})" for name in sorted(wall, key=wall.__getitem__)}
+    ahead = ", ".join(shown[name] for name in shown if wall[name] < 1) or "none"
+    behind = ", ".join(shown[name] for name in shown if wall[name] > 1) or "none"
+    return [f"Wall time, Callhouse's being 1. Ahead of it: {ahead}. Behind it: {behind}.", ""]
+
+
 def _plots(case: str, rows: dict[str, dict[str, Any]], plots: Path) -> list[str]:
+    plots.mkdir(exist_ok=True)
     wall, cpu = plots / f"{case}-wall.svg", plots / f"{case}-cpu.svg"
     titles = {contender.name: contender.title for contender in CONTENDERS}
     wall.write_text(bars(f"{TITLES[case]}: seconds", "s", {titles[n]: [row["wall"]] for n, row in rows.items()}))

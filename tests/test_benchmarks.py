@@ -49,14 +49,23 @@ def test_every_stage_times_a_function_of_the_pipeline() -> None:
     assert gone == []
 
 
-def test_the_page_shows_the_figures_that_were_measured_and_the_command_of_each(tmp_path: Path) -> None:
-    cost = {"wall": 5.0, "client": 4.0, "database": 4.8, "memory": 160.0}
-    run = {"case": "backfill", "cost": cost, "requests": 9, "received": 80_000, "disk": {"all": 145}, "wrong": []}
-    peer = {**run, "contender": "dlt-same", "cost": {**cost, "wall": 8.0}, "wrong": ["ringg: days differ"]}
-    results = {
-        "runs": [{**run, "contender": "callhouse"}, peer], "calls": 20_000, "rounds": 1, "command": "", "at": "",
-        "received": 100, "machine": {"cores": 2, "postgres": "", "python": "", "load": 0.0},
+def results_of(**seconds: float) -> dict[str, Any]:
+    """A backfill of Callhouse that took five seconds, and those of peers."""
+    cost = {"client": 4.0, "database": 4.8, "memory": 160.0}
+    run = {"case": "backfill", "requests": 9, "received": 80_000, "disk": {"all": 145}, "wrong": []}
+    runs = [
+        {**run, "contender": name, "cost": {**cost, "wall": each}}
+        for name, each in {"callhouse": 5.0, **seconds}.items()
+    ]
+    machine = {"cores": 2, "postgres": "", "python": "", "load": 0.0}
+    return {
+        "runs": runs, "calls": 20_000, "rounds": 1, "command": "", "at": "", "received": 100, "machine": machine
     }  # fmt: skip
+
+
+def test_the_page_shows_the_figures_that_were_measured_and_the_command_of_each(tmp_path: Path) -> None:
+    results = results_of(**{"dlt-same": 8.0})
+    results["runs"][1]["wrong"] = ["ringg: days differ"]
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- from here on written by `make bench` -->\n<!-- up to here -->\nafter\n")
     report.write(results, page)
@@ -68,5 +77,15 @@ def test_the_page_shows_the_figures_that_were_measured_and_the_command_of_each(t
     assert "| memory, MB | 160 | 150 | no |" in written
     assert "nothing new" not in written
     assert "no: ringg: days differ" in written
+    assert "Ahead of it: none. Behind it: none." in written  # a wrong result is no standing
     assert "backfill-wall.svg" in written
     assert (tmp_path / "page" / "backfill-wall.svg").exists()
+
+
+def test_a_part_of_the_page_has_neither_plots_nor_aims_and_says_who_is_ahead(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- from here on written by `make bench-large` -->\n<!-- up to here -->\n")
+    report.write(results_of(script=2.5, dlt=7.5), page, "make bench-large")
+    assert "Ahead of it: bare script (0.50). Behind it: dlt, tuned (1.50)." in page.read_text()
+    assert "aim" not in page.read_text()
+    assert list(tmp_path.iterdir()) == [page]

@@ -40,7 +40,11 @@ def own_db(server: Server, template: str) -> Iterator[Engine]:
 
 @pytest.fixture(
     scope="module",
-    params=[SMALL, pytest.param(LARGE, marks=pytest.mark.long), pytest.param(HUGE, marks=pytest.mark.long)],
+    # the workers of `make figures` read each history once
+    params=[
+        SMALL,
+        *(pytest.param(n, marks=[pytest.mark.long, pytest.mark.xdist_group(f"{n}")]) for n in (LARGE, HUGE)),
+    ],
 )
 def harness(own_db: Engine, request: pytest.FixtureRequest) -> Harness:
     """Four sources with a number of calls each over 30 days, newest first, synced once; then three quiet days."""
