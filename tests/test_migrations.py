@@ -47,6 +47,9 @@ BI = {
     "daily_call_metrics": "day source agent_id agent_name campaign_name direction cost_unit calls answered"
     " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
     " calls_without_rate",
+    "hourly_call_metrics": "day hour source agent_id agent_name campaign_name direction cost_unit calls answered"
+    " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
+    " calls_without_rate",
     "agents": "source agent_id agent_name calls first_call_at last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",

@@ -46,7 +46,7 @@ def test_a_cost_is_converted_by_the_rate_of_its_day(harness: Harness) -> None:
     )
     wrong = harness.rows(
         "SELECT * FROM bi.calls WHERE cost_reporting IS DISTINCT FROM CASE WHEN source = 'ringg' THEN"
-        f" cost * CASE WHEN (created_at AT TIME ZONE 'UTC')::date < '{middle['day']}' THEN 0.1 ELSE 0.25 END END"
+        f" cost * CASE WHEN local_date < '{middle['day']}' THEN 0.1 ELSE 0.25 END END"
     )
     assert wrong == []
     assert harness.scalar("SELECT count(DISTINCT cost_reporting / cost) FROM bi.calls WHERE cost > 0") == 2
@@ -60,7 +60,7 @@ def test_the_daily_metrics_add_up_what_is_converted_and_count_what_is_not(harnes
         " GROUP BY day, source ORDER BY day, source"
     )
     assert found == harness.rows(
-        "SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, sum(cost_reporting) AS cost,"
+        "SELECT local_date AS day, source, sum(cost_reporting) AS cost,"
         " count(cost) FILTER (WHERE cost_reporting IS NULL) AS without FROM bi.calls GROUP BY 1, 2 ORDER BY 1, 2"
     )
     assert {row["source"] for row in found if row["cost"]} == {"ringg"}

@@ -170,7 +170,7 @@ DAMAGES = {
     "moved to another day": "UPDATE warehouse.calls SET created_at = created_at + interval '40 days', agent_name = 'x'"
     " WHERE source = :source AND provider_call_id = ANY(:ids)",
     "counters written to": f"UPDATE warehouse.stream_rollup_daily SET calls = calls + 3 WHERE {SOME}",
-    "counters removed": "DELETE FROM warehouse.call_rollup_daily r USING warehouse.call_dimensions d"
+    "counters removed": "DELETE FROM warehouse.call_rollup r USING warehouse.call_dimensions d"
     f" WHERE r.dimension_id = d.dimension_id AND {SOME}",
     "local_count written to": f"UPDATE ops.streams SET local_count = 7 WHERE {SOME}",
 }

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +16,9 @@ from sqlalchemy import Connection, Engine, text
 from etl.loader import writer
 from etl.loader.batch import ReceivedRecord, WriteContext, call_key
 from etl.loader.plan import Insert, RowChange, insert, update
-from etl.model import Call
-from etl.state import streams
+from etl.model import Call, Reporting, Source
+from etl.runtime.secret import Secret
+from etl.state import registry, streams
 from etl.state.streams import EVER, StreamState
 from etl.transformer import DEFAULTS
 
@@ -38,9 +40,8 @@ STREAM_ROLLUP = """(
      WHERE partition = '' OR (source, partition) IN (SELECT source, partition FROM ops.streams)
 )"""
 # The same numbers computed from the calls.
-TRUTH = {
-    "bi.daily_call_metrics": """
-        SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source, agent_id,
+METRICS = """
+        SELECT local_date AS day, {hour}source, agent_id,
                (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
                campaign_name, direction, cost_unit, count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
                count(*) FILTER (WHERE is_human_answered), count(*) FILTER (WHERE is_voicemail),
@@ -50,9 +51,12 @@ TRUTH = {
                coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) / 60, sum(cost) AS cost,
                sum(cost_reporting), count(cost) FILTER (WHERE cost_reporting IS NULL)
           FROM bi.calls
-         GROUP BY 1, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name, direction,
-                  cost_unit
-    """,
+         GROUP BY local_date, {hour}source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name,
+                  direction, cost_unit
+    """
+TRUTH = {
+    "bi.daily_call_metrics": METRICS.format(hour=""),
+    "bi.hourly_call_metrics": METRICS.format(hour="local_hour, "),
     "bi.agents": """
         SELECT source, agent_id,
                (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
@@ -84,8 +88,14 @@ TRUTH = {
          WHERE partition IN ('', from_number, to_number)
          GROUP BY source, partition, 3, outcome
     """,
-    "(SELECT day, sum(calls)::bigint FROM warehouse.call_rollup_daily GROUP BY day)": """
-        SELECT (created_at AT TIME ZONE 'UTC')::date, count(*) FROM warehouse.calls GROUP BY 1
+    "(SELECT source, day, hour, min(first_call_at), max(last_call_at), sum(machine_answered)::bigint,"
+    " sum(completed)::bigint, sum(canceled)::bigint, sum(in_progress)::bigint FROM warehouse.call_rollup"
+    " JOIN warehouse.call_dimensions USING (dimension_id) GROUP BY source, day, hour)": """
+        SELECT source, local_date, coalesce(local_hour, -1), min(created_at), max(created_at),
+               count(*) FILTER (WHERE is_voicemail AND outcome <> 'voicemail'),
+               count(*) FILTER (WHERE outcome = 'completed'), count(*) FILTER (WHERE outcome = 'canceled'),
+               count(*) FILTER (WHERE outcome = 'in_progress')
+          FROM bi.calls GROUP BY GROUPING SETS ((source, local_date), (source, local_date, local_hour))
     """,
 }
 STORED = text("""
@@ -101,7 +111,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "agent_name": st.sampled_from(["Asha", "Asha", "Asha", "Nora", None]),
     "campaign_name": st.sampled_from([None, None, None, "May"]),
     "direction": st.sampled_from(["outbound", "outbound", "inbound"]),
-    "outcome": st.sampled_from(["completed", "failed", "transferred", "voicemail", "busy", "no_answer"]),
+    "outcome": st.sampled_from(
+        ["completed", "failed", "transferred", "voicemail", "busy", "no_answer", "canceled", "in_progress"]
+    ),
     "answered_by": st.sampled_from(["unknown", "unknown", "human", "machine"]),
     "is_answered": st.booleans(),
     "is_final": st.sampled_from([True, False, None]),
@@ -142,6 +154,12 @@ def run_sql(statement: str, **values: Any) -> Step:
     return lambda connection: connection.execute(text(statement), values)
 
 
+def in_zone(source: str, zone: str) -> Step:
+    """The reports of a source in another time zone, as a run with a changed setting makes it."""
+    account = Source(source, "ringg", "https://h", Secret("key"), "USD", reporting=Reporting(ZoneInfo(zone)))
+    return lambda connection: registry.register(connection, account, NOW)
+
+
 NEW_KEY = "call_key = gen_random_uuid(), provider_call_id = gen_random_uuid()"
 COPIED = """
     INSERT INTO warehouse.calls
@@ -165,6 +183,7 @@ RENAMED = """
      WHERE source = :source AND partition = (SELECT min(partition) FROM ops.streams WHERE source = :source)
        AND NOT EXISTS (SELECT FROM ops.streams WHERE (source, partition) = (:source, :partition))
 """
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
 REMOVED = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partition)"
 
 
@@ -172,7 +191,9 @@ REMOVED = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partit
 def steps(draw: st.DrawFn) -> Step:
     """One change of calls or of registered streams."""
     source, partition, where = draw(st.sampled_from(SOURCES)), draw(st.sampled_from(PHONES)), draw(WHERE)
-    kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by SQL", "stream"]))
+    kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by SQL", "stream", "zone"]))
+    if kind == "zone":
+        return in_zone(source, draw(st.sampled_from(ZONES)))
     if kind == "loaded":
         return loaded(
             source, draw(st.dictionaries(st.sampled_from("123456"), st.fixed_dictionaries(VALUES), min_size=1))
@@ -238,7 +259,7 @@ def test_every_change_of_calls_is_counted(db: Engine, done: list[Step]) -> None:
         for step in done:
             step(connection)
             assert differences(connection) == []
-        assert connection.scalar(text("SELECT count(*) FROM warehouse.call_rollup_daily WHERE calls <= 0")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM warehouse.call_rollup WHERE calls <= 0")) == 0
 
 
 @given(
@@ -282,7 +303,7 @@ def sources(db: Engine) -> Engine:
 def test_a_change_of_columns_without_rollup_writes_nothing(db: Engine) -> None:
     with rolled_back(db) as connection:
         versions = text(
-            "SELECT ctid FROM warehouse.call_rollup_daily UNION ALL SELECT ctid FROM warehouse.stream_rollup_daily"
+            "SELECT ctid FROM warehouse.call_rollup UNION ALL SELECT ctid FROM warehouse.stream_rollup_daily"
         )
         plant(connection, 1)
         before = connection.scalars(versions).all()
@@ -355,7 +376,7 @@ def test_a_new_stream_waits_for_calls_being_written(sources: Engine) -> None:
 def test_the_views_read_rollups_and_no_calls(db: Engine, view: str) -> None:
     with db.connect() as connection:
         plan = connection.scalars(text(f"EXPLAIN SELECT * FROM bi.{view}")).all()
-    assert any("call_rollup_daily" in line for line in plan)
+    assert any("call_rollup" in line for line in plan)
     assert not any(" calls" in line for line in plan)
 
 

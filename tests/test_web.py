@@ -28,7 +28,7 @@ from etl.cli.tables import status_table
 from etl.db.connections import open_engine
 from etl.db.engine import sqlstate
 from etl.embedded import Server
-from etl.model import Window
+from etl.model import Reporting, Window
 from etl.ops.metrics import Metrics
 from etl.reports.status import status as load_status
 from etl.runtime import humanize
@@ -38,6 +38,7 @@ from etl.sandbox.faults import parse_fault
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
+from etl.state import registry
 from etl.state.daily_checks import DayStatus
 from etl.web import call_search, charts, formatting, overview
 from etl.web.cache import Cache
@@ -109,6 +110,27 @@ def test_the_overview_shows_the_health_of_each_source(harness: Harness) -> None:
         )
         with page(harness) as client:
             assert f"days Calls {stored} " in plain(client.get(f"/?days={days}").text)
+
+
+def test_the_page_speaks_the_time_zone_of_reports(harness: Harness) -> None:
+    zone = ZoneInfo("Asia/Kolkata")
+    for name, source in harness.sources.items():
+        harness.sources[name] = replace(source, reporting=Reporting(zone))
+        with harness.db.begin() as connection:
+            registry.register(connection, harness.sources[name], harness.clock.now())
+    (call,) = harness.rows(
+        "SELECT call_key, created_at, local_date FROM bi.calls WHERE (created_at AT TIME ZONE 'UTC')::date < local_date"
+        " ORDER BY created_at LIMIT 1"
+    )
+    shown = plain(seen(harness, f"/calls/{call['call_key']}"))
+    assert f"Created {call['created_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}" in shown
+    assert "All times are in the time zone Asia/Kolkata." in shown
+    day = call["local_date"]
+    calls = harness.scalar("SELECT count(*) FROM bi.calls WHERE local_date = :day", day=day)
+    assert f"{calls} calls" in plain(seen(harness, f"/calls?from={day}&to={day}"))
+    today = harness.clock.now().astimezone(zone).date()
+    week = harness.scalar("SELECT count(*) FROM bi.calls WHERE local_date > :day", day=today - timedelta(days=7))
+    assert f"days Calls {week} " in plain(seen(harness, "/?days=7"))
 
 
 GOOD_ROW: dict[str, Any] = {

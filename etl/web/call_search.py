@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -35,7 +35,7 @@ STATEMENTS = Statements("page_calls")
 
 @dataclass(frozen=True, slots=True)
 class CallFilter:
-    """Which calls to list: ``None`` is any, and both days, in UTC, are included."""
+    """Which calls to list: ``None`` is any, and both days, in the page's time zone, are included."""
 
     sources: tuple[str, ...]
     agent: str | None = None
@@ -43,13 +43,17 @@ class CallFilter:
     direction: str | None = None
     first: date | None = None
     last: date | None = None
+    zone: tzinfo = UTC
 
     def values(self, now: datetime) -> dict[str, Any]:
         """The parameters of a statement; the end is that of tomorrow where no day is given, for clocks differ."""
         latest = now + timedelta(days=1)
-        end = min(latest, _midnight(self.last) + timedelta(days=1)) if self.last else latest
-        start = _midnight(self.first) if self.first else EPOCH
+        end = min(latest, self._midnight(self.last + timedelta(days=1))) if self.last else latest
+        start = self._midnight(self.first) if self.first else EPOCH
         return {**asdict(self), "sources": list(self.sources), "start": start, "end": end}
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self.zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +177,6 @@ def _sought(words: str) -> dict[str, str | None]:
         "id": words,
         "number": f"+{digits}" if is_complete else None,
     }
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _rows_within(db: Engine, seconds: float, statement: bytes, values: Mapping[str, Any]) -> Sequence[Any] | None:

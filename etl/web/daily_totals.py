@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from etl.db.statements import Statements, fetch_all
+from etl.db.statements import Statements, fetch_all, fetch_value
 
 RANGES = (7, 30, 90)
 COLOURS = 8  # sources with a colour of their own; the others are one layer
@@ -43,8 +43,8 @@ class DailyTotals:
 
 
 def daily_totals(connection: Connection, now: datetime, day_count: int, source: str = "") -> DailyTotals:
-    """The totals of the last ``day_count`` days in UTC, today included, of all sources or of one."""
-    last = now.astimezone(UTC).date()
+    """The totals of the last ``day_count`` days in the zone of reports, today included, of all sources or of one."""
+    last = fetch_value(connection, STATEMENTS.local_today, {"now": now, "source": source})
     days = tuple(last - timedelta(days=back) for back in reversed(range(day_count)))
     values = {"first": days[0], "last": last, "source": source}
     rows = fetch_all(connection, STATEMENTS.totals_by_day, values)

@@ -1,7 +1,10 @@
 """Values → text for the page: numbers, times, and placeholders for personal data (pure)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+
+from jinja2 import pass_context
+from jinja2.runtime import Context
 
 HIDDEN = "••••"
 LABELS = {"count_match": "counts match", "desc": "newest first", "asc": "oldest first", "unsorted": "no fixed order"}
@@ -37,9 +40,11 @@ def short_date(value: datetime) -> str:
     return f"{value.day} {value:%b %Y}"
 
 
-def clock_time(value: datetime | None) -> str:
-    """``2026-11-12 14:05:09``, in UTC; a dash for none."""
-    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}"
+@pass_context
+def clock_time(context: Context, value: datetime | None) -> str:
+    """``2026-11-12 14:05:09`` in the page's time zone, in UTC within a macro; a dash for none."""
+    zone = context.get("page_zone", UTC)
+    return "–" if value is None else f"{value.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def minutes(seconds: Decimal | float | None) -> str:

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import Engine
@@ -54,6 +54,12 @@ class WebContext:
         self.cache = Cache(clock, CACHE_TTL_SECONDS)
         self.login_throttle = LoginThrottle(clock)
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the page: that of all sources' reports where they have the same one, else UTC."""
+        zones = {source.reporting.timezone for source in self.sources}
+        return zones.pop() if len(zones) == 1 else UTC
+
     def now(self) -> datetime:
         """The present, aware and in UTC."""
         return self.deps.clock.now()
@@ -69,6 +75,7 @@ class WebContext:
             "path": request.scope["path"],
             "has_token": self.token is not None,
             "version": __version__,
+            "page_zone": self.zone,
         }
         return templating.render(template, self.now(), status, **common, **values)
 

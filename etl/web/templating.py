@@ -1,7 +1,7 @@
 """A template and its values → an HTML response; every value is escaped, and a missing one is an error."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ _CODE = re.compile(r"`([^`]+)`")
 
 def render(template: str, now: datetime, status: int = 200, **values: Any) -> HTMLResponse:
     """Render a template with these values."""
-    return HTMLResponse(_environment().get_template(f"{template}.html").render(now=now, **values), status)
+    page = _environment().get_template(f"{template}.html")
+    return HTMLResponse(page.render({"page_zone": UTC, "now": now, **values}), status)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 from uuid import UUID
@@ -133,7 +134,7 @@ class Pages:
         options = {"source": names, "agent": agents, "outcome": OUTCOMES, "direction": DIRECTIONS}
         chosen = {name: query[name] for name in FILTERS if _is_valid(query.get(name, ""), options.get(name))}
         before = _position(query.get("before", ""))
-        calls = _call_filter(chosen, names)
+        calls = replace(_call_filter(chosen, names), zone=context.zone)
         found = call_search.search_calls(context.db, context.deps.clock, words or "", calls, before)
         is_pii_shown = context.can_view_pii(request)
         return context.render(

@@ -9,15 +9,18 @@ WITH registered AS (
             CAST(:business_hours AS int4multirange))
     ON CONFLICT (source) DO UPDATE
        SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
-           report_timezone = excluded.report_timezone, report_currency = excluded.report_currency,
-           business_hours = excluded.business_hours
-    RETURNING provider, host, now() AT TIME ZONE report_timezone  -- an error where the server does not know the zone
+           report_currency = excluded.report_currency, business_hours = excluded.business_hours
+    RETURNING provider, host, report_timezone, now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (
     INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
 )
-SELECT provider, host FROM registered
+SELECT provider, host, report_timezone FROM registered
+
+-- name: set_report_timezone
+-- Changes the time zone of a source's reports; its rollups have to be counted again in the same transaction.
+UPDATE ops.sources SET report_timezone = :report_timezone WHERE source = :source
 
 -- name: pause_source
 -- Pauses a source: its credentials or its account are refused.

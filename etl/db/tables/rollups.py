@@ -1,6 +1,18 @@
 """Counts and sums of the calls, kept by triggers: a report reads these instead of the calls."""
 
-from sqlalchemy import BigInteger, Column, Date, Identity, Integer, LargeBinary, Numeric, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Date,
+    Identity,
+    Integer,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from etl.db.tables.schema import metadata, timestamptz
 
@@ -22,19 +34,24 @@ call_dimensions = Table(
     schema="warehouse",
 )
 
-call_rollup_daily = Table(
-    "call_rollup_daily",
+call_rollup = Table(
+    "call_rollup",
     metadata,
+    Column("hour", SmallInteger, primary_key=True, autoincrement=False),
     Column("day", Date, primary_key=True),
     Column("dimension_id", Integer, primary_key=True, autoincrement=False),
     Column("calls", Integer, nullable=False),
     Column("answered", Integer, nullable=False),
     Column("human_answered", Integer, nullable=False),
     Column("voicemail", Integer, nullable=False),
+    Column("machine_answered", Integer, nullable=False),
+    Column("completed", Integer, nullable=False),
     Column("transferred", Integer, nullable=False),
     Column("no_answer", Integer, nullable=False),
     Column("busy", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
+    Column("canceled", Integer, nullable=False),
+    Column("in_progress", Integer, nullable=False),
     Column("calls_with_cost", Integer, nullable=False),
     Column("duration_seconds", Numeric, nullable=False),
     Column("answered_seconds", Numeric, nullable=False),

@@ -31,19 +31,26 @@ BEGIN
 
     FOR stale IN
         WITH delta AS MATERIALIZED (
-            SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
-                   duration_seconds, answered_seconds, cost, calls_with_cost, first_new, last_new, first_old, last_old
-              FROM (SELECT (created_at AT TIME ZONE 'UTC')::date AS day, source,
+            SELECT hour, day, dimension_id, calls, answered, human_answered, voicemail, machine_answered, completed,
+                   transferred, no_answer, busy, failed, canceled, in_progress, duration_seconds, answered_seconds, cost,
+                   calls_with_cost, first_new, last_new, first_old, last_old
+              FROM (SELECT coalesce(hour, -1) AS hour, day, source,
                            warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
                                AS dimension_hash,
                            sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
                            coalesce(sum(n) FILTER (
                                WHERE warehouse.is_human_answered(is_answered, outcome, answered_by)), 0) AS human_answered,
                            coalesce(sum(n) FILTER (WHERE warehouse.is_voicemail(outcome, answered_by)), 0) AS voicemail,
+                           coalesce(sum(n) FILTER (
+                               WHERE outcome <> 'voicemail' AND warehouse.is_voicemail(outcome, answered_by)), 0)
+                               AS machine_answered,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'completed'), 0) AS completed,
                            coalesce(sum(n) FILTER (WHERE outcome = 'transferred'), 0) AS transferred,
                            coalesce(sum(n) FILTER (WHERE outcome = 'no_answer'), 0) AS no_answer,
                            coalesce(sum(n) FILTER (WHERE outcome = 'busy'), 0) AS busy,
                            coalesce(sum(n) FILTER (WHERE outcome = 'failed'), 0) AS failed,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'canceled'), 0) AS canceled,
+                           coalesce(sum(n) FILTER (WHERE outcome = 'in_progress'), 0) AS in_progress,
                            coalesce(sum(n * duration_seconds), 0) AS duration_seconds,
                            coalesce(sum(n * duration_seconds) FILTER (WHERE is_answered), 0) AS answered_seconds,
                            coalesce(sum(n * cost), 0) AS cost,
@@ -52,57 +59,73 @@ BEGIN
                            max(created_at) FILTER (WHERE n > 0) AS last_new,
                            min(created_at) FILTER (WHERE n < 0) AS first_old,
                            max(created_at) FILTER (WHERE n < 0) AS last_old
-                      FROM (SELECT 1 AS n, * FROM new_calls UNION ALL SELECT -1, * FROM old_calls) versions
-                     GROUP BY 1, source, agent_id, agent_name, campaign_name, direction, cost_unit) grouped
+                      FROM (SELECT versions.*, local_at::date AS day, extract(hour FROM local_at)::smallint AS hour
+                              FROM (SELECT 1 AS n, * FROM new_calls UNION ALL SELECT -1, * FROM old_calls) versions
+                              LEFT JOIN ops.sources s USING (source)
+                             CROSS JOIN LATERAL
+                                   (SELECT created_at AT TIME ZONE coalesce(s.report_timezone, 'UTC') AS local_at) local
+                           ) dated
+                     GROUP BY GROUPING SETS (
+                           (day, source, agent_id, agent_name, campaign_name, direction, cost_unit),
+                           (day, hour, source, agent_id, agent_name, campaign_name, direction, cost_unit))) grouped
               JOIN warehouse.call_dimensions USING (source, dimension_hash)
         ), written AS (
-            INSERT INTO warehouse.call_rollup_daily AS stored
-                   (day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
-                    duration_seconds, answered_seconds, cost, calls_with_cost, first_call_at, last_call_at)
-            SELECT day, dimension_id, calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed,
-                   duration_seconds, answered_seconds, cost, calls_with_cost,
-                   coalesce(first_new, 'infinity'), coalesce(last_new, '-infinity')
+            INSERT INTO warehouse.call_rollup AS stored
+                   (hour, day, dimension_id, calls, answered, human_answered, voicemail, machine_answered, completed,
+                    transferred, no_answer, busy, failed, canceled, in_progress, duration_seconds, answered_seconds, cost,
+                    calls_with_cost, first_call_at, last_call_at)
+            SELECT hour, day, dimension_id, calls, answered, human_answered, voicemail, machine_answered, completed,
+                   transferred, no_answer, busy, failed, canceled, in_progress, duration_seconds, answered_seconds, cost,
+                   calls_with_cost, coalesce(first_new, 'infinity'), coalesce(last_new, '-infinity')
               FROM delta
-             WHERE (calls, answered, human_answered, voicemail, transferred, no_answer, busy, failed, duration_seconds,
-                    answered_seconds, cost, calls_with_cost) <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+             WHERE (calls, answered, human_answered, voicemail, machine_answered, completed, transferred, no_answer, busy,
+                    failed, canceled, in_progress, duration_seconds, answered_seconds, cost, calls_with_cost)
+                   <> (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
                 OR first_new IS DISTINCT FROM first_old OR last_new IS DISTINCT FROM last_old
-             ORDER BY day, dimension_id  -- concurrent writers lock rows in the same order
-                ON CONFLICT (day, dimension_id) DO UPDATE
+             ORDER BY hour, day, dimension_id  -- concurrent writers lock rows in the same order
+                ON CONFLICT (hour, day, dimension_id) DO UPDATE
                SET calls = stored.calls + excluded.calls, answered = stored.answered + excluded.answered,
                    human_answered = stored.human_answered + excluded.human_answered,
                    voicemail = stored.voicemail + excluded.voicemail,
+                   machine_answered = stored.machine_answered + excluded.machine_answered,
+                   completed = stored.completed + excluded.completed,
                    transferred = stored.transferred + excluded.transferred,
                    no_answer = stored.no_answer + excluded.no_answer, busy = stored.busy + excluded.busy,
-                   failed = stored.failed + excluded.failed,
+                   failed = stored.failed + excluded.failed, canceled = stored.canceled + excluded.canceled,
+                   in_progress = stored.in_progress + excluded.in_progress,
                    duration_seconds = stored.duration_seconds + excluded.duration_seconds,
                    answered_seconds = stored.answered_seconds + excluded.answered_seconds,
                    cost = stored.cost + excluded.cost,
                    calls_with_cost = stored.calls_with_cost + excluded.calls_with_cost,
                    first_call_at = least(stored.first_call_at, excluded.first_call_at),
                    last_call_at = greatest(stored.last_call_at, excluded.last_call_at)
-            RETURNING day, dimension_id, calls, first_call_at, last_call_at
+            RETURNING hour, day, dimension_id, calls, first_call_at, last_call_at
         )
         -- rows that have no call left, and those whose first or last call may be one that left
-        SELECT day, written.calls, call_dimensions.*
+        SELECT hour, day, written.calls, call_dimensions.*, coalesce(s.report_timezone, 'UTC') AS zone
           FROM written
-          JOIN delta USING (day, dimension_id)
+          JOIN delta USING (hour, day, dimension_id)
           JOIN warehouse.call_dimensions USING (dimension_id)
+          LEFT JOIN (SELECT source, report_timezone FROM ops.sources) s USING (source)
          WHERE written.calls = 0
             OR (first_old <= first_call_at AND first_old < coalesce(first_new, 'infinity'))
             OR (last_old >= last_call_at AND last_old > coalesce(last_new, '-infinity'))
     LOOP
-        DELETE FROM warehouse.call_rollup_daily d
-         WHERE d.calls = 0 AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
-        UPDATE warehouse.call_rollup_daily d
+        DELETE FROM warehouse.call_rollup d
+         WHERE d.calls = 0 AND d.hour = stale.hour AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
+        UPDATE warehouse.call_rollup d
            SET (first_call_at, last_call_at) = (
                    SELECT min(c.created_at), max(c.created_at)
                      FROM warehouse.calls c
                     WHERE c.source = stale.source
-                      AND c.created_at >= stale.day::timestamp AT TIME ZONE 'UTC'
-                      AND c.created_at < (stale.day + 1)::timestamp AT TIME ZONE 'UTC'
+                      -- the local day, for the index with room for any zone
+                      AND c.created_at >= stale.day::timestamp AT TIME ZONE 'UTC' - interval '1 day'
+                      AND c.created_at < stale.day::timestamp AT TIME ZONE 'UTC' + interval '2 days'
+                      AND (c.created_at AT TIME ZONE stale.zone)::date = stale.day
+                      AND stale.hour IN (-1, extract(hour FROM c.created_at AT TIME ZONE stale.zone))
                       AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
                           (stale.agent_id, stale.agent_name, stale.campaign_name, stale.direction, stale.cost_unit))
-         WHERE stale.calls <> 0 AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
+         WHERE stale.calls <> 0 AND d.hour = stale.hour AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
     END LOOP;
 
     FOR stale IN
@@ -142,4 +165,4 @@ END
 $$;
 
 COMMENT ON FUNCTION warehouse.rollup_calls() IS
-    'Adds what a statement changed in warehouse.calls to call_dimensions, call_rollup_daily and stream_rollup_daily';
+    'Adds what a statement changed in warehouse.calls to call_dimensions, call_rollup and stream_rollup_daily';

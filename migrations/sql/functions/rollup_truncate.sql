@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION warehouse.rollup_truncate() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    TRUNCATE warehouse.call_dimensions, warehouse.call_rollup_daily, warehouse.stream_rollup_daily;
+    TRUNCATE warehouse.call_dimensions, warehouse.call_rollup, warehouse.stream_rollup_daily;
     RETURN NULL;
 END
 $$;

@@ -5,7 +5,8 @@ SELECT source, agent_id,
            AS agent_name,
        sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
   FROM (SELECT dimension_id, sum(calls) AS calls, min(first_call_at) AS first_call_at, max(last_call_at) AS last_call_at
-          FROM warehouse.call_rollup_daily
+          FROM warehouse.call_rollup
+         WHERE hour = -1
          GROUP BY dimension_id) summed
   JOIN warehouse.call_dimensions USING (dimension_id)
  WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL

@@ -16,7 +16,7 @@ SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outc
        CASE WHEN c.cost_unit = s.report_currency THEN c.cost
             ELSE c.cost * (SELECT rate FROM ops.rates r
                             WHERE r.source = c.source AND r.unit = c.cost_unit AND r.currency = s.report_currency
-                              AND r.valid_from <= (c.created_at AT TIME ZONE 'UTC')::date
+                              AND r.valid_from <= (c.created_at AT TIME ZONE s.report_timezone)::date
                             ORDER BY r.valid_from DESC LIMIT 1)
        END AS cost_reporting, s.report_currency, c.answered_by, c.ended_by,
        warehouse.bare_links(c.recording_url) AS recording_url,
@@ -59,7 +59,7 @@ COMMENT ON COLUMN bi.calls.is_business_hours IS
     'Whether created_at lies in the business hours, in the time zone of reports. Null where none are configured '
     '(business_hours in etl.toml)';
 COMMENT ON COLUMN bi.calls.cost_reporting IS
-    'cost in report_currency: by the rate of the call''s UTC day (etl rates), or as it is where cost_unit is that currency. '
+    'cost in report_currency: by the rate of local_date (etl rates), or as it is where cost_unit is that currency. '
     'Null where there is no cost, no rate for that day, or no report_currency';
 COMMENT ON COLUMN bi.calls.report_currency IS
     'Currency (ISO 4217) of cost_reporting, the same for all calls. Null where none is configured (report_currency in etl.toml)';

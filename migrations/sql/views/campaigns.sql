@@ -1,9 +1,9 @@
 CREATE OR REPLACE VIEW bi.campaigns AS
 SELECT source, campaign_name, sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at,
        max(last_call_at) AS last_call_at
-  FROM warehouse.call_rollup_daily
+  FROM warehouse.call_rollup
   JOIN warehouse.call_dimensions USING (dimension_id)
- WHERE campaign_name IS NOT NULL
+ WHERE hour = -1 AND campaign_name IS NOT NULL
  GROUP BY source, campaign_name;
 
 COMMENT ON VIEW bi.campaigns IS 'One row per source and campaign that has calls. Only Autocalls names campaigns';

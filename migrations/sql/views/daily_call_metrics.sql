@@ -15,14 +15,17 @@ SELECT day, source, agent_id,
                                 AND r.valid_from <= day
                               ORDER BY r.valid_from DESC LIMIT 1)
                   END AS rate
-          FROM warehouse.call_rollup_daily
+          FROM warehouse.call_rollup
           JOIN warehouse.call_dimensions d USING (dimension_id)
-          JOIN (SELECT source, report_currency FROM ops.sources) s USING (source)) priced
+          JOIN (SELECT source, report_currency FROM ops.sources) s USING (source)
+         WHERE hour = -1) priced
  GROUP BY day, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name, direction, cost_unit;
 
 COMMENT ON VIEW bi.daily_call_metrics IS
-    'Counts and sums per UTC day, source, agent, campaign, direction and unit of cost. Exact at any moment: updated in the transaction '
-    'that loads the calls. Where agent_id is null there is one row per agent_name';
+    'Counts and sums per local day, source, agent, campaign, direction and unit of cost. Exact at any moment: updated in the '
+    'transaction that loads the calls. Where agent_id is null there is one row per agent_name';
+COMMENT ON COLUMN bi.daily_call_metrics.day IS
+    'Day of created_at in the time zone of reports (report_timezone in etl.toml; UTC by default). Never null';
 COMMENT ON COLUMN bi.daily_call_metrics.agent_name IS
     'Name of the agent in its newest call of the day that has one. Null where no call names the agent';
 COMMENT ON COLUMN bi.daily_call_metrics.minutes IS
