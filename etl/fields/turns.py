@@ -49,10 +49,11 @@ def has_transcript(turns: Field, context: RecordContext | None) -> bool:
 def spoken(context: RecordContext, value: Any) -> tuple[Turn, ...]:
     """The turns of a transcript of the call whose row the context has."""
     said = turns_of(value, context.row["agent_name"] or "")
-    if not any(times for _, _, times in said):
-        return tuple([new_tuple(Turn, (speaker, text, None, None)) for speaker, text, _ in said])
+    untimed = [new_tuple(Turn, (who, text, None, None)) for who, text, values in said if not values]
+    if len(untimed) == len(said):
+        return tuple(untimed)
     call = _span(context.row, said)
-    return tuple([new_tuple(Turn, (turn.speaker, turn.text, *_moment(context, call, turn))) for turn in said])
+    return tuple([new_tuple(Turn, (who, text, *_moment(context, call, values))) for who, text, values in said])
 
 
 class _Span(NamedTuple):
@@ -112,19 +113,19 @@ def _clock(value: str) -> tuple[Decimal, bool] | None:
     return total, hours is not None
 
 
-def _moment(context: RecordContext, call: _Span, turn: Said) -> tuple[datetime | None, Decimal | None]:
-    """A turn's time, and the seconds from the start to it."""
-    for value in turn.times:
+def _moment(context: RecordContext, call: _Span, values: Sequence[Any]) -> tuple[datetime | None, Decimal | None]:
+    """The time of a turn by what stands beside it, and the seconds from the start to it."""
+    earliest, latest, longest, started_at, counts_from_start = call
+    for value in values:
         clock = _clock(value) if type(value) is str and len(value) < LONGEST_CLOCK else None
-        if clock and (call.counts_from_start or not clock[1]):
-            if clock[0] <= call.seconds:
+        if clock and (counts_from_start or not clock[1]):
+            if clock[0] <= longest:
                 return None, clock[0]
             moment = None
         else:
             moment = call.at(clock[0]) if clock else _time(value, context)
-        if moment and call.earliest <= moment <= call.latest:
-            is_after = call.started_at is not None and call.started_at <= moment
-            return moment, times.seconds(moment - call.started_at) if is_after else None  # type: ignore[operator]
+        if moment and earliest <= moment <= latest:
+            return moment, None if started_at is None or moment < started_at else times.seconds(moment - started_at)
         if not is_empty(value):
             context.flags.append("turn_time_outside_call")
     return None, None
