@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl import fields
@@ -100,6 +100,35 @@ def test_a_printed_time_is_read_back(moment: datetime) -> None:
     if offset % timedelta(minutes=1):
         return
     assert times.instant(moment.isoformat(), ZoneInfo("UTC")) == moment.astimezone(UTC)
+
+
+WRITTEN = [
+    "2025-05-01T11:50:05Z",
+    "2025-05-01 09:20:30.350623+00:00",
+    "2025-05-01T07:41:51,3852",
+    "2025-05-01T07:41:51",
+]
+WRITTEN += ["2024-12-31T24:00:00Z", "2025-05-01T07:41:51+05:30", "9999-12-31T23:59:59.999999999+00:00"]
+
+
+@st.composite
+def nearly_times(draw: st.DrawFn) -> str:
+    """A time as providers write it, some of whose characters are others, more or none."""
+    text = draw(st.sampled_from(WRITTEN))
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(text)))
+        text = (
+            text[:place]
+            + draw(st.sampled_from(["", *"0123456789-:.,TZ +Wtz٣\u200b"]))
+            + text[place + draw(st.integers(0, 1)) :]
+        )
+    return text
+
+
+@settings(max_examples=1000)
+@given(nearly_times(), st.sampled_from(["UTC", "Asia/Kolkata"]))
+def test_a_usual_time_is_read_as_by_all_notations(text: str, zone: str) -> None:
+    assert times.instant(text, ZoneInfo(zone)) == times.of_notation(text, ZoneInfo(zone))
 
 
 @given(st.text(max_size=40))
