@@ -19,6 +19,7 @@ from etl.sandbox.world import World
 SEED = 7
 END = datetime(2025, 5, 1, 12, tzinfo=UTC)  # long enough ago that every call is settled
 DAYS = 365
+ANSWERED = ("completed", "transferred")
 APART = "apart"  # Vaani once more, whose transcripts take a request each
 
 
@@ -93,10 +94,10 @@ def _spoken(rows: list[dict[str, Any]]) -> tuple[int, str]:
 def _by_day(rows: list[dict[str, Any]]) -> list[str]:
     days: dict[date, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 4)
     for row in rows:
-        is_answered = row["answered_at"] is not None or row["outcome"] == "completed"
-        counted = 1, is_answered, _decimal(row["duration_seconds"]), _decimal(row["cost"])
+        is_answered = row["answered_at"] is not None or row["outcome"] in ANSWERED
+        counted = Decimal(1), Decimal(is_answered), _decimal(row["duration_seconds"]), _decimal(row["cost"])
         day = row["created_at"].astimezone(UTC).date()
-        days[day] = [before + Decimal(more) for before, more in zip(days[day], counted, strict=True)]
+        days[day] = [before + more for before, more in zip(days[day], counted, strict=True)]
     return [":".join([str(day), *map(plain, sums)]) for day, sums in sorted(days.items())]
 
 

@@ -175,34 +175,33 @@ class Bench:
         for source in sources:
             expected = self._simulator.info["expected"][source]
             name = "vaani" if source == "apart" and contender.name != "callhouse" else source
-            stored = self._stored(contender, name)
+            with self._connected() as connection:
+                has = stored(connection, contender, name)
             found += [
-                f"{source}: {key} {stored[key]} instead of {expected[key]}"
-                for key in stored
-                if stored[key] != expected[key]
+                f"{source}: {key} {has[key]} instead of {expected[key]}" for key in has if has[key] != expected[key]
             ]
         return found
 
-    def _stored(self, contender: Contender, source: str) -> dict[str, Any]:
-        line = "id || ':' || row_number() OVER (PARTITION BY id ORDER BY turn_index) - 1 || ':' || text"
-        with self._connected() as connection:
-            count, ids, cost = connection.execute(
-                f"SELECT count(*), coalesce(md5(string_agg(id, E'\\n' ORDER BY id COLLATE \"C\")), ''),"  # noqa: S608
-                f" trim_scale(coalesce(sum(cost::numeric), 0))::text FROM ({contender.calls}) x WHERE source = %s",
-                [source],
-            ).fetchone()  # type: ignore[misc]
-            stored = {"calls": count, "ids": ids, "cost": cost}
-            if contender.turns:
-                stored["turns"], stored["words"] = connection.execute(
-                    f"SELECT count(*), md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"))"  # noqa: S608
-                    f" FROM (SELECT {line} AS line FROM ({contender.turns}) x WHERE source = %s) y",
-                    [source],
-                ).fetchone()  # type: ignore[misc]
-            if contender.days:
-                sums = "concat_ws(':', day, calls, answered, trim_scale(seconds), trim_scale(cost))"
-                (stored["days"],) = connection.execute(
-                    f"SELECT md5(string_agg({sums}, E'\\n' ORDER BY day)) FROM ({contender.days}) x"  # noqa: S608
-                    " WHERE source = %s",
-                    [source],
-                ).fetchone()  # type: ignore[misc]
-        return stored
+
+def stored(connection: psycopg.Connection[Any], contender: Contender, source: str) -> dict[str, Any]:
+    """What a contender has of a source, as :class:`~benchmarks.history.Digest` names it, as far as it keeps it."""
+    line = "id || ':' || row_number() OVER (PARTITION BY id ORDER BY turn_index) - 1 || ':' || text"
+    sums = "concat_ws(':', day, calls, answered, trim_scale(seconds), trim_scale(cost))"
+    queries = {
+        ("calls", "ids", "cost"): (
+            "SELECT count(*), coalesce(md5(string_agg(id, E'\\n' ORDER BY id COLLATE \"C\")), ''),"  # noqa: S608
+            f" trim_scale(coalesce(sum(cost::numeric), 0))::text FROM ({contender.calls}) x WHERE source = %s"
+        ),
+        ("turns", "words"): contender.turns and (
+            "SELECT count(*), md5(string_agg(line, E'\\n' ORDER BY line COLLATE \"C\"))"  # noqa: S608
+            f" FROM (SELECT {line} AS line FROM ({contender.turns}) x WHERE source = %s) y"
+        ),
+        ("days",): contender.days and (
+            f"SELECT md5(string_agg({sums}, E'\\n' ORDER BY day)) FROM ({contender.days}) x WHERE source = %s"  # noqa: S608
+        ),
+    }  # fmt: skip
+    found: dict[str, Any] = {}
+    for names, query in queries.items():
+        if query:
+            found |= dict(zip(names, connection.execute(query, [source]).fetchone() or (), strict=True))
+    return found

@@ -6,12 +6,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import Engine
 
 from benchmarks import history, report, stages
-from benchmarks.contenders import api
+from benchmarks.contenders import CONTENDERS, api
+from benchmarks.rounds import stored
 from etl.sandbox.expected import expected_rows
 from etl.sandbox.vendor_api import VENDORS
+from tests.harness import PROVIDERS, make_harness
 
 WORLD = history.world(400)
 
@@ -42,6 +46,16 @@ def test_the_contenders_read_every_transcript_that_the_sandbox_sends() -> None:
         (call_id, json.loads(body)["transcript"]) for call_id, body in history.transcripts(WORLD) if call_id in answered
     ]
     assert spoken(read) == history.expected(WORLD, history.APART).words
+
+
+def test_what_callhouse_stores_is_what_is_expected_of_all_contenders(db: Engine) -> None:
+    harness = make_harness(db, WORLD)
+    with psycopg.connect(db.url.render_as_string(hide_password=False).replace("+psycopg", "")) as connection:
+        for name in PROVIDERS:
+            harness.sync(name)
+            expected = history.expected(WORLD, name, WORLD.phones if name == "ravan" else ())
+            assert stored(connection, CONTENDERS[0], name) == history.as_values(expected)
+            connection.rollback()
 
 
 def test_every_stage_times_a_function_of_the_pipeline() -> None:

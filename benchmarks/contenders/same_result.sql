@@ -39,7 +39,7 @@ SELECT c.source, c.id, t.turn_count, t.speakers, t.texts, t.times
 
 CREATE TABLE same.calls AS
 SELECT source, id, direction, outcome, status, is_final,
-       CASE source WHEN 'vaani' THEN answered_at IS NOT NULL ELSE outcome = 'completed' END AS is_answered,
+       CASE source WHEN 'vaani' THEN answered_at IS NOT NULL ELSE outcome IN ('completed', 'transferred') END AS is_answered,
        agent_id, agent_name, campaign, from_number, to_number,
        CASE direction WHEN 'inbound' THEN from_number ELSE to_number END AS customer_number,
        CASE direction WHEN 'inbound' THEN to_number ELSE from_number END AS agent_number,
@@ -55,8 +55,10 @@ SELECT source, id, direction, outcome, status, is_final,
  CROSS JOIN LATERAL (
        SELECT CASE WHEN source = 'vaani'
                    THEN CASE WHEN word ~ 'busy|reject' THEN 'busy' WHEN word ~ 'fail|error' THEN 'failed'
+                             WHEN word ~ 'transfer' THEN 'transferred'
                              WHEN answered_at IS NOT NULL THEN 'completed' ELSE 'no_answer' END
-                   WHEN word IN ('completed', 'forwarded') OR word ^@ 'ended' THEN 'completed'
+                   WHEN word = 'completed' OR word ^@ 'ended' THEN 'completed'
+                   WHEN word = 'forwarded' THEN 'transferred'
                    WHEN answered_by = 'machine' OR word ^@ 'voicemail' THEN 'voicemail'
                    WHEN word IN ('failed', 'error') THEN 'failed'
                    WHEN word IN ('canceled', 'cancelled') THEN 'canceled' ELSE word END AS outcome,
