@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.decode import decode, parse, read_record
+from etl.decode.invisible import MARKS
 from etl.decode.tolerant import MAX_DEPTH, RepairedRecord
 from etl.model import InvalidResponse, TooManyValues
 
@@ -276,3 +277,7 @@ def test_no_bytes_raise_anything_but_invalid_response(data: bytes) -> None:
     for read in (decode, read_record, parse):
         with contextlib.suppress(InvalidResponse):
             read(data)
+
+
+def test_no_invisible_character_is_printable() -> None:
+    assert not any(map(str.isprintable, MARKS + "\u200c\u200d"))
