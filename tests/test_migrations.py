@@ -50,6 +50,12 @@ BI = {
     "hourly_call_metrics": "day hour source agent_id agent_name campaign_name direction cost_unit calls answered"
     " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
     " calls_without_rate",
+    "call_flags": "call_key source created_at flag",
+    "call_scores": "call_key source created_at name value number",
+    "conversation_metrics": "call_key source created_at turns agent_turns customer_turns agent_words customer_words"
+    " agent_talk_share first_customer_word_seconds response_gap_p50_seconds response_gap_p95_seconds"
+    " longest_silence_seconds",
+    "cost_anomalies": "day source cost_unit calls cost expected_cost ratio z_score is_anomaly",
     "agents": "source agent_id agent_name calls first_call_at last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
@@ -528,6 +534,91 @@ def test_a_call_has_one_meaning_of_its_result(
     assert tuple(row) == (is_answered, by_human, voicemail, transferred)
     counts = planted.execute(text("SELECT answered, human_answered, voicemail, transferred FROM bi.daily_call_metrics"))
     assert tuple(counts.one()) == (is_answered, by_human is True, voicemail, transferred)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "scores"),
+    [
+        ('{"score": 7, "resolved": true, "mood": "calm", "empty": "", "none": null}',
+         [("mood", "calm", None), ("resolved", "true", 1), ("score", "7", 7)]),
+        ('{"csat": {"type": "number", "value": "4.5"}, "lead": {"value": false}, "none": {"value": null}}',
+         [("csat", "4.5", Decimal("4.5")), ("lead", "false", 0)]),
+        ('[{"name": "csat", "value": 3}, {"name": "tag", "value": "hot"}, {"value": 1}, 5]',
+         [("csat", "3", 3), ("tag", "hot", None)]),
+        ('{"call_conversation_quality": {"score": 3, "parts": {"tone": "1e5"}}}',
+         [("call_conversation_quality.parts.tone", "1e5", None), ("call_conversation_quality.score", "3", 3)]),
+        ('{"a": {"b": {"c": {"d": {"e": 1}}}}}', []),  # deeper than anybody sends
+        ('"text"', []),
+        ('{"link": "https://h/x?token=s3cr3t"}', [("link", "https://h/x", None)]),
+    ],
+)  # fmt: skip
+def test_each_item_of_an_evaluation_is_a_score(
+    planted: Connection, analysis: str, scores: list[tuple[str, str, object]]
+) -> None:
+    plant(planted, 1, analysis=analysis)
+    plant(planted, 2)
+    rows = planted.execute(text("SELECT name, value, number FROM bi.call_scores ORDER BY name"))
+    assert [tuple(row) for row in rows] == scores
+
+
+def test_each_flag_is_a_row(planted: Connection) -> None:
+    plant(planted, 1, quality_flags=["number_unreadable", "duration_differs"])
+    plant(planted, 2)
+    rows = planted.execute(text("SELECT call_key, flag FROM bi.call_flags ORDER BY flag"))
+    assert [tuple(row) for row in rows] == [
+        (uuid.UUID(int=1), "duration_differs"),
+        (uuid.UUID(int=1), "number_unreadable"),
+    ]
+
+
+def test_a_conversation_is_measured_by_its_turns(planted: Connection) -> None:
+    def transcript(number: int, speakers: str, said: list[str], times: list[list[object]] | None) -> None:
+        plant(planted, number)
+        values = {
+            "key": uuid.UUID(int=number),
+            "speakers": speakers,
+            "said": json.dumps(said),
+            "times": json.dumps(times),
+        }
+        planted.execute(
+            text(
+                "INSERT INTO warehouse.transcripts"
+                " VALUES (:key, :speakers, CAST(:said AS jsonb), nullif(CAST(:times AS jsonb), 'null'))"
+            ),
+            values,
+        )
+
+    words = ["Hello, this is Asha.", "Hi  there", "How can I help?", "refund", "Sure", "lookup()"]
+    transcript(1, "acacas", words, [[None, offset] for offset in (0, 2.5, 4, 10, 13, 14)])
+    transcript(2, "aca", words[:3], None)
+    transcript(3, "a", words[:1], [["2026-05-01T10:00:07Z", None]])
+    columns = (
+        "turns, agent_turns, customer_turns, agent_words, customer_words, agent_talk_share,"
+        " first_customer_word_seconds AS first, response_gap_p50_seconds AS p50, longest_silence_seconds AS silence"
+    )
+    rows = planted.execute(text(f"SELECT {columns} FROM bi.conversation_metrics ORDER BY call_key"))
+    assert [tuple(row) for row in rows] == [
+        (6, 3, 2, 9, 3, Decimal("0.75"), Decimal("2.5"), 2.25, Decimal(6)),
+        (3, 2, 1, 8, 2, Decimal("0.8"), None, None, None),
+        (1, 1, 0, 4, 0, Decimal(1), None, None, None),
+    ]
+
+
+def test_a_day_that_costs_much_more_than_the_four_weeks_before_is_an_anomaly(planted: Connection) -> None:
+    number = 0
+    for day in range(1, 31):
+        for cost in ("1.0", "1.1") if day < 30 else ("9.0",):
+            number += 1
+            when = f"2026-04-{day:02}T10:00Z"
+            plant(planted, number, created_at=when, cost=str(Decimal(cost) + Decimal(day % 3) / 10), cost_unit="USD")
+    plant(planted, number + 1, created_at="2026-04-30T10:00Z", cost="9", cost_unit="EUR")
+    rows = planted.execute(text("SELECT * FROM bi.cost_anomalies ORDER BY cost_unit, day")).all()
+    assert [(row.day, row.cost_unit) for row in rows if row.is_anomaly] == [(date(2026, 4, 30), "USD")]
+    assert (rows[0].expected_cost, rows[0].z_score, rows[0].is_anomaly) == (None, None, False)
+    last = rows[-1]
+    before = [row.cost for row in rows if row.cost_unit == "USD" and row.day < last.day][-28:]
+    assert last.expected_cost == pytest.approx(sum(before) / 28)
+    assert last.ratio == pytest.approx(last.cost / last.expected_cost)
 
 
 @pytest.mark.parametrize(

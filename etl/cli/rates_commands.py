@@ -18,7 +18,7 @@ LARGEST = Decimal(10) ** 12
 source_of_rate = click.argument("source", metavar="SOURCE", help="A source of the configuration or the database.")
 unit_of_cost = click.argument("unit", metavar="UNIT", help="The unit of its costs, such as ringg_credits.")
 first_day = click.option(
-    "--from", "first", metavar="DATE", type=context.DAY, required=True, help="The first day of the rate, UTC."
+    "--from", "first", metavar="DATE", type=context.DAY, required=True, help="The first local day of the rate."
 )
 
 

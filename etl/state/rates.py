@@ -13,7 +13,7 @@ SQL = Statements("rates")
 
 
 class Rate(NamedTuple):
-    """What one unit of a source's costs is worth in a currency, from a day on (UTC) until the next rate begins."""
+    """What one unit of a source's costs is worth in a currency, from a local day on until the next rate begins."""
 
     source: str
     unit: str
