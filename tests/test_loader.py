@@ -1,6 +1,8 @@
 """What the database refuses: bad data quarantines one call, a server error fails the run."""
 
+from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -148,6 +150,37 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     with db.begin() as connection:
         assert write(connection, ctx, [change]) == ([change], [])
     assert harness.rows(rows) == before
+
+
+def test_a_value_that_fits_no_column_is_refused_alone(db: Engine) -> None:
+    harness, _ = make_stub_harness(db, ringg_record("first"))
+    harness.sync("ringg")
+    source, provider, ctx = harness.sources["ringg"], providers()["ringg"], WriteContext("ringg", "ringg", None, NOW)
+    odd: dict[str, dict[str, Any]] = {
+        "good": {},
+        "name": {"customer_name": "\ud800"},
+        "json": {"extra": {"a": "\ud800"}},
+    }
+    odd |= {
+        "flag": {"quality_flags": ["\ud800"]},
+        "cost": {"cost": Decimal("NaN")},
+        "number": {"cost": Decimal("1E+999999")},
+    }
+    changes = []
+    for name, columns in odd.items():
+        came = read_received(provider, source, ringg_record(name), 1_000_000)
+        assert came.context is not None
+        found = transform_record(provider, came.context)
+        assert isinstance(found, Call)
+        changes.append(insert(ctx, found._replace(columns={**found.columns, **columns}), came))
+    with db.begin() as connection:
+        written, refused = write(connection, ctx, changes)
+    assert written == changes[:1]
+    reasons = {record.call_id: record.error for record in refused}
+    assert {reasons.pop(name) for name in ("name", "json", "flag")} == {"a value does not fit its column"}
+    assert "numbers_are_numbers" in str(reasons.pop("cost"))
+    assert list(reasons) == ["number"]
+    assert harness.stored_ids("ringg") == {"first", "good"}
 
 
 def test_transcripts_are_searched_by_an_index(db: Engine) -> None:

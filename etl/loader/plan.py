@@ -60,10 +60,13 @@ class RowChange:
             self.columns.append("changed_at")
 
 
+Change = Insert | RowChange
+
+
 class BatchPlan(NamedTuple):
     """What a transaction writes of what it received."""
 
-    changes: Sequence[Insert | RowChange]
+    changes: Sequence[Change]
     received: int
     rejected: Sequence[ReceivedRecord] = ()  # each with its ``error``
     pages: int = 0
@@ -73,7 +76,7 @@ def plan(
     ctx: WriteContext, provider: Provider, batch: Sequence[ReceivedRecord], stored: Mapping[UUID, Row]
 ) -> BatchPlan:
     """Decide for each record of a batch: a new row, a change of the ``stored`` one, nothing, or rejected."""
-    changes: dict[str | None, Insert | RowChange] = {}  # by id, whose hash is known, as a key's is not
+    changes: dict[str | None, Change] = {}  # by id, whose hash is known, as a key's is not
     rejected: list[ReceivedRecord] = []
     for record in batch:
         earlier = changes.get(record.call_id)

@@ -18,7 +18,7 @@ from etl.db import tables
 from etl.db.copy import append
 from etl.db.statements import Statements, fetch_all
 from etl.loader.batch import ReceivedRecord, WriteContext
-from etl.loader.plan import Insert, RowChange, seqs_of
+from etl.loader.plan import Change, seqs_of
 from etl.loader.writer import fetch_rows
 
 LEVEL = 2  # of ISA-L: a quarter of the time of zlib's level 3 for a fiftieth more bytes; the next takes twice as long
@@ -37,7 +37,7 @@ class PayloadVersion(NamedTuple):
     payload: bytes
 
 
-def archive(connection: Connection, ctx: WriteContext, changes: Iterable[Insert | RowChange]) -> None:
+def archive(connection: Connection, ctx: WriteContext, changes: Iterable[Change]) -> None:
     """Store the exact bytes of every record behind some changes, unless its content is stored already."""
     responses: dict[tuple[int, str], list[ReceivedRecord]] = defaultdict(list)
     for change in changes:

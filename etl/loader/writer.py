@@ -12,14 +12,13 @@ from etl.db import tables
 from etl.db.copy import append, fetch, update, upsert
 from etl.db.engine import describe, sqlstate, uuid_array
 from etl.loader.batch import ReceivedRecord, WriteContext
-from etl.loader.plan import COLUMNS, Insert, RowChange
+from etl.loader.plan import COLUMNS, Change, Insert, RowChange
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
 UNIQUE_VIOLATION = "23505"
 TRANSCRIPT_COLUMNS = ("call_key", "speakers", "texts", "times")
 CHANGE_COLUMNS = ("call_key", "changed_at", "run_id", "field", "old_value", "new_value")
 Put = Callable[[Connection, Table, tuple[str, ...], Sequence[Sequence[Any]]], None]
-Change = Insert | RowChange
 
 
 def fetch_rows(
