@@ -1,6 +1,7 @@
 """A row that is read by code made from the column table is the row that the fields' own readers give."""
 
 import json
+import traceback
 from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl import fields
 from etl.extractors import providers
 from etl.loader.batch import ReceivedRecord, read_received
-from etl.model import Call, Provider, Reject, Source
+from etl.model import Call, Field, Provider, RecordContext, Reject, Source
 from etl.testing.recordings import make_source, recordings
 from etl.transformer import DERIVED, transform_record
 
@@ -140,3 +142,24 @@ def test_each_odd_value_of_each_field_is_read_alike(name: str, value: str) -> No
         items = [*whole[:place], (key, value), *whole[place + 1 :]]
         payload = ("{" + ", ".join(f"{json.dumps(key)}: {value}" for key, value in items) + "}").encode()
         compare(name, SOURCES[name][0], payload)
+
+
+def test_any_constant_and_any_key_can_stand_in_the_code() -> None:
+    columns = {"summary": fields.text("it's {new}.{a"), "metadata": fields.constant({"{": "}'"}, where="summary")}
+    echo = replace(PROVIDERS["ringg"], columns=columns)
+    payload = json.dumps({"id": "a", "created_at": "2026-01-02T03:04:05Z", "it's {new}": {"{a": "A long summary."}})
+    made, read = (outcome(provider, SOURCES["ringg"][0], payload.encode())[1] for provider in (echo, by_readers(echo)))
+    assert isinstance(made, Call)
+    assert made == read
+    assert (made.columns["summary"], made.columns["metadata"]) == ("A long summary.", {"{": "}'"})
+
+
+def test_a_traceback_shows_the_line_of_the_code() -> None:
+    def fail(context: RecordContext) -> None:
+        raise ZeroDivisionError
+
+    broken = replace(PROVIDERS["ringg"], columns={"summary": Field((), fail)})
+    with pytest.raises(ZeroDivisionError) as error:
+        outcome(broken, SOURCES["ringg"][0], b'{"id": "a", "created_at": "2026-01-02T03:04:05Z"}')
+    lines = [frame.line for frame in traceback.extract_tb(error.tb)]
+    assert "row['summary'] = read_summary(context)" in lines

@@ -53,7 +53,7 @@ def between(first: str, last: str) -> Field:
 
 def constant(value: Any, where: str) -> Field:
     """A constant where another column is not null."""
-    inline = Inline(f"None if row['{where}'] is None else {value!r}")
+    inline = Inline(f"None if row[{where!r}] is None else {{value}}", names={"value": value})
     return Field((), lambda context: None if context.row[where] is None else value, (where,), inline)
 
 
