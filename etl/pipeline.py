@@ -66,7 +66,7 @@ def sync_stream(run: SourceRun, stream: StreamState, *, head_only: bool = False)
             after = read_history(run, after, due.history_window(run, stream))
     if stream.watermark and (lookback_start or (run.is_manual and after.remote_count is not None)):
         check_total(run, after, Window(history_start(run.source), run.deps.clock.now() + AHEAD))
-    return lookback_start, head_only and due.has_history(run, load_state(run, stream.partition))
+    return lookback_start, head_only and due.has_history(run, after)
 
 
 def read_head(run: SourceRun, stream: StreamState) -> tuple[StreamState, datetime | None]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine
@@ -34,6 +35,21 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:
     assert runs == [{"status": "interrupted", "ended": True}, {"status": "succeeded", "ended": True}]
 
 
+def test_another_time_zone_is_stored_with_its_rollups_or_not_at_all(db: Engine) -> None:
+    harness = make_harness(db)
+    harness.sync("ringg")
+    zone, source = "SELECT report_timezone FROM ops.sources WHERE source = 'ringg'", harness.sources["ringg"]
+    before = harness.scalar(zone)
+    reporting = replace(source.reporting, timezone=ZoneInfo("Pacific/Kiritimati"))
+    harness.sources["ringg"] = replace(source, reporting=reporting)
+    harness.execute("ALTER TABLE warehouse.call_rollup ADD CONSTRAINT refused CHECK (false) NOT VALID")
+    assert harness.run("ringg").status == "failed"
+    assert harness.scalar(zone) == before
+    harness.execute("ALTER TABLE warehouse.call_rollup DROP CONSTRAINT refused")
+    harness.sync("ringg")
+    assert harness.scalar(zone) == "Pacific/Kiritimati"
+
+
 STEPS = [timedelta(minutes=2), timedelta(minutes=30), timedelta(hours=2), timedelta(days=3000)]
 
 
@@ -46,8 +62,8 @@ def test_what_a_wrong_clock_has_stored_costs_one_pause_at_most_once_it_is_right(
     harness.run("vaani", lambda run: run.client._gate.back_off_until(harness.clock.now() + timedelta(minutes=1)))
     harness.clock.step(-step.total_seconds())
     now = harness.clock.now()
-    with db.connect() as connection:
-        pause = registry.paused(connection, "ringg", now)
+    with db.begin() as connection:
+        pause = registry.register(connection, harness.sources["ringg"], now)
         assert pause is None or pause[0] <= now + timedelta(minutes=15)
         blocked = registry.blocked_until(connection, "vaani", now)
         assert blocked is None or blocked <= now + timedelta(minutes=1)

@@ -24,8 +24,11 @@ class SourceMismatch(Exception):
     """A source's name is stored with another provider or host; the message names both and the way out."""
 
 
-def register(connection: Connection, source: Source, now: datetime) -> None:
-    """Add a source, or update its settings; raises :class:`SourceMismatch` if its name was another account's."""
+def register(connection: Connection, source: Source, now: datetime) -> tuple[datetime, PauseReason] | None:
+    """Add a source, or update its settings → until when it is paused, and why, if it is.
+
+    Raises :class:`SourceMismatch` if its name was another account's.
+    """
     host = urlsplit(source.base_url).hostname or ""
     final_after = max((lookback.window for lookback in source.lookbacks), default=timedelta(0))
     account = {"source": source.name, "provider": source.provider, "host": host}
@@ -43,6 +46,9 @@ def register(connection: Connection, source: Source, now: datetime) -> None:
         )
     if row.report_timezone != reporting["report_timezone"]:
         _change_zone(connection, account | reporting)
+    longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
+    is_paused = row.paused_until and now < row.paused_until <= now + longest
+    return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
 
 
 def _change_zone(connection: Connection, values: Mapping[str, Any]) -> None:
@@ -62,14 +68,6 @@ def clock_difference(connection: Connection, now: datetime) -> str | None:
 def known_sources(connection: Connection) -> list[str]:
     """The names of all sources that were ever configured."""
     return [row.source for row in fetch_all(connection, SQL.source_names)]
-
-
-def paused(connection: Connection, source: str, now: datetime) -> tuple[datetime, PauseReason] | None:
-    """Until when a source is paused, and why; ``None`` if it is not."""
-    row = fetch_one(connection, SQL.pause, {"source": source})
-    longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
-    is_paused = row.paused_until and now < row.paused_until <= now + longest
-    return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
 
 
 def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:

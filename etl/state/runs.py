@@ -36,9 +36,7 @@ def is_done(
 ) -> bool:
     """Whether an earlier run of this kind, one ``before`` this, is at work or has succeeded since then."""
     values = {"source": source, "kind": kind, "since": since, "now": now, "before": before}
-    return bool(
-        fetch_value(connection, SQL.is_running, values) or fetch_value(connection, SQL.has_succeeded_since, values)
-    )
+    return bool(fetch_value(connection, SQL.is_done, values))
 
 
 def fail(connection: Connection, run_id: int, error: str, now: datetime) -> None:

@@ -5,7 +5,6 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -189,7 +188,7 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
     provider = providers()[source.provider]
     with ExitStack() as closing:
         state = closing.enter_context(StateSession(deps.db, deps.clock.sleep, deps.idle_sessions))
-        _register(state, source, deps.clock.now(), is_manual=is_manual)
+        _register(deps, source, is_manual=is_manual)
         lease = Lease(state, deps.db, source.name, deps.clock)
         closing.callback(lease.release)
         rate_limiter = RateLimiter(state, lease, source, deps.clock)
@@ -212,9 +211,10 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
             result.error = error_message(source.name, error)
 
 
-def _register(state: StateSession, source: Source, now: datetime, *, is_manual: bool) -> None:
-    state.run(registry.register, source, now)
-    if not is_manual and (pause := state.run(registry.paused, source.name, now)):
+def _register(deps: RunDependencies, source: Source, *, is_manual: bool) -> None:
+    with deps.db.begin() as connection:  # another time zone takes several statements
+        pause = registry.register(connection, source, deps.clock.now())
+    if pause and not is_manual:
         until, reason = pause
         problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
         raise SourcePaused(source.name, problem, reason.hint(source.key_name), None, until)

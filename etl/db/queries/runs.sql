@@ -42,18 +42,16 @@ UPDATE ops.runs
  WHERE run_id = :run_id
 RETURNING pages, received, inserted, updated, unchanged, quarantined
 
--- name: is_running
--- Whether another process is at such a run, by a session that is alive.
+-- name: is_done
+-- Whether another process is at such a run, by a session that is alive, or such a run succeeded since then. One that began
+-- later than now began before a clock was set back, and is ignored.
 SELECT EXISTS (
     SELECT FROM ops.runs r
      WHERE source = :source AND kind = :kind AND status = 'running' AND run_id < :before
        AND EXISTS (SELECT FROM pg_stat_activity a
                     WHERE a.pid = r.backend_pid
                       AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at)))
-
--- name: has_succeeded_since
--- Whether such a run succeeded since then. One that began later than now began before a clock was set back, and is ignored.
-SELECT EXISTS (SELECT FROM ops.runs
+    OR EXISTS (SELECT FROM ops.runs
                 WHERE source = :source AND kind = :kind AND status = 'succeeded' AND run_id < :before
                   AND started_at BETWEEN :since AND :now)
 

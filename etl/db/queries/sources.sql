@@ -1,7 +1,7 @@
 -- Whose account a source is, whether it is paused, and when it is read next.
 
 -- name: register_source
--- Adds a source with its lease and its rate limit, or updates its settings; returns the account that is stored.
+-- Adds a source with its lease and its rate limit, or updates its settings; returns what is stored of its account.
 WITH registered AS (
     INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule, report_timezone,
                              report_currency, business_hours)
@@ -10,13 +10,13 @@ WITH registered AS (
     ON CONFLICT (source) DO UPDATE
        SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
            report_currency = excluded.report_currency, business_hours = excluded.business_hours
-    RETURNING provider, host, report_timezone, now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
+    RETURNING provider, host, report_timezone, paused_until, pause_reason, now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (
     INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
 )
-SELECT provider, host, report_timezone FROM registered
+SELECT provider, host, report_timezone, paused_until, pause_reason FROM registered
 
 -- name: set_report_timezone
 -- Changes the time zone of a source's reports; its rollups have to be counted again in the same transaction.
@@ -25,10 +25,6 @@ UPDATE ops.sources SET report_timezone = :report_timezone WHERE source = :source
 -- name: pause_source
 -- Pauses a source: its credentials or its account are refused.
 UPDATE ops.sources SET paused_until = :until, pause_reason = :reason WHERE source = :source
-
--- name: pause
--- Until when a source is paused, and why.
-SELECT paused_until, pause_reason FROM ops.sources WHERE source = :source
 
 -- name: has_watermark
 -- Whether any stream of a source was read as far as a call.
