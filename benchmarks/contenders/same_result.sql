@@ -95,4 +95,3 @@ CREATE INDEX ON same.calls (source, created_at) INCLUDE (id, is_final)
  WHERE is_final IS NOT FALSE AND answered_at IS NOT NULL AND NOT has_transcript;
 ALTER TABLE same.transcripts ADD PRIMARY KEY (id, source);
 CREATE INDEX ON same.transcripts USING gin (to_tsvector('simple', texts));
-ANALYZE same.calls, same.call_rollup_daily, same.stream_rollup_daily;
