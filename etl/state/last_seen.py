@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -16,7 +17,7 @@ SQL = Statements("calls")
 
 def touch(connection: Connection, writing: WriteContext, seals: Mapping[UUID, int | None]) -> None:
     """Store that calls were received again, each with the seal of its bytes."""
-    if known := sorted(seals):
+    if known := sorted(seals, key=attrgetter("int")):  # as keys are sorted, without a comparison in Python
         values = {"keys": uuid_array(known), "seals": f"{{{','.join([str(seals[key] or 'NULL') for key in known])}}}"}
         execute(connection, SQL.touch_calls, values | {"now": writing.now, "run_id": writing.run_id})
 
