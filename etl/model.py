@@ -102,6 +102,7 @@ class Page:
     size: int | None = None  # the page size that the provider used
     is_last: bool | None = None
     unreadable: Exception | None = None  # why one more record of the page cannot be read
+    seqs: Sequence[int] = ()  # the numbers of the requests that brought its records, where they were several
 
     @property
     def count(self) -> int:

@@ -1,5 +1,7 @@
 """What the database refuses: bad data quarantines one call, a server error fails the run."""
 
+import json
+import tracemalloc
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -230,3 +232,18 @@ def test_an_enormous_transcript_is_stored_whole_and_found_by_its_beginning(db: E
         "SELECT count(*) FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', 'aardvark word9')"
     )
     assert harness.scalar(query) == 1
+
+
+def test_a_page_that_is_too_large_for_memory_is_loaded_request_by_request(db: Engine) -> None:
+    record = json.loads(ringg_record(0))
+    harness, shelf = make_stub_harness(db)
+    shelf.records = [json.dumps({**record, "id": n, "x": [{"a": 1}] * 40_000}).encode() for n in range(20)]
+    tracemalloc.start()
+    report = harness.sync("ringg")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.counts[:3] == (1, 20, 20)
+    assert harness.scalar("SELECT count(*) FROM raw.payloads") == 4
+    assert peak < 90 << 20  # all of them at once take 200 MB
+    harness.sync("ringg")
+    assert counts_add_up(harness)

@@ -20,7 +20,7 @@ _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
 MAX_RECORD_BYTES = 16 << 20
 MAX_RECORD_VALUES = 100_000
 TOO_MANY = f"it has more than {MAX_RECORD_VALUES:,} values"
-MAX_PAGE_VALUES = 1_000_000  # of the records that are read; a smaller page has fewer
+MAX_PAGE_VALUES = 500_000  # of the records that are read; a smaller page has fewer
 MAX_PARTS = 100_000  # records of a page, or keys of a response
 MANY = 1 << 20  # commas, up to which the fast parser takes little memory, whatever it finds
 _ERRORS = (ValueError, ArithmeticError, RecursionError)  # msgspec's own errors are ValueErrors
@@ -177,6 +177,11 @@ def read_record(payload: bytes) -> tuple[dict[str, Any], bytes]:
     if not isinstance(record, tolerant.RepairedRecord) and _may_repeat_a_key(payload, canonical):
         tolerant.repair(payload)
     return record, content_digest(canonical)
+
+
+def memory_of(payload: bytes) -> int:
+    """About how many bytes a record takes with its values: an object of one key takes fifty times those of its text."""
+    return len(payload) + 64 * tolerant.marks(payload)
 
 
 def content_digest(canonical: bytes) -> bytes:

@@ -58,7 +58,7 @@ class _Parser:
     """One pass of the standard parser, whose hooks record what they replace and never raise."""
 
     def __init__(self) -> None:
-        self.flags: list[str] = []
+        self.flags = set[str]()
         self.has_duplicates = False
         self._decoder = json.JSONDecoder(
             strict=False,
@@ -71,7 +71,7 @@ class _Parser:
     def value(self, data: bytes) -> Any:
         text = data.decode(errors="replace")
         if REPLACEMENT in text and not _is_utf8(data):
-            self.flags.append("text_repaired")
+            self.flags.add("text_repaired")
         try:
             return self._decoder.decode(text)
         except RecursionError:
@@ -93,7 +93,7 @@ class _Parser:
         """A text without NUL and lone surrogates, which PostgreSQL cannot store."""
         found = _UNSTORABLE.sub(REPLACEMENT, text)
         if found != text:
-            self.flags.append("text_repaired")
+            self.flags.add("text_repaired")
         return found
 
     def _float(self, text: str) -> Decimal | None:
@@ -110,7 +110,7 @@ class _Parser:
         return None
 
     def _constant(self, text: str) -> None:
-        self.flags.append("number_unreadable")
+        self.flags.add("number_unreadable")
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -138,7 +138,7 @@ def repair(data: bytes) -> Any:
     if not isinstance(found, dict):
         return found
     record = RepairedRecord(found)
-    record.flags = tuple(parser.flags)
+    record.flags = tuple(sorted(parser.flags))
     return record
 
 

@@ -12,7 +12,7 @@ from etl.reconcile.rank_search import CountsMore, ListChanged, RankedPage, Ranke
 from etl.state.streams import StreamState
 from etl.sync.completeness import Reason, is_foreign
 from etl.sync.load import load, receive
-from etl.sync.pager import Pager, page_view
+from etl.sync.pager import Pager, page_view, row_views
 from etl.sync.run import SourceRun
 
 LISTS_NOTHING = "the provider lists nothing of these days at the moment"
@@ -92,7 +92,7 @@ class RemoteStream:
         arrivals = receive(run, answer.value.records, answer.seq)
         self._look(arrivals)
         run.lease.release()
-        return page_view(answer.value, arrivals), arrivals
+        return page_view(answer.value, row_views(arrivals)), arrivals
 
     def _whole_page(self, before: int) -> tuple[PageView, list[ReceivedRecord]]:
         """The distinct records of the page with this many rows before it; one that is too short is asked for twice."""

@@ -15,7 +15,7 @@ from etl.state.rate_limit import SHARE
 from etl.state.streams import EVER, StreamState
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.due import resume_point_below
-from etl.sync.pager import Pager, page_view
+from etl.sync.pager import Pager, page_view, row_views
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import waiting
 from etl.transformer import transform_record
@@ -204,7 +204,7 @@ class _Survey:
         self.requests_sent += 1
         self.latency = min(self.latency, run.deps.clock.monotonic() - began)
         records = [read_received(run.provider, run.source, payload, 0) for payload in page.records]
-        view = page_view(page, records)
+        view = page_view(page, row_views(records))
         self._times[rank] = view.times
         self._order = view.order if self._order is SortOrder.UNKNOWN else self._order
         if size > 1 and view.count:

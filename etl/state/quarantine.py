@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,7 +19,11 @@ def put(connection: Connection, writing: WriteContext, rejects: Sequence[Receive
         records = {
             "digests": [reject.digest for reject in rejects],
             "call_ids": [reject.call_id for reject in rejects],
-            "payloads": [reject.payload for reject in rejects],
+            "sizes": (sizes := [len(reject.payload) for reject in rejects]),
+            "starts": list(accumulate(sizes, initial=1))[:-1],
+            "payloads": b"".join(
+                [reject.payload for reject in rejects]
+            ),  # an array's elements are written in hex, twice
             "reasons": [reject.error for reject in rejects],
         }
         values = {"source": writing.source, "now": writing.now, "run_id": writing.run_id}

@@ -54,6 +54,7 @@ class Pager:
         except RETRY_SMALLER as error:
             if request.size == 1 or _is_silence(error):
                 raise
+            error.__traceback__ = error.__context__ = None  # their frames hold the whole response
             size = min(stated_size or request.size, request.size)
             smaller = split_request(self.provider.paging, replace(request, size=size))
             parts, unreadable = self._fetch_parts(smaller)
@@ -61,7 +62,8 @@ class Pager:
                 raise  # a server that returns smaller pages than requested returns other rows than these
         responses = [part for part in parts if part is not None]
         last, records = responses[-1].value, [record for part in responses for record in part.value.records]
-        page = Page(records, last.total, len(smaller) * smaller[0].size, last.is_last, unreadable)
+        seqs = [seq for part in responses for seq in part.value.seqs or [part.seq] * len(part.value.records)]
+        page = Page(records, last.total, len(smaller) * smaller[0].size, last.is_last, unreadable, seqs)
         return Response(page, responses[0].seq, responses[-1].received_at)
 
     def _fetch_parts(self, requests: Sequence[PageRequest]) -> tuple[list[Response[Page] | None], Exception | None]:
@@ -94,12 +96,16 @@ class Pager:
         return last._replace(value=replace(last.value, records=(), unreadable=None)) if last and is_behind else None
 
 
-def page_view(page: Page, records: Sequence[ReceivedRecord], first_seq: int = 0) -> PageView:
-    """A page as a scan sees it; stored are the records that the warehouse had before a scan's first request."""
-    rows = [
+def row_views(records: Sequence[ReceivedRecord], first_seq: int = 0) -> list[RowView]:
+    """Records as a scan sees them; stored are those that the warehouse had before a scan's first request."""
+    return [
         RowView(r.call_id or r.digest.hex(), r.created_at, r.stored_seq is not None and r.stored_seq < first_seq)
         for r in records
     ]
+
+
+def page_view(page: Page, rows: Sequence[RowView]) -> PageView:
+    """A page as a scan sees it."""
     return PageView(rows, page.total, page.size, page.is_last, int(bool(page.unreadable)))
 
 

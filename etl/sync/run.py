@@ -37,10 +37,10 @@ MAX_LOGGED_DRIFT = 50  # of a run
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """When received pages are committed: at this number of rows or bytes, or after these seconds."""
+    """When received pages are committed: at this number of rows, of bytes in memory, or after these seconds."""
 
     rows: int = 1000
-    size_bytes: int = 16 << 20
+    size_bytes: int = 32 << 20
     seconds: float = 10.0
 
 

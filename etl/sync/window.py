@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum
+from itertools import groupby, repeat
+from operator import itemgetter
 
 from sqlalchemy import Connection
 
 from etl import paging
 from etl.client.api_client import Response
 from etl.client.errors import PageRefused, RequestRefused, SourceError, SourceUnavailable
+from etl.decode import memory_of
 from etl.loader.batch import ReceivedRecord, read_received
 from etl.model import DateFilter, Page, Paging, Window
-from etl.paging import PageView, PaginationLoop, ResumePoint, ScanGoal, ScanResult, SortOrder, positions
+from etl.paging import PageView, PaginationLoop, ResumePoint, RowView, ScanGoal, ScanResult, SortOrder, positions
 from etl.paging.scan import scan
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
@@ -26,7 +29,7 @@ from etl.state.streams import StreamState
 from etl.sync.checkpoint import AHEAD, BEGINNING, OVERLAP, CoverageRecorder
 from etl.sync.completeness import is_foreign
 from etl.sync.load import load, receive, with_stored
-from etl.sync.pager import Pager, page_view
+from etl.sync.pager import Pager, page_view, row_views
 from etl.sync.run import SourceRun
 
 log = logging.getLogger("etl.sync.window")
@@ -173,8 +176,8 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
                 continue
             records, view = _receive_page(coverage, answer)
             batch += records
-            size_bytes += sum(len(record.payload) for record in records)
-            pages_read, rows = pages_read + 1, rows + len(records)
+            size_bytes += sum(memory_of(record.payload) for record in records)
+            pages_read, rows = pages_read + 1, rows + len(view.rows)
             step = steps.send(view)
         except StopIteration as end:
             outcome = end.value
@@ -193,21 +196,32 @@ def _load(coverage: CoverageRecorder, pager: Pager) -> ScanResult:
 
 
 def _receive_page(coverage: CoverageRecorder, answer: Response[Page]) -> tuple[Sequence[ReceivedRecord], PageView]:
-    """The records of a page, and what the scan sees of them; notes what cannot be read, or was not asked for."""
-    run, window, page = coverage.run, coverage.goal.window, answer.value
+    """The records of a page, and what the scan sees of them; notes what cannot be read, or was not asked for.
+
+    A page that took several requests may be too large to be held at once: all but the last of them are loaded.
+    """
+    run, window, page, compares = coverage.run, coverage.goal.window, answer.value, coverage.compares_pages
     first_seq = coverage.first_seq = answer.seq if coverage.first_seq is None else coverage.first_seq
-    if coverage.compares_pages:
-        records = receive(run, page.records, answer.seq)
-    else:
-        records = [read_received(run.provider, run.source, payload, answer.seq) for payload in page.records]
-    times = [record.created_at for record in records if record.created_at]
-    coverage.unreadable.take(times, page.unreadable)
+    records, rows, foreign = list[ReceivedRecord](), list[RowView](), 0
+    for seq, part in groupby(zip(page.seqs or repeat(answer.seq), page.records, strict=False), itemgetter(0)):
+        if records:
+            run.transaction(load, run, records if compares else with_stored(run, records), 0)
+            run.acquire_lease()
+        payloads = [payload for _, payload in part]
+        if compares:
+            records = receive(run, payloads, seq)
+        else:
+            records = [read_received(run.provider, run.source, payload, seq) for payload in payloads]
+        foreign += sum(is_foreign(run, coverage.stream.partition, record) for record in records)
+        rows += row_views(records, first_seq)
+    view = page_view(page, rows)
+    coverage.unreadable.take(view.times, page.unreadable)
     if slack := SLACK.get(run.provider.date_filter):
-        run.result.out_of_window += sum(not window.start - slack <= at <= window.end + slack for at in times)
-    if foreign := sum(is_foreign(run, coverage.stream.partition, record) for record in records):
+        run.result.out_of_window += sum(not window.start - slack <= at <= window.end + slack for at in view.times)
+    if foreign:
         run.result.out_of_window += foreign
         coverage.stream = replace(coverage.stream, is_filter_ignored=True)
-    return records, page_view(page, records, first_seq)
+    return records, view
 
 
 def _commit(

@@ -3,9 +3,10 @@
 -- name: put_rejects
 -- Stores rejected records; one that is stored already is seen again, and no longer resolved, but stays dismissed.
 INSERT INTO ops.quarantine (source, provider_call_id, digest, payload, reason, first_seen_at, last_seen_at, run_id)
-SELECT :source, provider_call_id, digest, payload, reason, :now, :now, CAST(:run_id AS bigint)
-  FROM unnest(CAST(:call_ids AS text[]), CAST(:digests AS bytea[]), CAST(:payloads AS bytea[]), CAST(:reasons AS text[]))
-       AS rejects (provider_call_id, digest, payload, reason)
+SELECT :source, provider_call_id, digest, substring(CAST(:payloads AS bytea) FROM start FOR size), reason, :now, :now,
+       CAST(:run_id AS bigint)
+  FROM unnest(CAST(:call_ids AS text[]), CAST(:digests AS bytea[]), CAST(:starts AS int[]), CAST(:sizes AS int[]),
+              CAST(:reasons AS text[])) AS rejects (provider_call_id, digest, start, size, reason)
     ON CONFLICT (source, digest) DO UPDATE
    SET last_seen_at = excluded.last_seen_at, reason = excluded.reason, resolved_at = NULL
 
