@@ -1,6 +1,7 @@
 """Records that cannot become rows: quarantined with reason and bytes, counted once, and loaded once they can be."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -308,3 +309,21 @@ def test_large_records_in_quarantine_are_retried_a_few_at_a_time(db: Engine) -> 
     few = replace(harness.dependencies(), batch_limits=BatchLimits(size_bytes=2500))
     report = run_source(few, harness.sources["ringg"], "replay", replay.retry, is_manual=True)
     assert (report.status, report.counts.inserted, report.counts.pages) == ("succeeded", 9, 5)
+
+
+def test_what_waits_is_read_a_few_records_at_a_time(db: Engine) -> None:
+    harness, shelf = make_stub_harness(db)
+    assert synced(harness, shelf, *BAD.values()).counts.quarantined == len(BAD)
+    harness.execute("UPDATE ops.quarantine SET payload = payload || convert_to(repeat(' ', 8000000), 'UTF8')")
+    harness.execute(
+        "INSERT INTO ops.quarantine (source, digest, payload, reason, first_seen_at, last_seen_at)"
+        " SELECT source, digest || convert_to(n::text, 'UTF8'), payload, reason, first_seen_at, last_seen_at"
+        " FROM ops.quarantine, generate_series(1, 3) n"
+    )
+    tracemalloc.start()
+    with db.connect() as connection:
+        sizes = sorted(map(len, quarantine.payloads_waiting(connection, "ringg")))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sizes == sorted(len(payload) + 8_000_000 for payload in BAD.values() for _ in range(4))
+    assert peak < 60_000_000 < sum(sizes) == 160_000_000 + 4 * sum(map(len, BAD.values()))

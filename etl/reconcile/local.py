@@ -34,12 +34,12 @@ class LocalCalls:
         provider, source = self._run.provider, self._run.source
         with self._db.connect() as connection:
             payloads = quarantine.payloads_waiting(connection, source.name)
-        records = [read_received(provider, source, payload, 0) for payload in payloads]
-        self.waiting = {
-            key_of(record): record.created_at
-            for record in records
-            if not is_foreign(self._run, self._partition, record)
-        }
+            records = (read_received(provider, source, payload, 0) for payload in payloads)
+            self.waiting = {
+                key_of(record): record.created_at
+                for record in records
+                if not is_foreign(self._run, self._partition, record)
+            }
 
     def count(self, start: datetime, end: datetime) -> int:
         """The number of calls of a span that are stored or wait."""

@@ -1,8 +1,8 @@
 """Records that could not become rows: kept with the reason and their exact bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 from sqlalchemy import Connection
@@ -11,6 +11,7 @@ from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_v
 from etl.loader.batch import ReceivedRecord, WriteContext
 
 SQL = Statements("quarantine")
+PART_BYTES = 16 << 20  # of payloads that are read at once
 
 
 def put(connection: Connection, writing: WriteContext, rejects: Sequence[ReceivedRecord]) -> None:
@@ -43,9 +44,12 @@ def waiting(connection: Connection, source: str) -> int:
     return int(fetch_value(connection, SQL.count_without_row, {"source": source}))
 
 
-def payloads_waiting(connection: Connection, source: str) -> Sequence[bytes]:
-    """The exact bytes of those records."""
-    return [bytes(row.payload) for row in fetch_all(connection, SQL.payloads_without_row, {"source": source})]
+def payloads_waiting(connection: Connection, source: str) -> Iterator[bytes]:
+    """The exact bytes of those records, of which few are held at once."""
+    waiting = fetch_all(connection, SQL.records_without_row, {"source": source})
+    sizes = accumulate(row.size_bytes for row in waiting)
+    for _, part in groupby(zip(sizes, waiting, strict=True), lambda each: each[0] // PART_BYTES):
+        yield from payloads(connection, [row.quarantine_id for _, row in part])
 
 
 def listed(connection: Connection, sources: Sequence[str], *, closed: bool = False) -> Sequence[Any]:

@@ -18,9 +18,9 @@ SELECT quarantine_id, provider_call_id, digest FROM ops.quarantine WHERE source 
 -- Marks some records as resolved.
 UPDATE ops.quarantine SET resolved_at = :now WHERE quarantine_id = ANY(:ids)
 
--- name: payloads_without_row
--- The records of a source that wait in place of a call: a bad version of a stored call stands for none.
-SELECT payload FROM ops.quarantine q
+-- name: records_without_row
+-- The records of a source that wait in place of a call, and their sizes: a bad version of a stored call stands for none.
+SELECT quarantine_id, length(payload) AS size_bytes FROM ops.quarantine q
  WHERE source = :source AND resolved_at IS NULL
    AND NOT EXISTS (SELECT FROM warehouse.calls c
                     WHERE c.source = :source AND c.provider_call_id = q.provider_call_id)
