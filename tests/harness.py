@@ -220,16 +220,21 @@ TERMINATE = """
 """
 
 
+def restart(harness: Harness) -> None:
+    """Go on as another process, where one was killed: it may connect."""
+    if event.contains(harness.db, "checkout", _refuse):
+        event.remove(harness.db, "checkout", _refuse)
+        harness.db.dispose()
+
+
 def run_until_killed(harness: Harness, name: str) -> bool:
     """Run a sync that may be killed before its end; whether it was."""
     try:
         return harness.run(name).status != "succeeded"
     except (Killed, SQLAlchemyError):
-        harness.db.dispose()
         return True
     finally:
-        if event.contains(harness.db, "checkout", _refuse):
-            event.remove(harness.db, "checkout", _refuse)
+        restart(harness)
 
 
 def run_killed_at(harness: Harness, name: str, at: int) -> bool:

@@ -18,7 +18,7 @@ from etl.sandbox.world import World
 from etl.state.lease import TERM
 from etl.sync.run import SourceRun
 from tests.fakes import FakeClock
-from tests.harness import NOW, Harness, Killed, counts_add_up, differences, hours, kill
+from tests.harness import NOW, Harness, Killed, counts_add_up, differences, hours, kill, restart
 from tests.strategies import Act, Motion, Schedule
 
 PHONES = ("+918040000001", "+918040000002")
@@ -166,8 +166,8 @@ class Play(httpx.BaseTransport):
             work = self._backfill if act.kind == "backfill" else pipeline.sync
             status = self.harness.run(self.name, work, by_hand=act.kind != "scheduled").status
         except (Killed, SQLAlchemyError):
-            self.harness.db.dispose()
             status = "killed"
+        restart(self.harness)
         self.running, self.waiting = False, ""
         for _, motion in self.due:
             self._move(*motion)
