@@ -4,8 +4,8 @@ Where is a module tested? In ``tests/test_<module>.py`` where there is one, else
 ``etl/state/rate_limit.py`` in ``test_rate_limit.py``, ``etl/client/body.py`` in ``test_client.py``. Module names are
 unique in ``etl/``. What spans the whole pipeline has a file of its own, listed in ``test_architecture.py``. Helpers:
 :mod:`tests.harness` (a sandbox world, a database and a clock), :mod:`tests.stub_provider` (records that a test writes
-down), :mod:`tests.scripted_server` (bytes on a socket), :mod:`tests.fakes`, :mod:`tests.commands` and
-:mod:`tests.postgres`.
+down), :mod:`tests.scripted_server` (bytes on a socket), :mod:`tests.fakes`, :mod:`tests.commands` (`etl` as a process,
+or as a fork of :mod:`tests.forked`) and :mod:`tests.postgres`.
 """
 
 import fcntl
