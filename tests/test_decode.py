@@ -281,3 +281,11 @@ def test_no_bytes_raise_anything_but_invalid_response(data: bytes) -> None:
 
 def test_no_invisible_character_is_printable() -> None:
     assert not any(map(str.isprintable, MARKS + "\u200c\u200d"))
+
+
+@pytest.mark.parametrize("mark", MARKS + "\u200c\u200d")
+def test_no_invisible_character_is_part_of_a_key(mark: str) -> None:
+    escaped = f"\\u{ord(mark):04x}"
+    for written in (mark, escaped, escaped.upper().replace("U", "u", 1)):
+        record, _ = read_record(f'{{"नाम": [{{"i{written}d": "a{written}b"}}]}}'.encode())
+        assert record == {"नाम": [{"id": f"a{mark}b"}]}

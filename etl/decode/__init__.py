@@ -17,6 +17,8 @@ _PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _VALUE = msgspec.json.Decoder(float_hook=tolerant.exact)
 _CANONICAL = msgspec.json.Encoder(order="sorted", decimal_format="number")
+# No invisible character is printable, which is known of a whole record in a third of the time that its keys take.
+_ESCAPED_MARK = re.compile(rb"\\u(?:00[aA][dD]|061[cC]|180[eE]|20[0-6]|[fF][eE][fF][fF])")
 MAX_RECORD_BYTES = 16 << 20
 MAX_RECORD_VALUES = 100_000
 TOO_MANY = f"it has more than {MAX_RECORD_VALUES:,} values"
@@ -146,7 +148,8 @@ def parse(data: bytes) -> Any:
 
 
 def _uncover_keys(found: Any, data: bytes) -> None:
-    if not data.isascii() or b"\\u" in data:
+    is_clean = data.isascii() or data.decode(errors="replace").isprintable()
+    if not is_clean or (b"\\u" in data and _ESCAPED_MARK.search(data)):
         try:
             uncover_keys(found)
         except ValueError:
