@@ -52,7 +52,7 @@ def test_a_stored_value_is_never_replaced_by_null(db: Engine, name: str) -> None
         now = calls(harness, name)
         for call_id, row in before.items():
             emptied = {column for column, value in row.items() if value is not None and now[call_id][column] is None}
-            assert emptied == set()
+            assert emptied <= {"is_human_answered"}  # a call that nobody took is tried again, and then nobody can tell
             assert now[call_id]["turn_count"] >= row["turn_count"]
             assert now[call_id]["is_final"] or not row["is_final"]
         before = now

@@ -521,7 +521,9 @@ def test_each_component_of_a_cost_is_a_row(planted: Connection) -> None:
         ("voicemail", True, "unknown", False, True, False),  # Vaani: the voicemail picked up
         ("no_answer", False, "unknown", False, False, False),
         ("busy", False, "human", False, False, False),
-        ("unknown", False, "unknown", False, False, False),
+        ("unknown", False, "unknown", None, False, False),
+        ("in_progress", False, "unknown", None, False, False),
+        ("in_progress", False, "human", None, False, False),
     ],
 )
 def test_a_call_has_one_meaning_of_its_result(

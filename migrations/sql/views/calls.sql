@@ -42,8 +42,9 @@ COMMENT ON COLUMN bi.calls.is_final IS
     'status over; Vaani: ended and post-processing completed). An unknown status counts as final a day after created_at. '
     'Never null';
 COMMENT ON COLUMN bi.calls.is_human_answered IS
-    'Whether a person took the call. False where nobody took it, or a machine or voicemail did; null where the provider does '
-    'not tell whether it was a person (Ringg, Ravan, Vaani; Autocalls tells it of most calls)';
+    'Whether a person took the call. False where nobody took it, or a machine or voicemail did; null while the '
+    'call goes on, and where the provider does not tell whether it was a person (Ringg, Ravan, Vaani; Autocalls tells it of most '
+    'calls)';
 COMMENT ON COLUMN bi.calls.is_voicemail IS
     'Whether a machine took the call: outcome is voicemail, or answered_by is machine. Such a call counts in is_answered too '
     'where the provider reports it as completed or picked up. Never null';
