@@ -33,7 +33,7 @@ check: setup ## Format, lint, types, import contracts, documentation
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_documentation.py
 
 test: setup ## Run the whole test suite, its own PostgreSQL included
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 machine: setup ## Play ten thousand schedules of lists that change, and read a hundred thousand damaged records
 	$(BIN)/python -m pytest -m long -n auto --dist worksteal tests/test_machine.py tests/test_row_code.py

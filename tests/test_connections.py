@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Connection, Engine, make_url, text
 
 from etl import embedded
 from etl.cli.source_check import CheckResult, check_database
@@ -26,10 +27,11 @@ from etl.db.engine import DatabaseProblem
 from etl.embedded import Server
 from etl.pipeline import sync
 from etl.runtime.secret import Secret
+from etl.sandbox.world import World
 from etl.settings import Settings
 from etl.state import runs
 from etl.state.session import IdleSessions, StateSession, end_idle
-from etl.sync.run import RunResult, run_source
+from etl.sync.run import RunResult, SourceRun, run_source
 from etl.web.readonly_db import readonly_engine
 from tests.commands import ROOT, run_etl
 from tests.fakes import Ticking, wait_until
@@ -505,6 +507,25 @@ def test_a_batch_is_tried_five_times(db: Engine, code: str, times: int) -> None:
             == harness.scalar("SELECT count(*) FROM ops.quarantine")
             > 0
         )
+
+
+def test_a_transaction_goes_on_where_its_connection_is_lost_without_a_word(db: Engine) -> None:
+    harness = make_harness(db, World(3, calls=20))
+    lost = list[object]()
+
+    def work(run: SourceRun) -> None:
+        def write(connection: Connection) -> object:
+            driver: Any = connection.connection.driver_connection
+            if len(lost) < 3:
+                lost.append(driver)
+                driver.pgconn.finish()
+            return connection.scalar(text("SELECT 1"))
+
+        run.acquire_lease()
+        assert run.transaction(write) == 1
+
+    report = harness.run("ringg", work)
+    assert (report.status, report.error, len({*map(id, lost)})) == ("succeeded", None, 3)
 
 
 def test_a_connection_that_comes_back_to_a_closed_pool_is_closed(database_url: str) -> None:

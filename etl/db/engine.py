@@ -1,7 +1,7 @@
 """A database's errors → sentences that show no data; values ↔ JSON."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 T = TypeVar("T")
 INSUFFICIENT_PRIVILEGE = "42501"
 ATTEMPTS = 5
-CONFLICT = ("40001", "40P01")  # SQLSTATEs of serialization failures and deadlocks
-SESSION_ENDED = ("57P01", "57P02", "57P05", "25P03")  # terminated, crashed, idle for too long, in a transaction or not
+CONFLICT = frozenset({"40001", "40P01"})  # SQLSTATEs of serialization failures and deadlocks
+CONNECTION_LOST = "08006"  # stands for the SQLSTATE that a server could not send
+# Beside conflicts, sessions that were terminated, crashed or idle for too long, in a transaction or not.
+TRANSIENT = CONFLICT | {CONNECTION_LOST, "57P01", "57P02", "57P05", "25P03"}
 
 # As libpq writes an error that the server sent, in any language: the severity, a colon and two spaces.
 _SERVER_MESSAGE = re.compile(r"failed: [^\n:]+:  (.+)")
@@ -53,9 +55,9 @@ def is_closed(connection: Connection) -> bool:
     return driver.closed
 
 
-def is_silent(error: DBAPIError) -> bool:
+def is_silent(error: BaseException) -> bool:
     """Whether the error is that the server does not answer."""
-    return isinstance(error.orig, psycopg.errors._WaitTimeout)
+    return isinstance(error.orig if isinstance(error, DBAPIError) else error, psycopg.errors._WaitTimeout)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -65,13 +67,19 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__context__
 
 
-def retried(work: Callable[[], T], sleep: Callable[[float], None], codes: Collection[str]) -> T:
+def _code(error: BaseException) -> str | None:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return sqlstate(error) or (CONNECTION_LOST if isinstance(cause, psycopg.OperationalError) else None)
+
+
+def retried(work: Callable[[], T], sleep: Callable[[float], None], codes: frozenset[str]) -> T:
     """Do work; again, five times in all, where the server ended it with one of these SQLSTATEs."""
     for attempt in range(1, ATTEMPTS):
         try:
             return work()
         except (DBAPIError, psycopg.Error) as error:
-            if not any(sqlstate(each) in codes for each in _chain(error)):
+            causes = list(_chain(error))
+            if any(map(is_silent, causes)) or codes.isdisjoint(map(_code, causes)):
                 raise
             sleep(attempt * 0.1)
     return work()

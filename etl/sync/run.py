@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
@@ -12,8 +13,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.client.api_client import Client, Transport
-from etl.client.errors import PAUSE, AccessRefused, SourceError, SourcePaused
-from etl.db.engine import CONFLICT, SESSION_ENDED, DatabaseProblem, describe, retried
+from etl.client.errors import PAUSE, AccessRefused, PauseReason, SourceError, SourcePaused
+from etl.db.engine import TRANSIENT, DatabaseProblem, describe, retried
 from etl.extractors import providers
 from etl.loader.batch import Counts, WriteContext
 from etl.model import Provider, Source
@@ -126,7 +127,7 @@ class SourceRun:
             with self.lease.transaction() as connection:
                 return work(connection, *args, **kwargs)
 
-        return retried(attempt, self.deps.clock.sleep, CONFLICT + SESSION_ENDED)
+        return retried(attempt, self.deps.clock.sleep, TRANSIENT)
 
     @contextmanager
     def at_priority(self, priority: Priority) -> Iterator[None]:
@@ -212,8 +213,11 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
 
 
 def _register(deps: RunDependencies, source: Source, *, is_manual: bool) -> None:
-    with deps.db.begin() as connection:  # another time zone takes several statements
-        pause = registry.register(connection, source, deps.clock.now())
+    def register() -> tuple[datetime, PauseReason] | None:
+        with deps.db.begin() as connection:  # another time zone takes several statements
+            return registry.register(connection, source, deps.clock.now())
+
+    pause = retried(register, deps.clock.sleep, TRANSIENT)
     if pause and not is_manual:
         until, reason = pause
         problem = f"paused until {until:%H:%M} UTC: {reason.problem}"
