@@ -1,6 +1,7 @@
 """What a complete scan no longer lists is marked as delisted; retention and an empty list are not deletion."""
 
-from datetime import timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import httpx
@@ -8,10 +9,12 @@ import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
+from etl.db.statements import fetch_all
 from etl.model import Window
+from etl.state.last_seen import SQL
 from etl.sync.checkpoint import BEGINNING
 from etl.sync.run import RunResult
-from tests.harness import PROVIDERS, Harness, InterceptingTransport, counts_add_up, make_harness, make_live_harness
+from tests.harness import NOW, PROVIDERS, Harness, InterceptingTransport, counts_add_up, make_harness, make_live_harness
 
 ORDERS = ("desc", "asc", "unsorted")
 
@@ -52,6 +55,35 @@ def test_a_call_that_is_gone_is_marked_and_one_that_comes_back_is_not(db: Engine
     written = harness.tuple_counts()
     read_again(harness, name)
     assert harness.tuple_counts() == written
+
+
+PLANTED = """
+    INSERT INTO warehouse.calls
+           (call_key, source, provider, provider_call_id, direction, outcome, is_answered, created_at, answered_by,
+            ended_by, turn_count, has_transcript, quality_flags, first_seen_at, changed_at, latest_request_seq,
+            content_hash)
+    SELECT gen_random_uuid(), 'ringg', 'ringg', n::text, 'outbound', 'completed', true, now() - interval '1 day',
+           'unknown', 'unknown', 0, false, '{}', now() - interval '1 day', now(), 1, ''
+      FROM generate_series(1, 5000) n
+"""
+
+
+def test_statistics_from_before_the_run_do_not_make_delisting_compare_all_with_all(db: Engine) -> None:
+    harness = make_harness(db)
+    harness.sync("ringg")
+    harness.execute("DELETE FROM warehouse.calls")
+    harness.execute(PLANTED)
+    harness.execute("INSERT INTO ops.call_last_seen SELECT call_key, now() - interval '1 hour', 1 FROM warehouse.calls")
+    harness.execute("ANALYZE ops.call_last_seen, warehouse.calls")
+    harness.execute("UPDATE ops.call_last_seen SET seen_at = now(), run_id = 2")
+    values = {"now": NOW, "source": "ringg", "start": BEGINNING, "end": datetime.now(UTC), "partition": "", "run_id": 2}
+    values |= {"began": datetime.now(UTC) - timedelta(minutes=1), "since": None}
+    with db.begin() as connection:
+        statement = b"EXPLAIN (ANALYZE, FORMAT JSON) " + SQL.mark_delisted
+        (row,) = fetch_all(connection, statement, values)
+    compared = re.findall(r"'Rows Removed by (?:Join )?Filter': (\d+)", str(row[0]))
+    assert sum(map(int, compared)) <= 10_000
+    assert missing(harness, "ringg") == set()
 
 
 @pytest.mark.parametrize("step", [-7200, 7200, -(10**8)])

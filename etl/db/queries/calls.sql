@@ -20,7 +20,9 @@ WITH delisted AS (
      WHERE c.source = :source AND c.delisted_at IS NULL AND c.created_at >= :start AND c.created_at < :end
        AND warehouse.in_partition(:partition, c.from_number, c.to_number)
        AND c.first_seen_at < :began
-       AND NOT EXISTS (SELECT FROM ops.call_last_seen s WHERE s.call_key = c.call_key AND (s.seen_at >= :began OR s.run_id = :run_id))
+       -- Row by row by the key: no statistics know of this run's rows, and a join that expects none of them compares all with all.
+       AND NOT coalesce((SELECT s.seen_at >= :began OR s.run_id = :run_id
+                           FROM ops.call_last_seen s WHERE s.call_key = c.call_key), false)
     RETURNING call_key
 )
 INSERT INTO warehouse.changes (call_key, changed_at, run_id, field, new_value)
