@@ -21,12 +21,14 @@ from benchmarks.rounds import Bench, Simulator, bench
 from benchmarks.stages import Spent, sources
 from etl import pipeline
 from etl.cli.app import tune_gc
+from etl.daemon import MAX_IDLE_SESSIONS
 from etl.daemon.task_run import Task, TaskKind, TaskRun
 from etl.daemon.tasks import run_task
 from etl.db.connections import open_engine
 from etl.model import Source
 from etl.ops.metrics import Metrics
 from etl.runtime.clock import SystemClock
+from etl.state.session import IdleSessions
 from etl.sync.run import RunDependencies, run_source
 
 CALLS, WARM = 2_000, 5
@@ -62,7 +64,8 @@ class Daemon:
     def __init__(self, engine: Engine, clock: SkippingClock, source: Source) -> None:
         self._clock, self._source, self._metrics = clock, source, Metrics()
         self._metrics.begin([source.name])
-        self._deps = self._metrics.counting(RunDependencies(engine, clock))
+        idle = IdleSessions(MAX_IDLE_SESSIONS)
+        self._deps = self._metrics.counting(RunDependencies(engine, clock, idle_sessions=idle))
 
     def tick(self, times: int) -> list[Spent]:
         """So many ticks, each an interval after the one before → what each cost."""
