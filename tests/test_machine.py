@@ -53,6 +53,15 @@ FOUND = {
         acts=(Act("scheduled", 61), Act("sync", 1500, ((5, ("vanish newest", 5)), (3, ("kill", 0))))),
         seed=2,
     ),
+    "oldest first and without a total, where a row vanishes between two pages": Schedule(
+        "ringg",
+        "asc",
+        4,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=absent",
+        acts=(Act("sync", 0, ((1, ("arrive", 1)), (4, ("vanish", 0)))),),
+    ),
     "a page that came once in place of the last": Schedule(
         "ringg",
         "desc",

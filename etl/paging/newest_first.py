@@ -11,16 +11,18 @@ MAX_PASSES = 20  # how often a list without an order is read that keeps changing
 
 def newest_first(goal: ScanGoal, order: SortOrder) -> Scan:
     """Read on from the newest, or the first, page. A list without an order that changed meanwhile is read again, until
-    a pass finds it unchanged, or as many rows were met as it had when the pass began."""
-    state, passes = ScanState(goal, order, goal.resume_from), 1
+    a pass finds it unchanged, or as many rows were met as it had when the pass began; one that has no total either, and
+    so shows no deletion, until a pass meets no new row."""
+    state, passes, met = ScanState(goal, order, goal.resume_from), 1, 0
     result = yield from _read_on(state)
-    while passes < MAX_PASSES and result.reached_end and result.changed_during_scan:
-        if SortOrder.UNSORTED not in (order, result.order):
+    while passes < MAX_PASSES and result.reached_end and SortOrder.UNSORTED in (order, result.order):
+        is_counted = result.first_total is not None
+        if not (result.changed_during_scan if is_counted else len(state.hashes) > met):
             break
-        profile = ListProfile(deleted=state.profile.deleted)
+        profile, met = ListProfile(deleted=state.profile.deleted), len(state.hashes)
         state, passes = ScanState(goal, SortOrder.UNSORTED, profile=profile, hashes=state.hashes), passes + 1
         result = yield from _read_on(state)
-        if result.first_total is None or state.row_count - state.profile.deleted >= result.first_total:
+        if result.first_total is not None and state.row_count - state.profile.deleted >= result.first_total:
             break
     if passes > 1 and result.changed_during_scan and len(state.hashes) != result.total:
         result = replace(result, warnings=(*result.warnings, "the list has no order and moved while it was read"))
