@@ -183,7 +183,9 @@ def test_a_refused_page_behind_the_end_of_a_list_is_its_end(
     for _ in range(2):
         harness.sync(name)
     assert differences(harness, name) == []
-    assert len(requests_of(harness, name)) <= 2 * (5 + 5)
+    # without a total only a second reading shows whether a deletion hid a row, unless the newest come first
+    is_read_twice = "G07:variant=absent" in more and order != "desc"
+    assert len(requests_of(harness, name)) <= 2 * (5 + 5) + (5 + 1) * is_read_twice
     report = harness.run(name, lambda run: verify(run, VerifyRequest(heal=True)), "verify")
     assert (report.error, report.counts.received) == (None, 0)
 
