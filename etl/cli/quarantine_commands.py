@@ -48,7 +48,7 @@ def list_(sources: Sequence[str], everything: bool, as_json: bool) -> None:
         seen = f"{row.last_seen_at:%Y-%m-%d %H:%M}"
         echo(f"{row.quarantine_id}  {row.source}  {seen}  {row.reason}{done}")
     next_step = "; `etl quarantine show N` prints one, `etl quarantine retry` tries to load them" if rows else ""
-    echo(f"{len(rows)} record{'s' if len(rows) != 1 else ''}{next_step}", err=True)
+    echo(f"{counted(len(rows), 'record')}{next_step}", err=True)
 
 
 @quarantine.command()

@@ -124,8 +124,6 @@ def of_message(item: Mapping[str, Any], agent: str) -> list[Said]:
     shape = _shape(tuple(message), agent)
     times = tuple([message[key] for key in shape.times if message[key] is not None]) if shape.times else ()
     who, (text, parts) = _speaker(message, agent), _content(message, shape.texts)
-    if text and who not in ("", "system") and not parts and not shape.words and not _is_event(message):
-        return [Said(who, text if text.isascii() else text.strip(MARKS), times)]  # as nearly all are
     words = {key: value for key in shape.words if _is_words(value := message[key])} if shape.words else {}
     called = "\n".join(map(compact, [*parts, *({key: words[key]} for key in words if _CALLED.search(key))]))
     if not who and (spoken := _of_role_keys(message, shape, times)):

@@ -93,12 +93,12 @@ WITH counted AS (
     TABLE counted EXCEPT TABLE stored
         ON CONFLICT (hour, day, dimension_id) DO UPDATE
        SET calls = excluded.calls, answered = excluded.answered, human_answered = excluded.human_answered,
-           voicemail = excluded.voicemail, machine_answered = excluded.machine_answered, completed =
-           excluded.completed, transferred = excluded.transferred, no_answer = excluded.no_answer, busy =
-           excluded.busy, failed = excluded.failed, canceled = excluded.canceled, in_progress =
-           excluded.in_progress, calls_with_cost = excluded.calls_with_cost, duration_seconds =
-           excluded.duration_seconds, answered_seconds = excluded.answered_seconds, cost = excluded.cost,
-           first_call_at = excluded.first_call_at, last_call_at = excluded.last_call_at
+           voicemail = excluded.voicemail, machine_answered = excluded.machine_answered,
+           completed = excluded.completed, transferred = excluded.transferred, no_answer = excluded.no_answer,
+           busy = excluded.busy, failed = excluded.failed, canceled = excluded.canceled,
+           in_progress = excluded.in_progress, calls_with_cost = excluded.calls_with_cost,
+           duration_seconds = excluded.duration_seconds, answered_seconds = excluded.answered_seconds,
+           cost = excluded.cost, first_call_at = excluded.first_call_at, last_call_at = excluded.last_call_at
     RETURNING day
 )
 SELECT day FROM removed UNION SELECT day FROM written

@@ -10,7 +10,8 @@ WITH registered AS (
     ON CONFLICT (source) DO UPDATE
        SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
            report_currency = excluded.report_currency, business_hours = excluded.business_hours
-    RETURNING provider, host, report_timezone, paused_until, pause_reason, now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
+    RETURNING provider, host, report_timezone, paused_until, pause_reason,
+              now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (
