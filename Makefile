@@ -64,7 +64,8 @@ lock: ## Update the lock files
 	for spec in benchmarks/locks/*.in; do $(COMPILE) $$spec -o $${spec%.in}.lock; done
 
 regenerate: setup ## Regenerate golden rows, generated docs and the table of country codes, to be reviewed as a diff
-	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_conformance.py tests/test_documentation.py tests/test_decisions.py tests/test_phones.py
+	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_conformance.py tests/test_documentation.py tests/test_decisions.py tests/test_phones.py \
+	  tests/test_questions.py
 
 clean: ## Remove what the other targets made, except the embedded PostgreSQL's data in .etl
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -284,6 +284,7 @@ OUTSIDE = {
     "migrations",
     "machine",
     "packaging",
+    "questions",
     "request_costs",
 }
 

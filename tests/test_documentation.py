@@ -3,8 +3,10 @@
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -110,7 +112,7 @@ def test_every_provider_is_explained() -> None:
 def test_every_public_column_and_flag_is_explained(db: Engine) -> None:
     with db.connect() as connection:
         rows = connection.execute(COLUMNS).all()
-    lines, last = [GENERATED], None
+    lines, last = [GENERATED, "", *diagram(rows)], None
     for row in rows:
         if (row.schema, row.name) != last:
             lines += ["", f"## `{row.schema}.{row.name}`", "", f"{row.meaning}."]
@@ -125,6 +127,28 @@ def test_every_public_column_and_flag_is_explained(db: Engine) -> None:
         WAREHOUSE.write_text(written.partition(GENERATED)[0] + generated)
         pytest.skip("written anew")
     assert written.partition(GENERATED)[1] + written.partition(GENERATED)[2] == generated
+
+
+JOINS = {
+    "calls": ("call_key",), "customers": ("customer_id",), "agents": ("source", "agent_id"),
+    "campaigns": ("source", "campaign_name"), "freshness": ("source",),
+}  # fmt: skip
+
+
+def diagram(columns: Sequence[Any]) -> list[str]:
+    """How the views join: each by the key of one that has one row per key."""
+    views: dict[str, set[str]] = {}
+    for row in columns:
+        if row.schema == "bi":
+            views.setdefault(row.name, set()).add(row.column)
+    lines = [
+        f'    {one} ||--o{{ {many} : "{", ".join(key)}"'
+        for one, key in JOINS.items()
+        if one in views
+        for many, names in views.items()
+        if one != many and names >= {*key} and not (one == "freshness" and names & {"call_key", "agent_id"})
+    ]
+    return ["## How the views join", "", "```mermaid", "erDiagram", *lines, "```"]
 
 
 def test_no_host_of_a_registry_is_named() -> None:
