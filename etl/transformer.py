@@ -16,10 +16,10 @@ MAX_DRIFT = 50  # per record: one with a thousand new keys is reported once, not
 DEFAULTS: Mapping[str, Any] = {
     **dict.fromkeys((
         "direction", "outcome", "provider_status", "is_live", "is_final", "is_answered", "agent_id", "agent_name",
-        "campaign_name", "from_number", "to_number", "customer_number", "agent_number", "customer_name",
-        "customer_email", "created_at", "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds",
-        "talk_seconds", "duration_basis", "cost", "cost_unit", "costs", "answered_by", "ended_by", "recording_url",
-        "summary", "sentiment", "error_message", "latency_ms", "analysis", "metadata", "extra",
+        "agent_version", "campaign_name", "from_number", "to_number", "customer_number", "agent_number",
+        "customer_name", "customer_email", "created_at", "started_at", "answered_at", "ended_at", "updated_at",
+        "duration_seconds", "talk_seconds", "duration_basis", "cost", "cost_unit", "costs", "answered_by", "ended_by",
+        "recording_url", "summary", "sentiment", "error_message", "latency_ms", "analysis", "metadata", "extra",
     )),
     **dict.fromkeys(("direction", "outcome", "answered_by", "ended_by"), "unknown"),
     "quality_flags": [],

@@ -34,8 +34,8 @@ PG15 = Path("/usr/lib/postgresql/15/bin")
 # The public views and their columns, in order.
 BI = {
     "calls": "call_key source provider provider_call_id direction outcome provider_status is_final is_answered"
-    " is_human_answered is_voicemail is_transferred agent_id agent_name campaign_name from_number to_number"
-    " customer_number agent_number customer_name customer_email created_at"
+    " is_human_answered is_voicemail is_transferred agent_id agent_name agent_version campaign_name from_number"
+    " to_number customer_number agent_number customer_name customer_email created_at"
     " started_at answered_at ended_at updated_at local_date local_hour local_weekday is_business_hours"
     " duration_seconds talk_seconds duration_basis cost cost_unit cost_reporting report_currency"
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
@@ -56,7 +56,9 @@ BI = {
     " agent_talk_share first_customer_word_seconds response_gap_p50_seconds response_gap_p95_seconds"
     " longest_silence_seconds",
     "cost_anomalies": "day source cost_unit calls cost expected_cost ratio z_score is_anomaly",
-    "agents": "source agent_id agent_name calls first_call_at last_call_at",
+    "agents": "source agent_id agent_name agent_version versions calls first_call_at last_call_at",
+    "agent_versions": "source agent_id agent_version agent_name calls answered transferred minutes first_call_at"
+    " last_call_at",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
 }

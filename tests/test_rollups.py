@@ -60,10 +60,21 @@ TRUTH = {
     "bi.agents": """
         SELECT source, agent_id,
                (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
-               count(*) AS calls, min(created_at) AS first_call_at, max(created_at) AS last_call_at
+               (array_agg(agent_version ORDER BY created_at DESC, agent_version)
+                    FILTER (WHERE agent_version IS NOT NULL))[1],
+               count(DISTINCT agent_version), count(*) AS calls, min(created_at), max(created_at)
           FROM warehouse.calls
          WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
          GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END
+    """,
+    "bi.agent_versions": """
+        SELECT source, agent_id, agent_version,
+               (array_agg(agent_name ORDER BY created_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1],
+               count(*), count(*) FILTER (WHERE is_answered), count(*) FILTER (WHERE is_transferred),
+               coalesce(sum(duration_seconds), 0) / 60, min(created_at), max(created_at)
+          FROM bi.calls
+         WHERE agent_version IS NOT NULL
+         GROUP BY source, agent_id, agent_version
     """,
     "bi.campaigns": """
         SELECT source, campaign_name, count(*) AS calls, min(created_at), max(created_at)
@@ -109,6 +120,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "created_at": st.sampled_from([*INSTANTS, *(MIDNIGHT - timedelta(hours=hour) for hour in range(1, 11))]),
     "agent_id": st.sampled_from(["a", "a", "a", "", None]),
     "agent_name": st.sampled_from(["Asha", "Asha", "Asha", "Nora", None]),
+    "agent_version": st.sampled_from([None, None, "v1", "v2"]),
     "campaign_name": st.sampled_from([None, None, None, "May"]),
     "direction": st.sampled_from(["outbound", "outbound", "inbound"]),
     "outcome": st.sampled_from(

@@ -82,6 +82,7 @@ COLUMNS = {
     "is_final": fields.all_of(fields.is_over, _is_charged, needs=("is_live",)),
     "agent_id": fields.name("agent.id"),
     "agent_name": fields.name("agent.agent_name"),
+    "agent_version": fields.name("agent.agent_version_id"),
     "from_number": Field(("inbound_from", "from_numbers"), _from_number, needs=("direction",)),
     "to_number": fields.phone_number("to_number"),
     "customer_name": fields.name("name"),
@@ -109,5 +110,5 @@ PROVIDER = Provider(
     created_at=fields.utc("created_at"),
     columns=COLUMNS,
     turns=turns("transcript"),
-    extra=frozenset({"agent.agent_version_id", "agent.orchestration_mode", "credits_processed", "currency"}),
+    extra=frozenset({"agent.orchestration_mode", "credits_processed", "currency"}),
 )

@@ -33,10 +33,11 @@ SELECT day FROM removed UNION SELECT day FROM written
 
 -- name: add_dimensions
 -- Adds the names that calls have and call_dimensions does not.
-INSERT INTO warehouse.call_dimensions (source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit)
-SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit
-  FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit) AS dimension_hash
-          FROM (SELECT DISTINCT source, agent_id, agent_name, campaign_name, direction, cost_unit
+INSERT INTO warehouse.call_dimensions
+       (source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
+SELECT source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit
+  FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit) AS dimension_hash
+          FROM (SELECT DISTINCT source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit
                   FROM warehouse.calls WHERE source = :source) names) used
  WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions d
                     WHERE (d.source, d.dimension_hash) = (used.source, used.dimension_hash))
@@ -48,7 +49,7 @@ WITH counted AS (
            busy, failed, canceled, in_progress, calls_with_cost, duration_seconds, answered_seconds, cost, first_call_at,
            last_call_at
       FROM (SELECT coalesce(hour, -1)::smallint AS hour, day, source,
-                   warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit) AS dimension_hash,
+                   warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit) AS dimension_hash,
                    count(*) AS calls, count(*) FILTER (WHERE is_answered) AS answered,
                    count(*) FILTER (WHERE warehouse.is_human_answered(is_answered, outcome, answered_by)) AS human_answered,
                    count(*) FILTER (WHERE warehouse.is_voicemail(outcome, answered_by)) AS voicemail,
@@ -70,8 +71,8 @@ WITH counted AS (
                      CROSS JOIN LATERAL
                            (SELECT c.created_at AT TIME ZONE coalesce(s.report_timezone, 'UTC') AS local_at) local
                      WHERE c.source = :source) dated
-             GROUP BY GROUPING SETS ((day, source, agent_id, agent_name, campaign_name, direction, cost_unit),
-                                     (day, hour, source, agent_id, agent_name, campaign_name, direction, cost_unit))
+             GROUP BY GROUPING SETS ((day, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit),
+                                     (day, hour, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit))
            ) grouped
       JOIN warehouse.call_dimensions USING (source, dimension_hash)
 ), stored AS (

@@ -27,6 +27,7 @@ call_dimensions = Table(
     Column("dimension_hash", LargeBinary, nullable=False),
     Column("agent_id", Text),
     Column("agent_name", Text),
+    Column("agent_version", Text),
     Column("campaign_name", Text),
     Column("direction", Text, nullable=False),
     Column("cost_unit", Text),

@@ -20,6 +20,7 @@ calls = sa.Table(
     sa.Column("is_answered", sa.Boolean, nullable=False),
     sa.Column("agent_id", sa.Text),
     sa.Column("agent_name", sa.Text),
+    sa.Column("agent_version", sa.Text),
     sa.Column("campaign_name", sa.Text),
     sa.Column("from_number", sa.Text),
     sa.Column("to_number", sa.Text),

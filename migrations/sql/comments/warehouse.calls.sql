@@ -27,6 +27,9 @@ COMMENT ON COLUMN warehouse.calls.agent_id IS
     'The provider''s id of the voice agent. Ringg, Ravan and Vaani; null for Autocalls, which sends names only';
 COMMENT ON COLUMN warehouse.calls.agent_name IS
     'Name of the voice agent, as sent with the call. All providers; null where none was sent';
+COMMENT ON COLUMN warehouse.calls.agent_version IS
+    'Version of the voice agent that took the call, as sent: another one after each change of its prompt or settings. Ringg '
+    'only, in some of its records; null for all others';
 COMMENT ON COLUMN warehouse.calls.campaign_name IS
     'Name of the campaign that the call belongs to. Autocalls only; null for all others and outside a campaign';
 COMMENT ON COLUMN warehouse.calls.from_number IS

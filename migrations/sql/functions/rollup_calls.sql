@@ -18,12 +18,13 @@ BEGIN
 
     -- a statement of its own, so that the next one sees dimensions that a concurrent writer inserted first
     INSERT INTO warehouse.call_dimensions
-           (source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit)
-    SELECT source, dimension_hash, agent_id, agent_name, campaign_name, direction, cost_unit
-      FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
-              FROM (SELECT source, agent_id, agent_name, campaign_name, direction, cost_unit FROM new_calls
+           (source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
+    SELECT source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit
+      FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
+              FROM (SELECT source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit FROM new_calls
                      UNION
-                    SELECT source, agent_id, agent_name, campaign_name, direction, cost_unit FROM old_calls) names) used
+                    SELECT source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit FROM old_calls
+                   ) names) used
      WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions d
                         WHERE (d.source, d.dimension_hash) = (used.source, used.dimension_hash))
      ORDER BY source, dimension_hash
@@ -35,7 +36,7 @@ BEGIN
                    transferred, no_answer, busy, failed, canceled, in_progress, duration_seconds, answered_seconds, cost,
                    calls_with_cost, first_new, last_new, first_old, last_old
               FROM (SELECT coalesce(hour, -1) AS hour, day, source,
-                           warehouse.dimension_hash(agent_id, agent_name, campaign_name, direction, cost_unit)
+                           warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
                                AS dimension_hash,
                            sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
                            coalesce(sum(n) FILTER (
@@ -66,8 +67,8 @@ BEGIN
                                    (SELECT created_at AT TIME ZONE coalesce(s.report_timezone, 'UTC') AS local_at) local
                            ) dated
                      GROUP BY GROUPING SETS (
-                           (day, source, agent_id, agent_name, campaign_name, direction, cost_unit),
-                           (day, hour, source, agent_id, agent_name, campaign_name, direction, cost_unit))) grouped
+                           (day, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit),
+                           (day, hour, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit))) grouped
               JOIN warehouse.call_dimensions USING (source, dimension_hash)
         ), written AS (
             INSERT INTO warehouse.call_rollup AS stored
@@ -123,8 +124,9 @@ BEGIN
                       AND c.created_at < stale.day::timestamp AT TIME ZONE 'UTC' + interval '2 days'
                       AND (c.created_at AT TIME ZONE stale.zone)::date = stale.day
                       AND stale.hour IN (-1, extract(hour FROM c.created_at AT TIME ZONE stale.zone))
-                      AND (c.agent_id, c.agent_name, c.campaign_name, c.direction, c.cost_unit) IS NOT DISTINCT FROM
-                          (stale.agent_id, stale.agent_name, stale.campaign_name, stale.direction, stale.cost_unit))
+                      AND (c.agent_id, c.agent_name, c.agent_version, c.campaign_name, c.direction, c.cost_unit)
+                          IS NOT DISTINCT FROM (stale.agent_id, stale.agent_name, stale.agent_version, stale.campaign_name,
+                                                stale.direction, stale.cost_unit))
          WHERE stale.calls <> 0 AND d.hour = stale.hour AND d.day = stale.day AND d.dimension_id = stale.dimension_id;
     END LOOP;
 
