@@ -147,7 +147,7 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
     assert came.context is not None
     found = transform_record(provider, came.context)
     assert isinstance(found, Call)
-    ctx = WriteContext("ringg", "ringg", None, NOW)
+    ctx = WriteContext("ringg", "ringg", None, NOW, b"key")
     change = insert(ctx, found, came)
     with db.begin() as connection:
         assert write(connection, ctx, [change]) == ([change], [])
@@ -157,7 +157,11 @@ def test_a_call_that_somebody_else_wrote_meanwhile_is_merged(db: Engine) -> None
 def test_a_value_that_fits_no_column_is_refused_alone(db: Engine) -> None:
     harness, _ = make_stub_harness(db, ringg_record("first"))
     harness.sync("ringg")
-    source, provider, ctx = harness.sources["ringg"], providers()["ringg"], WriteContext("ringg", "ringg", None, NOW)
+    source, provider, ctx = (
+        harness.sources["ringg"],
+        providers()["ringg"],
+        WriteContext("ringg", "ringg", None, NOW, b"key"),
+    )
     odd: dict[str, dict[str, Any]] = {
         "good": {},
         "name": {"customer_name": "\ud800"},

@@ -35,7 +35,7 @@ PG15 = Path("/usr/lib/postgresql/15/bin")
 BI = {
     "calls": "call_key source provider provider_call_id direction outcome provider_status is_final is_answered"
     " is_human_answered is_voicemail is_transferred agent_id agent_name agent_version campaign_name from_number"
-    " to_number customer_number agent_number customer_name customer_email created_at"
+    " to_number customer_number agent_number customer_id customer_name customer_email created_at"
     " started_at answered_at ended_at updated_at local_date local_hour local_weekday is_business_hours"
     " duration_seconds talk_seconds duration_basis cost cost_unit cost_reporting report_currency"
     " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"

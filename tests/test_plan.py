@@ -18,7 +18,7 @@ from etl.transformer import DEFAULTS
 from tests.stub_provider import ringg_record
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-CTX = WriteContext("ringg", "ringg", 1, NOW)
+CTX = WriteContext("ringg", "ringg", 1, NOW, b"key")
 RINGG = providers()["ringg"]
 
 
@@ -37,6 +37,7 @@ def test_each_value_of_a_new_row_stands_in_its_column() -> None:
         "call_key": record.key, "source": "ringg", "provider": "ringg", "provider_call_id": "a",
         "turn_count": 2, "has_transcript": True, "first_seen_at": NOW, "changed_at": NOW, "delisted_at": None,
         "latest_request_seq": 7, "payload_seqs": None, "content_hash": b"digest", "previous_content_hashes": None,
+        "customer_id": None,
     }  # fmt: skip
     assert len(row["transcript_hash"]) == 16
 

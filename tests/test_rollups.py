@@ -149,7 +149,7 @@ def loaded(source: str, calls: dict[str, dict[str, Any]]) -> Step:
     """A batch through the loader, merged with the stored rows."""
 
     def step(connection: Connection) -> None:
-        ctx = WriteContext(source, "ringg", None, NOW)
+        ctx = WriteContext(source, "ringg", None, NOW, b"key")
         keys = {name: call_key(source, name) for name in calls}
         before = writer.fetch_rows(connection, keys.values())
         changes = list[Insert | RowChange]()

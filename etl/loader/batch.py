@@ -28,12 +28,13 @@ def call_key(source: str, provider_call_id: str) -> uuid.UUID:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Which run writes, of which source, and at what time."""
+    """Which run writes, of which source, at what time, and the key of customers' tokens."""
 
     source: str
     provider: str
     run_id: int | None
     now: datetime
+    masking_key: bytes
 
 
 class ReceivedRecord(NamedTuple):

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from etl.db import tables
 from etl.db.engine import json_bytes
+from etl.fields.tokens import customer_of
 from etl.loader.batch import ReceivedRecord, WriteContext
 from etl.loader.merge import FieldChange, Row, compare, merge
 from etl.model import Call, Drift, Provider, Reject, Turn
@@ -97,12 +98,13 @@ def plan(
 def insert(ctx: WriteContext, call: Call, record: ReceivedRecord, earlier: Insert | None = None) -> Insert:
     """What a record makes of a call that is not stored, after an ``earlier`` one of the same batch."""
     if earlier:
-        row, turns = _merged(earlier.row, call, record)
+        row, turns = _merged(ctx, earlier.row, call, record)
         turns = earlier.turns if turns is None else turns
         return Insert(values_of(row), turns, (*earlier.records, record), earlier.drift + call.drift)
     columns, turns = call.columns, call.turns or None
     values = (
-        *(record.key, ctx.source, ctx.provider, call.provider_call_id, *_of_record(columns), len(call.turns)),
+        *(record.key, ctx.source, ctx.provider, call.provider_call_id, *_of_record(columns)),
+        *(customer_of(columns["customer_number"], ctx.masking_key), len(call.turns)),
         *(turns is not None, columns["quality_flags"], ctx.now, ctx.now, None, record.seq, None, record.digest, None),
         transcript_digest(turns) if turns else None,
     )
@@ -113,7 +115,7 @@ def update(
     ctx: WriteContext, before: Row, call: Call, record: ReceivedRecord, earlier: RowChange | None = None
 ) -> RowChange:
     """What a record makes of a stored call, after an ``earlier`` one of the same batch."""
-    row, turns = _merged(earlier.row if earlier else before, call, record)
+    row, turns = _merged(ctx, earlier.row if earlier else before, call, record)
     if earlier is None:
         return RowChange(before, row, turns, (record,), ctx.now, call.drift)
     row["changed_at"] = before["changed_at"]
@@ -121,9 +123,12 @@ def update(
     return RowChange(before, row, turns, (*earlier.records, record), ctx.now, earlier.drift + call.drift)
 
 
-def _merged(before: Row, call: Call, record: ReceivedRecord) -> tuple[dict[str, Any], tuple[Turn, ...] | None]:
+def _merged(
+    ctx: WriteContext, before: Row, call: Call, record: ReceivedRecord
+) -> tuple[dict[str, Any], tuple[Turn, ...] | None]:
     """A row after one more record, and its turns where they are others than before."""
     row = merge(before, call, record.seq)
+    row["customer_id"] = customer_of(row["customer_number"], ctx.masking_key)
     row["delisted_at"] = None  # it is listed again
     known = {before["content_hash"], *(before["previous_content_hashes"] or ())}
     if record.digest not in known:  # a version that it had before is stored already

@@ -36,6 +36,6 @@ def _restore(connection: Connection, run: SourceRun, keys: Sequence[uuid.UUID]) 
     """Rebuild some calls → how many transcripts are still missing."""
     ctx = run.write_context()
     changes = rebuild(connection, ctx, run.source, keys)
-    write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
+    write(connection, run, ctx, BatchPlan([change for change in changes if change.columns], len(changes)))
     left = fetch_all(connection, SQL.recount, {"keys": uuid_array(keys), "now": ctx.now})
     return sum(row.is_missing for row in left)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from etl.loader.batch import WriteContext
 from etl.loader.plan import RowChange
 from etl.model import Source
+from etl.state import registry
 from etl.sync.replay import FIRST, rebuild_next
 
 
@@ -35,7 +36,8 @@ class ReplayDiff:
 
 def compare(db: Engine, source: Source, difference: ReplayDiff) -> None:
     """Find what a replay of a source would change, without writing anything."""
-    ctx = WriteContext(source.name, source.provider, None, datetime.now(UTC))
+    with db.connect() as connection:
+        ctx = WriteContext(source.name, source.provider, None, datetime.now(UTC), registry.masking_key(connection))
     after: int | None = FIRST
     while after is not None:
         with db.connect() as connection:

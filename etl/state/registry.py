@@ -70,6 +70,11 @@ def known_sources(connection: Connection) -> list[str]:
     return [row.source for row in fetch_all(connection, SQL.source_names)]
 
 
+def masking_key(connection: Connection) -> bytes:
+    """The key of the tokens that stand for customers."""
+    return bytes(fetch_value(connection, SQL.masking_key))
+
+
 def blocked_until(connection: Connection, source: str, now: datetime) -> datetime | None:
     """Until when the provider asked to send nothing."""
     values = {"source": source, "now": now}

@@ -12,11 +12,11 @@ from etl.loader.batch import Counts
 SQL = Statements("runs")
 
 
-def begin(connection: Connection, source: str, kind: str, owner: str, now: datetime) -> tuple[int, int]:
-    """Add the row of a run → its key, and how many runs in a row their process did not survive for a page."""
+def begin(connection: Connection, source: str, kind: str, owner: str, now: datetime) -> tuple[int, int, bytes]:
+    """Add the row of a run → its key, how many runs in a row died before a page, the masking key."""
     values = {"source": source, "kind": kind, "owner": owner, "now": now}
     row = fetch_one(connection, SQL.begin_run, values)
-    return (row.run_id, row.crashes) if row else (0, 0)
+    return row.run_id, row.crashes, row.masking_key
 
 
 def count(connection: Connection, run_id: int, counts: Counts, requests: int) -> Counts:

@@ -48,7 +48,7 @@ def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) ->
 def _replay_next(connection: Connection, run: SourceRun, after: int) -> tuple[list[RowChange], int | None]:
     ctx = run.write_context()
     changes, last = rebuild_next(connection, ctx, run.source, after)
-    write(connection, run, ctx, BatchPlan([change for change in changes if change.fields], len(changes)))
+    write(connection, run, ctx, BatchPlan([change for change in changes if change.columns], len(changes)))
     refused = uuid_array(change.row["call_key"] for change in changes if change.turns == ())
     execute(connection, TRANSCRIPTS.forget, {"keys": refused})
     return changes, last

@@ -101,6 +101,7 @@ class SourceRun:
     lease: Lease
     result: RunResult
     is_manual: bool
+    masking_key: bytes
     rejects_seen: set[bytes] = field(default_factory=set)  # the digests of all records that the run has rejected
 
     @property
@@ -110,7 +111,8 @@ class SourceRun:
 
     def write_context(self) -> WriteContext:
         """Who writes, and when."""
-        return WriteContext(self.source.name, self.source.provider, self.result.run_id, self.deps.clock.now())
+        source, now = self.source, self.deps.clock.now()
+        return WriteContext(source.name, source.provider, self.result.run_id, now, self.masking_key)
 
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""
@@ -196,8 +198,8 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
         client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
         begun = state.run(runs.begin, source.name, result.kind, state.owner, deps.clock.now())
-        result.run_id, result.crashes = begun
-        run = SourceRun(deps, source, provider, client, state, lease, result, is_manual)
+        result.run_id, result.crashes, masking_key = begun
+        run = SourceRun(deps, source, provider, client, state, lease, result, is_manual, masking_key)
         closing.callback(run.end)
         try:
             with span("run", source=source.name, kind=result.kind, run_id=result.run_id):

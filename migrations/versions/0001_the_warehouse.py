@@ -25,6 +25,9 @@ WITHOUT_STATISTICS = {
 def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("request_seq", schema="ops")))
     create_tables()
+    # made by the server: a parameter would stand in its log
+    uuids = " || ".join(["uuid_send(gen_random_uuid())"] * 3)
+    op.execute(f"INSERT INTO ops.masking_key (key) VALUES (sha256({uuids}))")  # noqa: S608 - no value in it
     # compressed before it is sent
     op.execute("ALTER TABLE raw.payloads ALTER COLUMN records_zlib_msgpack SET STORAGE EXTERNAL")
     for relation, columns in WITHOUT_STATISTICS.items():
@@ -160,6 +163,14 @@ def create_tables() -> None:
         schema="ops",
     )
     op.create_table(
+        "masking_key",
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("inner_key", sa.LargeBinary(), sa.Computed("warehouse.hmac_pad(key, 54)", persisted=True)),
+        sa.Column("outer_key", sa.LargeBinary(), sa.Computed("warehouse.hmac_pad(key, 92)", persisted=True)),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_masking_key")),
+        schema="ops",
+    )
+    op.create_table(
         "calls",
         sa.Column("call_key", sa.Uuid(), nullable=False),
         sa.Column("source", sa.Text(), nullable=False),
@@ -202,6 +213,7 @@ def create_tables() -> None:
         sa.Column("analysis", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("metadata", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("extra", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("customer_id", sa.Uuid(), nullable=True),
         sa.Column("turn_count", sa.Integer(), nullable=False),
         sa.Column("has_transcript", sa.Boolean(), nullable=False),
         sa.Column("quality_flags", sa.ARRAY(sa.Text()), nullable=False),
@@ -227,9 +239,9 @@ def create_tables() -> None:
     op.create_index(op.f("ix_calls_agent_number"), "calls", ["agent_number"], unique=False, schema="warehouse")
     op.create_index(op.f("ix_calls_created_at"), "calls", ["created_at"], unique=False, schema="warehouse")
     op.create_index(
-        op.f("ix_calls_customer_number_created_at"),
+        op.f("ix_calls_customer_id_created_at"),
         "calls",
-        ["customer_number", "created_at"],
+        ["customer_id", "created_at"],
         unique=False,
         schema="warehouse",
     )

@@ -46,7 +46,8 @@ SELECT call_key, source, provider_call_id, created_at, direction, outcome, agent
  WHERE source = ANY(:sources) AND created_at >= :start AND (created_at, call_key) < (:end, :key)
    AND (CAST(:agent AS text) IS NULL OR agent_name = :agent) AND (CAST(:outcome AS text) IS NULL OR outcome = :outcome)
    AND (CAST(:direction AS text) IS NULL OR direction = :direction)
-   AND (customer_number = :number OR agent_number = :number)
+   AND (customer_id = (SELECT warehouse.customer_id(:number, inner_key, outer_key) FROM ops.masking_key)
+        OR agent_number = :number)
  ORDER BY created_at DESC, call_key DESC LIMIT :limit
 
 -- name: count_calls

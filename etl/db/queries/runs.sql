@@ -20,7 +20,8 @@ RETURNING run_id, (SELECT count(*) FROM interrupted WHERE pages = 0) + (
      WHERE source = :source AND error = 'the process ended before the run did'
        AND started_at > coalesce((SELECT max(started_at) FROM ops.runs
                                    WHERE source = :source AND (pages > 0 OR status IN ('succeeded', 'failed'))),
-                                 '-infinity')) AS crashes
+                                 '-infinity')) AS crashes,
+          (SELECT key FROM ops.masking_key) AS masking_key
 
 -- name: count_batch
 -- Adds the counts of a batch, in the transaction of the batch, and returns those of the run.

@@ -58,3 +58,7 @@ SELECT s.source FROM ops.sources s
  WHERE s.paused_until > :now
     OR (SELECT status FROM ops.runs r WHERE r.source = s.source ORDER BY run_id DESC LIMIT 1) = 'failed'
  ORDER BY s.source
+
+-- name: masking_key
+-- The key of the tokens that stand for customers.
+SELECT key FROM ops.masking_key

@@ -4,10 +4,12 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     Double,
     Index,
     Integer,
+    LargeBinary,
     Numeric,
     Table,
     Text,
@@ -107,6 +109,15 @@ rates = Table(
     Column("valid_from", Date, primary_key=True),
     Column("rate", Numeric, nullable=False),
     CheckConstraint("rate > 0 AND rate < 'Infinity'", name="rate_is_positive"),
+    schema="ops",
+)
+
+masking_key = Table(
+    "masking_key",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("inner_key", LargeBinary, Computed("warehouse.hmac_pad(key, 54)", persisted=True)),
+    Column("outer_key", LargeBinary, Computed("warehouse.hmac_pad(key, 92)", persisted=True)),
     schema="ops",
 )
 

@@ -49,6 +49,7 @@ calls = sa.Table(
     sa.Column("analysis", JSONB(none_as_null=True)),
     sa.Column("metadata", JSONB(none_as_null=True)),
     sa.Column("extra", JSONB(none_as_null=True)),
+    sa.Column("customer_id", sa.Uuid),
     sa.Column("turn_count", sa.Integer, nullable=False),
     sa.Column("has_transcript", sa.Boolean, nullable=False),
     sa.Column("quality_flags", sa.ARRAY(sa.Text), nullable=False),
@@ -69,7 +70,7 @@ calls = sa.Table(
     sa.Index(None, "provider_call_id"),  # not unique: call_key is, and is computed from it
     sa.Index(None, "source", "created_at"),
     sa.Index(None, "created_at"),
-    sa.Index(None, "customer_number", "created_at"),
+    sa.Index(None, "customer_id", "created_at"),
     sa.Index(
         None, "agent_number"
     ),  # without created_at: a number has many calls, and ix_calls_created_at finds its newest

@@ -44,6 +44,9 @@ COMMENT ON COLUMN warehouse.calls.customer_number IS
 COMMENT ON COLUMN warehouse.calls.agent_number IS
     'The voice agent''s number: to_number of an inbound call, from_number of an outbound one. Null where the '
     'direction is neither (Autocalls sends the agent''s number in any case)';
+COMMENT ON COLUMN warehouse.calls.customer_id IS
+    'The customer, without the number: a keyed token of customer_number, the same over all sources, to count customers and '
+    'to join their calls. Null where there is no customer_number, or a word in its place, such as anonymous';
 COMMENT ON COLUMN warehouse.calls.customer_name IS
     'The customer''s name. Ringg, Ravan and Vaani; null for Autocalls and where it is not known';
 COMMENT ON COLUMN warehouse.calls.customer_email IS 'The customer''s e-mail address. Ravan only; null for all others';

@@ -5,7 +5,7 @@ SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outc
        c.is_answered, warehouse.is_human_answered(c.is_answered, c.outcome, c.answered_by) AS is_human_answered,
        warehouse.is_voicemail(c.outcome, c.answered_by) AS is_voicemail, c.outcome = 'transferred' AS is_transferred,
        c.agent_id, c.agent_name, c.agent_version, c.campaign_name, c.from_number, c.to_number, c.customer_number, c.agent_number,
-       c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
+       c.customer_id, c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
        (c.created_at AT TIME ZONE s.report_timezone)::date AS local_date,
        extract(hour FROM c.created_at AT TIME ZONE s.report_timezone)::integer AS local_hour,
        extract(isodow FROM c.created_at AT TIME ZONE s.report_timezone)::integer AS local_weekday,
