@@ -12,6 +12,7 @@ from etl.cli import (
     context,
     db_commands,
     exit_status,
+    export_command,
     inspect_commands,
     output,
     quarantine_commands,
@@ -53,6 +54,7 @@ app.add_command(inspect_commands.status)
 app.add_command(inspect_commands.why)
 app.add_command(verify_command.verify)
 app.add_command(run_commands.replay)
+app.add_command(export_command.export)
 app.add_command(sandbox_command.sandbox)
 app.add_command(db_commands.db)
 app.add_command(quarantine_commands.quarantine)
