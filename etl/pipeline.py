@@ -19,6 +19,7 @@ from etl.state.streams import StreamState
 from etl.sync import due
 from etl.sync.checkpoint import AHEAD, history_start
 from etl.sync.completeness import check_total
+from etl.sync.report_zone import change_report_zone
 from etl.sync.run import SourceRun
 from etl.sync.transcripts import fetch_transcripts
 from etl.sync.window import ScanKind, load_state, read_window
@@ -31,11 +32,12 @@ def sync(run: SourceRun, *, head_only: bool = False) -> bool:
 
     ``head_only`` reads the newest calls and transcripts → whether more is left to read.
     """
+    is_recounting = change_report_zone(run, slices=1 if head_only else -1)
     found = _each_stream(run, lambda run, stream: sync_stream(run, stream, head_only=head_only))
     with run.at_priority(Priority.LOOKBACK):
         lookback_start = min((start for start, _ in found if start), default=None)
         is_left = fetch_transcripts(run, lookback_start, batches=1 if head_only else None)
-    return is_left or any(has_history for _, has_history in found)
+    return is_left or is_recounting or any(has_history for _, has_history in found)
 
 
 def backfill(run: SourceRun, window: Window | None = None, *, again: bool = False) -> None:
@@ -49,6 +51,7 @@ def backfill(run: SourceRun, window: Window | None = None, *, again: bool = Fals
         read_history(run, stream, wanted, again=again)
 
     with run.at_priority(Priority.BACKFILL):
+        change_report_zone(run)
         _each_stream(run, read)
         fetch_transcripts(run)
 

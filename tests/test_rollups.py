@@ -18,7 +18,7 @@ from etl.loader.batch import ReceivedRecord, WriteContext, call_key
 from etl.loader.plan import Insert, RowChange, insert, update
 from etl.model import Call, Reporting, Source
 from etl.runtime.secret import Secret
-from etl.state import registry, streams
+from etl.state import recount, registry, streams
 from etl.state.streams import EVER, StreamState
 from etl.transformer import DEFAULTS
 
@@ -101,7 +101,7 @@ TRUTH = {
     """,
     "(SELECT source, day, hour, min(first_call_at), max(last_call_at), sum(machine_answered)::bigint,"
     " sum(completed)::bigint, sum(canceled)::bigint, sum(in_progress)::bigint FROM warehouse.call_rollup"
-    " JOIN warehouse.call_dimensions USING (dimension_id) GROUP BY source, day, hour)": """
+    " JOIN warehouse.active_dimensions USING (dimension_id) GROUP BY source, day, hour)": """
         SELECT source, local_date, coalesce(local_hour, -1), min(created_at), max(created_at),
                count(*) FILTER (WHERE is_voicemail AND outcome <> 'voicemail'),
                count(*) FILTER (WHERE outcome = 'completed'), count(*) FILTER (WHERE outcome = 'canceled'),
@@ -166,10 +166,16 @@ def run_sql(statement: str, **values: Any) -> Step:
     return lambda connection: connection.execute(text(statement), values)
 
 
-def in_zone(source: str, zone: str) -> Step:
-    """The reports of a source in another time zone, as a run with a changed setting makes it."""
+def in_zone(source: str, zone: str, slices: int, size: int) -> Step:
+    """A changed time zone of reports, and some slices of calls counted by it, as runs with this setting do it."""
     account = Source(source, "ringg", "https://h", Secret("key"), "USD", reporting=Reporting(ZoneInfo(zone)))
-    return lambda connection: registry.register(connection, account, NOW)
+
+    def step(connection: Connection) -> None:
+        registry.register(connection, account, NOW)
+        for _ in range(slices):
+            recount.change_zone(connection, source, size)
+
+    return step
 
 
 NEW_KEY = "call_key = gen_random_uuid(), provider_call_id = gen_random_uuid()"
@@ -195,7 +201,7 @@ RENAMED = """
      WHERE source = :source AND partition = (SELECT min(partition) FROM ops.streams WHERE source = :source)
        AND NOT EXISTS (SELECT FROM ops.streams WHERE (source, partition) = (:source, :partition))
 """
-ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles")
+ZONES = ("UTC", "Asia/Kolkata", "America/Los_Angeles", "Pacific/Kiritimati")
 REMOVED = "DELETE FROM ops.streams WHERE (source, partition) = (:source, :partition)"
 
 
@@ -205,7 +211,7 @@ def steps(draw: st.DrawFn) -> Step:
     source, partition, where = draw(st.sampled_from(SOURCES)), draw(st.sampled_from(PHONES)), draw(WHERE)
     kind = draw(st.sampled_from(["loaded", "loaded", "updated", "updated", "by SQL", "stream", "zone"]))
     if kind == "zone":
-        return in_zone(source, draw(st.sampled_from(ZONES)))
+        return in_zone(source, draw(st.sampled_from(ZONES)), draw(st.integers(0, 4)), draw(st.integers(1, 5)))
     if kind == "loaded":
         return loaded(
             source, draw(st.dictionaries(st.sampled_from("123456"), st.fixed_dictionaries(VALUES), min_size=1))
@@ -271,6 +277,12 @@ def test_every_change_of_calls_is_counted(db: Engine, done: list[Step]) -> None:
         for step in done:
             step(connection)
             assert differences(connection) == []
+        for source in SOURCES:
+            while recount.zone_change(connection, source):
+                recount.change_zone(connection, source, 3)
+        assert differences(connection) == []
+        left = "SELECT count(*) FROM warehouse.call_rollup WHERE dimension_id NOT IN (SELECT dimension_id FROM {})"
+        assert connection.scalar(text(left.format("warehouse.active_dimensions"))) == 0
         assert connection.scalar(text("SELECT count(*) FROM warehouse.call_rollup WHERE calls <= 0")) == 0
 
 
@@ -359,6 +371,37 @@ def test_two_writers_of_one_source_end_well(sources: Engine) -> None:
     with sources.connect() as connection:
         assert differences(connection) == []
         assert connection.scalar(text("SELECT count(*) FROM warehouse.calls")) == 2 * (5 * 20 - 2)
+
+
+def test_the_zone_of_reports_changes_while_calls_are_written(sources: Engine) -> None:
+    days = [MIDNIGHT + timedelta(hours=7 * back) for back in range(-40, 0)]
+
+    def write() -> None:
+        for round_ in range(25):
+            with sources.begin() as connection:
+                calls = {f"{round_}-{place}": {"created_at": at} for place, at in enumerate(days[round_::9])}
+                loaded("one", calls)(connection)
+                connection.execute(text("DELETE FROM warehouse.calls WHERE provider_call_id LIKE '%-2'"))
+                connection.execute(text("UPDATE warehouse.calls SET outcome = 'busy' WHERE provider_call_id LIKE '%1'"))
+
+    def change() -> None:
+        for zone in ("Asia/Kolkata", "America/Los_Angeles", "Asia/Kolkata", "UTC", "Pacific/Kiritimati"):
+            with sources.begin() as connection:
+                in_zone("one", zone, 0, 1)(connection)
+            for slice_ in range(12):
+                with sources.connect() as connection:
+                    recount.change_zone(connection, "one", 5)
+                    if slice_ % 3:
+                        connection.commit()  # else the process ends here
+
+    planted(sources, 1)
+    at_once(write, change)
+    with sources.begin() as connection:
+        assert differences(connection) == []
+        in_zone("one", "Pacific/Kiritimati", 100, 5)(connection)
+        assert recount.zone_change(connection, "one") is None
+        assert connection.scalar(text("SELECT report_timezone FROM ops.sources WHERE source = 'one'")) != "UTC"
+        assert differences(connection) == []
 
 
 def test_a_new_stream_waits_for_calls_being_written(sources: Engine) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from etl import pipeline
 from etl.db.statements import Statements, fetch_all
 from etl.ops import health
+from etl.reports.status import status
 from etl.state import registry
 from etl.sync import run
 from tests.harness import InterceptingTransport, kill, make_harness, run_until_killed
@@ -35,19 +36,29 @@ def test_a_run_that_was_killed_is_said_to_be_interrupted(db: Engine) -> None:
     assert runs == [{"status": "interrupted", "ended": True}, {"status": "succeeded", "ended": True}]
 
 
-def test_another_time_zone_is_stored_with_its_rollups_or_not_at_all(db: Engine) -> None:
+def test_another_time_zone_is_shown_once_the_metrics_are_counted_by_it(db: Engine) -> None:
     harness = make_harness(db)
     harness.sync("ringg")
+    days = "SELECT day, sum(calls) AS calls FROM bi.daily_call_metrics GROUP BY day ORDER BY day"
+    in_utc = harness.rows(days)
     zone, source = "SELECT report_timezone FROM ops.sources WHERE source = 'ringg'", harness.sources["ringg"]
     before = harness.scalar(zone)
     reporting = replace(source.reporting, timezone=ZoneInfo("Pacific/Kiritimati"))
     harness.sources["ringg"] = replace(source, reporting=reporting)
     harness.execute("ALTER TABLE warehouse.call_rollup ADD CONSTRAINT refused CHECK (false) NOT VALID")
     assert harness.run("ringg").status == "failed"
-    assert harness.scalar(zone) == before
+    assert (harness.scalar(zone), harness.rows(days)) == (before, in_utc)
+    (row,) = status(db, [harness.sources["ringg"]], harness.clock.now())
+    assert row["metrics_message"] == "metrics are being counted by the days and hours of Pacific/Kiritimati: 0 %"
     harness.execute("ALTER TABLE warehouse.call_rollup DROP CONSTRAINT refused")
     harness.sync("ringg")
     assert harness.scalar(zone) == "Pacific/Kiritimati"
+    assert harness.rows(days) == harness.rows(
+        "SELECT local_date AS day, count(*) AS calls FROM bi.calls GROUP BY 1 ORDER BY 1"
+    )
+    assert harness.rows(days) != in_utc
+    (row,) = status(db, [harness.sources["ringg"]], harness.clock.now())
+    assert row["metrics_message"] is None
 
 
 STEPS = [timedelta(minutes=2), timedelta(minutes=30), timedelta(hours=2), timedelta(days=3000)]

@@ -17,7 +17,7 @@ CALLHOUSE_TURNS = """
 CALLHOUSE_DAYS = """
     SELECT source, day, sum(calls) AS calls, sum(answered) AS answered, sum(duration_seconds) AS seconds,
            sum(cost) AS cost
-      FROM warehouse.call_rollup JOIN warehouse.call_dimensions USING (dimension_id)
+      FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
      WHERE hour = -1 GROUP BY source, day
 """
 SAME = "SELECT source, id, cost FROM same.calls"

@@ -114,7 +114,7 @@ def _remarks(row: SourceStatus) -> list[str]:
         lines.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
     if row.get("open_checkpoints"):
         lines.append("the history is not complete yet: the next sync resumes it")
-    lines += [row["pause_message"]] if row["pause_message"] else []
+    lines += [message for message in (row["pause_message"], row["metrics_message"]) if message]
     if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
         allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
         lines.append(

@@ -11,7 +11,7 @@ from etl.db.statements import Statements, fetch_all
 from etl.intervals import gaps
 from etl.model import Source
 from etl.runtime.humanize import counted
-from etl.state import daily_checks, streams
+from etl.state import daily_checks, recount, streams
 from etl.state.adaptive_rate import stored_rate
 
 STATUS, RUNS = Statements("status"), Statements("runs")
@@ -29,7 +29,8 @@ class SourceStatus(TypedDict):
     ``gaps`` lists the ``{from, to}`` that were not read yet; ``incomplete_days`` the ``{day, missing_count}`` that
     `etl verify` found; ``last_run`` is a row of ``ops.runs``; ``next_run_at`` is not before ``paused_until``;
     ``pause_reason`` is a :class:`PauseReason`, and ``pause_message`` says it, what to do, and until when;
-    ``rate_per_minute`` is the current rate limit, lowered after refusals.
+    ``rate_per_minute`` is the current rate limit, lowered after refusals; ``metrics_message`` says how far the metrics
+    are counted by a changed ``report_timezone``.
     """
 
     source: str
@@ -53,6 +54,7 @@ class SourceStatus(TypedDict):
     pause_reason: str | None
     pause_message: str | None
     open_checkpoints: int
+    metrics_message: str | None
     requests_per_minute: int | None
     rate_per_minute: float | None
 
@@ -88,6 +90,7 @@ def _status(
 ) -> SourceStatus:
     coverage = streams.coverage_of(connection, row.source)
     rate = stored_rate(row, now)
+    zone_change = recount.zone_change(connection, row.source)
     paused_until = row.paused_until if row.paused_until and row.paused_until > now else None
     found = {
         **{name: _plain(value) for name, value in row._asdict().items()},
@@ -96,6 +99,7 @@ def _status(
         "next_run_at": _plain(row.next_run_at and max(row.next_run_at, paused_until or row.next_run_at)),
         "paused_until": _plain(paused_until),
         **_pause(row, source, paused_until),
+        "metrics_message": zone_change and zone_change.message,
         "rate_per_minute": None if rate is None else round(rate, 1),
         "watermark": _plain(min((windows[-1].end for windows in coverage.values() if windows), default=None)),
         "gaps": [

@@ -1,21 +1,16 @@
 """The sources that were ever configured: whose account each is, and until when it is not to be read."""
 
-import logging
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
 from etl.client.errors import PAUSE, PauseReason
-from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
+from etl.db.statements import Statements, fetch_all, fetch_one, fetch_value
 from etl.model import Source
 from etl.runtime import humanize
-from etl.runtime.logs import event
 
-SQL, RATE_LIMITS, ROLLUPS, SERVER = (Statements(subject) for subject in ("sources", "rate_limits", "rollups", "server"))
-log = logging.getLogger(__name__)
+SQL, RATE_LIMITS, SERVER = (Statements(subject) for subject in ("sources", "rate_limits", "server"))
 CLOCK_TOLERANCE_SECONDS = 10  # the budget of requests is shared by this much
 LONGEST_PAUSE = timedelta(hours=1)  # after a Retry-After; a later time was stored before a clock was set back
 
@@ -44,19 +39,9 @@ def register(connection: Connection, source: Source, now: datetime) -> tuple[dat
             f"source {source.name!r} is {source.provider} at {host}, but the database has {row.provider} at {row.host} "
             "under this name: give the new account a name of its own in etl.toml, or use another database"
         )
-    if row.report_timezone != reporting["report_timezone"]:
-        _change_zone(connection, account | reporting)
     longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
     is_paused = row.paused_until and now < row.paused_until <= now + longest
     return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
-
-
-def _change_zone(connection: Connection, values: Mapping[str, Any]) -> None:
-    """Count the rollups of a source by the days and hours of another time zone; who loads its calls waits meanwhile."""
-    fetch_value(connection, ROLLUPS.lock_rollups, values)
-    execute(connection, SQL.set_report_timezone, values)
-    days = len(fetch_all(connection, ROLLUPS.recount_calls, values))
-    event(log, "rollups_rebuilt", source=values["source"], timezone=values["report_timezone"], days=days)
 
 
 def clock_difference(connection: Connection, now: datetime) -> str | None:

@@ -216,7 +216,7 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
 
 def _register(deps: RunDependencies, source: Source, *, is_manual: bool) -> None:
     def register() -> tuple[datetime, PauseReason] | None:
-        with deps.db.begin() as connection:  # another time zone takes several statements
+        with deps.db.begin() as connection:
             return registry.register(connection, source, deps.clock.now())
 
     pause = retried(register, deps.clock.sleep, TRANSIENT)

@@ -11,7 +11,7 @@ SELECT (CAST(:now AS timestamptz) AT TIME ZONE coalesce((
 -- Calls, minutes and cost of each local day by source and unit of cost.
 SELECT day, source, cost_unit, sum(calls) AS calls,
        sum(answered) AS answered, sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
-  FROM warehouse.call_rollup JOIN warehouse.call_dimensions USING (dimension_id)
+  FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
  WHERE hour = -1 AND day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
  GROUP BY day, source, cost_unit
  LIMIT 100000
@@ -22,7 +22,7 @@ SELECT day, o.outcome, o.calls
   FROM (SELECT day, sum(calls) AS calls, sum(completed) AS completed, sum(transferred) AS transferred,
                sum(voicemail) - sum(machine_answered) AS voicemail, sum(no_answer) AS no_answer, sum(busy) AS busy,
                sum(failed) AS failed, sum(canceled) AS canceled, sum(in_progress) AS in_progress
-          FROM warehouse.call_rollup JOIN warehouse.call_dimensions USING (dimension_id)
+          FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
          WHERE hour = -1 AND day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
          GROUP BY day) d
  CROSS JOIN LATERAL (VALUES

@@ -1,27 +1,28 @@
 -- Whose account a source is, whether it is paused, and when it is read next.
 
 -- name: register_source
--- Adds a source with its lease and its rate limit, or updates its settings; returns what is stored of its account.
+-- Adds a source with its lease and its rate limit, or updates its settings; returns what is stored of its account. Another
+-- time zone of reports is the next one, until the rollups are counted by it (rollups.sql).
 WITH registered AS (
-    INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule, report_timezone,
+    INSERT INTO ops.sources AS stored (source, provider, host, first_seen_at, settled_after_seconds, schedule, report_timezone,
                              report_currency, business_hours)
     VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule, :report_timezone, :report_currency,
             CAST(:business_hours AS int4multirange))
     ON CONFLICT (source) DO UPDATE
        SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
-           report_currency = excluded.report_currency, business_hours = excluded.business_hours
-    RETURNING provider, host, report_timezone, paused_until, pause_reason,
+           report_currency = excluded.report_currency, business_hours = excluded.business_hours,
+           next_report_timezone = nullif(excluded.report_timezone, stored.report_timezone),
+           next_counted_from = CASE WHEN excluded.report_timezone = stored.next_report_timezone
+                                    THEN stored.next_counted_from
+                                    WHEN excluded.report_timezone <> stored.report_timezone THEN 'infinity' END
+    RETURNING provider, host, paused_until, pause_reason,
               now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (
     INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
 )
-SELECT provider, host, report_timezone, paused_until, pause_reason FROM registered
-
--- name: set_report_timezone
--- Changes the time zone of a source's reports; its rollups have to be counted again in the same transaction.
-UPDATE ops.sources SET report_timezone = :report_timezone WHERE source = :source
+SELECT provider, host, paused_until, pause_reason FROM registered
 
 -- name: pause_source
 -- Pauses a source: its credentials or its account are refused.

@@ -32,6 +32,8 @@ sources = Table(
     Column("paused_until", timestamptz()),
     Column("pause_reason", Text),
     Column("report_timezone", Text, nullable=False, server_default="UTC"),
+    Column("next_report_timezone", Text),
+    Column("next_counted_from", Date),
     Column("report_currency", Text),
     Column("business_hours", INT4MULTIRANGE),
     schema="ops",

@@ -24,6 +24,7 @@ call_dimensions = Table(
     metadata,
     Column("dimension_id", Integer, Identity(), primary_key=True),
     Column("source", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
     Column("dimension_hash", LargeBinary, nullable=False),
     Column("agent_id", Text),
     Column("agent_name", Text),

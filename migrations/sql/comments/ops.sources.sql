@@ -13,6 +13,10 @@ COMMENT ON COLUMN ops.sources.paused_until IS
 COMMENT ON COLUMN ops.sources.pause_reason IS 
     'Why it is paused: key_refused, payment_required, access_forbidden or rate_limited. Null: not paused';
 COMMENT ON COLUMN ops.sources.report_timezone IS 'Time zone of the local times in bi, a name such as Asia/Kolkata';
+COMMENT ON COLUMN ops.sources.next_report_timezone IS
+    'Time zone by which the metrics are being counted beside report_timezone, and which follows it. Null: no other is configured';
+COMMENT ON COLUMN ops.sources.next_counted_from IS
+    'Local day in next_report_timezone from which on the metrics are counted by it already. Null: none is being counted';
 COMMENT ON COLUMN ops.sources.report_currency IS
     'Currency (ISO 4217) of cost_reporting in bi, to which etl rates converts. Null: none is configured';
 COMMENT ON COLUMN ops.sources.business_hours IS

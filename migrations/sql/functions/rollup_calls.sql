@@ -18,13 +18,17 @@ BEGIN
 
     -- a statement of its own, so that the next one sees dimensions that a concurrent writer inserted first
     INSERT INTO warehouse.call_dimensions
-           (source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
-    SELECT source, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit
-      FROM (SELECT *, warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
+           (source, timezone, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
+    SELECT source, timezone, dimension_hash, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit
+      FROM (SELECT names.*, zone.timezone,
+                   warehouse.dimension_hash(
+                       zone.timezone, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
               FROM (SELECT source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit FROM new_calls
                      UNION
                     SELECT source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit FROM old_calls
-                   ) names) used
+                   ) names
+              LEFT JOIN warehouse.counted_zones z USING (source)
+             CROSS JOIN LATERAL (SELECT coalesce(z.timezone, 'UTC') AS timezone) zone) used
      WHERE NOT EXISTS (SELECT FROM warehouse.call_dimensions d
                         WHERE (d.source, d.dimension_hash) = (used.source, used.dimension_hash))
      ORDER BY source, dimension_hash
@@ -36,8 +40,8 @@ BEGIN
                    transferred, no_answer, busy, failed, canceled, in_progress, duration_seconds, answered_seconds, cost,
                    calls_with_cost, first_new, last_new, first_old, last_old
               FROM (SELECT coalesce(hour, -1) AS hour, day, source,
-                           warehouse.dimension_hash(agent_id, agent_name, agent_version, campaign_name, direction, cost_unit)
-                               AS dimension_hash,
+                           warehouse.dimension_hash(timezone, agent_id, agent_name, agent_version, campaign_name, direction,
+                                                    cost_unit) AS dimension_hash,
                            sum(n) AS calls, coalesce(sum(n) FILTER (WHERE is_answered), 0) AS answered,
                            coalesce(sum(n) FILTER (
                                WHERE warehouse.is_human_answered(is_answered, outcome, answered_by)), 0) AS human_answered,
@@ -60,15 +64,17 @@ BEGIN
                            max(created_at) FILTER (WHERE n > 0) AS last_new,
                            min(created_at) FILTER (WHERE n < 0) AS first_old,
                            max(created_at) FILTER (WHERE n < 0) AS last_old
-                      FROM (SELECT versions.*, local_at::date AS day, extract(hour FROM local_at)::smallint AS hour
+                      FROM (SELECT versions.*, zone.timezone, local_at::date AS day,
+                                   extract(hour FROM local_at)::smallint AS hour
                               FROM (SELECT 1 AS n, * FROM new_calls UNION ALL SELECT -1, * FROM old_calls) versions
-                              LEFT JOIN ops.sources s USING (source)
-                             CROSS JOIN LATERAL
-                                   (SELECT created_at AT TIME ZONE coalesce(s.report_timezone, 'UTC') AS local_at) local
-                           ) dated
+                              LEFT JOIN warehouse.counted_zones z USING (source)
+                             CROSS JOIN LATERAL (SELECT coalesce(z.timezone, 'UTC') AS timezone) zone
+                             CROSS JOIN LATERAL (SELECT created_at AT TIME ZONE zone.timezone AS local_at) local
+                             WHERE local_at::date >= coalesce(z.counted_from, '-infinity')) dated
                      GROUP BY GROUPING SETS (
-                           (day, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit),
-                           (day, hour, source, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit))) grouped
+                           (day, source, timezone, agent_id, agent_name, agent_version, campaign_name, direction, cost_unit),
+                           (day, hour, source, timezone, agent_id, agent_name, agent_version, campaign_name, direction,
+                            cost_unit))) grouped
               JOIN warehouse.call_dimensions USING (source, dimension_hash)
         ), written AS (
             INSERT INTO warehouse.call_rollup AS stored
@@ -103,11 +109,10 @@ BEGIN
             RETURNING hour, day, dimension_id, calls, first_call_at, last_call_at
         )
         -- rows that have no call left, and those whose first or last call may be one that left
-        SELECT hour, day, written.calls, call_dimensions.*, coalesce(s.report_timezone, 'UTC') AS zone
+        SELECT hour, day, written.calls, call_dimensions.*
           FROM written
           JOIN delta USING (hour, day, dimension_id)
           JOIN warehouse.call_dimensions USING (dimension_id)
-          LEFT JOIN (SELECT source, report_timezone FROM ops.sources) s USING (source)
          WHERE written.calls = 0
             OR (first_old <= first_call_at AND first_old < coalesce(first_new, 'infinity'))
             OR (last_old >= last_call_at AND last_old > coalesce(last_new, '-infinity'))
@@ -122,8 +127,8 @@ BEGIN
                       -- the local day, for the index with room for any zone
                       AND c.created_at >= stale.day::timestamp AT TIME ZONE 'UTC' - interval '1 day'
                       AND c.created_at < stale.day::timestamp AT TIME ZONE 'UTC' + interval '2 days'
-                      AND (c.created_at AT TIME ZONE stale.zone)::date = stale.day
-                      AND stale.hour IN (-1, extract(hour FROM c.created_at AT TIME ZONE stale.zone))
+                      AND (c.created_at AT TIME ZONE stale.timezone)::date = stale.day
+                      AND stale.hour IN (-1, extract(hour FROM c.created_at AT TIME ZONE stale.timezone))
                       AND (c.agent_id, c.agent_name, c.agent_version, c.campaign_name, c.direction, c.cost_unit)
                           IS NOT DISTINCT FROM (stale.agent_id, stale.agent_name, stale.agent_version, stale.campaign_name,
                                                 stale.direction, stale.cost_unit))

@@ -10,7 +10,7 @@ SELECT source, agent_id, agent_version,
           FROM warehouse.call_rollup
          WHERE hour = -1
          GROUP BY dimension_id) summed
-  JOIN warehouse.call_dimensions USING (dimension_id)
+  JOIN warehouse.active_dimensions USING (dimension_id)
  WHERE agent_version IS NOT NULL
  GROUP BY source, agent_id, agent_version;
 

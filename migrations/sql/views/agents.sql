@@ -11,7 +11,7 @@ SELECT source, agent_id,
           FROM warehouse.call_rollup
          WHERE hour = -1
          GROUP BY dimension_id) summed
-  JOIN warehouse.call_dimensions USING (dimension_id)
+  JOIN warehouse.active_dimensions USING (dimension_id)
  WHERE agent_id IS NOT NULL OR agent_name IS NOT NULL
  GROUP BY source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END;
 

@@ -12,13 +12,12 @@ SELECT hour, day, source, agent_id,
        coalesce(sum(calls_with_cost) FILTER (WHERE rate IS NULL), 0)::bigint AS calls_without_rate
   FROM (SELECT *, CASE WHEN cost_unit = report_currency THEN 1
                        ELSE (SELECT rate FROM ops.rates r
-                              WHERE r.source = d.source AND r.unit = d.cost_unit AND r.currency = s.report_currency
+                              WHERE r.source = d.source AND r.unit = d.cost_unit AND r.currency = report_currency
                                 AND r.valid_from <= day
                               ORDER BY r.valid_from DESC LIMIT 1)
                   END AS rate
           FROM warehouse.call_rollup
-          JOIN warehouse.call_dimensions d USING (dimension_id)
-          JOIN (SELECT source, report_currency FROM ops.sources) s USING (source)) priced
+          JOIN warehouse.active_dimensions d USING (dimension_id)) priced
  GROUP BY hour, day, source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name, direction, cost_unit;
 
 COMMENT ON VIEW warehouse.call_metrics IS

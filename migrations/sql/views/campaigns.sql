@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW bi.campaigns AS
 SELECT source, campaign_name, sum(calls)::bigint AS calls, min(first_call_at) AS first_call_at,
        max(last_call_at) AS last_call_at
   FROM warehouse.call_rollup
-  JOIN warehouse.call_dimensions USING (dimension_id)
+  JOIN warehouse.active_dimensions USING (dimension_id)
  WHERE hour = -1 AND campaign_name IS NOT NULL
  GROUP BY source, campaign_name;
 

@@ -7,7 +7,7 @@ SELECT day, source, cost_unit, calls, cost, expected_cost, cost / nullif(expecte
                stddev_samp(cost) OVER before AS deviation, count(*) OVER before AS days_before
           FROM (SELECT day, source, cost_unit, sum(calls)::bigint AS calls, sum(cost) AS cost
                   FROM warehouse.call_rollup
-                  JOIN warehouse.call_dimensions USING (dimension_id)
+                  JOIN warehouse.active_dimensions USING (dimension_id)
                  WHERE hour = -1
                  GROUP BY day, source, cost_unit
                 HAVING sum(calls_with_cost) > 0) days
