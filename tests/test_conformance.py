@@ -1,5 +1,6 @@
 """The conformance suite: the levels of the four, a provider that breaks each rule, and a fifth provider."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -13,13 +14,23 @@ from sqlalchemy import Engine, text
 
 import etl.extractors
 from etl import fields, settings
-from etl.extractors import providers
-from etl.model import Field, HttpRequest, Page, PageRequest, Provider, RecordContext, ResponseBody, TranscriptRequest
+from etl.extractors import SHIPPED, file_digest, mapping_version, providers
+from etl.model import (
+    Call,
+    Field,
+    HttpRequest,
+    Page,
+    PageRequest,
+    Provider,
+    RecordContext,
+    ResponseBody,
+    TranscriptRequest,
+)
 from etl.pipeline import sync
 from etl.sync.run import RunDependencies, run_source
 from etl.testing import conformance
 from etl.testing.conformance import RULES, Level, Result, Status, Unmet
-from etl.testing.recordings import write_golden_rows
+from etl.testing.recordings import Recording, recordings, write_golden_rows
 from tests.fakes import FakeClock
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +61,40 @@ def test_the_document_shows_which_rules_each_provider_meets() -> None:
     if os.environ.get("ETL_REGENERATE"):
         DOCUMENT.write_text(before + BEGIN + table + END + after)
     assert table == DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
+
+
+def test_a_mapping_has_another_version_once_it_makes_other_rows_of_a_recorded_page() -> None:
+    """A release that makes the same rows asks nobody for a replay, however its code is written."""
+    locked = json.loads(SHIPPED.read_bytes())
+    found = {provider.name: locked_mapping(provider, locked.get(provider.name, {})) for provider in PROVIDERS}
+    if os.environ.get("ETL_REGENERATE"):
+        SHIPPED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    assert found == json.loads(SHIPPED.read_bytes()), "run `make regenerate`"
+
+
+def locked_mapping(provider: Provider, before: Mapping[str, Any]) -> Mapping[str, Any]:
+    cases = {
+        recording.case: digest_of_rows(recording)
+        for recording in recordings(provider, FIXTURES / f"{provider.name}.calls")
+    }
+    known, version = before.get("rows", {}), before.get("version", 1)
+    is_same = all(known.get(case, digest) == digest for case, digest in cases.items())
+    return {"version": version if is_same else version + 1, "file": file_digest(provider), "rows": cases}
+
+
+def digest_of_rows(recording: Recording) -> str:
+    """Without nulls, so that a column more is no other row where it has no value."""
+    calls = [row for row in recording.rows() if isinstance(row, Call)]
+    rows = [({name: v for name, v in call.columns.items() if v is not None}, call.turns) for call in calls]
+    return hashlib.sha256(json.dumps(rows, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def test_a_provider_whose_file_is_not_the_one_that_ships_is_known_by_its_file() -> None:
+    assert {provider.name: mapping_version(provider) for provider in PROVIDERS} == {
+        name: str(shipped["version"]) for name, shipped in json.loads(SHIPPED.read_bytes()).items()
+    }
+    edited = replace(PROVIDERS[0], ask=position_alone)
+    assert mapping_version(edited) == f"file {file_digest(edited)}" != mapping_version(PROVIDERS[0])
 
 
 def rules_table(measured: Mapping[str, list[Result]]) -> str:

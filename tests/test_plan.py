@@ -18,7 +18,7 @@ from etl.transformer import DEFAULTS
 from tests.stub_provider import ringg_record
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-CTX = WriteContext("ringg", "ringg", 1, NOW, b"key")
+CTX = WriteContext("ringg", "ringg", 1, NOW, b"key", 3)
 RINGG = providers()["ringg"]
 
 
@@ -36,8 +36,8 @@ def test_each_value_of_a_new_row_stands_in_its_column() -> None:
     assert {name: row[name] for name in COLUMNS if name not in DEFAULTS and name != "transcript_hash"} == {
         "call_key": record.key, "source": "ringg", "provider": "ringg", "provider_call_id": "a",
         "turn_count": 2, "has_transcript": True, "first_seen_at": NOW, "changed_at": NOW, "delisted_at": None,
-        "latest_request_seq": 7, "payload_seqs": None, "content_hash": b"digest", "previous_content_hashes": None,
-        "customer_id": None,
+        "latest_request_seq": 7, "settings_id": 3, "payload_seqs": None, "content_hash": b"digest",
+        "previous_content_hashes": None, "customer_id": None,
     }  # fmt: skip
     assert len(row["transcript_hash"]) == 16
 

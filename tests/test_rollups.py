@@ -91,13 +91,13 @@ TRUTH = {
          GROUP BY source
     """,
     STREAM_ROLLUP: """
-        SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*), count(delisted_at),
-               count(*) FILTER (WHERE is_final IS FALSE)
+        SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, settings_id, count(*),
+               count(delisted_at), count(*) FILTER (WHERE is_final IS FALSE)
           FROM (SELECT source, partition FROM ops.streams WHERE partition <> ''
                 UNION ALL SELECT source, '' FROM ops.sources) s
           JOIN warehouse.calls c USING (source)
          WHERE partition IN ('', from_number, to_number)
-         GROUP BY source, partition, 3, outcome
+         GROUP BY source, partition, 3, outcome, settings_id
     """,
     "(SELECT source, day, hour, min(first_call_at), max(last_call_at), sum(machine_answered)::bigint,"
     " sum(completed)::bigint, sum(canceled)::bigint, sum(in_progress)::bigint FROM warehouse.call_rollup"
@@ -135,7 +135,12 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "from_number": st.sampled_from([None, *PHONES]),
     "to_number": st.sampled_from([None, *PHONES]),
 }
-BY_SQL = {**VALUES, "delisted_at": st.sampled_from([None, NOW]), "source": st.sampled_from(SOURCES)}
+BY_SQL = {
+    **VALUES,
+    "delisted_at": st.sampled_from([None, NOW]),
+    "settings_id": st.sampled_from([0, 1, 2]),
+    "source": st.sampled_from(SOURCES),
+}
 WHERE = st.sampled_from(
     ["true", "false", "cost IS NOT NULL", "provider_call_id < '3'", "'+1' IN (from_number, to_number)",
      *(f"created_at = (SELECT {which}(created_at) FROM warehouse.calls WHERE {some})"

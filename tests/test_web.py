@@ -136,7 +136,7 @@ def test_the_page_speaks_the_time_zone_of_reports(harness: Harness) -> None:
 GOOD_ROW: dict[str, Any] = {
     "source": "ringg", "last_run": {"status": "succeeded"}, "pause_reason": None, "completeness": "count_match",
     "reason": None, "gaps": [], "incomplete_days": [], "quarantined": 0, "rate_per_minute": None, "calls": 1,
-    "last_success_at": "2025-05-01T11:50:00+00:00", "newest_call_at": None, "open_calls": 0,
+    "last_success_at": "2025-05-01T11:50:00+00:00", "newest_call_at": None, "open_calls": 0, "outdated_message": None,
 }  # fmt: skip
 PAUSED = {"pause_reason": "key_refused", "pause_message": "x"}
 FAILING: dict[str, Any] = {"last_run": {"status": "failed", "error": "x"}}
@@ -898,6 +898,7 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
         ({"last_success_at": None}, "initial sync"),
         ({"last_success_at": "2025-05-01T11:44:00+00:00"}, "stale"),
         ({"gaps": [{}]}, "catching up"),
+        ({"outdated_message": "3 calls"}, "old settings"),
     ],
 )
 def test_each_state_of_a_source_has_its_badge(change: dict[str, Any], word: str, tmp_path: Path) -> None:

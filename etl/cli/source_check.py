@@ -20,6 +20,7 @@ from etl.runtime.humanize import counted
 from etl.settings import Settings
 from etl.state import registry
 from etl.state.registry import SourceMismatch
+from etl.state.settings_versions import outdated_calls, outdated_message
 from etl.sync.pager import Pager
 
 
@@ -66,6 +67,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
+            outdated = [outdated_message(each.name, outdated_calls(connection, each)) for each in sources]
             at = location(db)
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
@@ -73,7 +75,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
         return CheckResult("database", False, describe(error))
     at_once = (allowed - 1) // privileges.CONNECTIONS_PER_SOURCE
     few = f"its user may have {allowed} connections, so that no more than {at_once} sources are read at once"
-    notes = [f"reachable and migrated, {at}", difference, few if at_once < len(sources) else None]
+    notes = [f"reachable and migrated, {at}", difference, few if at_once < len(sources) else None, *outdated]
     return CheckResult("database", True, "; ".join(filter(None, notes)))
 
 

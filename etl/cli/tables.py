@@ -109,7 +109,7 @@ def _remarks(row: SourceStatus) -> list[str]:
     is_explained = missing or (row["quarantined"] and row["completeness"] in ("count_match", "verified"))
     lines = [row["reason"]] if row["reason"] and not is_explained else []
     lines += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row.get("gaps", [])]
-    lines += [missing] if missing else []
+    lines += [text for text in (missing, row["outdated_message"]) if text]
     if row["quarantined"]:
         lines.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
     if row.get("open_checkpoints"):

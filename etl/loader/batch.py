@@ -28,13 +28,14 @@ def call_key(source: str, provider_call_id: str) -> uuid.UUID:
 
 @dataclass(frozen=True, slots=True)
 class WriteContext:
-    """Which run writes, of which source, at what time, and the key of customers' tokens."""
+    """Which run writes, of which source, at what time; the key of customers' tokens, and the number of the settings."""
 
     source: str
     provider: str
     run_id: int | None
     now: datetime
     masking_key: bytes
+    settings_id: int = 0  # of ops.settings_versions
 
 
 class ReceivedRecord(NamedTuple):

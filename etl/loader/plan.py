@@ -106,7 +106,7 @@ def insert(ctx: WriteContext, call: Call, record: ReceivedRecord, earlier: Inser
         *(record.key, ctx.source, ctx.provider, call.provider_call_id, *_of_record(columns)),
         *(customer_of(columns["customer_number"], ctx.masking_key), len(call.turns)),
         *(turns is not None, columns["quality_flags"], ctx.now, ctx.now, None, record.seq, None, record.digest, None),
-        transcript_digest(turns) if turns else None,
+        *(transcript_digest(turns) if turns else None, ctx.settings_id),
     )
     return Insert(values, turns, (record,), call.drift)
 
@@ -116,6 +116,8 @@ def update(
 ) -> RowChange:
     """What a record makes of a stored call, after an ``earlier`` one of the same batch."""
     row, turns = _merged(ctx, earlier.row if earlier else before, call, record)
+    if row["settings_id"] != ctx.settings_id and _is_all_of(row, call):
+        row["settings_id"] = ctx.settings_id
     if earlier is None:
         return RowChange(before, row, turns, (record,), ctx.now, call.drift)
     row["changed_at"] = before["changed_at"]
@@ -138,6 +140,12 @@ def _merged(
     row["previous_content_hashes"] = sorted((known | {record.digest}) - {row["content_hash"]}) or None
     is_newest = row["latest_request_seq"] == record.seq
     return row, set_transcript(row, call.turns) if is_newest or not row["has_transcript"] else None
+
+
+def _is_all_of(row: Row, call: Call) -> bool:
+    """Whether nothing of a row comes from an earlier record, which may have been read under other settings."""
+    is_own = bool(call.turns) or not row["has_transcript"]
+    return is_own and all(row[column] == value for column, value in call.columns.items())
 
 
 def set_transcript(row: dict[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...] | None:

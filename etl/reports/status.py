@@ -13,6 +13,7 @@ from etl.model import Source
 from etl.runtime.humanize import counted
 from etl.state import daily_checks, recount, streams
 from etl.state.adaptive_rate import stored_rate
+from etl.state.settings_versions import outdated_calls, outdated_message
 
 STATUS, RUNS = Statements("status"), Statements("runs")
 COMPLETENESS = {
@@ -30,7 +31,8 @@ class SourceStatus(TypedDict):
     `etl verify` found; ``last_run`` is a row of ``ops.runs``; ``next_run_at`` is not before ``paused_until``;
     ``pause_reason`` is a :class:`PauseReason`, and ``pause_message`` says it, what to do, and until when;
     ``rate_per_minute`` is the current rate limit, lowered after refusals; ``metrics_message`` says how far the metrics
-    are counted by a changed ``report_timezone``.
+    are counted by a changed ``report_timezone``. ``outdated_calls`` were read under other settings than the source has
+    now, each ``{calls, first_day, last_day, changes}``, and ``outdated_message`` says it.
     """
 
     source: str
@@ -55,6 +57,8 @@ class SourceStatus(TypedDict):
     pause_message: str | None
     open_checkpoints: int
     metrics_message: str | None
+    outdated_calls: list[dict[str, Any]]
+    outdated_message: str | None
     requests_per_minute: int | None
     rate_per_minute: float | None
 
@@ -89,8 +93,8 @@ def _status(
     connection: Connection, row: Any, source: Source | None, last_run: dict[str, Any] | None, now: datetime
 ) -> SourceStatus:
     coverage = streams.coverage_of(connection, row.source)
-    rate = stored_rate(row, now)
     zone_change = recount.zone_change(connection, row.source)
+    rate, outdated = stored_rate(row, now), outdated_calls(connection, source) if source else []
     paused_until = row.paused_until if row.paused_until and row.paused_until > now else None
     found = {
         **{name: _plain(value) for name, value in row._asdict().items()},
@@ -100,6 +104,8 @@ def _status(
         "paused_until": _plain(paused_until),
         **_pause(row, source, paused_until),
         "metrics_message": zone_change and zone_change.message,
+        "outdated_calls": [each.as_dict() for each in outdated],
+        "outdated_message": outdated_message(row.source, outdated),
         "rate_per_minute": None if rate is None else round(rate, 1),
         "watermark": _plain(min((windows[-1].end for windows in coverage.values() if windows), default=None)),
         "gaps": [
@@ -129,8 +135,9 @@ def _never_read(name: str) -> SourceStatus:
     """The same keys as for any other source, so that a program needs no special case."""
     never = dict.fromkeys(KEYS)
     known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
-    counts = {"calls": 0, "gaps": [], "incomplete_days": [], "open_calls": 0, "quarantined": 0, "open_checkpoints": 0}
-    return cast(SourceStatus, {**never, **known, **counts})
+    counts = dict.fromkeys(("calls", "open_calls", "quarantined", "open_checkpoints"), 0)
+    lists: dict[str, list[Any]] = {"gaps": [], "incomplete_days": [], "outdated_calls": []}
+    return cast(SourceStatus, {**never, **known, **counts, **lists})
 
 
 def _plain(value: Any) -> Any:

@@ -2,21 +2,32 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from etl.db.statements import Statements, fetch_one, fetch_value
 from etl.loader.batch import Counts
+from etl.model import Source
+from etl.state.settings_versions import settings_json
 
 SQL = Statements("runs")
 
 
-def begin(connection: Connection, source: str, kind: str, owner: str, now: datetime) -> tuple[int, int, bytes]:
-    """Add the row of a run → its key, how many runs in a row died before a page, the masking key."""
-    values = {"source": source, "kind": kind, "owner": owner, "now": now}
-    row = fetch_one(connection, SQL.begin_run, values)
-    return row.run_id, row.crashes, row.masking_key
+class Begun(NamedTuple):
+    """A run that was added, and what it needs of the database."""
+
+    run_id: int
+    crashes: int  # runs in a row before it whose process did not survive for a page
+    masking_key: bytes
+    settings_id: int
+    is_under_other_settings: bool  # than the run before
+
+
+def begin(connection: Connection, source: Source, kind: str, owner: str, now: datetime) -> Begun:
+    """Add the row of a run, and its source's settings where they are new."""
+    values = {"source": source.name, "kind": kind, "owner": owner, "now": now, "settings": settings_json(source)}
+    return Begun(*fetch_one(connection, SQL.begin_run, values))
 
 
 def count(connection: Connection, run_id: int, counts: Counts, requests: int) -> Counts:

@@ -18,6 +18,7 @@ from etl.loader.plan import BatchPlan, Insert, RowChange, insert, seqs_of, set_t
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, RecordContext, Source, TranscriptNotReady, Turn
 from etl.state import quarantine
+from etl.state.settings_versions import outdated_calls
 from etl.sync.load import load, receive, write
 from etl.sync.run import SourceRun
 from etl.transformer import transform_record
@@ -43,6 +44,9 @@ def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) ->
         on_changes(changes)
         calls += len(changes)
         run.report_progress("replay", calls, None)
+    if left := sum(each.calls for each in run.state.run(outdated_calls, run.source)):
+        stay = "1 call stays as it was" if left == 1 else f"{left:,} calls stay as they were"
+        run.result.notes.append(f"{stay} read: no payload of it is stored that can be read")
 
 
 def _replay_next(connection: Connection, run: SourceRun, after: int) -> tuple[list[RowChange], int | None]:

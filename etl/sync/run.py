@@ -28,6 +28,7 @@ from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
 from etl.state.registry import SourceMismatch
 from etl.state.session import IdleSessions, StateSession
+from etl.state.settings_versions import outdated_calls, outdated_message
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class SourceRun:
     result: RunResult
     is_manual: bool
     masking_key: bytes
+    settings_id: int
     rejects_seen: set[bytes] = field(default_factory=set)  # the digests of all records that the run has rejected
 
     @property
@@ -110,9 +112,11 @@ class SourceRun:
         return self.source.partitions if self.provider.is_partitioned else ("",)
 
     def write_context(self) -> WriteContext:
-        """Who writes, and when."""
+        """Who writes, when, and under which settings."""
         source, now = self.source, self.deps.clock.now()
-        return WriteContext(source.name, source.provider, self.result.run_id, now, self.masking_key)
+        return WriteContext(
+            source.name, source.provider, self.result.run_id, now, self.masking_key, self.settings_id
+        )
 
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""
@@ -197,10 +201,14 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
         rate_limiter = RateLimiter(state, lease, source, deps.clock)
         client = Client(source, provider.credential, rate_limiter, deps.clock, deps.random, deps.transport(source))
         closing.callback(client.close)
-        begun = state.run(runs.begin, source.name, result.kind, state.owner, deps.clock.now())
-        result.run_id, result.crashes, masking_key = begun
-        run = SourceRun(deps, source, provider, client, state, lease, result, is_manual, masking_key)
+        begun = state.run(runs.begin, source, result.kind, state.owner, deps.clock.now())
+        result.run_id, result.crashes = begun.run_id, begun.crashes
+        numbers = begun.masking_key, begun.settings_id
+        run = SourceRun(deps, source, provider, client, state, lease, result, is_manual, *numbers)
         closing.callback(run.end)
+        if begun.is_under_other_settings and result.kind != "replay":
+            left = outdated_message(source.name, state.run(outdated_calls, source))
+            result.notes += [left] if left else []
         try:
             with span("run", source=source.name, kind=result.kind, run_id=result.run_id):
                 yield run

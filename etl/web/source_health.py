@@ -13,8 +13,8 @@ from etl.runtime.humanize import ago, counted, moment
 
 GOOD, UNSURE, WARNING, BAD, OFF = "good", "unsure", "warning", "bad", "off"
 BADGES = (  # the worst first
-    "paused", "failing", "incomplete", "stale", "catching up", "never synced", "initial sync", "not compared",
-    "up to date", "not configured",
+    "paused", "failing", "incomplete", "stale", "catching up", "old settings", "never synced", "initial sync",
+    "not compared", "up to date", "not configured",
 )  # fmt: skip
 QUARANTINED = "every listed call is stored or in quarantine"
 
@@ -66,6 +66,9 @@ def _assess_working(row: Mapping[str, Any], source: Source, now: datetime) -> So
     if row["gaps"]:
         message = "a period is not read yet; the next run reads it"
         return SourceHealth(WARNING, "catching up", message, f"a period of {name} is not read yet")
+    if row["outdated_message"]:
+        headline = f"some calls of {name} were read under other settings"
+        return SourceHealth(WARNING, "old settings", row["outdated_message"], headline)
     if row["completeness"] == "unknown":
         message = row["reason"] or "the counts have not been compared yet"
         return SourceHealth(UNSURE, "not compared", message, f"{name} is not yet known to be complete")

@@ -119,6 +119,7 @@ def create_tables() -> None:
         sa.Column("backend_started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("notes", sa.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("settings_id", sa.Integer(), nullable=True),
         sa.CheckConstraint("received = inserted + updated + unchanged + quarantined", name=op.f("ck_runs_adds_up")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_runs")),
         schema="ops",
@@ -170,6 +171,17 @@ def create_tables() -> None:
         sa.Column("inner_key", sa.LargeBinary(), sa.Computed("warehouse.hmac_pad(key, 54)", persisted=True)),
         sa.Column("outer_key", sa.LargeBinary(), sa.Computed("warehouse.hmac_pad(key, 92)", persisted=True)),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_masking_key")),
+        schema="ops",
+    )
+    op.create_table(
+        "settings_versions",
+        sa.Column("settings_id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("first_used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_settings_versions_source")),
+        sa.PrimaryKeyConstraint("settings_id", name=op.f("pk_settings_versions")),
+        sa.UniqueConstraint("source", "settings", name=op.f("uq_settings_versions_source_settings")),
         schema="ops",
     )
     op.create_table(
@@ -227,6 +239,7 @@ def create_tables() -> None:
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
         sa.Column("previous_content_hashes", sa.ARRAY(sa.LargeBinary()), nullable=True),
         sa.Column("transcript_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("settings_id", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
             " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",
@@ -317,10 +330,13 @@ def create_tables() -> None:
         sa.Column("partition", sa.Text(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("settings_id", sa.Integer(), nullable=False),
         sa.Column("calls", sa.BigInteger(), nullable=False),
         sa.Column("delisted_count", sa.BigInteger(), nullable=False),
         sa.Column("open_count", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("source", "partition", "day", "outcome", name=op.f("pk_stream_rollup_daily")),
+        sa.PrimaryKeyConstraint(
+            "source", "partition", "day", "outcome", "settings_id", name=op.f("pk_stream_rollup_daily")
+        ),
         schema="warehouse",
         postgresql_with={"fillfactor": 70},
     )

@@ -16,7 +16,7 @@ SELECT CAST(coalesce((SELECT least((created_at AT TIME ZONE :timezone)::date, CA
 -- name: recount_streams
 -- Repairs stream_rollup_daily on days in UTC; the days that were wrong.
 WITH counted AS (
-    SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, count(*) AS calls,
+    SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, settings_id, count(*) AS calls,
            count(delisted_at) AS delisted_count, count(*) FILTER (WHERE is_final IS FALSE) AS open_count
       FROM (SELECT CAST(:source AS text) AS source, '' AS partition
              UNION
@@ -25,18 +25,20 @@ WITH counted AS (
      WHERE warehouse.in_partition(partition, from_number, to_number)
        AND created_at >= CAST(CAST(:first AS date) AS timestamp) AT TIME ZONE 'UTC'
        AND created_at < CAST(CAST(:before AS date) AS timestamp) AT TIME ZONE 'UTC'
-     GROUP BY source, partition, 3, outcome
+     GROUP BY source, partition, 3, outcome, settings_id
 ), removed AS (
     DELETE FROM warehouse.stream_rollup_daily d
      WHERE source = :source AND day >= :first AND day < :before
-       AND NOT EXISTS (SELECT FROM counted c WHERE (c.partition, c.day, c.outcome) = (d.partition, d.day, d.outcome))
+       AND NOT EXISTS (SELECT FROM counted c WHERE (c.partition, c.day, c.outcome, c.settings_id)
+                                                    = (d.partition, d.day, d.outcome, d.settings_id))
     RETURNING day
 ), written AS (
-    INSERT INTO warehouse.stream_rollup_daily (source, partition, day, outcome, calls, delisted_count, open_count)
+    INSERT INTO warehouse.stream_rollup_daily
+           (source, partition, day, outcome, settings_id, calls, delisted_count, open_count)
     TABLE counted EXCEPT
-    SELECT source, partition, day, outcome, calls, delisted_count, open_count
+    SELECT source, partition, day, outcome, settings_id, calls, delisted_count, open_count
       FROM warehouse.stream_rollup_daily WHERE source = :source AND day >= :first AND day < :before
-        ON CONFLICT (source, partition, day, outcome) DO UPDATE
+        ON CONFLICT (source, partition, day, outcome, settings_id) DO UPDATE
        SET calls = excluded.calls, delisted_count = excluded.delisted_count, open_count = excluded.open_count
     RETURNING day
 )

@@ -1,8 +1,8 @@
 -- Runs of a source: what was done, when, and how it ended.
 
 -- name: begin_run
--- Adds a run, and marks those whose session has ended as interrupted: nobody else will. Returns its key, and how many in a
--- row ended so before they had stored a page: the page may be why.
+-- Adds a run, and marks those whose session has ended as interrupted: nobody else will. Returns its key, how many in a
+-- row ended so before they had stored a page, for the page may be why, and whether the run before had other settings.
 WITH interrupted AS (
     UPDATE ops.runs r
        SET status = 'interrupted', finished_at = :now, error = 'the process ended before the run did'
@@ -11,9 +11,17 @@ WITH interrupted AS (
                         WHERE a.pid = r.backend_pid
                           AND (a.backend_start IS NULL OR a.backend_start = r.backend_started_at))
     RETURNING pages
+), known AS (
+    SELECT settings_id FROM ops.settings_versions WHERE source = :source AND settings = CAST(:settings AS jsonb)
+), added AS (
+    INSERT INTO ops.settings_versions (source, settings, first_used_at)
+    SELECT :source, CAST(:settings AS jsonb), :now WHERE NOT EXISTS (SELECT FROM known)
+        ON CONFLICT (source, settings) DO UPDATE SET source = excluded.source  -- where another process was quicker
+    RETURNING settings_id
 )
-INSERT INTO ops.runs (source, kind, status, started_at, owner, backend_pid, backend_started_at)
-SELECT :source, :kind, 'running', :now, :owner, pid, backend_start
+INSERT INTO ops.runs AS run (source, kind, status, started_at, owner, backend_pid, backend_started_at, settings_id)
+SELECT :source, :kind, 'running', :now, :owner, pid, backend_start,
+       (SELECT settings_id FROM known UNION ALL SELECT settings_id FROM added)
   FROM pg_stat_activity WHERE pid = pg_backend_pid()
 RETURNING run_id, (SELECT count(*) FROM interrupted WHERE pages = 0) + (
     SELECT count(*) FROM ops.runs
@@ -21,7 +29,9 @@ RETURNING run_id, (SELECT count(*) FROM interrupted WHERE pages = 0) + (
        AND started_at > coalesce((SELECT max(started_at) FROM ops.runs
                                    WHERE source = :source AND (pages > 0 OR status IN ('succeeded', 'failed'))),
                                  '-infinity')) AS crashes,
-          (SELECT key FROM ops.masking_key) AS masking_key
+          (SELECT key FROM ops.masking_key) AS masking_key, settings_id,
+          coalesce(settings_id <> (SELECT settings_id FROM ops.runs WHERE source = :source ORDER BY run_id DESC LIMIT 1),
+                   false) AS is_under_other_settings
 
 -- name: count_batch
 -- Adds the counts of a batch, in the transaction of the batch, and returns those of the run.

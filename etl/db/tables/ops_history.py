@@ -24,6 +24,7 @@ runs = sa.Table(
     sa.Column("backend_started_at", timestamptz()),
     sa.Column("error", sa.Text),
     sa.Column("notes", sa.ARRAY(sa.Text), nullable=False, server_default=sa.text("'{}'")),
+    sa.Column("settings_id", sa.Integer),
     sa.CheckConstraint("received = inserted + updated + unchanged + quarantined", name="adds_up"),
     sa.Index(None, "source", "started_at"),
     sa.Index(None, "source", "run_id"),

@@ -7,12 +7,15 @@ from sqlalchemy import (
     Computed,
     Date,
     Double,
+    ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     Numeric,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, JSONB
@@ -36,6 +39,17 @@ sources = Table(
     Column("next_counted_from", Date),
     Column("report_currency", Text),
     Column("business_hours", INT4MULTIRANGE),
+    schema="ops",
+)
+
+settings_versions = Table(
+    "settings_versions",
+    metadata,
+    Column("settings_id", Integer, Identity(), primary_key=True),
+    Column("source", ForeignKey("ops.sources.source"), nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("first_used_at", timestamptz(), nullable=False),
+    UniqueConstraint("source", "settings"),
     schema="ops",
 )
 

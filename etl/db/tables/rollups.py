@@ -71,6 +71,7 @@ stream_rollup_daily = Table(
     Column("partition", Text, primary_key=True),
     Column("day", Date, primary_key=True),
     Column("outcome", Text, primary_key=True),
+    Column("settings_id", Integer, primary_key=True, autoincrement=False),
     Column("calls", BigInteger, nullable=False),
     Column("delisted_count", BigInteger, nullable=False),
     Column("open_count", BigInteger, nullable=False),

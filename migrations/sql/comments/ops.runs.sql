@@ -21,3 +21,5 @@ COMMENT ON COLUMN ops.runs.error IS
     'Why the run failed, without secrets and personal data. Null unless it failed or was interrupted';
 COMMENT ON COLUMN ops.runs.notes IS
     'Remarks of the run, such as rows outside the requested window; empty where there are none';
+COMMENT ON COLUMN ops.runs.settings_id IS
+    'Settings of the source in this run, a row of ops.settings_versions';

@@ -130,3 +130,6 @@ COMMENT ON COLUMN warehouse.calls.content_hash IS 'Hash of the content of the re
 COMMENT ON COLUMN warehouse.calls.previous_content_hashes IS
     'Hashes of the earlier versions of the record. Null where there was one version only';
 COMMENT ON COLUMN warehouse.calls.transcript_hash IS 'Hash of the stored transcript. Null where there is none';
+COMMENT ON COLUMN warehouse.calls.settings_id IS
+    'Settings under which the row was read, of ops.settings_versions; those of its oldest part where it has parts of several '
+    'records. 0: not known';

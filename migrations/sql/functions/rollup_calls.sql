@@ -137,35 +137,39 @@ BEGIN
 
     FOR stale IN
         WITH versions AS (
-            SELECT 1 AS n, source, created_at, outcome, delisted_at, is_final, from_number, to_number FROM new_calls
+            SELECT 1 AS n, source, created_at, outcome, settings_id, delisted_at, is_final, from_number, to_number
+              FROM new_calls
              UNION ALL
-            SELECT -1, source, created_at, outcome, delisted_at, is_final, from_number, to_number FROM old_calls
+            SELECT -1, source, created_at, outcome, settings_id, delisted_at, is_final, from_number, to_number
+              FROM old_calls
         ), written AS (
             INSERT INTO warehouse.stream_rollup_daily AS stored
-                   (source, partition, day, outcome, calls, delisted_count, open_count)
-            SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, sum(n),
+                   (source, partition, day, outcome, settings_id, calls, delisted_count, open_count)
+            SELECT source, partition, (created_at AT TIME ZONE 'UTC')::date AS day, outcome, settings_id, sum(n),
                    coalesce(sum(n) FILTER (WHERE delisted_at IS NOT NULL), 0),
                    coalesce(sum(n) FILTER (WHERE is_final IS FALSE), 0)
-              FROM (SELECT n, source, '' AS partition, created_at, outcome, delisted_at, is_final FROM versions
+              FROM (SELECT n, source, '' AS partition, created_at, outcome, settings_id, delisted_at, is_final
+                      FROM versions
                      UNION ALL
-                    SELECT n, source, partition, created_at, outcome, delisted_at, is_final
+                    SELECT n, source, partition, created_at, outcome, settings_id, delisted_at, is_final
                       FROM versions
                       JOIN ops.streams USING (source)
                      WHERE partition <> '' AND warehouse.in_partition(partition, from_number, to_number)) members
-             GROUP BY source, partition, 3, outcome
+             GROUP BY source, partition, 3, outcome, settings_id
             HAVING sum(n) <> 0 OR sum(n) FILTER (WHERE delisted_at IS NOT NULL) <> 0
                 OR sum(n) FILTER (WHERE is_final IS FALSE) <> 0
-             ORDER BY source, partition, 3, outcome
-                ON CONFLICT (source, partition, day, outcome) DO UPDATE
+             ORDER BY source, partition, 3, outcome, settings_id
+                ON CONFLICT (source, partition, day, outcome, settings_id) DO UPDATE
                SET calls = stored.calls + excluded.calls,
                    delisted_count = stored.delisted_count + excluded.delisted_count,
                    open_count = stored.open_count + excluded.open_count
-            RETURNING source, partition, day, outcome, calls
+            RETURNING source, partition, day, outcome, settings_id, calls
         )
-        SELECT source, partition, day, outcome FROM written WHERE calls = 0
+        SELECT source, partition, day, outcome, settings_id FROM written WHERE calls = 0
     LOOP
         DELETE FROM warehouse.stream_rollup_daily d
-         WHERE (d.source, d.partition, d.day, d.outcome) = (stale.source, stale.partition, stale.day, stale.outcome);
+         WHERE (d.source, d.partition, d.day, d.outcome, d.settings_id)
+               = (stale.source, stale.partition, stale.day, stale.outcome, stale.settings_id);
     END LOOP;
     RETURN NULL;
 END

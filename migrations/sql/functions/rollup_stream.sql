@@ -10,12 +10,13 @@ BEGIN
         RETURN NEW;
     END IF;
     DELETE FROM warehouse.stream_rollup_daily d WHERE (d.source, d.partition) = (NEW.source, NEW.partition);
-    INSERT INTO warehouse.stream_rollup_daily (source, partition, day, outcome, calls, delisted_count, open_count)
-    SELECT NEW.source, NEW.partition, (created_at AT TIME ZONE 'UTC')::date, outcome, count(*), count(delisted_at),
-           count(*) FILTER (WHERE is_final IS FALSE)
+    INSERT INTO warehouse.stream_rollup_daily
+           (source, partition, day, outcome, settings_id, calls, delisted_count, open_count)
+    SELECT NEW.source, NEW.partition, (created_at AT TIME ZONE 'UTC')::date, outcome, settings_id, count(*),
+           count(delisted_at), count(*) FILTER (WHERE is_final IS FALSE)
       FROM warehouse.calls c
      WHERE c.source = NEW.source AND warehouse.in_partition(NEW.partition, c.from_number, c.to_number)
-     GROUP BY 3, outcome;
+     GROUP BY 3, outcome, settings_id;
     RETURN NEW;
 END
 $$;
