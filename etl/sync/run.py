@@ -114,9 +114,7 @@ class SourceRun:
     def write_context(self) -> WriteContext:
         """Who writes, when, and under which settings."""
         source, now = self.source, self.deps.clock.now()
-        return WriteContext(
-            source.name, source.provider, self.result.run_id, now, self.masking_key, self.settings_id
-        )
+        return WriteContext(source.name, source.provider, self.result.run_id, now, self.masking_key, self.settings_id)
 
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""
