@@ -8,8 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
+from etl.pipeline import sync_stream
 from etl.sandbox.world import World
-from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, MAX_REFUSED, QUICK_SECONDS
+from etl.sync.transcripts import BATCH, MAX_PARALLEL_TRANSCRIPTS, MAX_REFUSED, QUICK_SECONDS, fetch_transcripts
+from etl.sync.window import load_state
 from tests.harness import NOW, InterceptingTransport, counts_add_up, differences, make_harness
 from tests.stub_provider import make_stub_harness, vaani_record
 
@@ -42,6 +44,14 @@ def test_several_are_requested_at_a_time_where_responses_take_long(db: Engine, s
     assert len(at_once) >= BATCH
     assert max(at_once) == most
     assert differences(harness, "vaani") == []
+
+
+def test_the_next_ones_are_found_without_looking_at_all_that_wait(db: Engine) -> None:
+    harness = make_harness(db, World(3, calls={"vaani": 2000}, now=NOW))
+    harness.run("vaani", lambda run: sync_stream(run, load_state(run, "")))
+    harness.run("vaani", lambda run: fetch_transcripts(run, batches=2))
+    harness.tuple_counts()  # waits until the sessions have reported what they read
+    assert harness.scalar(READ) < 2000  # once to count them, and then a few
 
 
 @pytest.mark.parametrize("status", [401, 402, 403])
@@ -91,6 +101,7 @@ def test_one_transcript_that_fails_leaves_out_that_transcript_alone(db: Engine, 
     assert harness.scalar("SELECT paused_until IS NULL FROM ops.sources WHERE source = 'vaani'")
 
 
+READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_calls_without_transcript'"
 TURNS = """
     SELECT speaker, text, spoken_at::time(0)::text AS at, offset_seconds::float
       FROM bi.transcript_turns ORDER BY turn_index

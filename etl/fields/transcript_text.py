@@ -66,7 +66,8 @@ def is_conversation(turns: Sequence[Said | Turn]) -> bool:
 def _of_text(text: str, agent: str) -> list[Said]:
     if is_unset(text):
         return []
-    if text.lstrip()[:1] in ("[", "{", '"'):
+    bare = text.strip()
+    if bare[:1] + bare[-1:] in ("[]", "{}", '""'):  # most that begin so begin with a time
         try:
             found = parse(text.encode(errors="replace"))
         except InvalidResponse:

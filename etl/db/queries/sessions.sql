@@ -1,8 +1,10 @@
 -- The session of a run, by which other processes see that it is alive.
 
 -- name: set_state_session
--- Sets up a session for state: commits do not wait for the disk, and rows are found by key whatever the statistics say.
-SELECT set_config('synchronous_commit', 'off', false) AS commits, set_config('enable_seqscan', 'off', false) AS scans
+-- Sets up a session for state: commits do not wait for the disk, and rows are found by key, and in its order, whatever the
+-- statistics say: of a table that has just been filled there are none.
+SELECT set_config('synchronous_commit', 'off', false) AS commits, set_config('enable_seqscan', 'off', false) AS scans,
+       set_config('enable_sort', 'off', false) AS sorts
 
 -- name: ping
 -- Whether the session is alive.
