@@ -11,26 +11,33 @@ from etl.db.connections import open_engine
 from etl.db.revisions import MIGRATION_LOCK
 from etl.db.tables import SCHEMAS, metadata
 
-# Creates the role of BI tools and grants it what it reads, at every migration, so that new views are readable too.
-# Another database of the cluster may create the role at the same moment. Where this user may not create roles or grant,
+# Creates the roles that read and grants them what they read, at every migration, so that new views are readable too.
+# Another database of the cluster may create a role at the same moment. Where this user may not create roles or grant,
 # the migration continues, and the command prints what an administrator has to run.
-BI_READER = """
+READERS = """
 DO $$
+DECLARE
+    reader text;
+    shown text;
 BEGIN
-    BEGIN
-        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bi_reader') THEN
-            CREATE ROLE bi_reader NOLOGIN;
-        END IF;
-    EXCEPTION
-        WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
-    END;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'bi_reader') THEN
-        GRANT USAGE ON SCHEMA bi TO bi_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader;
-        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse TO bi_reader;
-    END IF;
-EXCEPTION
-    WHEN insufficient_privilege THEN NULL;
+    FOR reader, shown IN VALUES ('bi_reader', 'bi'), ('bi_pii', 'bi_pii') LOOP
+        BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = reader) THEN
+                EXECUTE format('CREATE ROLE %I NOLOGIN', reader);
+            END IF;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation OR insufficient_privilege THEN NULL;
+        END;
+        BEGIN
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = reader) THEN
+                EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', shown, reader);
+                EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', shown, reader);
+                EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I, warehouse TO %I', shown, reader);
+            END IF;
+        EXCEPTION
+            WHEN insufficient_privilege THEN NULL;
+        END;
+    END LOOP;
 END
 $$
 """
@@ -60,7 +67,7 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
         if is_behind:
             objects.create_views(connection)
-        connection.execute(text(BI_READER))
+        connection.execute(text(READERS))
 
 
 connection = context.config.attributes.get("connection")

@@ -138,10 +138,10 @@ def requests_of(harness: Harness, name: str = "", *, lists: bool = True) -> list
     ]
 
 
-CALLS = "SELECT * FROM bi.calls WHERE source = :source"
+CALLS = "SELECT * FROM bi_pii.calls WHERE source = :source"
 TURNS = """
     SELECT c.provider_call_id AS id, t.speaker, t.text
-      FROM bi.transcript_turns t JOIN bi.calls c USING (call_key)
+      FROM bi_pii.transcript_turns t JOIN bi_pii.calls c USING (call_key)
      WHERE c.source = :source AND t.speaker <> 'system'  -- a tool's doing is a turn, but nothing that was said
      ORDER BY c.provider_call_id, t.turn_index
 """

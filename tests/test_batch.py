@@ -32,12 +32,14 @@ def counts(harness: Harness) -> tuple[int, ...]:
 
 
 def call(harness: Harness, call_id: str = "a") -> dict[str, Any]:
-    return harness.rows("SELECT * FROM bi.calls WHERE provider_call_id = :id", id=call_id)[0]
+    return harness.rows("SELECT * FROM bi_pii.calls WHERE provider_call_id = :id", id=call_id)[0]
 
 
 def texts(harness: Harness) -> list[str]:
     """The texts of the turns of call "a"."""
-    query = "SELECT t.text FROM bi.transcript_turns t JOIN bi.calls USING (call_key) WHERE provider_call_id = 'a'"
+    query = (
+        "SELECT t.text FROM bi_pii.transcript_turns t JOIN bi_pii.calls USING (call_key) WHERE provider_call_id = 'a'"
+    )
     return [row["text"] for row in harness.rows(f"{query} ORDER BY turn_index")]
 
 
@@ -93,7 +95,7 @@ def test_each_version_is_archived_once_in_order_of_arrival(db: Engine) -> None:
     assert synced(harness, shelf, a) == (1, 0, 1, 0, 0)
     assert harness.versions_of("a") == [a, b]
     assert synced(harness, shelf, a) == (1, 0, 0, 1, 0)
-    changed = harness.rows("SELECT field, old_value, new_value FROM bi.call_changes ORDER BY changed_at")
+    changed = harness.rows("SELECT field, old_value, new_value FROM bi_pii.call_changes ORDER BY changed_at")
     assert [tuple(row.values()) for row in changed] == [("cost", "1", "2"), ("cost", "2", "1")]
 
 
@@ -166,7 +168,7 @@ def test_odd_and_enormous_values_are_stored_exactly(db: Engine) -> None:
     assert counts(harness) == (2, 2, 0, 0, 0)
     assert call(harness)["cost"] == Decimal("12.34000000000000000000001")
     assert texts(harness) == [long.strip()]
-    kept = "SELECT extra->'b'->>'exact' AS exact, extra->'b'->>'huge' AS huge FROM bi.calls WHERE extra ? 'b'"
+    kept = "SELECT extra->'b'->>'exact' AS exact, extra->'b'->>'huge' AS huge FROM bi_pii.calls WHERE extra ? 'b'"
     exact, huge = harness.rows(kept)[0].values()
     assert (exact, huge) == ("0.1000000000000000055511151231257827", "123456789012345678901234567890")
     assert call(harness, "b")["customer_name"] == "nul \ufffd inside"

@@ -98,7 +98,7 @@ def test_a_life_has_every_version_change_and_run_and_hides_what_shows_a_person(d
 def test_a_cost_has_its_components(db: Engine) -> None:
     harness = make_harness(db, World(3, calls={"ravan": 20}, now=NOW))
     harness.sync("ravan")
-    rows = harness.rows("SELECT * FROM bi.call_costs")
+    rows = harness.rows("SELECT * FROM bi_pii.call_costs")
     for key in {row["call_key"] for row in rows}:
         history = history_of(harness, str(key)).details
         assert history is not None

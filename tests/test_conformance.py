@@ -230,8 +230,8 @@ def test_its_calls_reach_the_warehouse_by_configuration_alone(echoline: Provider
     assert (report.status, report.error) == ("succeeded", None)
     golden = json.loads((FIFTH / "echoline.calls" / "page.golden.json").read_text())["calls"]
     with db.connect() as connection:
-        stored = connection.execute(text("SELECT * FROM bi.calls ORDER BY provider_call_id")).mappings().all()
-        turns = connection.execute(text("SELECT speaker, text FROM bi.transcript_turns ORDER BY turn_index")).all()
+        stored = connection.execute(text("SELECT * FROM bi_pii.calls ORDER BY provider_call_id")).mappings().all()
+        turns = connection.execute(text("SELECT speaker, text FROM bi_pii.transcript_turns ORDER BY turn_index")).all()
     shown = ("provider_call_id", "direction", "outcome", "provider_status", "from_number", "to_number", "cost_unit")
     assert [[row[name] for name in shown] for row in stored] == [[call.get(name) for name in shown] for call in golden]
     assert {row["source"] for row in stored} == {"echo"}

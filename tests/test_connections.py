@@ -341,7 +341,7 @@ def test_without_execute_for_public_migrate_names_the_grant_and_bi_reader_reads(
         revisions.migrate(db)
         harness = make_harness(db)
         harness.sync("ravan")
-        assert revisions.reader_may_read(db)
+        assert revisions.unable_readers(db) is None
         with db.connect() as connection:
             connection.execute(text("SET ROLE bi_reader"))
             assert connection.scalar(text("SELECT count(*) FROM bi.calls WHERE is_final")) > 0

@@ -192,10 +192,9 @@ def test_a_value_that_fits_no_column_is_refused_alone(db: Engine) -> None:
 def test_transcripts_are_searched_by_an_index(db: Engine) -> None:
     harness = make_harness(db)
     harness.sync("ringg")
-    [turn] = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")
-    query = (
-        "SELECT call_key, transcript FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', :words)"
-    )
+    [turn] = harness.rows("SELECT call_key, text FROM bi_pii.transcript_turns ORDER BY length(text) DESC LIMIT 1")
+    matches = "search_vector @@ websearch_to_tsquery('simple', :words)"
+    query = f"SELECT call_key, transcript FROM bi_pii.transcripts WHERE {matches}"
     found = harness.rows(query, words=turn["text"])
     assert turn["call_key"] in {row["call_key"] for row in found}
     assert all(turn["text"] in row["transcript"] for row in found if row["call_key"] == turn["call_key"])
@@ -231,7 +230,7 @@ def test_an_enormous_transcript_is_stored_whole_and_found_by_its_beginning(db: E
         db, ringg_record("a", transcript="user: aardvark " + " ".join(f"word{n}" for n in range(200_000)))
     )
     harness.sync("ringg")
-    assert harness.scalar("SELECT length(text) FROM bi.transcript_turns") > 1_500_000
+    assert harness.scalar("SELECT length(text) FROM bi_pii.transcript_turns") > 1_500_000
     query = (
         "SELECT count(*) FROM bi.transcripts WHERE search_vector @@ websearch_to_tsquery('simple', 'aardvark word9')"
     )

@@ -38,7 +38,8 @@ def scheduled(harness: Harness, name: str, minutes: float) -> None:
 
 def calls(harness: Harness, name: str) -> dict[str, dict[str, Any]]:
     return {
-        row["provider_call_id"]: row for row in harness.rows("SELECT * FROM bi.calls WHERE source = :name", name=name)
+        row["provider_call_id"]: row
+        for row in harness.rows("SELECT * FROM bi_pii.calls WHERE source = :name", name=name)
     }
 
 
@@ -64,7 +65,7 @@ def test_a_change_has_the_time_of_the_run_that_found_it(db: Engine, name: str) -
     harness.sync(name)
     for _ in range(12):
         scheduled(harness, name, 20)
-    costs = {row["call_key"]: row for row in harness.rows("SELECT * FROM bi.call_changes WHERE field = 'cost'")}
+    costs = {row["call_key"]: row for row in harness.rows("SELECT * FROM bi_pii.call_changes WHERE field = 'cost'")}
     priced = {
         call.call_id: harness.world.snapshot(call, harness.clock.now()).lifecycle for call in harness.world.calls(name)
     }
@@ -211,7 +212,7 @@ def test_a_change_is_recorded_once_with_its_old_and_new_value(db: Engine) -> Non
     for chain in chains.values():
         assert all(old != new for old, new in chain)
         assert all(earlier[1] == later[0] for earlier, later in pairwise(chain))
-    statuses = {row["call_key"]: row["provider_status"] for row in harness.rows("SELECT * FROM bi.calls")}
+    statuses = {row["call_key"]: row["provider_status"] for row in harness.rows("SELECT * FROM bi_pii.calls")}
     assert all(chain[-1][1] == statuses[key] for (key, field), chain in chains.items() if field == "provider_status")
 
 
@@ -242,7 +243,7 @@ def test_lookbacks_happen_when_they_are_due_and_only_then(db: Engine, name: str)
 def test_a_final_call_past_the_last_lookback_is_not_read_again(db: Engine) -> None:
     harness = make_live_harness(db, calls=40, days=10)
     harness.sync("ravan")
-    rows = harness.rows("SELECT * FROM bi.calls")
+    rows = harness.rows("SELECT * FROM bi_pii.calls")
     week = timedelta(days=7)
     assert {row["is_final"] for row in rows} == {True, False}
     for row in rows:

@@ -111,9 +111,11 @@ def test_no_personal_data_and_few_labels(db: Engine) -> None:
     assert names <= LABELS
     assert re.findall(r"\+\d{7,}", text) == []
     personal = {
-        row["n"] for row in harness.rows("SELECT customer_number AS n FROM bi.calls WHERE customer_number <> ''")
+        row["n"] for row in harness.rows("SELECT customer_number AS n FROM bi_pii.calls WHERE customer_number <> ''")
     }
-    personal |= {row["n"] for row in harness.rows("SELECT customer_name AS n FROM bi.calls WHERE customer_name <> ''")}
+    personal |= {
+        row["n"] for row in harness.rows("SELECT customer_name AS n FROM bi_pii.calls WHERE customer_name <> ''")
+    }
     assert personal
     assert [each for each in personal if each in text] == []
 

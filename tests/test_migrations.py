@@ -187,7 +187,7 @@ def test_a_column_has_the_same_comment_in_a_view_as_in_the_table_unless_the_view
     query = text("""
         SELECT v.attname
           FROM pg_attribute v JOIN pg_attribute t USING (attname)
-         WHERE (v.attrelid, t.attrelid) = ('bi.calls'::regclass, 'warehouse.calls'::regclass) AND v.attnum > 0
+         WHERE (v.attrelid, t.attrelid) = ('bi_pii.calls'::regclass, 'warehouse.calls'::regclass) AND v.attnum > 0
            AND col_description(v.attrelid, v.attnum) <> col_description(t.attrelid, t.attnum)
     """)
     with db.connect() as connection:
@@ -267,17 +267,20 @@ def test_no_statistics_are_collected_on_transcripts(db: Engine) -> None:
     assert not columns & {"transcripts.texts", "ix_transcripts_tsv.transcript_tsv", "calls.extra", "calls.content_hash"}
 
 
-def test_the_public_views_are_those_that_are_promised(db: Engine) -> None:
+@pytest.mark.parametrize("schema", ["bi", "bi_pii"])
+def test_the_public_views_are_those_that_are_promised(db: Engine, schema: str) -> None:
     with db.connect() as connection:
         rows = connection.execute(
             text(
                 "SELECT table_name AS view, string_agg(column_name, ' ' ORDER BY ordinal_position) AS columns"
-                " FROM information_schema.columns WHERE table_schema = 'bi' GROUP BY 1"
-            )
+                " FROM information_schema.columns WHERE table_schema = :schema GROUP BY 1"
+            ),
+            {"schema": schema},
         )
         assert {row.view: row.columns for row in rows} == BI
         kinds = connection.scalars(
-            text("SELECT DISTINCT relkind FROM pg_class WHERE relnamespace = 'bi'::regnamespace")
+            text("SELECT DISTINCT relkind FROM pg_class WHERE relnamespace = CAST(:schema AS regnamespace)"),
+            {"schema": schema},
         )
         assert set(kinds) == {"v"}
 
@@ -295,6 +298,7 @@ def test_the_reader_reads_bi_and_nothing_else(db: Engine) -> None:
         return True
 
     assert all(may(f"SELECT * FROM bi.{view}") for view in BI)
+    assert not any(may(f"SELECT * FROM bi_pii.{view}") for view in BI)
     assert not any(may(f"SELECT * FROM {table.fullname}") for table in tables.metadata.tables.values())
     assert not may("DELETE FROM bi.call_changes")
     assert not may("CREATE TABLE bi.mine (x int)")
@@ -322,15 +326,16 @@ def test_without_the_right_to_create_roles_it_says_what_to_grant_and_goes_on(
     other_server: Server, tmp_path: Path
 ) -> None:
     with new_database(other_server) as url:
-        query(url, "DROP ROLE IF EXISTS bi_reader")
+        query(url, "DROP ROLE IF EXISTS bi_reader, bi_pii")
         query(url, "CREATE ROLE plain LOGIN PASSWORD 'plain'")
         query(url, f'GRANT CREATE ON DATABASE "{make_url(url).database}" TO plain')
         own = make_url(url).set(username="plain", password="plain").render_as_string(hide_password=False)
         said = run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own})
         assert said.returncode == 0, said.stderr
         assert said.stderr.count("\n") == 1
+        assert "bi_reader and bi_pii, for BI tools, cannot read" in said.stderr
         assert "CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader;" in said.stderr
-        query(url, "CREATE ROLE bi_reader NOLOGIN")
+        query(url, said.stderr.partition("run: ")[2])
         assert run_etl("migrate", cwd=tmp_path, given={"DATABASE_URL": own}).stderr == ""
         assert readable(url)
         query(url, f'REVOKE CREATE ON DATABASE "{make_url(url).database}" FROM plain')
@@ -471,7 +476,7 @@ def test_a_recording_keeps_its_address_and_loses_its_signature(planted: Connecti
     }
     for number, link in enumerate(links):
         plant(planted, number, recording_url=link)
-    shown = planted.scalars(text("SELECT recording_url FROM bi.calls ORDER BY call_key")).all()
+    shown = planted.scalars(text("SELECT recording_url FROM bi_pii.calls ORDER BY call_key")).all()
     assert shown == list(links.values())
 
 
@@ -487,9 +492,9 @@ def test_a_link_loses_its_signature_in_every_view(planted: Connection) -> None:
         " jsonb_build_array(CAST(:link AS text), CAST(:json AS text)), '[null, null]' FROM warehouse.calls",
     ):
         planted.execute(text(statement), {"link": link, "json": as_json})
-    planted.execute(text("SET LOCAL ROLE bi_reader"))
+    planted.execute(text("SET LOCAL ROLE bi_pii"))
     for view in ("calls", "call_changes", "transcripts", "transcript_turns"):
-        shown = str(planted.scalar(text(f"SELECT json_agg(v) FROM bi.{view} v")))
+        shown = str(planted.scalar(text(f"SELECT json_agg(v) FROM bi_pii.{view} v")))
         assert ("https://h/x.mp3" in shown, "s3cr3t" in shown) == (True, False), shown
 
 

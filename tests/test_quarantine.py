@@ -148,7 +148,7 @@ def test_a_retry_loads_what_can_be_loaded_by_now(db: Engine) -> None:
     loaded, left = sorted(waiting(harness), key=lambda row: str(row["provider_call_id"] == "bad"))
     assert (loaded["resolved_at"], left["resolved_at"]) == (harness.clock.now(), None)
     assert (loaded["reason"], left["reason"]) == ("of yesterday", "created_at is missing")
-    assert harness.scalar("SELECT text FROM bi.transcript_turns") == "hello"
+    assert harness.scalar("SELECT text FROM bi_pii.transcript_turns") == "hello"
     before = harness.tuple_counts()
     harness.clock.sleep(3600)
     harness.sync("ringg")

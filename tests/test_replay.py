@@ -105,7 +105,7 @@ def test_what_a_replay_changes_is_named_and_noted(db: Engine) -> None:
     assert would.columns == {"cost": 1, "transcript": 1}
     assert would.examples == {"cost": key, "transcript": key}
     replayed(harness, "ringg")
-    noted = harness.rows("SELECT field, old_value, new_value, changed_at FROM bi.call_changes ORDER BY field")
+    noted = harness.rows("SELECT field, old_value, new_value, changed_at FROM bi_pii.call_changes ORDER BY field")
     assert [tuple(row.values()) for row in noted] == [
         ("cost", "4", "5", harness.clock.now()),
         ("transcript", "2 turns", "2 turns", harness.clock.now()),
@@ -128,15 +128,15 @@ def test_what_was_stored_as_a_transcript_and_is_none_is_asked_for_again(db: Engi
     harness.execute(EARLIER, stored=stored, kind="transcript")
     harness.clock.sleep(90 * 86400)  # older than a transcript that is not ready is asked for
     assert compared(harness, "vaani").columns == {"transcript": 1, "turn_count": 1, "has_transcript": 1}
-    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 1
+    assert harness.scalar("SELECT count(*) FROM bi_pii.transcripts") == 1
     assert replayed(harness, "vaani")[1].changed == 1
-    assert harness.rows("SELECT has_transcript, turn_count FROM bi.calls") == [
+    assert harness.rows("SELECT has_transcript, turn_count FROM bi_pii.calls") == [
         {"has_transcript": False, "turn_count": 0}
     ]
-    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 0
+    assert harness.scalar("SELECT count(*) FROM bi_pii.transcripts") == 0
     assert replayed(harness, "vaani")[1].changed == 0
     harness.sync("vaani")
-    assert [row["text"] for row in harness.rows("SELECT text FROM bi.transcript_turns ORDER BY turn_index")] == [
+    assert [row["text"] for row in harness.rows("SELECT text FROM bi_pii.transcript_turns ORDER BY turn_index")] == [
         "Hello.",
         "Hi.",
     ]
@@ -149,10 +149,10 @@ def test_a_word_for_no_value_that_was_stored_as_a_transcript_is_none(db: Engine)
     record = ringg_record("a", transcript='"null"')
     harness.execute(EARLIER, stored=zlib.compress(msgspec.msgpack.encode([record])), kind="call")
     assert replayed(harness, "ringg")[1].changed == 1
-    assert harness.rows("SELECT has_transcript, turn_count FROM bi.calls") == [
+    assert harness.rows("SELECT has_transcript, turn_count FROM bi_pii.calls") == [
         {"has_transcript": False, "turn_count": 0}
     ]
-    assert harness.scalar("SELECT count(*) FROM bi.transcripts") == 0
+    assert harness.scalar("SELECT count(*) FROM bi_pii.transcripts") == 0
 
 
 def test_a_transcript_whose_payload_is_gone_stays(db: Engine) -> None:
@@ -161,7 +161,7 @@ def test_a_transcript_whose_payload_is_gone_stays(db: Engine) -> None:
     harness.sync("vaani")
     harness.execute("DELETE FROM raw.payloads WHERE kind = 'transcript'")
     assert replayed(harness, "vaani")[1].changed == 0
-    assert harness.scalar("SELECT count(*) FROM bi.transcript_turns") == 2
+    assert harness.scalar("SELECT count(*) FROM bi_pii.transcript_turns") == 2
 
 
 def test_versions_that_came_with_one_answer_keep_their_order(db: Engine) -> None:
@@ -169,7 +169,7 @@ def test_versions_that_came_with_one_answer_keep_their_order(db: Engine) -> None
     harness, shelf = make_stub_harness(db, *(version for pair in pairs for version in pair))
     shelf.total = len(pairs)
     harness.sync("ringg")
-    assert {row["cost"] for row in harness.rows("SELECT cost FROM bi.calls")} == {2}
+    assert {row["cost"] for row in harness.rows("SELECT cost FROM bi_pii.calls")} == {2}
     assert replayed(harness, "ringg")[1].changed == 0
 
 
@@ -180,7 +180,7 @@ def test_a_content_that_came_again_is_the_last_one(db: Engine) -> None:
         shelf.records = [each]
         harness.sync("ringg")
         harness.clock.sleep(3600)
-    assert harness.scalar("SELECT cost FROM bi.calls") == 1
+    assert harness.scalar("SELECT cost FROM bi_pii.calls") == 1
     assert replayed(harness, "ringg")[1] == ReplayDiff(calls=1)
 
 
@@ -201,7 +201,7 @@ def test_a_row_that_the_database_refuses_stays_and_waits(db: Engine) -> None:
     harness.execute("ALTER TABLE warehouse.calls ADD CONSTRAINT cheap CHECK (cost < 6)")
     report, _ = replayed(harness, "ringg")
     assert (report.counts.updated, report.counts.quarantined) == (1, 1)
-    assert harness.rows("SELECT cost FROM bi.calls ORDER BY provider_call_id") == [{"cost": 5}, {"cost": 1}]
+    assert harness.rows("SELECT cost FROM bi_pii.calls ORDER BY provider_call_id") == [{"cost": 5}, {"cost": 1}]
     [row] = harness.rows("SELECT * FROM ops.quarantine")
     assert (row["provider_call_id"], bytes(row["payload"])) == ("b", ringg_record("b", call_cost=6))
     assert "constraint cheap" in row["reason"]
@@ -220,7 +220,7 @@ def test_the_command_says_what_would_change_and_then_changes_it(db: Engine, data
     wet = run_etl("replay", cwd=tmp_path, given=given(harness, database_url))
     assert wet.returncode == 0
     assert f"ringg: 2 calls replayed, 1 changed\n  cost: 1 calls, for example {key}\n" in wet.stdout
-    assert harness.scalar("SELECT cost FROM bi.calls WHERE provider_call_id = 'a'") == 5
+    assert harness.scalar("SELECT cost FROM bi_pii.calls WHERE provider_call_id = 'a'") == 5
     assert harness.rows("SELECT kind, status FROM ops.runs ORDER BY run_id DESC LIMIT 1") == [
         {"kind": "replay", "status": "succeeded"}
     ]

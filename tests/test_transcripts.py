@@ -87,8 +87,8 @@ def test_a_key_that_may_read_no_transcripts_is_reported_once_and_calls_are_read_
 def test_one_transcript_that_fails_leaves_out_that_transcript_alone(db: Engine, status: int) -> None:
     harness = make_harness(db, World(3, calls={"vaani": BATCH}, now=NOW))
     harness.sync("vaani")
-    wanted = harness.scalar("SELECT count(*) FROM bi.calls WHERE has_transcript")
-    call_id = harness.scalar("SELECT provider_call_id FROM bi.calls WHERE has_transcript ORDER BY 1 LIMIT 1")
+    wanted = harness.scalar("SELECT count(*) FROM bi_pii.calls WHERE has_transcript")
+    call_id = harness.scalar("SELECT provider_call_id FROM bi_pii.calls WHERE has_transcript ORDER BY 1 LIMIT 1")
     for table in ("warehouse.transcripts", "ops.transcript_requests"):
         harness.execute(f"DELETE FROM {table}")
     harness.execute("UPDATE warehouse.calls SET has_transcript = false, turn_count = 0, transcript_hash = NULL")
@@ -97,14 +97,14 @@ def test_one_transcript_that_fails_leaves_out_that_transcript_alone(db: Engine, 
         lambda _, request: httpx.Response(status) if request.url.path.endswith(f"/transcript/{call_id}") else None,
     )
     assert harness.run("vaani").status == "succeeded"
-    assert harness.scalar("SELECT count(*) FROM bi.calls WHERE has_transcript") == wanted - 1
+    assert harness.scalar("SELECT count(*) FROM bi_pii.calls WHERE has_transcript") == wanted - 1
     assert harness.scalar("SELECT paused_until IS NULL FROM ops.sources WHERE source = 'vaani'")
 
 
 READ = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'ix_calls_without_transcript'"
 TURNS = """
     SELECT speaker, text, spoken_at::time(0)::text AS at, offset_seconds::float
-      FROM bi.transcript_turns ORDER BY turn_index
+      FROM bi_pii.transcript_turns ORDER BY turn_index
 """
 TALK = "AGENT: Hello.\n\n USER: Hi."
 
@@ -141,7 +141,7 @@ def test_what_is_no_conversation_or_of_another_call_is_not_stored_and_asked_for_
     vendor.transcript = answer
     harness.run("vaani")
     assert harness.rows(TURNS) == []
-    assert harness.scalar("SELECT has_transcript FROM bi.calls") is False
+    assert harness.scalar("SELECT has_transcript FROM bi_pii.calls") is False
     vendor.transcript = {"transcript": TALK, "status_code": 200, "error": None, "call_id": " OUTBOUND-1"}
     harness.clock.sleep(3600)
     harness.sync("vaani")

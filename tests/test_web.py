@@ -99,13 +99,13 @@ def test_the_overview_shows_the_health_of_each_source(harness: Harness) -> None:
     assert "Autocalls was never read, and one other source is not known to be complete." in shown
     assert shown.count("up to date as many calls are stored as the provider lists") == 2
     assert shown.count("never synced the first sync has not started") == 2
-    open_calls = harness.scalar("SELECT sum(open_calls) FROM bi.freshness")
-    calls = harness.scalar("SELECT count(*) FROM bi.calls")
+    open_calls = harness.scalar("SELECT sum(open_calls) FROM bi_pii.freshness")
+    calls = harness.scalar("SELECT count(*) FROM bi_pii.calls")
     assert f"{calls} calls stored, the newest " in shown
     assert f"; {open_calls} still open, nothing in quarantine." in shown
     for days in (7, 30, 90):
         stored = harness.scalar(
-            "SELECT count(*) FROM bi.calls WHERE created_at >= :since",
+            "SELECT count(*) FROM bi_pii.calls WHERE created_at >= :since",
             since=harness.clock.now().replace(hour=0, minute=0) - timedelta(days=days - 1),
         )
         with page(harness) as client:
@@ -126,10 +126,10 @@ def test_the_page_speaks_the_time_zone_of_reports(harness: Harness) -> None:
     assert f"Created {call['created_at'].astimezone(zone):%Y-%m-%d %H:%M:%S}" in shown
     assert "All times are in the time zone Asia/Kolkata." in shown
     day = call["local_date"]
-    calls = harness.scalar("SELECT count(*) FROM bi.calls WHERE local_date = :day", day=day)
+    calls = harness.scalar("SELECT count(*) FROM bi_pii.calls WHERE local_date = :day", day=day)
     assert f"{calls} calls" in plain(seen(harness, f"/calls?from={day}&to={day}"))
     today = harness.clock.now().astimezone(zone).date()
-    week = harness.scalar("SELECT count(*) FROM bi.calls WHERE local_date > :day", day=today - timedelta(days=7))
+    week = harness.scalar("SELECT count(*) FROM bi_pii.calls WHERE local_date > :day", day=today - timedelta(days=7))
     assert f"days Calls {week} " in plain(seen(harness, "/?days=7"))
 
 
@@ -322,7 +322,7 @@ class Elements(HTMLParser):
 
 
 def test_values_of_a_provider_are_escaped(harness: Harness) -> None:
-    key = harness.scalar("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
+    key = harness.scalar("SELECT call_key FROM bi_pii.calls WHERE turn_count > 3 AND cost > 0 LIMIT 1")
     paths = ("/", "/calls", "/sources/ravan", f"/calls/{key}", "/quarantine/1")
     harness.execute("INSERT INTO ops.schema_drift VALUES ('ravan', 'f', 'new_field', 'text', 1, now(), now())")
     harness.execute(
@@ -358,8 +358,8 @@ def test_values_of_a_provider_are_escaped(harness: Harness) -> None:
 
 
 def test_personal_data_is_hidden_until_it_is_asked_for(harness: Harness) -> None:
-    row = harness.rows("SELECT * FROM bi.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
-    turns = harness.rows("SELECT text FROM bi.transcript_turns WHERE call_key = :key", key=row["call_key"])
+    row = harness.rows("SELECT * FROM bi_pii.calls WHERE turn_count > 3 AND customer_name IS NOT NULL LIMIT 1")[0]
+    turns = harness.rows("SELECT text FROM bi_pii.transcript_turns WHERE call_key = :key", key=row["call_key"])
     people = [row["customer_name"], row["customer_number"], turns[0]["text"]]
     with page(harness) as client:
         for path in ("/calls", f"/calls/{row['call_key']}"):
@@ -378,8 +378,10 @@ def test_personal_data_is_hidden_until_it_is_asked_for(harness: Harness) -> None
 
 
 def test_a_search_finds_numbers_and_words_and_puts_none_into_a_url(harness: Harness) -> None:
-    row = harness.rows("SELECT call_key, customer_number FROM bi.calls WHERE customer_number LIKE '+91%' LIMIT 1")[0]
-    turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    row = harness.rows("SELECT call_key, customer_number FROM bi_pii.calls WHERE customer_number LIKE '+91%' LIMIT 1")[
+        0
+    ]
+    turn = harness.rows("SELECT call_key, text FROM bi_pii.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     harness.execute(
         """UPDATE warehouse.transcripts SET texts = jsonb_set(texts, '{0}', '"surely a callback, isn''t it"')"""
         " WHERE call_key = :key", key=turn["call_key"],
@@ -445,7 +447,7 @@ def test_calls_are_filtered_and_counted(harness: Harness, chosen: dict[str, str]
 
 
 def test_a_search_finds_agents_and_shows_the_words_only_with_personal_data(harness: Harness) -> None:
-    (row,) = harness.rows("SELECT call_key FROM bi.calls WHERE turn_count > 3 LIMIT 1")
+    (row,) = harness.rows("SELECT call_key FROM bi_pii.calls WHERE turn_count > 3 LIMIT 1")
     harness.execute(
         "UPDATE warehouse.calls SET agent_name = 'Zoe <b>', summary = NULL WHERE call_key = :call_key", **row
     )

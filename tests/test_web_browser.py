@@ -95,7 +95,7 @@ def tab(browser: Browser, harness: Harness, **given: Any) -> Iterator[Watched]:
 
 
 def paths(harness: Harness) -> list[str]:
-    key = harness.scalar("SELECT call_key FROM bi.calls WHERE turn_count > 3 AND extra IS NOT NULL LIMIT 1")
+    key = harness.scalar("SELECT call_key FROM bi_pii.calls WHERE turn_count > 3 AND extra IS NOT NULL LIMIT 1")
     return ["/", "/sources/ringg", "/sources/ravan", "/calls", f"/calls/{key}", "/quarantine/1"]
 
 
@@ -227,7 +227,7 @@ def test_a_phone_shows_each_calls_outcome_duration_and_cost_without_scrolling_si
 
 @pytest.mark.parametrize("has_script", [True, False])
 def test_from_the_overview_to_a_transcript(browser: Browser, harness: Harness, has_script: bool) -> None:
-    turn = harness.rows("SELECT call_key, text FROM bi.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
+    turn = harness.rows("SELECT call_key, text FROM bi_pii.transcript_turns ORDER BY length(text) DESC LIMIT 1")[0]
     with tab(browser, harness, java_script_enabled=has_script, viewport=PHONE) as watched:
         page = watched.open("/")
         page.get_by_role("link", name="ringg").click()

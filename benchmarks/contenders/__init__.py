@@ -8,11 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 CALLHOUSE = """
-    SELECT source, provider_call_id AS id, cost FROM bi.calls
+    SELECT source, provider_call_id AS id, cost FROM bi_pii.calls
 """
 CALLHOUSE_TURNS = """
     SELECT t.source, provider_call_id AS id, text, turn_index
-      FROM bi.transcript_turns t JOIN warehouse.calls USING (call_key) WHERE speaker <> 'system'
+      FROM bi_pii.transcript_turns t JOIN warehouse.calls USING (call_key) WHERE speaker <> 'system'
 """
 CALLHOUSE_DAYS = """
     SELECT source, day, sum(calls) AS calls, sum(answered) AS answered, sum(duration_seconds) AS seconds,

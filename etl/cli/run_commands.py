@@ -49,8 +49,8 @@ def demo() -> None:
 def migrate(allow_other_tables: bool) -> None:
     """Migrate the database to this version's revision.
 
-    Creates the schemas raw, warehouse, ops and bi, and the role bi_reader, which can read bi only. Concurrent
-    migrations wait for each other; an up-to-date database is not changed.
+    Creates the schemas raw, warehouse, ops, bi_pii and bi, and two roles: bi_reader reads bi, where personal data is
+    masked, and bi_pii reads bi_pii. Concurrent migrations wait for each other; an up-to-date database is not changed.
 
     \b
     Example:  etl migrate
@@ -64,8 +64,8 @@ def migrate(allow_other_tables: bool) -> None:
         before, after = revisions.migrate(engine, allow_other_tables=allow_other_tables)
         done = f"already at revision {after}" if before == after else f"migrated to revision {after}"
         echo(f"database {engine.url.database}: {done}")
-        if not revisions.reader_may_read(engine):
-            warn(revisions.GRANT_BY_HAND)
+        if problem := revisions.unable_readers(engine):
+            warn(problem)
 
 
 @click.command()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from etl.cli.database import opened
 from etl.client.api_client import Client
 from etl.client.errors import PauseReason, SourceError
-from etl.db import privileges
+from etl.db import privileges, revisions
 from etl.db.engine import DatabaseProblem, describe, location
 from etl.extractors import providers
 from etl.model import DateFilter, PageRequest, Source, Window
@@ -68,14 +68,20 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
             outdated = [outdated_message(each.name, outdated_calls(connection, each)) for each in sources]
-            at = location(db)
+            at, unreadable = location(db), revisions.unable_readers(db)
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
     except SQLAlchemyError as error:
         return CheckResult("database", False, describe(error))
     at_once = (allowed - 1) // privileges.CONNECTIONS_PER_SOURCE
     few = f"its user may have {allowed} connections, so that no more than {at_once} sources are read at once"
-    notes = [f"reachable and migrated, {at}", difference, few if at_once < len(sources) else None, *outdated]
+    notes = [
+        f"reachable and migrated, {at}",
+        difference,
+        few if at_once < len(sources) else None,
+        unreadable,
+        *outdated,
+    ]
     return CheckResult("database", True, "; ".join(filter(None, notes)))
 
 

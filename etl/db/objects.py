@@ -8,6 +8,7 @@ from itertools import chain
 
 from sqlalchemy import Connection
 
+from etl.db import masking
 from etl.db.statements import MIGRATIONS, Statements, fetch_all
 from etl.db.tables import SCHEMAS
 
@@ -38,8 +39,8 @@ def create_views(connection: Connection) -> None:
     described = [name for path in files for name in re.findall(r"COMMENT ON COLUMN (\S+) IS", path.read_text("utf-8"))]
     values = {"schemas": list(SCHEMAS), "described": described}
     for row in fetch_all(connection, QUERIES.inherited_comments, values):
-        comment = row.comment.replace("'", "''")
-        connection.exec_driver_sql(f"COMMENT ON COLUMN {row.name} IS '{comment}'", execution_options=VERBATIM)
+        masking.comment(connection, f"COLUMN {row.name}", row.comment)
+    masking.create_masked_views(connection)
 
 
 def _run_files(connection: Connection, kind: str) -> None:

@@ -10,12 +10,7 @@ from etl.db.statements import MIGRATIONS, Statements, fetch_one, fetch_value
 SQL = Statements("server")
 MIGRATION_LOCK = 0x63616C6C686F7573  # the bytes of "callhous": a key for an advisory lock
 OLDEST_SERVER = 15
-GRANT_BY_HAND = (
-    "the role bi_reader, which BI tools read as, cannot read yet, and this user may not grant it that; ask an "
-    "administrator to run: CREATE ROLE bi_reader NOLOGIN; GRANT USAGE ON SCHEMA bi TO bi_reader; "
-    "GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader; "
-    "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA warehouse TO bi_reader;"
-)
+READERS = {"bi_reader": "bi", "bi_pii": "bi_pii"}  # the roles of BI tools, and the schema that each reads
 
 
 def known_revisions() -> list[str]:
@@ -96,7 +91,7 @@ def _why_not_migrated(connection: Connection, error: DBAPIError) -> str:
         INSUFFICIENT_PRIVILEGE: f"ask an administrator to run: {missing};"
         if missing
         else "use the owner of its tables",
-        "42P06": "it has a schema raw, warehouse, ops or bi of another program; use another database",
+        "42P06": "it has a schema raw, warehouse, ops, bi_pii or bi of another program; use another database",
         "42P07": "it has a table of ours that another program created; use another database",
         "55P03": "another process has a lock that this needs; try again when it has ended",
         "25006": "the server is read-only: set DATABASE_URL to the primary",
@@ -131,11 +126,23 @@ def _require_empty(connection: Connection) -> None:
     if table is not None:
         raise DatabaseProblem(
             f"the database has tables of something else ({table}): set DATABASE_URL to another one, or run "
-            "`etl migrate --allow-other-tables` to add Callhouse's four schemas alongside"
+            "`etl migrate --allow-other-tables` to add Callhouse's five schemas alongside"
         )
 
 
-def reader_may_read(db: Engine) -> bool:
-    """Whether the role that BI tools read as exists and may read."""
+def unable_readers(db: Engine) -> str | None:
+    """Which roles of BI tools do not exist or may not read, and what an administrator has to run, if there are any."""
     with reachable(db) as connection:
-        return bool(fetch_value(connection, SQL.bi_reader_can_read))
+        able = {
+            role: fetch_value(connection, SQL.can_read, {"role": role, "schema": READERS[role]}) for role in READERS
+        }
+    unable = [role for role in READERS if not able[role]]
+    grants = [
+        f"CREATE ROLE {role} NOLOGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; "
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}; "
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema}, warehouse TO {role};"
+        for role, schema in READERS.items()
+        if role in unable
+    ]
+    which = f"{' and '.join(unable)}, for BI tools, cannot read, and this user may not grant it"
+    return f"{which}; ask an administrator to run: {' '.join(grants)}" if unable else None

@@ -16,3 +16,13 @@ SELECT format('%s.%s.%s', n.nspname, r.relname, a.attname) AS name, source.comme
         WHERE col_description(t.attrelid, t.attnum) IS NOT NULL
         ORDER BY place LIMIT 1) source
  WHERE r.relkind IN ('r', 'v') AND format('%s.%s.%s', n.nspname, r.relname, a.attname) <> ALL(:described)
+
+-- name: public_columns
+-- The columns of the views that show personal data, in their order, with their comments.
+SELECT r.relname AS view, obj_description(r.oid, 'pg_class') AS view_comment, a.attname AS name,
+       col_description(r.oid, a.attnum) AS comment
+  FROM pg_class r
+  JOIN pg_namespace n ON n.oid = r.relnamespace AND n.nspname = 'bi_pii'
+  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+ WHERE r.relkind = 'v'
+ ORDER BY r.relname, a.attnum

@@ -2,16 +2,16 @@
 
 -- name: call
 -- Everything that is known of one call.
-SELECT * FROM bi.calls WHERE call_key = :key
+SELECT * FROM bi_pii.calls WHERE call_key = :key
 
 -- name: turns
 -- The beginning of a call's transcript.
 SELECT turn_index, speaker, text, spoken_at, offset_seconds
-  FROM bi.transcript_turns WHERE call_key = :key ORDER BY turn_index LIMIT :limit
+  FROM bi_pii.transcript_turns WHERE call_key = :key ORDER BY turn_index LIMIT :limit
 
 -- name: costs
 -- The components of a call's cost.
-SELECT component, amount, unit FROM bi.call_costs WHERE call_key = :key ORDER BY component LIMIT 100
+SELECT component, amount, unit FROM bi_pii.call_costs WHERE call_key = :key ORDER BY component LIMIT 100
 
 -- name: agents
 -- The names of the agents of these sources.

@@ -22,11 +22,11 @@ SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_schema NOT LIKE 'pg\_%'
    AND table_type = 'BASE TABLE' ORDER BY 1 LIMIT 1
 
--- name: bi_reader_can_read
--- Whether the role bi_reader exists and may read the schema bi.
+-- name: can_read
+-- Whether a role exists and may read a schema of views.
 SELECT EXISTS (SELECT FROM pg_roles
-                WHERE rolname = 'bi_reader' AND has_schema_privilege(oid, 'bi', 'USAGE')
-                  AND has_table_privilege(oid, 'bi.calls', 'SELECT')
+                WHERE rolname = :role AND has_schema_privilege(oid, :schema, 'USAGE')
+                  AND has_table_privilege(oid, :schema || '.calls', 'SELECT')
                   AND has_function_privilege(oid, 'warehouse.is_final(boolean, timestamptz, timestamptz)', 'EXECUTE'))
 
 -- name: set_lock_timeout

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Text
 
-SCHEMAS = ("raw", "warehouse", "ops", "bi")
+SCHEMAS = ("raw", "warehouse", "ops", "bi_pii", "bi")
 
 metadata = MetaData(
     naming_convention={

@@ -1,4 +1,4 @@
-CREATE OR REPLACE VIEW bi.agent_versions AS
+CREATE OR REPLACE VIEW bi_pii.agent_versions AS
 SELECT source, agent_id, agent_version,
        (array_agg(agent_name ORDER BY last_call_at DESC, agent_name) FILTER (WHERE agent_name IS NOT NULL))[1]
            AS agent_name,
@@ -14,11 +14,11 @@ SELECT source, agent_id, agent_version,
  WHERE agent_version IS NOT NULL
  GROUP BY source, agent_id, agent_version;
 
-COMMENT ON VIEW bi.agent_versions IS
+COMMENT ON VIEW bi_pii.agent_versions IS
     'One row per version of a voice agent that took calls, to compare an agent before and after a change. Ringg only, and only '
     'calls whose record names a version';
-COMMENT ON COLUMN bi.agent_versions.agent_version IS 'Version of the voice agent, as sent by Ringg. Never null';
-COMMENT ON COLUMN bi.agent_versions.agent_name IS
+COMMENT ON COLUMN bi_pii.agent_versions.agent_version IS 'Version of the voice agent, as sent by Ringg. Never null';
+COMMENT ON COLUMN bi_pii.agent_versions.agent_name IS
     'Name of the agent in the newest call of this version that has one. Null where no call names it';
-COMMENT ON COLUMN bi.agent_versions.minutes IS
+COMMENT ON COLUMN bi_pii.agent_versions.minutes IS
     'Sum of duration_seconds of these calls, in minutes; calls without a duration count as 0. Never null';

@@ -1,5 +1,5 @@
 -- An item is a scalar, {"value": …}, or one of a list of {"name": …, "value": …}; objects in objects give names with dots.
-CREATE OR REPLACE VIEW bi.call_scores AS
+CREATE OR REPLACE VIEW bi_pii.call_scores AS
 WITH RECURSIVE items AS (
     SELECT c.call_key, c.source, c.created_at, item.name, item.value, 1 AS level
       FROM warehouse.calls c
@@ -26,12 +26,12 @@ SELECT call_key, source, created_at, name, warehouse.bare_links(scalar #>> '{}')
  CROSS JOIN LATERAL (SELECT CASE WHEN value ? 'value' THEN value -> 'value' ELSE value END AS scalar) found
  WHERE jsonb_typeof(scalar) IN ('string', 'number', 'boolean') AND scalar #>> '{}' <> '';
 
-COMMENT ON VIEW bi.call_scores IS
+COMMENT ON VIEW bi_pii.call_scores IS
     'One row per call and item of its evaluation: scores, tags, answers and sentiments from bi.calls.analysis, in any shape that '
     'a provider sends. Ravan, Autocalls and Vaani';
-COMMENT ON COLUMN bi.call_scores.name IS
+COMMENT ON COLUMN bi_pii.call_scores.name IS
     'Name of the item, as the provider or your agent''s settings call it; inside of others with dots, such as '
     'call_conversation_quality.score. Never null';
-COMMENT ON COLUMN bi.call_scores.value IS 'Value of the item as text. Never null and never empty';
-COMMENT ON COLUMN bi.call_scores.number IS
+COMMENT ON COLUMN bi_pii.call_scores.value IS 'Value of the item as text. Never null and never empty';
+COMMENT ON COLUMN bi_pii.call_scores.number IS
     'The value as a number, for averages: a number, a text of one, or 1 and 0 for true and false. Null where it is another text';

@@ -1,5 +1,5 @@
 -- A signed link is a credential: links are shown without what opens them, in every column that may hold one.
-CREATE OR REPLACE VIEW bi.calls AS
+CREATE OR REPLACE VIEW bi_pii.calls AS
 SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.provider_status,
        warehouse.is_final(c.is_final, c.created_at, now()) AS is_final,
        c.is_answered, warehouse.is_human_answered(c.is_answered, c.outcome, c.answered_by) AS is_human_answered,
@@ -35,39 +35,39 @@ SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outc
   FROM warehouse.calls c
   JOIN ops.sources s USING (source);
 
-COMMENT ON VIEW bi.calls IS 'One row per call, of all sources, in its latest version';
-COMMENT ON COLUMN bi.calls.is_final IS
+COMMENT ON VIEW bi_pii.calls IS 'One row per call, of all sources, in its latest version';
+COMMENT ON COLUMN bi_pii.calls.is_final IS
     'Whether the provider has finished the record: the call is over and, as far as the provider says, its cost and '
     'evaluation are done (Ringg: status over and credits processed; Ravan: status over and ended_at known; Autocalls: '
     'status over; Vaani: ended and post-processing completed). An unknown status counts as final a day after created_at. '
     'Never null';
-COMMENT ON COLUMN bi.calls.is_human_answered IS
+COMMENT ON COLUMN bi_pii.calls.is_human_answered IS
     'Whether a person took the call. False where nobody took it, or a machine or voicemail did; null while the '
     'call goes on, and where the provider does not tell whether it was a person (Ringg, Ravan, Vaani; Autocalls tells it of most '
     'calls)';
-COMMENT ON COLUMN bi.calls.is_voicemail IS
+COMMENT ON COLUMN bi_pii.calls.is_voicemail IS
     'Whether a machine took the call: outcome is voicemail, or answered_by is machine. Such a call counts in is_answered too '
     'where the provider reports it as completed or picked up. Never null';
-COMMENT ON COLUMN bi.calls.is_transferred IS
+COMMENT ON COLUMN bi_pii.calls.is_transferred IS
     'Whether the agent handed the call on to somebody else. Ringg (forwarded) and Vaani (its text says so); false for the '
     'others, which do not report it. Never null';
-COMMENT ON COLUMN bi.calls.local_date IS
+COMMENT ON COLUMN bi_pii.calls.local_date IS
     'Day of created_at in the time zone of reports (report_timezone in etl.toml; UTC by default). Never null';
-COMMENT ON COLUMN bi.calls.local_hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
-COMMENT ON COLUMN bi.calls.local_weekday IS
+COMMENT ON COLUMN bi_pii.calls.local_hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
+COMMENT ON COLUMN bi_pii.calls.local_weekday IS
     'Day of the week of created_at in the time zone of reports, 1 (Monday) to 7 (Sunday). Never null';
-COMMENT ON COLUMN bi.calls.is_business_hours IS
+COMMENT ON COLUMN bi_pii.calls.is_business_hours IS
     'Whether created_at lies in the business hours, in the time zone of reports. Null where none are configured '
     '(business_hours in etl.toml)';
-COMMENT ON COLUMN bi.calls.cost_reporting IS
+COMMENT ON COLUMN bi_pii.calls.cost_reporting IS
     'cost in report_currency: by the rate of local_date (etl rates), or as it is where cost_unit is that currency. '
     'Null where there is no cost, no rate for that day, or no report_currency';
-COMMENT ON COLUMN bi.calls.report_currency IS
+COMMENT ON COLUMN bi_pii.calls.report_currency IS
     'Currency (ISO 4217) of cost_reporting, the same for all calls. Null where none is configured (report_currency in etl.toml)';
-COMMENT ON COLUMN bi.calls.recording_url IS
+COMMENT ON COLUMN bi_pii.calls.recording_url IS
     'Link to the recording at the provider, without user, password, fragment and signature, so it may need the provider''s '
     'sign-in and may have expired there (Ringg: after a day). Its query stays where it only names the recording. Null where '
     'the provider sent none. All providers';
-COMMENT ON COLUMN bi.calls.settled_at IS
+COMMENT ON COLUMN bi_pii.calls.settled_at IS
     'Since when no lookback reads the call any more: created_at plus the longest lookback of the source. Null while the '
     'call is not final or a lookback still reads it, so that its row may change';

@@ -1,4 +1,4 @@
-CREATE OR REPLACE VIEW bi.conversation_metrics AS
+CREATE OR REPLACE VIEW bi_pii.conversation_metrics AS
 SELECT t.call_key, c.source, c.created_at, m.turns, m.agent_turns, m.customer_turns, m.agent_words, m.customer_words,
        round(m.agent_words::numeric / nullif(m.agent_words + m.customer_words, 0), 4) AS agent_talk_share,
        m.first_customer_word_seconds, m.response_gap_p50_seconds, m.response_gap_p95_seconds, m.longest_silence_seconds
@@ -23,24 +23,24 @@ SELECT t.call_key, c.source, c.created_at, m.turns, m.agent_turns, m.customer_tu
                                      coalesce(turn.offset_seconds, extract(epoch FROM turn.spoken_at - c.created_at)) AS at) said
                    WINDOW said AS (ORDER BY turn_index)) turns) m;
 
-COMMENT ON VIEW bi.conversation_metrics IS
+COMMENT ON VIEW bi_pii.conversation_metrics IS
     'One row per call with a transcript: who said how much, and how fast the agent replied. Providers send when a turn starts, '
     'never when it ends; where turns have no times (Ringg often, Autocalls often) the columns in seconds are null';
-COMMENT ON COLUMN bi.conversation_metrics.turns IS 'Number of turns, those of the system included. Never null';
-COMMENT ON COLUMN bi.conversation_metrics.agent_turns IS 'Number of turns of the voice agent. Never null';
-COMMENT ON COLUMN bi.conversation_metrics.customer_turns IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.turns IS 'Number of turns, those of the system included. Never null';
+COMMENT ON COLUMN bi_pii.conversation_metrics.agent_turns IS 'Number of turns of the voice agent. Never null';
+COMMENT ON COLUMN bi_pii.conversation_metrics.customer_turns IS
     'Number of turns of the customer. 0: the customer said nothing, a silent call. Never null';
-COMMENT ON COLUMN bi.conversation_metrics.agent_words IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.agent_words IS
     'Words of the voice agent, as spaces separate them; languages without spaces have few. Never null';
-COMMENT ON COLUMN bi.conversation_metrics.customer_words IS 'The same of the customer. Never null';
-COMMENT ON COLUMN bi.conversation_metrics.agent_talk_share IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.customer_words IS 'The same of the customer. Never null';
+COMMENT ON COLUMN bi_pii.conversation_metrics.agent_talk_share IS
     'Share of agent_words in the words of both, 0 to 1. Null where neither said a word';
-COMMENT ON COLUMN bi.conversation_metrics.first_customer_word_seconds IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.first_customer_word_seconds IS
     'From the start of the call to the customer''s first turn, in seconds. Null where that turn has no time';
-COMMENT ON COLUMN bi.conversation_metrics.response_gap_p50_seconds IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.response_gap_p50_seconds IS
     'Median time from the start of a customer''s turn to the start of the agent''s reply, in seconds: the customer''s own speech '
     'is part of it. Null where turns have no times';
-COMMENT ON COLUMN bi.conversation_metrics.response_gap_p95_seconds IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.response_gap_p95_seconds IS
     'The same that 95 of 100 replies stay below. Null where turns have no times';
-COMMENT ON COLUMN bi.conversation_metrics.longest_silence_seconds IS
+COMMENT ON COLUMN bi_pii.conversation_metrics.longest_silence_seconds IS
     'Longest time between the starts of two turns, in seconds. Null where turns have no times';

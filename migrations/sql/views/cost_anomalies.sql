@@ -1,4 +1,4 @@
-CREATE OR REPLACE VIEW bi.cost_anomalies AS
+CREATE OR REPLACE VIEW bi_pii.cost_anomalies AS
 SELECT day, source, cost_unit, calls, cost, expected_cost, cost / nullif(expected_cost, 0) AS ratio,
        (cost - expected_cost) / nullif(deviation, 0) AS z_score,
        coalesce(days_before >= 7 AND abs(cost - expected_cost) > greatest(3 * deviation, expected_cost / 4), false)
@@ -14,17 +14,17 @@ SELECT day, source, cost_unit, calls, cost, expected_cost, cost / nullif(expecte
         WINDOW before AS (PARTITION BY source, cost_unit ORDER BY day
                           RANGE BETWEEN interval '28 days' PRECEDING AND interval '1 day' PRECEDING)) compared;
 
-COMMENT ON VIEW bi.cost_anomalies IS
+COMMENT ON VIEW bi_pii.cost_anomalies IS
     'One row per local day, source and unit of cost that has a cost, beside the 28 days before it. The current day is not over '
     'yet, and costs arrive after calls: look at days before yesterday';
-COMMENT ON COLUMN bi.cost_anomalies.calls IS 'Number of calls of the day in this unit. Never null';
-COMMENT ON COLUMN bi.cost_anomalies.cost IS 'Sum of their cost, in cost_unit. Never null';
-COMMENT ON COLUMN bi.cost_anomalies.expected_cost IS
+COMMENT ON COLUMN bi_pii.cost_anomalies.calls IS 'Number of calls of the day in this unit. Never null';
+COMMENT ON COLUMN bi_pii.cost_anomalies.cost IS 'Sum of their cost, in cost_unit. Never null';
+COMMENT ON COLUMN bi_pii.cost_anomalies.expected_cost IS
     'Mean cost of those of the 28 days before that had any, in cost_unit. Null where none had';
-COMMENT ON COLUMN bi.cost_anomalies.ratio IS 'cost / expected_cost. Null where nothing is expected';
-COMMENT ON COLUMN bi.cost_anomalies.z_score IS
+COMMENT ON COLUMN bi_pii.cost_anomalies.ratio IS 'cost / expected_cost. Null where nothing is expected';
+COMMENT ON COLUMN bi_pii.cost_anomalies.z_score IS
     'How many standard deviations of the 28 days before the cost lies above (or, negative, below) expected_cost. Null with fewer '
     'than two such days, or where all cost the same';
-COMMENT ON COLUMN bi.cost_anomalies.is_anomaly IS
+COMMENT ON COLUMN bi_pii.cost_anomalies.is_anomaly IS
     'Whether the cost is off by more than three standard deviations and by more than a quarter of expected_cost, where at least '
     'seven of the days before had a cost. Never null';

@@ -1,6 +1,6 @@
 -- open_calls counts the calls whose settled_at in bi.calls is null: all those newer than lookback_start, and those before it
 -- that are not final. Whole days come from the rollup; the calls of the day that lookback_start cuts, from indexes.
-CREATE OR REPLACE VIEW bi.freshness AS
+CREATE OR REPLACE VIEW bi_pii.freshness AS
 SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at, covered.complete_since,
        coalesce(checked.completeness, 'unknown') AS completeness,
        whole_days.calls + recent.calls + not_final.calls + unknown_status.calls AS open_calls,
@@ -49,21 +49,21 @@ SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at, c
   LEFT JOIN (SELECT source, count(*) AS quarantined
                FROM ops.quarantine WHERE resolved_at IS NULL AND dismissed_at IS NULL GROUP BY source) waiting USING (source);
 
-COMMENT ON VIEW bi.freshness IS 'One row per source: how recent and how complete its calls are';
-COMMENT ON COLUMN bi.freshness.source IS 'Name of the source in the configuration. Never null';
-COMMENT ON COLUMN bi.freshness.provider IS 'The provider whose API is read: ringg, ravan, autocalls or vaani. Never null';
-COMMENT ON COLUMN bi.freshness.newest_call_at IS 'created_at of the newest stored call. Null where there is no call';
-COMMENT ON COLUMN bi.freshness.last_success_at IS
+COMMENT ON VIEW bi_pii.freshness IS 'One row per source: how recent and how complete its calls are';
+COMMENT ON COLUMN bi_pii.freshness.source IS 'Name of the source in the configuration. Never null';
+COMMENT ON COLUMN bi_pii.freshness.provider IS 'The provider whose API is read: ringg, ravan, autocalls or vaani. Never null';
+COMMENT ON COLUMN bi_pii.freshness.newest_call_at IS 'created_at of the newest stored call. Null where there is no call';
+COMMENT ON COLUMN bi_pii.freshness.last_success_at IS
     'When the last successful sync or backfill finished. Null before the first one';
-COMMENT ON COLUMN bi.freshness.complete_since IS
+COMMENT ON COLUMN bi_pii.freshness.complete_since IS
     'All calls that the provider lists from this time on, up to the last sync, are stored. Null while part of the source was '
     'never read';
-COMMENT ON COLUMN bi.freshness.completeness IS
+COMMENT ON COLUMN bi_pii.freshness.completeness IS
     'How the stored calls compare with the provider''s list, of the least complete list or day of the source. '
     'verified: `etl verify` compared every day and nothing differs; count_match: the provider''s total equals the '
     'number of stored calls; incomplete: calls are listed that are not stored; unknown: the counts could not be '
     'compared, or not yet. Never null';
-COMMENT ON COLUMN bi.freshness.open_calls IS
+COMMENT ON COLUMN bi_pii.freshness.open_calls IS
     'Number of calls that may still change: those without settled_at in bi.calls. Never null';
-COMMENT ON COLUMN bi.freshness.quarantined IS
+COMMENT ON COLUMN bi_pii.freshness.quarantined IS
     'Number of records that could not become calls and wait in ops.quarantine, dismissed ones not counted. Never null';

@@ -1,10 +1,10 @@
-CREATE OR REPLACE VIEW bi.hourly_call_metrics AS
+CREATE OR REPLACE VIEW bi_pii.hourly_call_metrics AS
 SELECT day, hour::integer AS hour, source, agent_id, agent_name, campaign_name, direction, cost_unit, calls, answered, human_answered, voicemail,
        transferred, no_answer, busy, failed, minutes, answered_minutes, cost, cost_reporting, calls_without_rate
   FROM warehouse.call_metrics
  WHERE hour >= 0;
 
-COMMENT ON VIEW bi.hourly_call_metrics IS
+COMMENT ON VIEW bi_pii.hourly_call_metrics IS
     'Counts and sums per local hour, source, agent, campaign, direction and unit of cost. Exact at any moment: updated in the '
     'transaction that loads the calls. Where agent_id is null there is one row per agent_name';
-COMMENT ON COLUMN bi.hourly_call_metrics.hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
+COMMENT ON COLUMN bi_pii.hourly_call_metrics.hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
