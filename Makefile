@@ -1,6 +1,7 @@
 # `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel check test machine figures demo bench bench-large bench-quick lock regenerate clean
+.PHONY: help setup wheel check test machine figures demo bench bench-large bench-quick superset grafana dbt lock \
+  regenerate clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -61,11 +62,20 @@ lock: ## Update the lock files
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo 'uv==0.13.8' | $(COMPILE) - -o requirements-uv.lock
-	for spec in benchmarks/locks/*.in; do $(COMPILE) $$spec -o $${spec%.in}.lock; done
+	for spec in benchmarks/locks/*.in bi/locks/*.in; do $(COMPILE) $$spec -o $${spec%.in}.lock; done
+
+superset: setup ## Try deploy/superset in a real Superset and browser; writes the pictures of docs/dashboards.md
+	$(BIN)/python -m bi.superset.trial
+
+grafana: setup ## Try deploy/grafana/calls.json: every query of it, over the sandbox's calls
+	$(BIN)/python -m bi.grafana.trial
+
+dbt: setup ## Build deploy/dbt in a real dbt, over the sandbox's calls
+	$(BIN)/python -m bi.dbt.trial
 
 regenerate: setup ## Regenerate golden rows, generated docs and the table of country codes, to be reviewed as a diff
 	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_conformance.py tests/test_documentation.py tests/test_decisions.py tests/test_phones.py \
-	  tests/test_questions.py
+	  tests/test_questions.py tests/test_dashboards.py
 
 clean: ## Remove what the other targets made, except the embedded PostgreSQL's data in .etl
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,15 +15,21 @@ UV = {"UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1"}
 
 def environment(name: str) -> Path:
     """The environment of a lock file; Callhouse's own is built from its own, and contains the current tree."""
-    lock = ROOT / "requirements.lock" if name == "callhouse" else HERE / "locks" / f"{name}.lock"
-    target, stamp = ENVS / name, hashlib.sha256(lock.read_bytes()).hexdigest()
+    is_own = name == "callhouse"
+    target = built(ENVS / name, ROOT / "requirements.lock" if is_own else HERE / "locks" / f"{name}.lock")
+    if is_own:
+        _install(target, "--compile-bytecode", "--no-deps", "--reinstall-package", "callhouse", str(ROOT))
+    return target
+
+
+def built(target: Path, lock: Path) -> Path:
+    """The environment, rebuilt when its lock file changes."""
+    stamp = hashlib.sha256(lock.read_bytes()).hexdigest()
     if not (target / ".built").exists() or (target / ".built").read_text() != stamp:
         shutil.rmtree(target, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", target], check=True)
         _install(target, "--compile-bytecode", "--require-hashes", "-r", str(lock))
         (target / ".built").write_text(stamp)
-    if name == "callhouse":
-        _install(target, "--compile-bytecode", "--no-deps", "--reinstall-package", "callhouse", str(ROOT))
     return target
 
 

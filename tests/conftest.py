@@ -21,7 +21,7 @@ from etl import embedded
 from etl.db import revisions
 from etl.db.connections import open_engine
 from etl.embedded import Server
-from tests.postgres import database_copy, shared_server
+from tests.postgres import database_copy, engine_copy, shared_server
 
 # The same examples on every run: a build fails because of a change, never because of a draw.
 settings.register_profile("fixed", derandomize=True, deadline=None)
@@ -82,3 +82,13 @@ def db(database_url: str) -> Iterator[Engine]:
     made = open_engine(database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def filled(server: Server, template: str) -> Iterator[Engine]:
+    """A database with the sandbox's calls of sixty days, to be read only."""
+    from bi import warehouse
+
+    with engine_copy(server, template) as made:
+        warehouse.fill(made)
+        yield made

@@ -279,6 +279,7 @@ def test_the_glossary_is_short(name: str) -> None:
 OUTSIDE = {
     "architecture",
     "benchmarks",
+    "dashboards",
     "deployment",
     "documentation",
     "migrations",

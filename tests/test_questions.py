@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,19 +10,9 @@ from sqlalchemy import Connection, Engine
 
 from bi import questions
 from bi.questions import DOCUMENT, Question
-from bi.warehouse import NOON, fill
-from etl.embedded import Server
-from tests.postgres import engine_copy
+from bi.warehouse import NOON
 
 WAITING = {3, 4, 11, 20}  # first attempts, repeated calls, cohorts and peaks: for columns that bi does not have yet
-
-
-@pytest.fixture(scope="module")
-def warehouse(server: Server, template: str) -> Iterator[Engine]:
-    """The sandbox's calls of sixty days."""
-    with engine_copy(server, template) as db:
-        fill(db)
-        yield db
 
 
 def result(reader: Connection, question: Question) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
@@ -30,9 +20,9 @@ def result(reader: Connection, question: Question) -> tuple[Sequence[str], Seque
     return list(found.keys()), [list(row) for row in found]
 
 
-def test_every_result_in_the_document_is_what_a_reader_of_bi_is_answered(warehouse: Engine) -> None:
+def test_every_result_in_the_document_is_what_a_reader_of_bi_is_answered(filled: Engine) -> None:
     written = DOCUMENT.read_text("utf-8")
-    with warehouse.begin() as reader:
+    with filled.begin() as reader:
         reader.exec_driver_sql("SET LOCAL ROLE bi_reader")
         reader.exec_driver_sql("SET LOCAL timezone = 'Asia/Kolkata'")
         answered = questions.with_results(written, lambda question: result(reader, question))
@@ -43,11 +33,11 @@ def test_every_result_in_the_document_is_what_a_reader_of_bi_is_answered(warehou
 
 
 @pytest.mark.parametrize("question", questions.read(), ids=lambda question: question.title)
-def test_a_question_is_one_select_without_a_cte_that_finds_something(warehouse: Engine, question: Question) -> None:
+def test_a_question_is_one_select_without_a_cte_that_finds_something(filled: Engine, question: Question) -> None:
     assert question.sql.startswith("SELECT")
     assert question.sql.count(";") == 1
     assert not re.search(r"\b(WITH\s+(RECURSIVE\s+)?\w+\s+AS|bi_pii|warehouse|raw|ops)\b", question.sql, re.I)
-    with warehouse.begin() as reader:
+    with filled.begin() as reader:
         assert result(reader, question)[1]
 
 

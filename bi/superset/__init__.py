@@ -1,0 +1,1 @@
+"""Superset: datasets, charts and dashboards on ``bi``, as a bundle to import."""

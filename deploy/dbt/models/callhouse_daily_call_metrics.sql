@@ -1,0 +1,1 @@
+SELECT * FROM {{ source('callhouse', 'daily_call_metrics') }}
