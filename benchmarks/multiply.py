@@ -7,6 +7,7 @@ import psycopg
 # Each copy lies elsewhere in the last ten months, at least 30 days before its original.
 SHIFT = "(interval '30 days' + mod(n * 39607::bigint, 25920000) * interval '1 second')"
 KEY = "md5(c.call_key::text || n)::uuid"
+CUSTOMER = "md5(c.customer_id::text || n / 5)::uuid"  # of the copies of a call, five have the same customer
 
 COLUMNS = """
     SELECT column_name, data_type = 'timestamp with time zone' FROM information_schema.columns
@@ -44,4 +45,6 @@ def _value(name: str, is_time: bool) -> str:
         return KEY
     if name == "provider_call_id":
         return "provider_call_id || '-' || n"
+    if name == "customer_id":
+        return CUSTOMER
     return f'c."{name}" - {SHIFT}' if is_time and name not in ("first_seen_at", "changed_at") else f'c."{name}"'

@@ -34,12 +34,13 @@ PG15 = Path("/usr/lib/postgresql/15/bin")
 # The public views and their columns, in order.
 BI = {
     "calls": "call_key source provider provider_call_id direction outcome provider_status is_final is_answered"
-    " is_human_answered is_voicemail is_transferred agent_id agent_name agent_version campaign_name from_number"
-    " to_number customer_number agent_number customer_id customer_name customer_email created_at"
-    " started_at answered_at ended_at updated_at local_date local_hour local_weekday is_business_hours"
-    " duration_seconds talk_seconds duration_basis cost cost_unit cost_reporting report_currency"
-    " answered_by ended_by recording_url summary sentiment error_message latency_ms analysis metadata extra turn_count"
-    " has_transcript quality_flags first_seen_at changed_at settled_at delisted_at",
+    " is_human_answered is_voicemail is_transferred attempt_number is_first_attempt is_repeat_within_24h"
+    " is_repeat_within_7d agent_id agent_name agent_version campaign_name from_number to_number customer_number"
+    " agent_number customer_id customer_name customer_email created_at started_at answered_at ended_at updated_at"
+    " local_date local_hour local_weekday is_business_hours duration_seconds talk_seconds duration_basis cost"
+    " cost_unit cost_reporting report_currency answered_by ended_by recording_url summary sentiment error_message"
+    " latency_ms analysis metadata extra turn_count has_transcript quality_flags first_seen_at changed_at"
+    " settled_at delisted_at",
     "transcript_turns": "call_key source turn_index speaker text spoken_at offset_seconds",
     "transcripts": "call_key source created_at turn_count transcript search_vector",
     "call_costs": "call_key source component amount unit is_part_of_total",
@@ -59,6 +60,9 @@ BI = {
     "agents": "source agent_id agent_name agent_version versions calls first_call_at last_call_at",
     "agent_versions": "source agent_id agent_version agent_name calls answered transferred minutes first_call_at"
     " last_call_at",
+    "customers": "customer_id customer_number first_call_at last_call_at calls attempts inbound_calls answered"
+    " human_answered voicemail minutes agents sources",
+    "concurrency": "day source starts_at quarter_hour calls_started peak_calls",
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
 }

@@ -1,9 +1,45 @@
 -- A signed link is a credential: links are shown without what opens them, in every column that may hold one.
+-- The attempts of a customer are looked up in an index, call by call, where their columns are asked for, and only then: right
+-- whenever a call comes, and at no price to the loader. 99 earlier calls are enough: a number that robots dial has a million.
 CREATE OR REPLACE VIEW bi_pii.calls AS
 SELECT c.call_key, c.source, c.provider, c.provider_call_id, c.direction, c.outcome, c.provider_status,
        warehouse.is_final(c.is_final, c.created_at, now()) AS is_final,
        c.is_answered, warehouse.is_human_answered(c.is_answered, c.outcome, c.answered_by) AS is_human_answered,
        warehouse.is_voicemail(c.outcome, c.answered_by) AS is_voicemail, c.outcome = 'transferred' AS is_transferred,
+       CASE WHEN c.customer_id IS NOT NULL
+            THEN (SELECT count(*) + 1
+                    FROM (SELECT bool_and(next_at - created_at <= interval '7 days') OVER latest_first AS is_same_series
+                            FROM (SELECT created_at, call_key,
+                                         lag(created_at, 1, c.created_at) OVER latest_first AS next_at
+                                    FROM (SELECT created_at, call_key FROM warehouse.calls e
+                                           WHERE e.customer_id = c.customer_id AND e.direction = c.direction
+                                             AND (e.created_at, e.call_key) < (c.created_at, c.call_key)
+                                           ORDER BY created_at DESC, call_key DESC LIMIT 99) earlier
+                                  WINDOW latest_first AS (ORDER BY created_at DESC, call_key DESC)) gaps
+                          WINDOW latest_first AS (ORDER BY created_at DESC, call_key DESC)) series
+                   WHERE is_same_series)
+       END::integer AS attempt_number,
+       CASE WHEN c.customer_id IS NOT NULL
+            THEN NOT EXISTS
+                      (SELECT FROM warehouse.calls e
+                        WHERE e.customer_id = c.customer_id AND e.direction = c.direction
+                          AND e.created_at >= c.created_at - interval '168 hours'
+                          AND (e.created_at, e.call_key) < (c.created_at, c.call_key))
+       END AS is_first_attempt,
+       CASE WHEN c.customer_id IS NOT NULL
+            THEN EXISTS
+                      (SELECT FROM warehouse.calls e
+                        WHERE e.customer_id = c.customer_id AND e.direction = c.direction
+                          AND e.created_at >= c.created_at - interval '24 hours'
+                          AND (e.created_at, e.call_key) < (c.created_at, c.call_key))
+       END AS is_repeat_within_24h,
+       CASE WHEN c.customer_id IS NOT NULL
+            THEN EXISTS
+                      (SELECT FROM warehouse.calls e
+                        WHERE e.customer_id = c.customer_id AND e.direction = c.direction
+                          AND e.created_at >= c.created_at - interval '168 hours'
+                          AND (e.created_at, e.call_key) < (c.created_at, c.call_key))
+       END AS is_repeat_within_7d,
        c.agent_id, c.agent_name, c.agent_version, c.campaign_name, c.from_number, c.to_number, c.customer_number, c.agent_number,
        c.customer_id, c.customer_name, c.customer_email, c.created_at, c.started_at, c.answered_at, c.ended_at, c.updated_at,
        (c.created_at AT TIME ZONE s.report_timezone)::date AS local_date,
@@ -51,6 +87,17 @@ COMMENT ON COLUMN bi_pii.calls.is_voicemail IS
 COMMENT ON COLUMN bi_pii.calls.is_transferred IS
     'Whether the agent handed the call on to somebody else. Ringg (forwarded) and Vaani (its text says so); false for the '
     'others, which do not report it. Never null';
+COMMENT ON COLUMN bi_pii.calls.attempt_number IS
+    'Which attempt to talk this call is: 1, or one more than the call before it of the same customer_id and direction, at any '
+    'source, answered or not, if that was created at most seven days earlier; of two at the same instant the one with the '
+    'lower call_key is first. 100 stands for 100 or more. Null where customer_id is';
+COMMENT ON COLUMN bi_pii.calls.is_first_attempt IS
+    'Whether attempt_number is 1: no call of the same customer and direction in the seven days before. Null where customer_id is';
+COMMENT ON COLUMN bi_pii.calls.is_repeat_within_24h IS
+    'Whether the same customer had a call of the same direction, at any source, in the 24 hours before. Null where customer_id is';
+COMMENT ON COLUMN bi_pii.calls.is_repeat_within_7d IS
+    'Whether the same customer had a call of the same direction, at any source, in the seven days before: the opposite of '
+    'is_first_attempt. Null where customer_id is';
 COMMENT ON COLUMN bi_pii.calls.local_date IS
     'Day of created_at in the time zone of reports (report_timezone in etl.toml; UTC by default). Never null';
 COMMENT ON COLUMN bi_pii.calls.local_hour IS 'Hour of created_at in the time zone of reports, 0 to 23. Never null';
