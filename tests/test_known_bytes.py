@@ -50,6 +50,17 @@ def test_what_came_twice_is_known_the_third_time(db: Engine, name: str) -> None:
     assert differences(harness, name) == []
 
 
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_what_came_once_is_known_the_second_time(db: Engine, name: str) -> None:
+    harness = make_harness(db)
+    harness.sync(name)
+    ids = harness.stored_ids(name)
+    payloads = [payload for call_id in ids for payload in harness.versions_of(call_id)[:1]]
+    found: list[ReceivedRecord] = []
+    harness.run(name, lambda run: found.extend(receive(run, payloads, 1 << 40)))
+    assert {record.call_id for record in found if not record.is_whole} == ids
+
+
 def test_other_bytes_of_the_same_content_are_unchanged_and_then_known(db: Engine) -> None:
     harness, shelf = make_stub_harness(db, ringg_record("a"))
     harness.sync("ringg")

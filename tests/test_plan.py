@@ -29,7 +29,7 @@ def received(seq: int, **columns: Any) -> ReceivedRecord:
 def test_each_value_of_a_new_row_stands_in_its_column() -> None:
     columns: dict[str, Any] = {name: f"the {name}" for name in DEFAULTS}
     turns = (Turn("agent", "Hi."), Turn("customer", "Yes."))
-    record = ReceivedRecord("call", b"digest", 7, b"{}", "a", call_key("ringg", "a"))
+    record = ReceivedRecord("call", b"digest", 7, b"{}", "a", call_key("ringg", "a"), seal=5)
     row = insert(CTX, Call("a", columns, turns), record).row
     assert list(row) == list(COLUMNS)
     assert {name: row[name] for name in DEFAULTS} == columns
@@ -37,7 +37,7 @@ def test_each_value_of_a_new_row_stands_in_its_column() -> None:
         "call_key": record.key, "source": "ringg", "provider": "ringg", "provider_call_id": "a",
         "turn_count": 2, "has_transcript": True, "first_seen_at": NOW, "changed_at": NOW, "delisted_at": None,
         "latest_request_seq": 7, "settings_id": 3, "payload_seqs": None, "content_hash": b"digest",
-        "previous_content_hashes": None, "customer_id": None,
+        "previous_content_hashes": None, "customer_id": None, "first_seal": 5,
     }  # fmt: skip
     assert len(row["transcript_hash"]) == 16
 

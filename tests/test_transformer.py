@@ -21,6 +21,7 @@ PROVIDERS = list(providers().values())
 THE_LOADERS = {
     "call_key", "source", "provider", "provider_call_id", "turn_count", "has_transcript", "first_seen_at", "changed_at",
     "delisted_at", "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash",
+    "customer_id", "settings_id", "first_seal",
 }  # fmt: skip
 IDS = {"ringg": "id", "ravan": "id", "autocalls": "id", "vaani": "call_id"}
 TIMES = {"ringg": "created_at", "ravan": "created_at", "autocalls": "created_at", "vaani": "Start_time"}

@@ -52,7 +52,7 @@ class ReceivedRecord(NamedTuple):
     error: str | None = None  # why it became no row; shows no value of it
     stored_seq: int | None = None  # the request that brought what is stored of its call, where that is anything
     stored_digest: bytes | None = None  # the hash of its content, unless its row has to be written in any case
-    seal: int | None = None  # by which its bytes are known when they come again, where its call is stored
+    seal: int | None = None  # by which its bytes are known when they come again
     is_whole: bool = True  # no: its bytes are known, and ``context`` has only the keys that a scan asks for
 
 

@@ -106,7 +106,7 @@ def insert(ctx: WriteContext, call: Call, record: ReceivedRecord, earlier: Inser
         *(record.key, ctx.source, ctx.provider, call.provider_call_id, *_of_record(columns)),
         *(customer_of(columns["customer_number"], ctx.masking_key), len(call.turns)),
         *(turns is not None, columns["quality_flags"], ctx.now, ctx.now, None, record.seq, None, record.digest, None),
-        *(transcript_digest(turns) if turns else None, ctx.settings_id),
+        *(transcript_digest(turns) if turns else None, ctx.settings_id, record.seal),
     )
     return Insert(values, turns, (record,), call.drift)
 

@@ -56,9 +56,11 @@ def _known(run: SourceRun, record: ReceivedRecord, version: Any) -> ReceivedReco
 
 
 def _compared(run: SourceRun, record: ReceivedRecord, version: Any) -> ReceivedRecord:
-    if version is None or not record.is_whole:
+    if not record.is_whole:
         return record
     sealed = seal(run.provider, record, record.digest)
+    if version is None:
+        return record._replace(seal=sealed)
     return record._replace(stored_seq=version.latest_request_seq, stored_digest=version.digest, seal=sealed)
 
 

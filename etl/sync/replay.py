@@ -30,7 +30,7 @@ OLDER_THAN_ALL = 1 << 62  # such a record fills what is empty, and overwrites no
 NO_TRANSCRIPT: Row = {"turn_count": 0, "has_transcript": False}
 KEPT = (
     "first_seen_at", "changed_at", "delisted_at", "latest_request_seq", "payload_seqs", "content_hash",
-    "previous_content_hashes", "transcript_hash",
+    "previous_content_hashes", "transcript_hash", "first_seal",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ WITHOUT_STATISTICS = {
     "warehouse.calls": (
         "customer_email", "recording_url", "summary", "error_message", "latency_ms", "costs", "analysis", "metadata",
         "extra", "quality_flags", "first_seen_at", "latest_request_seq", "payload_seqs", "content_hash",
-        "previous_content_hashes", "transcript_hash",
+        "previous_content_hashes", "transcript_hash", "first_seal",
     ),
 }  # fmt: skip
 
@@ -240,6 +240,7 @@ def create_tables() -> None:
         sa.Column("previous_content_hashes", sa.ARRAY(sa.LargeBinary()), nullable=True),
         sa.Column("transcript_hash", sa.LargeBinary(), nullable=True),
         sa.Column("settings_id", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("first_seal", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric"
             " AND duration_seconds > '-Infinity'::numeric AND duration_seconds < 'Infinity'::numeric",

@@ -3,7 +3,8 @@
 -- name: stored_versions
 -- The content of some calls by its hash, and the seal of the bytes that came last. A delisted call has no hash: when it
 -- comes again, its row has to be written.
-SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq, seal
+SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq,
+       coalesce(seal, first_seal) AS seal
   FROM warehouse.calls LEFT JOIN ops.call_last_seen USING (call_key)
  WHERE call_key = ANY(CAST(:keys AS uuid[]))
 

@@ -62,6 +62,7 @@ calls = sa.Table(
     sa.Column("previous_content_hashes", sa.ARRAY(sa.LargeBinary)),
     sa.Column("transcript_hash", sa.LargeBinary),
     sa.Column("settings_id", sa.Integer, nullable=False, server_default=sa.text("0")),
+    sa.Column("first_seal", sa.BigInteger),
     sa.CheckConstraint(
         "cost > '-Infinity'::numeric AND cost < 'Infinity'::numeric AND duration_seconds > '-Infinity'::numeric AND "
         "duration_seconds < 'Infinity'::numeric",

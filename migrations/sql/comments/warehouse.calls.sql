@@ -133,3 +133,6 @@ COMMENT ON COLUMN warehouse.calls.transcript_hash IS 'Hash of the stored transcr
 COMMENT ON COLUMN warehouse.calls.settings_id IS
     'Settings under which the row was read, of ops.settings_versions; those of its oldest part where it has parts of several '
     'records. 0: not known';
+COMMENT ON COLUMN warehouse.calls.first_seal IS
+    'Hash by which the record is known when the same bytes come again. ops.call_last_seen has that of the bytes that came '
+    'last, once the call came again. Null where the row was written by a replay';
