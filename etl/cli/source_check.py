@@ -15,6 +15,7 @@ from etl.db import privileges, revisions
 from etl.db.engine import DatabaseProblem, describe, location
 from etl.extractors import providers
 from etl.model import DateFilter, PageRequest, Source, Window
+from etl.reconcile import naive_times
 from etl.runtime.clock import Clock
 from etl.runtime.humanize import counted
 from etl.settings import Settings
@@ -68,6 +69,8 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
             outdated = [outdated_message(each.name, outdated_calls(connection, each)) for each in sources]
+            zones = [(each.name, naive_times.measured(connection, each).warning) for each in sources]
+            outdated += [f"{name}: {warning}" for name, warning in zones if warning]
             at, unreadable = location(db), revisions.unable_readers(db)
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))

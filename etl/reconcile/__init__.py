@@ -69,7 +69,7 @@ def _compared(
 
 def _zone_warning(run: SourceRun, checks: Sequence[StreamCheck]) -> str | None:
     try:
-        return checks[0].comparison.zone_of_days.warning if checks and checks[0].spans else None
+        return checks[0].comparison.zone.warning if checks and checks[0].spans else None
     except (SourceError, PositionRefused) as error:
         event(log, "timezone_probe_failed", level=logging.WARNING, source=run.source.name, error=str(error))
         return None

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from etl.model import DateFilter, Window
 from etl.paging import SortOrder
-from etl.reconcile import count_search, rank_search, timezone_probe
+from etl.reconcile import count_search, naive_times, rank_search, timezone_probe
 from etl.reconcile.count_search import Windows
 from etl.reconcile.rank_search import BOTTOM, CountsMore, ListChanged, RankIndex, Segment
 from etl.reconcile.remote import LISTS_NOTHING, CannotVerify, NoTotal, NotSorted, PositionRefused, RemoteStream
@@ -29,11 +29,18 @@ class Comparison:
     is_by_day: bool
 
     @cached_property
-    def zone_of_days(self) -> timezone_probe.Measured:
-        """In which time zone the provider counts its days, where it filters by days; one or two requests."""
-        if self._filters is not DateFilter.DAYS:
-            return timezone_probe.NO_DAYS
-        return timezone_probe.measured(self.remote, self.remote.run.source.timezone, self.spans[-1].end)
+    def zone(self) -> timezone_probe.Measured:
+        """What speaks against the configured time zone; whether the provider counts its days in it takes two requests.
+
+        Where times have no offset, the setting that fits the days could only move both.
+        """
+        run = self.remote.run
+        with run.deps.db.connect() as connection:
+            times = naive_times.measured(connection, run.source)
+        if times.warning or self._filters is not DateFilter.DAYS:
+            return timezone_probe.Measured(is_sure=False, warning=times.warning)
+        days = timezone_probe.measured(self.remote, run.source.timezone, self.spans[-1].end)
+        return days._replace(warning=None) if times.has_any else days
 
     def segments(self) -> list[Segment]:
         """Compare; oldest first within each span. Raises :class:`~etl.reconcile.remote.CannotVerify` and its like."""
@@ -93,7 +100,7 @@ class Comparison:
             return self._by_windows(count_search.instants(remote))
         if self.is_everything and remote.count(remote.window) == remote.local.count(BOTTOM, FUTURE):
             return [Segment(span.start, span.end, by_id=False) for span in self.spans]
-        if self.zone_of_days.is_sure:
+        if self._filters is DateFilter.DAYS and self.zone.is_sure:
             return self._by_windows(count_search.days(remote, remote.run.source.timezone))
         return self._call_by_call()
 

@@ -25,9 +25,6 @@ class Measured(NamedTuple):
     warning: str | None = None
 
 
-NO_DAYS = Measured(is_sure=False)
-
-
 def measured(remote: RemoteStream, zone: ZoneInfo, until: datetime) -> Measured:
     """Hold the configured zone against the answers to one or two of the busiest whole days of the last weeks."""
     days = _busiest(remote.local.times(until - 30 * DAY, until), zone, until)

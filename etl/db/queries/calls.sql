@@ -40,6 +40,16 @@ SELECT call_key, created_at FROM warehouse.calls
    AND created_at >= :start AND created_at < :end
  ORDER BY created_at
 
+-- name: sample_of_a_year
+-- The newest calls of each of the last twelve months of a source.
+SELECT call_key
+  FROM (SELECT max(created_at) AS newest FROM warehouse.calls WHERE source = :source) source
+ CROSS JOIN generate_series(0, 11) month
+ CROSS JOIN LATERAL (SELECT call_key FROM warehouse.calls
+                      WHERE source = :source AND created_at <= newest - month * interval '30 days'
+                        AND created_at > newest - (month + 1) * interval '30 days'
+                      ORDER BY created_at DESC LIMIT 20) sample
+
 -- name: oldest_call_at
 -- When the oldest call of a stream was created, delisted or not.
 SELECT min(created_at) FROM warehouse.calls
