@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import httpx
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl.cli.database import opened
@@ -68,9 +69,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
-            outdated = [outdated_message(each.name, outdated_calls(connection, each)) for each in sources]
-            zones = [(each.name, naive_times.measured(connection, each).warning) for each in sources]
-            outdated += [f"{name}: {warning}" for name, warning in zones if warning]
+            of_sources = _settings_notes(connection, sources)
             at, unreadable = location(db), revisions.unable_readers(db)
     except (DatabaseProblem, SourceMismatch) as problem:
         return CheckResult("database", False, str(problem))
@@ -83,9 +82,19 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
         difference,
         few if at_once < len(sources) else None,
         unreadable,
-        *outdated,
+        *of_sources,
     ]
     return CheckResult("database", True, "; ".join(filter(None, notes)))
+
+
+def _settings_notes(connection: Connection, sources: Sequence[Source]) -> list[str]:
+    """The calls that were read under other settings, and time zones that the stored payloads contradict."""
+    notes = list[str]()
+    for source in sources:
+        outdated = outdated_message(source.name, outdated_calls(connection, source))
+        warning = naive_times.measured(connection, source).warning
+        notes += [f"{source.name}: {note}" for note in (outdated, warning) if note]
+    return notes
 
 
 def check_source(
