@@ -123,7 +123,7 @@ def test_settings_that_change_back_leave_what_was_read_meanwhile(db: Engine) -> 
     change(harness, "ringg", region="IN")
     shelf.records[:] = [ringg_record("b", created_at="2025-05-01T11:00:00Z", to_number="9876543210")]
     harness.sync("ringg")
-    assert harness.scalar("SELECT to_number FROM bi.calls WHERE provider_call_id = 'b'") == "+919876543210"
+    assert harness.scalar("SELECT to_number FROM warehouse.calls WHERE provider_call_id = 'b'") == "+919876543210"
     change(harness, "ringg", region=None)
     only = "1 call of 2025-05-01 to 2025-05-01 read with region IN, now none: `etl replay ringg` reads them anew"
     assert (said(harness, "ringg"), harness.sync("ringg").notes) == (only, [only])
@@ -138,7 +138,7 @@ def test_settings_that_change_back_leave_what_was_read_meanwhile(db: Engine) -> 
         "changes": {"region": {"was": None, "is": "US"}, "cost_unit": {"was": "ringg_credits", "is": "EUR"}},
     }  # fmt: skip
     replayed(harness, "ringg")
-    assert harness.scalar("SELECT to_number FROM bi.calls WHERE provider_call_id = 'b'") == "+19876543210"
+    assert harness.scalar("SELECT to_number FROM warehouse.calls WHERE provider_call_id = 'b'") == "+19876543210"
 
 
 def test_a_row_with_parts_of_earlier_records_keeps_their_settings(db: Engine) -> None:

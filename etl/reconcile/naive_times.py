@@ -66,10 +66,10 @@ def measured(connection: Connection, source: Source) -> NaiveTimes:
     by_zone = {name: [_fits(provider, _in(source, name), each) for each in naive] for name in FAR}
     fits = [_fits(provider, source, each) for each in naive]
     silent = [all(answers) for answers in zip(fits, *by_zone.values(), strict=True)]
-    telling = [each for each, is_silent in zip(naive, silent, strict=True) if not is_silent]
+    decisive = [each for each, is_silent in zip(naive, silent, strict=True) if not is_silent]
     if sum(not fit for fit in fits) < FEW:
         return NaiveTimes(has_any=True)
-    found = _best(provider, source, telling)
+    found = _best(provider, source, decisive)
     return NaiveTimes(has_any=True, warning=found and _said(source, found))
 
 
