@@ -48,6 +48,15 @@ class Reporting:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is kept; ``None``: forever."""
+
+    calls: timedelta | None = None
+    transcripts: timedelta | None = None
+    raw: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """One account of a provider, as configured."""
 
@@ -65,6 +74,7 @@ class Source:
     lookbacks: tuple["Lookback", ...] = ()
     key_name: str = "its api_key"  # the setting that holds the key
     reporting: Reporting = field(default_factory=Reporting)
+    retention: Retention = Retention()
 
 
 class Lookback(NamedTuple):

@@ -118,6 +118,7 @@ def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) 
 def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_path: Path) -> None:
     given = {
         "ETL_ALERT_URL": "https://hooks.example/x", "ETL_CONFIG": "mine.toml", "ETL_HOME": "there",
+        "ETL_ERASURES": "/state/erasures.txt",
         "RAVAN_PHONES": "+918037565218", **FILLED,
     }  # fmt: skip
     given |= {f"{name}_API_KEY": f"key-of-{name}" for name in ("RINGG", "RAVAN", "AUTOCALLS", "VAANI")}
@@ -156,7 +157,9 @@ def test_compose_migrates_before_the_daemon_starts_and_gives_no_rights_away() ->
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
-        assert "volumes" not in service
+        assert service["volumes"] == [
+            "state:/state"
+        ]  # not beside the database: a restored one does not bring people back
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert all(port.startswith("127.0.0.1:") for port in ports)
     assert all("privileged" not in service and "network_mode" not in service for service in services.values())

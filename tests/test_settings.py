@@ -58,9 +58,14 @@ def setting_problem(folder: Path, setting: str, provider: str = "ringg") -> str:
 # ------------------------------------------------------------------ the environment
 
 
+def defaults(directory: Path) -> Settings:
+    listen = urls.Listen("127.0.0.1", 8787)
+    return Settings(None, directory / ".etl", (), listen, None, erasures=directory / "erasures.txt")
+
+
 def test_nothing_configured_is_no_source_and_the_embedded_postgres(tmp_path: Path) -> None:
     settings = load({"PATH": "/bin", "HOME": "/root"}, tmp_path)
-    assert settings == Settings(None, tmp_path / ".etl", (), urls.Listen("127.0.0.1", 8787), None)
+    assert settings == defaults(tmp_path)
     assert all(f"{name.upper()}_API_KEY" in NO_SOURCES for name in providers())
 
 
@@ -107,7 +112,7 @@ def test_the_example_copied_as_it_is_configures_nothing(tmp_path: Path) -> None:
     path = tmp_path / ".env"
     path.write_bytes((ROOT / ".env.example").read_bytes())
     path.chmod(0o600)
-    assert load({}, tmp_path) == Settings(None, tmp_path / ".etl", (), urls.Listen("127.0.0.1", 8787), None)
+    assert load({}, tmp_path) == defaults(tmp_path)
 
 
 def test_dotenv_is_read_and_the_environment_wins(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from etl import __version__
 from etl.cli import (
     context,
     db_commands,
+    erase_command,
     exit_status,
     export_command,
     inspect_commands,
@@ -59,6 +60,7 @@ app.add_command(sandbox_command.sandbox)
 app.add_command(db_commands.db)
 app.add_command(quarantine_commands.quarantine)
 app.add_command(rates_commands.rates)
+app.add_command(erase_command.erase)
 
 
 def main() -> NoReturn:

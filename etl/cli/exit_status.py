@@ -23,13 +23,14 @@ def handle_error(error: Exception) -> int:
     from etl.cli.parallel_runs import Interrupted
     from etl.db.engine import INSUFFICIENT_PRIVILEGE, DatabaseProblem, describe, sqlstate
     from etl.embedded import EmbeddedError
+    from etl.ops.privacy.tombstones import TombstoneFileError
     from etl.runtime.crash_report import one_line, stack
     from etl.settings import ConfigurationError
     from etl.state.registry import SourceMismatch
 
     if isinstance(error, ConfigurationError):
         return _print(CONFIGURATION, *error.problems)
-    if isinstance(error, DatabaseProblem | EmbeddedError | SourceMismatch):
+    if isinstance(error, DatabaseProblem | EmbeddedError | SourceMismatch | TombstoneFileError):
         return _print(CONFIGURATION, str(error))
     if isinstance(error, Interrupted):
         return _print(FAILED, str(error))

@@ -164,7 +164,7 @@ def daemon() -> None:
     tracing.setup()
     stop_on_signal(stop)
     with context.opened(settings, may_start=True) as engine:
-        _register(engine, sources)
+        _register(engine, settings, sources)
         deps = context.dependencies(engine)
         metrics = Metrics()
         with serving(deps, sources, [settings.listen] if settings.listen else [], settings.token, metrics):
@@ -233,13 +233,18 @@ def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, wor
 
     stop_on_signal(stop)
     with context.opened(settings, may_start=kind != "verify") as engine:
-        _register(engine, sources)
+        _register(engine, settings, sources)
         with progress([source.name for source in sources]) as on_progress:
             return run_all(replace(context.dependencies(engine), on_progress=on_progress), sources, kind, work)
 
 
-def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
-    """Register every source before any is read, so that an invalid one stops all, like an invalid configuration."""
+def _register(engine: "Engine", settings: "Settings", sources: Sequence["Source"]) -> None:
+    """Register every source before any is read, so that an invalid one stops all, like an invalid configuration.
+
+    Then erase whom a restored backup, or a killed command, left in.
+    """
+    from etl.ops.privacy import tombstones
+    from etl.runtime.clock import SystemClock
     from etl.state import registry
 
     with engine.begin() as connection:
@@ -247,3 +252,4 @@ def _register(engine: "Engine", sources: Sequence["Source"]) -> None:
             registry.register(connection, source, datetime.now(UTC))
         if difference := registry.clock_difference(connection, datetime.now(UTC)):
             warn(difference)
+    tombstones.settle(engine, SystemClock(stop), settings.erasures, warn)

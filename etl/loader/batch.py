@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from etl.decode import read_record
+from etl.fields.person import REMOVE_NOTHING, Removals
 from etl.model import InvalidResponse, Provider, RecordContext, Source
 from etl.transformer import read_identity
 
@@ -36,6 +37,7 @@ class WriteContext:
     now: datetime
     masking_key: bytes
     settings_id: int = 0  # of ops.settings_versions
+    removals: Removals = REMOVE_NOTHING  # what is not stored
 
 
 class ReceivedRecord(NamedTuple):

@@ -7,7 +7,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -16,7 +16,8 @@ from sqlalchemy import Connection
 
 from etl.db import tables
 from etl.db.copy import append
-from etl.db.statements import Statements, fetch_all
+from etl.db.engine import uuid_array
+from etl.db.statements import Statements, execute, fetch_all
 from etl.loader.batch import ReceivedRecord, WriteContext
 from etl.loader.plan import Change, seqs_of
 from etl.loader.writer import fetch_rows
@@ -48,9 +49,35 @@ def archive(connection: Connection, ctx: WriteContext, changes: Iterable[Change]
                 responses[record.seq, record.kind].append(record)
     rows = []
     for (seq, kind), records in responses.items():
-        packed = isal_zlib.compress(msgspec.msgpack.encode([record.payload for record in records]), LEVEL)
+        packed = _packed([record.payload for record in records])
         rows.append((seq, ctx.source, kind, ctx.now, ctx.run_id, [record.key for record in records], packed))
     append(connection, tables.payloads, COLUMNS, rows)
+
+
+def _packed(payloads: Sequence[bytes]) -> bytes:
+    return isal_zlib.compress(msgspec.msgpack.encode(payloads), LEVEL)
+
+
+def records(row: Any) -> Sequence[tuple[UUID, bytes]]:
+    """The records of a row of ``raw.payloads``, each with the key of its call."""
+    return list(zip(row.call_keys, _decoder.decode(zlib.decompress(row.records_zlib_msgpack)), strict=True))
+
+
+def remove(connection: Connection, seqs: Sequence[int], keys: Collection[UUID]) -> int:
+    """Remove the records of some calls from the responses that brought them → how many; the others stay."""
+    removed, empty = 0, list[int]()
+    for seq in seqs:
+        for row in fetch_all(connection, SQL.payloads, {"seqs": [seq]}):
+            before = records(row)
+            kept = [record for record in before if record[0] not in keys]
+            removed += len(before) - len(kept)
+            if not kept:
+                empty.append(seq)
+            elif len(kept) < len(before):
+                values = {"keys": uuid_array(key for key, _ in kept), "records": _packed([each for _, each in kept])}
+                execute(connection, SQL.rewrite, values | {"seq": seq})
+    execute(connection, SQL.delete_payloads, {"seqs": empty})
+    return removed
 
 
 def versions(connection: Connection, keys: Collection[UUID]) -> Mapping[UUID, Sequence[PayloadVersion]]:
@@ -59,8 +86,7 @@ def versions(connection: Connection, keys: Collection[UUID]) -> Mapping[UUID, Se
     seqs = {key: set(seqs_of(row)) for key, row in rows.items()}
     found: dict[UUID, list[PayloadVersion]] = {key: [] for key in seqs}
     for row in fetch_all(connection, SQL.payloads, {"seqs": list(set().union(*seqs.values()))}):
-        records = _decoder.decode(zlib.decompress(row.records_zlib_msgpack))
-        for key, payload in zip(row.call_keys, records, strict=True):
+        for key, payload in records(row):
             if row.seq in seqs.get(key, ()):
                 found[key].append(PayloadVersion(row.kind, row.seq, row.received_at, row.run_id, payload))
     return found

@@ -18,7 +18,7 @@ from etl.reconcile.rollup_audit import audit
 from etl.reconcile.stream_check import StreamCheck, VerifyRequest
 from etl.reconcile.transcript_audit import audit_transcripts
 from etl.runtime.logs import event
-from etl.state import daily_checks, streams
+from etl.state import daily_checks, removed_calls, streams
 from etl.state.daily_checks import DayStatus
 from etl.state.lease import Priority
 from etl.sync.run import SourceRun
@@ -92,6 +92,7 @@ def _keep(
         ]
         daily_checks.save(connection, new, now, run.result.run_id)
         for check, finding in zip(checks, findings, strict=True):
+            removed_calls.leave(connection, check.left, now)
             if columns := check.columns(finding, warning, now):
                 streams.save_stream(connection, check.stream, **columns)
         spans = [check.stored_days() for check in checks]

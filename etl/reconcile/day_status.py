@@ -20,8 +20,9 @@ class StreamFinding:
     """What a look at one list came to, over the days from ``first`` to ``last``.
 
     ``spans`` are what is stored completely and was looked at; ``missing`` calls are listed and not stored, ``healed``
-    ones were, and are stored now; ``waiting`` are the times of records in quarantine. ``warning`` speaks against the
-    whole list, ``remote_oldest_at`` is the oldest call that is listed, where older ones are stored.
+    ones were, and are stored now; ``waiting`` are the times of records in quarantine, ``erased`` those of erased
+    calls; older calls than ``calls_since`` are removed. ``warning`` speaks against the whole list, ``remote_oldest_at``
+    is the oldest call that is listed, where older ones are stored.
     """
 
     partition: str
@@ -32,6 +33,8 @@ class StreamFinding:
     missing_count: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     healed: Mapping[Hashable, datetime | None] = field(default_factory=dict)
     waiting: Sequence[datetime | None] = ()
+    erased: Sequence[datetime] = ()
+    calls_since: datetime | None = None
     warning: str | None = None
     remote_oldest_at: datetime | None = None
     has_failed: bool = False
@@ -116,12 +119,15 @@ def _day_of(zone: ZoneInfo, finding: StreamFinding, day: date) -> _Day:
 def _remarks(finding: StreamFinding, start: datetime, end: datetime) -> list[str]:
     counts = Counter[str]()
     counts["wait in quarantine"] = sum(at is None or start <= at < end for at in finding.waiting)
+    counts["erased here"] = sum(start <= at < end for at in finding.erased)
     counts["were missing and are stored now"] = sum(
         at is not None and start <= at < end for at in finding.healed.values()
     )
     remarks = [f"{count} {remark}" for remark, count in counts.items() if count]
     if finding.remote_oldest_at and start < finding.remote_oldest_at:
         remarks.append(f"older calls are {RETAINED}")
+    if finding.calls_since and start < finding.calls_since:
+        remarks.append("older calls are removed here: keep_calls")
     return remarks
 
 

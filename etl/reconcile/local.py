@@ -1,6 +1,6 @@
 """What the warehouse has of one stream: which calls, how many in a span, and what waits in quarantine."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, fetch_all, fetch_value
 from etl.loader.batch import ReceivedRecord, read_received
-from etl.state import quarantine, streams
+from etl.state import quarantine, removed_calls, streams
 from etl.state.streams import StreamState
 from etl.sync.completeness import is_foreign
 from etl.sync.run import SourceRun
@@ -42,18 +42,18 @@ class LocalCalls:
             }
 
     def count(self, start: datetime, end: datetime) -> int:
-        """The number of calls of a span that are stored or wait."""
+        """The number of calls of a span that are stored, wait or were removed."""
         waiting = sum(at is not None and start <= at < end for at in self.waiting.values())
         stream = StreamState(self._run.source.name, self._partition)
         with self._db.connect() as connection:
             return streams.count_stored(connection, stream, start, before=end) + waiting
 
     def between(self, start: datetime, end: datetime) -> Mapping[Hashable, datetime]:
-        """The stored calls of a span, and when they were created."""
+        """The stored and removed calls of a span, and when they were created."""
         return {row.call_key: row.created_at for row in self._in_span(start, end)}
 
     def times(self, start: datetime, end: datetime) -> Sequence[datetime]:
-        """When the stored calls of a span were created, oldest first."""
+        """When the stored and removed calls of a span were created, oldest first."""
         return [row.created_at for row in self._in_span(start, end)]
 
     def oldest(self) -> datetime | None:
@@ -71,6 +71,16 @@ class LocalCalls:
         values = {"keys": uuid_array(key for key in keys if isinstance(key, UUID))}
         with self._db.connect() as connection:
             return {row.call_key for row in fetch_all(connection, SQL.stored_keys, values)}
+
+    def erased(self) -> Mapping[UUID, datetime]:
+        """The calls of erased people that are listed, as far as is known, and when they were created."""
+        with self._db.connect() as connection:
+            return removed_calls.erased_in(connection, **self._stream_key())
+
+    def removed(self, keys: Collection[Hashable]) -> set[Hashable]:
+        """Which of some calls were removed here, for a person or their age."""
+        with self._db.connect() as connection:
+            return removed_calls.among(connection, [key for key in keys if isinstance(key, UUID)])
 
     def _in_span(self, start: datetime, end: datetime) -> Sequence[Any]:
         with self._db.connect() as connection:

@@ -1,9 +1,11 @@
 """One stream and the days to verify → what was found on each day, and how complete the stream is."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 from etl.client.errors import SourceError
+from etl.fields.person import since
 from etl.model import Window
 from etl.reconcile.compare import Comparison
 from etl.reconcile.day_status import DAY, StreamFinding, between, midnight, of_list
@@ -56,6 +58,7 @@ class StreamCheck:
         self.spans = _spans(self.stream, wanted, self.top)
         self.remote = RemoteStream(run, self.stream, self.local, _asked_of_list(run, wanted, now), heal=asked.heal)
         marks = between(self.spans, zone, by_day=is_by_day, edges=() if is_by_day else known_gaps)
+        self.left = set[Hashable]()  # removed calls that the provider no longer lists either
         self.comparison = Comparison(self.remote, self.spans, marks, asked.is_everything, is_by_day)
 
     def finding(self) -> tuple[StreamFinding, SourceError | None]:
@@ -84,6 +87,14 @@ class StreamCheck:
         finding.missing_count = {key: at for key, at in seen.items() if key not in stored}
         finding.healed = {key: at for key, at in seen.items() if key in stored}
         finding.waiting = list(self.local.waiting.values())
+        gone = {key for segment in finding.segments for key in segment.gone}
+        self.left = self.local.removed(gone) if gone else set()
+        finding.segments = [
+            segment._replace(gone={key: at for key, at in segment.gone.items() if key not in self.left})
+            for segment in finding.segments
+        ]
+        finding.erased = [at for key, at in self.local.erased().items() if key not in self.left]
+        finding.calls_since = since(self.run.source.retention.calls, self.run.deps.clock.now())
         finding.remote_oldest_at = self.stream.remote_oldest_at
         if self.asked.is_everything and self.spans and not finding.warning and not finding.has_failed:
             has_left = any(segment.retained for segment in finding.segments)

@@ -22,7 +22,7 @@ NO_SOURCES = (
     "no source is configured: set RINGG_API_KEY, RAVAN_API_KEY (with RAVAN_PHONES), AUTOCALLS_API_KEY or VAANI_API_KEY "
     "in .env or the environment, or write [sources.NAME] into etl.toml; `etl demo` needs none"
 )
-_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG")
+_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG", "ETL_ERASURES")
 
 
 class ConfigurationError(Exception):
@@ -37,7 +37,8 @@ class ConfigurationError(Exception):
 class Settings:
     """The configuration.
 
-    ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off.
+    ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off;
+    ``erasures`` is the file of the tokens of erased people.
     """
 
     database_url: Secret | None
@@ -47,6 +48,7 @@ class Settings:
     token: Secret | None
     warnings: tuple[str, ...] = ()
     alert_url: Secret | None = None
+    erasures: Path = Path("erasures.txt")
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -116,7 +118,7 @@ class _Loading:
 
     def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], directory: Path) -> None:
         self._providers = providers
-        self._directory = directory
+        self._directory = self._folder = directory
         self._problems: list[str] = []
         self._warnings: list[str] = []
         self._process = dict(environment)
@@ -136,9 +138,12 @@ class _Loading:
         database_url = self._at("DATABASE_URL", lambda text: Secret(urls.database_url(text)), "")
         home = self._at("ETL_HOME", self._home, ".etl")
         alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(urls.webhook(text)), "")
+        erasures = self._folder / Path(self._environment.get("ETL_ERASURES", "").strip() or "erasures.txt").expanduser()
         if self._problems:
             raise ConfigurationError(self._problems)
-        return Settings(database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url)
+        return Settings(
+            database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url, erasures
+        )
 
     def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:
         """A variable's parsed value; ``None`` where it is not set and has no default, or is invalid."""
@@ -153,8 +158,8 @@ class _Loading:
         return _home_at(self._directory, text)
 
     def _sources(self) -> tuple[Source, ...]:
-        document, folder = self._document()
-        reader = SourceParser(self._providers, self._environment, folder)
+        document, self._folder = self._document()
+        reader = SourceParser(self._providers, self._environment, self._folder)
         known = {"sources", *REPORTING_KEYS}
         for key in document.keys() - known:
             self._problems.append(f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, known)}")

@@ -47,6 +47,7 @@ class Lease:
         )  # that of the owner, and since when it is known
         self.priority = Priority.HEAD
         self._has_waited = False
+        self.erasures = 0  # how many people were erased by then
 
     def acquire(self, on_wait: Callable[[], None]) -> None:
         """Wait for the lease and take it; ``on_wait`` is called the first time that it is not free."""
@@ -80,7 +81,7 @@ class Lease:
         expired = renewal if now - known_since > TERM.total_seconds() else None
         row = self._state.fetch_one(SQL.acquire_lease, self._values() | {"before": before, "expired": expired})
         if row is not None:
-            self._fencing_token, self._renewed_at = row.fencing_token, now
+            self._fencing_token, self._renewed_at, self.erasures = row.fencing_token, now, row.erasures
             return True
         current = self._state.fetch_one(SQL.renewal, {"source": self._source}).renewal
         if current != renewal:

@@ -14,7 +14,8 @@ from etl.loader.batch import Counts, ReceivedRecord, WriteContext, read_received
 from etl.loader.known_bytes import glimpse, seal
 from etl.loader.plan import BatchPlan, plan
 from etl.runtime.logs import event
-from etl.state import drift, last_seen, quarantine, runs
+from etl.state import drift, last_seen, quarantine, removed_calls, runs
+from etl.state.removed_calls import REMOVED
 from etl.sync.run import MAX_LOGGED_DRIFT, SourceRun
 
 log = logging.getLogger("etl.sync.load")
@@ -61,6 +62,8 @@ def _compared(run: SourceRun, record: ReceivedRecord, version: Any) -> ReceivedR
     sealed = seal(run.provider, record, record.digest)
     if version is None:
         return record._replace(seal=sealed)
+    if version.latest_request_seq == REMOVED:  # it counts as stored and unchanged, whatever it says now
+        return record._replace(stored_seq=REMOVED, stored_digest=record.digest)
     return record._replace(stored_seq=version.latest_request_seq, stored_digest=version.digest, seal=sealed)
 
 
@@ -83,20 +86,26 @@ def load(
     if changed:  # what came of them besides, in known bytes, may be a change of it
         batch = [r if r.is_whole or r.key not in changed else _whole(run, r) for r in batch]
     stored = writer.fetch_rows(connection, changed)
+    if is_listed:  # before a call is removed that came
+        last_seen.touch(connection, ctx, {r.key: r.seal for r in known if r.key and r.stored_seq != REMOVED})
+        removed_calls.see(connection, [r.key for r in known if r.key and r.stored_seq == REMOVED], ctx.now)
     rejected = write(connection, run, ctx, plan(ctx, run.provider, batch, stored)._replace(pages=pages))
     quarantine.resolve(connection, ctx, [r for r in batch if r.call_id and r.call_id not in rejected])
-    if is_listed:
-        last_seen.touch(connection, ctx, {record.key: record.seal for record in known if record.key})
     return ctx
 
 
 def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: BatchPlan) -> set[str | None]:
     """Write rows, raw payloads, quarantine, schema drift, and the run's counts → the ids of the rejected records.
 
-    Whatever else became of a record, a call that comes twice or a reject that the run has seen, counts as unchanged.
+    Whatever else became of a record, a call that comes twice, one that is removed or a reject that the run has seen,
+    counts as unchanged.
     """
-    written, refused = writer.write(connection, ctx, planned.changes)
-    rejected = {reject.digest: reject for reject in (*planned.rejected, *refused)}
+    kept = removed_calls.keep(connection, ctx, planned.changes, run.partitions) if ctx.removals else planned.changes
+    written, refused = writer.write(connection, ctx, kept)
+    rejects = [
+        each for each in (*planned.rejected, *refused) if not ctx.removals.mention(each.payload, run.source.region)
+    ]
+    rejected = {reject.digest: reject for reject in rejects}
     new = [reject for digest, reject in rejected.items() if digest not in run.rejects_seen]
     run.rejects_seen.update(rejected)
     raw.archive(connection, ctx, written)

@@ -83,6 +83,7 @@ def rebuild_next(
 def rebuild(connection: Connection, ctx: WriteContext, source: Source, keys: Sequence[uuid.UUID]) -> list[RowChange]:
     """Some calls as their payloads make them; one whose transcript is gone counts as one that had none."""
     versions, rows = raw.versions(connection, keys), writer.fetch_rows(connection, keys)
+    keys = [key for key in keys if key in rows]  # others were removed meanwhile
     turns: dict[uuid.UUID, list[Turn]] = {key: [] for key in keys}
     for key, *turn in fetch_all(connection, TRANSCRIPTS.stored_turns, {"keys": uuid_array(keys)}):
         turns[key].append(Turn(*turn))

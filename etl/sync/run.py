@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, Engine
@@ -16,6 +17,7 @@ from etl.client.api_client import Client, Transport
 from etl.client.errors import PAUSE, AccessRefused, PauseReason, SourceError, SourcePaused
 from etl.db.engine import TRANSIENT, DatabaseProblem, describe, retried
 from etl.extractors import providers
+from etl.fields.person import Removals, since
 from etl.loader.batch import Counts, WriteContext
 from etl.model import Provider, Source
 from etl.paging import PaginationLoop
@@ -23,7 +25,7 @@ from etl.runtime.clock import Clock, Stopped
 from etl.runtime.crash_report import one_line, stack
 from etl.runtime.logs import event
 from etl.runtime.tracing import span
-from etl.state import registry, runs
+from etl.state import registry, removed_calls, runs
 from etl.state.lease import Lease, LeaseLost, Priority
 from etl.state.rate_limit import RateLimiter
 from etl.state.registry import SourceMismatch
@@ -105,6 +107,7 @@ class SourceRun:
     masking_key: bytes
     settings_id: int
     rejects_seen: set[bytes] = field(default_factory=set)  # the digests of all records that the run has rejected
+    erased: set[UUID] = field(default_factory=set)  # the tokens of erased people, as of the last lease
 
     @property
     def partitions(self) -> tuple[str, ...]:
@@ -112,9 +115,14 @@ class SourceRun:
         return self.source.partitions if self.provider.is_partitioned else ("",)
 
     def write_context(self) -> WriteContext:
-        """Who writes, when, and under which settings."""
-        source, now = self.source, self.deps.clock.now()
-        return WriteContext(source.name, source.provider, self.result.run_id, now, self.masking_key, self.settings_id)
+        """Who writes, when, under which settings, and what is not stored."""
+        source, now, kept = self.source, self.deps.clock.now(), self.source.retention
+        if self.lease.erasures != len(self.erased):
+            self.erased.clear()
+            self.erased.update(self.state.run(removed_calls.erased_tokens))
+        removals = Removals(self.masking_key, self.erased, since(kept.calls, now), since(kept.transcripts, now))
+        of_run = self.result.run_id, now, self.masking_key, self.settings_id
+        return WriteContext(source.name, source.provider, *of_run, removals)
 
     def acquire_lease(self) -> None:
         """Wait for the source's lease; a process that was asked to stop stops here."""

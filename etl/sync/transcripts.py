@@ -141,7 +141,8 @@ def _fetch_one(run: SourceRun, request: TranscriptRequest, call: Any) -> Fetched
 def _load(connection: Connection, run: SourceRun, fetched: Sequence[Fetched]) -> None:
     """Write the transcripts that came, and the result of each request."""
     ctx = run.write_context()
-    rows = writer.fetch_rows(connection, [result.key for result in fetched if result.record])
+    rows = writer.fetch_rows(connection, [result.key for result in fetched])
+    fetched = [result for result in fetched if result.key in rows]  # others were removed meanwhile
     changes = [_change(ctx, rows[result.key], result.turns, result.record) for result in fetched if result.record]
     changes = [change for change in changes if change.fields]
     write(connection, run, ctx, BatchPlan(changes, len(changes)))

@@ -150,6 +150,8 @@ def create_tables() -> None:
         sa.Column("next_counted_from", sa.Date(), nullable=True),
         sa.Column("report_currency", sa.Text(), nullable=True),
         sa.Column("business_hours", postgresql.INT4MULTIRANGE(), nullable=True),
+        sa.Column("calls_kept_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("raw_kept_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("source", name=op.f("pk_sources")),
         schema="ops",
     )
@@ -163,6 +165,35 @@ def create_tables() -> None:
         sa.CheckConstraint("rate > 0 AND rate < 'Infinity'", name=op.f("ck_rates_rate_is_positive")),
         sa.ForeignKeyConstraint(["source"], ["ops.sources.source"], name=op.f("fk_rates_source")),
         sa.PrimaryKeyConstraint("source", "unit", "currency", "valid_from", name=op.f("pk_rates")),
+        schema="ops",
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("token", sa.Uuid(), nullable=False),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.PrimaryKeyConstraint("token", name=op.f("pk_erasures")),
+        schema="ops",
+    )
+    op.create_table(
+        "removed_calls",
+        sa.Column("call_key", sa.Uuid(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("partitions", sa.ARRAY(sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("delisted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("call_key", name=op.f("pk_removed_calls")),
+        schema="ops",
+    )
+    op.create_index(
+        op.f("ix_removed_calls_source_created_at"),
+        "removed_calls",
+        ["source", "created_at"],
+        unique=False,
         schema="ops",
     )
     op.create_table(

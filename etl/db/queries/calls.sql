@@ -2,11 +2,13 @@
 
 -- name: stored_versions
 -- The content of some calls by its hash, and the seal of the bytes that came last. A delisted call has no hash: when it
--- comes again, its row has to be written.
+-- comes again, its row has to be written. Of a removed call no request brought anything.
 SELECT call_key, CASE WHEN delisted_at IS NULL THEN content_hash END AS digest, latest_request_seq,
        coalesce(seal, first_seal) AS seal
   FROM warehouse.calls LEFT JOIN ops.call_last_seen USING (call_key)
  WHERE call_key = ANY(CAST(:keys AS uuid[]))
+ UNION ALL
+SELECT call_key, NULL, 0, NULL FROM ops.removed_calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
 
 -- name: touch_calls
 -- Stores when calls that were stored already came again, and the seal of their bytes.
@@ -16,7 +18,11 @@ SELECT unnest(CAST(:keys AS uuid[])), :now, CAST(:run_id AS bigint), unnest(CAST
 
 -- name: mark_delisted
 -- Marks the calls of a stream in a window that were neither inserted nor seen since the scan began.
-WITH delisted AS (
+WITH removed AS (
+    UPDATE ops.removed_calls SET delisted_at = :now
+     WHERE source = :source AND delisted_at IS NULL AND created_at >= :start AND created_at < :end AND seen_at < :began
+       AND (:partition = '' OR :partition = ANY(partitions))
+), delisted AS (
     UPDATE warehouse.calls c SET delisted_at = :now, changed_at = :now
      WHERE c.source = :source AND c.delisted_at IS NULL AND c.created_at >= :start AND c.created_at < :end
        AND warehouse.in_partition(:partition, c.from_number, c.to_number)
@@ -30,13 +36,19 @@ INSERT INTO warehouse.changes (call_key, changed_at, run_id, field, new_value)
 SELECT call_key, :now, CAST(:run_id AS bigint), 'delisted_at', :since FROM delisted
 
 -- name: stored_keys
--- Which of some calls are stored.
+-- Which of some calls are stored, or were and are removed.
 SELECT call_key FROM warehouse.calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
+ UNION
+SELECT call_key FROM ops.removed_calls WHERE call_key = ANY(CAST(:keys AS uuid[]))
 
 -- name: calls_in_span
--- The calls of a stream that were created in a span and are not delisted, oldest first.
+-- The calls of a stream that were created in a span and are not delisted, removed ones too, oldest first.
 SELECT call_key, created_at FROM warehouse.calls
  WHERE source = :source AND delisted_at IS NULL AND warehouse.in_partition(:partition, from_number, to_number)
+   AND created_at >= :start AND created_at < :end
+ UNION ALL
+SELECT call_key, created_at FROM ops.removed_calls
+ WHERE source = :source AND delisted_at IS NULL AND (:partition = '' OR :partition = ANY(partitions))
    AND created_at >= :start AND created_at < :end
  ORDER BY created_at
 
@@ -51,9 +63,11 @@ SELECT call_key
                       ORDER BY created_at DESC LIMIT 20) sample
 
 -- name: oldest_call_at
--- When the oldest call of a stream was created, delisted or not.
-SELECT min(created_at) FROM warehouse.calls
- WHERE source = :source AND warehouse.in_partition(:partition, from_number, to_number)
+-- When the oldest call of a stream was created, delisted, removed or not.
+SELECT least((SELECT min(created_at) FROM warehouse.calls
+               WHERE source = :source AND warehouse.in_partition(:partition, from_number, to_number)),
+             (SELECT min(created_at) FROM ops.removed_calls
+               WHERE source = :source AND (:partition = '' OR :partition = ANY(partitions))))
 
 -- name: calls_by_key
 -- Some calls by their keys.

@@ -2,7 +2,8 @@
 
 -- name: acquire_lease
 -- Takes the lease where it is free, owned by a session that has ended, or not renewed since the asker has first seen this
--- renewal, a term ago by its own clock, and nobody of a higher priority waits. Each new owner gets a higher fencing token.
+-- renewal, a term ago by its own clock, and nobody of a higher priority waits. Each new owner gets a higher fencing token,
+-- and learns whether more people were erased.
 UPDATE ops.leases l
    SET fencing_token = fencing_token + 1, owner = :owner, renewal = renewal + 1,
        backend_pid = pg_backend_pid(),
@@ -16,7 +17,7 @@ UPDATE ops.leases l
                     WHERE d.datname = current_database() AND k.locktype = 'advisory' AND k.objsubid = 2
                       AND k.classid = CAST(hashtext('callhouse.lease.' || :source) AS oid)
                       AND CAST(k.objid AS bigint) < :before)
-RETURNING fencing_token
+RETURNING fencing_token, (SELECT count(*) FROM ops.erasures) AS erasures
 
 -- name: renew_lease
 -- Keeps the lease for another term.

@@ -18,6 +18,19 @@ SELECT seq, c.call_key
  WHERE before < :batch
  ORDER BY seq
 
+-- name: rewrite
+-- Replaces what was received with a response.
+UPDATE raw.payloads SET call_keys = CAST(:keys AS uuid[]), records_zlib_msgpack = :records WHERE seq = :seq
+
+-- name: delete_payloads
+-- Removes some responses.
+DELETE FROM raw.payloads WHERE seq = ANY(:seqs)
+
+-- name: next_responses
+-- The next responses of a source.
+SELECT seq, call_keys, records_zlib_msgpack FROM raw.payloads
+ WHERE source = :source AND seq > :after ORDER BY seq LIMIT :batch
+
 -- name: older_than_all
 -- A number before that of every request: a record that waited in quarantine overwrites nothing that came meanwhile.
 SELECT nextval('ops.request_seq') - :older AS seq

@@ -56,8 +56,8 @@ SELECT :source, :partition, starts_at, ends_at
 UPDATE ops.streams SET completeness = 'verified', reason = NULL WHERE source = :source AND completeness = 'count_match'
 
 -- name: count_stored
--- The number of stored calls of a stream in a span, without delisted ones: whole UTC days from the rollup, the edges of the
--- span from the calls.
+-- The number of stored and removed calls of a stream in a span, without delisted ones: whole UTC days from the rollup, the
+-- edges of the span from the calls.
 WITH edges AS (
     SELECT created_at FROM warehouse.calls
      WHERE source = :source AND delisted_at IS NULL AND warehouse.in_partition(:partition, from_number, to_number)
@@ -70,10 +70,17 @@ WITH edges AS (
 SELECT (SELECT count(*) FROM edges)
      + (SELECT coalesce(sum(calls - delisted_count), 0) FROM warehouse.stream_rollup_daily
          WHERE source = :source AND partition = :partition AND day >= :first AND day < :last)
+     + (SELECT count(*) FROM ops.removed_calls
+         WHERE source = :source AND delisted_at IS NULL AND (:partition = '' OR :partition = ANY(partitions))
+           AND created_at >= :since AND created_at < :before)
 
 -- name: count_open
--- The number of stored calls of a stream since then, and how many of them are not final by their status.
-SELECT count(*) AS calls, count(*) FILTER (WHERE is_final IS NOT TRUE) AS open_calls FROM warehouse.calls
+-- The number of stored and removed calls of a stream since then, and how many of them are not final by their status.
+SELECT count(*) + (SELECT count(*) FROM ops.removed_calls
+                    WHERE source = :source AND delisted_at IS NULL AND created_at >= :since
+                      AND (:partition = '' OR :partition = ANY(partitions))) AS calls,
+       count(*) FILTER (WHERE is_final IS NOT TRUE) AS open_calls
+  FROM warehouse.calls
  WHERE source = :source AND delisted_at IS NULL AND created_at >= :since
    AND warehouse.in_partition(:partition, from_number, to_number)
 

@@ -1,6 +1,7 @@
 """The state of each source: who may write it, how fast it is read, and what of it is stored."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Column,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects.postgresql import INT4MULTIRANGE, JSONB
@@ -39,6 +41,8 @@ sources = Table(
     Column("next_counted_from", Date),
     Column("report_currency", Text),
     Column("business_hours", INT4MULTIRANGE),
+    Column("calls_kept_since", timestamptz()),
+    Column("raw_kept_since", timestamptz()),
     schema="ops",
 )
 
@@ -125,6 +129,31 @@ rates = Table(
     Column("valid_from", Date, primary_key=True),
     Column("rate", Numeric, nullable=False),
     CheckConstraint("rate > 0 AND rate < 'Infinity'", name="rate_is_positive"),
+    schema="ops",
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("token", Uuid, primary_key=True),
+    Column("erased_at", timestamptz(), nullable=False),
+    Column("completed_at", timestamptz()),
+    Column("removed", JSONB, nullable=False, server_default=text("'{}'")),
+    schema="ops",
+)
+
+removed_calls = Table(
+    "removed_calls",
+    metadata,
+    Column("call_key", Uuid, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("created_at", timestamptz(), nullable=False),
+    Column("partitions", ARRAY(Text), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("removed_at", timestamptz(), nullable=False),
+    Column("seen_at", timestamptz(), nullable=False),
+    Column("delisted_at", timestamptz()),
+    Index(None, "source", "created_at"),
     schema="ops",
 )
 

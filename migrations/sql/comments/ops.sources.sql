@@ -21,3 +21,7 @@ COMMENT ON COLUMN ops.sources.report_currency IS
     'Currency (ISO 4217) of cost_reporting in bi, to which etl rates converts. Null: none is configured';
 COMMENT ON COLUMN ops.sources.business_hours IS
     'Business hours as minutes of the local week, from Monday 00:00. Null: none are configured';
+COMMENT ON COLUMN ops.sources.calls_kept_since IS
+    'Calls that were created before this time are removed, by keep_calls. Null: all are kept';
+COMMENT ON COLUMN ops.sources.raw_kept_since IS
+    'Raw payloads that were received before this time are removed, by keep_raw. Null: all are kept';
