@@ -66,6 +66,7 @@ BI = {
     "campaigns": "source campaign_name calls first_call_at last_call_at",
     "freshness": "source provider newest_call_at last_success_at complete_since completeness open_calls quarantined",
 }
+BI["calls_history"] = BI["calls"] + " is_status_known valid_from valid_to"
 SILENT = text("""
     SELECT n.nspname || coalesce('.' || c.relname || coalesce('.' || a.attname, ''), '') AS name
       FROM pg_namespace n
@@ -182,7 +183,11 @@ def test_every_view_function_and_trigger_is_a_file(db: Engine) -> None:
          UNION
         SELECT 'triggers', tgname FROM pg_trigger WHERE NOT tgisinternal
     """)
-    files = {(path.parent.name, path.stem) for path in objects.SQL.glob("*/*.sql") if path.parent.name != "comments"}
+    files = {
+        (path.parent.name.replace("snapshots", "functions"), path.stem)
+        for path in objects.SQL.glob("*/*.sql")
+        if path.parent.name != "comments"
+    }
     with db.connect() as connection:
         assert {tuple(row) for row in connection.execute(made, {"schemas": list(tables.SCHEMAS)})} == files
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from etl.sandbox.world import World
-from tests.harness import make_harness
+from tests.harness import make_harness, make_live_harness
 
 MAY = datetime(2026, 5, 4, 9, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -180,3 +181,64 @@ def test_a_peak_is_the_largest_number_at_any_moment(planted: Connection, drawn: 
         assert peak == max(sum(at <= moment < end for at, end in spans) for moment in moments)
         assert started == len(moments) - 1
     assert sum(started for _, started, _ in rows) == len(spans)
+
+
+AS_OF_NOW = {*ATTEMPTS.split(", "), "is_final", "settled_at"}  # of the stored calls, and of the server's clock
+
+
+@pytest.mark.parametrize("source", ["ringg", "ravan", "autocalls", "vaani"])
+def test_every_call_is_as_it_was_at_any_moment_before(db: Engine, source: str) -> None:
+    harness = make_live_harness(db, calls=40, days=2, per_hour=2.0)
+    seen: list[tuple[datetime, list[dict[str, Any]]]] = []
+    for minutes in (0, 20, 20, 60, 600, 1500):
+        harness.clock.sleep(minutes * 60)
+        harness.run(source)
+        seen.append((harness.clock.now(), harness.rows("SELECT * FROM bi_pii.calls ORDER BY call_key")))
+    assert len({len(rows) for _, rows in seen}) > 1
+    assert harness.scalar("SELECT count(*) FROM warehouse.changes WHERE field = 'outcome'") > 0
+    for at, rows in seen:
+        then = harness.rows("SELECT * FROM bi_pii.calls_as_of(:at) ORDER BY call_key", at=at)
+        for was, said in zip(rows, then, strict=True):
+            assert {name: said[name] for name in said if name not in AS_OF_NOW and said[name] != was[name]} == {}
+            assert said["is_final"] in (was["is_final"], False)
+
+
+def test_a_customer_whose_number_changed_was_another_one(planted: Connection) -> None:
+    number, later = "+14155550100", MAY + timedelta(hours=1)
+    customer = planted.scalar(text("SELECT bi_pii.customer_id(:number)"), {"number": number})
+    plant(planted, 1, customer_number="anonymous", changed_at=later + timedelta(hours=1))
+    changes = [(later, number, "+14155550101"), (later + timedelta(hours=1), "+14155550101", "anonymous")]
+    for at, old, new in changes:
+        planted.execute(
+            text(
+                "INSERT INTO warehouse.changes (call_key, changed_at, field, old_value, new_value)"
+                " VALUES (:key, :at, 'customer_number', :old, :new)"
+            ),
+            {"key": uuid.UUID(int=1), "at": at, "old": old, "new": new},
+        )
+    then = text("SELECT customer_number, customer_id, changed_at FROM bi_pii.calls_as_of(:at)")
+    assert [tuple(row) for row in planted.execute(then, {"at": MAY})] == [(number, customer, MAY)]
+    (row,) = planted.execute(then, {"at": later})
+    assert (row.customer_number, row.changed_at) == ("+14155550101", later)
+    assert row.customer_id not in (customer, None)
+    assert [row.customer_id for row in planted.execute(then, {"at": later + timedelta(hours=1)})] == [None]
+    assert planted.execute(then, {"at": MAY - timedelta(seconds=1)}).all() == []
+
+
+def test_a_call_of_unknown_status_was_not_final_in_its_first_day(planted: Connection) -> None:
+    plant(planted, 1, outcome="unknown", is_final=None)
+    final = text("SELECT is_final, settled_at IS NOT NULL FROM bi.calls_as_of(:at)")
+    after = {hours: planted.execute(final, {"at": MAY + timedelta(hours=hours)}).one() for hours in (1, 25, 24 * 8)}
+    assert [tuple(row) for row in after.values()] == [(False, False), (True, False), (True, True)]
+
+
+def test_yesterday_is_masked_for_those_who_read_bi(db: Engine) -> None:
+    harness = make_harness(db, World(3, calls=20))
+    harness.sync("ravan")
+    masked = "SELECT call_key, customer_number, customer_name, summary, recording_url FROM bi.{} ORDER BY call_key"
+    with db.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE bi_reader"))
+        now = connection.execute(text(masked.format("calls"))).all()
+        assert connection.execute(text(masked.format("calls_as_of(now())"))).all() == now
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            connection.execute(text("SELECT * FROM bi_pii.calls_as_of(now())"))

@@ -37,14 +37,16 @@ def create_masked_views(connection: Connection) -> None:
 def expression(view: str, column: str, kind: str) -> str:
     """How a masked view shows a column of the view beside it, which it calls ``v``."""
     calls = {each: ", ".join(f"'{name}'" for name in names.split()) for each, names in TABLE["views"]["calls"].items()}
-    is_own = "customer_name" in " ".join(TABLE["views"][view].values()).split()
+    is_own = bool(_kind(view, "customer_name"))
     name = "v.customer_name" if is_own else TABLE["customer_name"]
     values = {"value": f"v.{column}", "keys": TABLE["keys"], "customer_name": name}
     return str(TABLE["kinds"][kind]["expression"].format(**calls | values))
 
 
 def _kind(view: str, column: str) -> str:
-    return next((kind for kind, names in TABLE["views"].get(view, {}).items() if column in names.split()), "")
+    shown = TABLE["views"].get(view, {})
+    own = next((kind for kind, names in shown.items() if column in names.split()), "")
+    return own or (_kind(shown["like"], column) if "like" in shown else "")
 
 
 def comment(connection: Connection, of: str, text: str) -> None:

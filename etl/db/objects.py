@@ -41,6 +41,7 @@ def create_views(connection: Connection) -> None:
     for row in fetch_all(connection, QUERIES.inherited_comments, values):
         masking.comment(connection, f"COLUMN {row.name}", row.comment)
     masking.create_masked_views(connection)
+    _run_files(connection, "snapshots")
 
 
 def _run_files(connection: Connection, kind: str) -> None:

@@ -31,10 +31,10 @@ from etl.state import registry
 HIDDEN = "(hidden)"
 # The columns without personal data; the values of all others are hidden, also those of a new column.
 OPEN = frozenset({
-    "direction", "outcome", "provider_status", "is_final", "agent_id", "agent_name", "agent_version", "campaign_name",
-    "created_at", "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds", "talk_seconds",
-    "duration_basis", "cost", "cost_unit", "costs", "answered_by", "ended_by", "latency_ms", "turn_count",
-    "has_transcript", "transcript", "quality_flags", "delisted_at",
+    "direction", "outcome", "provider_status", "is_final", "is_answered", "agent_id", "agent_name", "agent_version",
+    "campaign_name", "created_at", "started_at", "answered_at", "ended_at", "updated_at", "duration_seconds",
+    "talk_seconds", "duration_basis", "cost", "cost_unit", "costs", "answered_by", "ended_by", "latency_ms",
+    "turn_count", "has_transcript", "transcript", "quality_flags", "delisted_at",
 })  # fmt: skip
 
 CALLS, QUARANTINE, RUNS = Statements("calls"), Statements("quarantine"), Statements("runs")

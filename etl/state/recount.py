@@ -14,7 +14,7 @@ from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_v
 from etl.runtime.logs import event
 
 SQL = Statements("rollups")
-CALLS_PER_SLICE = 20_000  # and the rest of the oldest day of these
+CALLS_PER_SLICE = 10_000  # and the rest of the oldest day of these
 NEWEST, OLDEST = "infinity", "-infinity"  # days that Python has no value for
 log = logging.getLogger(__name__)
 

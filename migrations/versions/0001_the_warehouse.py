@@ -291,6 +291,7 @@ def create_tables() -> None:
         ["customer_id", "created_at"],
         unique=False,
         schema="warehouse",
+        postgresql_include=["direction", "call_key"],
     )
     op.create_index(op.f("ix_calls_provider_call_id"), "calls", ["provider_call_id"], unique=False, schema="warehouse")
     op.create_index(
@@ -508,6 +509,14 @@ def create_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("change_id", name=op.f("pk_changes")),
         schema="warehouse",
+    )
+    op.create_index(
+        op.f("ix_changes_changed_at"),
+        "changes",
+        ["changed_at"],
+        unique=False,
+        schema="warehouse",
+        postgresql_using="brin",
     )
     op.create_index(op.f("ix_changes_call_key"), "changes", ["call_key"], unique=False, schema="warehouse")
     op.create_table(

@@ -9,7 +9,8 @@ SELECT format('%s.%s.%s', n.nspname, r.relname, a.attname) AS name, source.comme
   JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
  CROSS JOIN LATERAL (
        SELECT col_description(t.attrelid, t.attnum) AS comment
-         FROM unnest(CASE WHEN r.relname LIKE '%\_call\_metrics' THEN '{warehouse.call_metrics}'::regclass[] END
+         FROM unnest(CASE WHEN r.relname LIKE '%\_call\_metrics' THEN '{warehouse.call_metrics}'::regclass[]
+                          WHEN r.relname = 'calls_history' THEN '{bi_pii.calls}'::regclass[] END
                   || ARRAY['warehouse.calls', 'warehouse.changes', 'warehouse.call_rollup']::regclass[])
               WITH ORDINALITY described(relation, place)
          JOIN pg_attribute t ON t.attrelid = described.relation AND t.attname = a.attname
