@@ -15,11 +15,7 @@ EMPTY = {None, "unknown"}  # the values of a column about which no record says a
 NEVER, EVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)  # where a record has no time of change
 INTERNAL = frozenset({
     "latest_request_seq", "payload_seqs", "content_hash", "previous_content_hashes", "transcript_hash", "changed_at",
-<<<<<<< HEAD
-    "first_seen_at", "is_live", "is_answered", "customer_id", "settings_id", "first_seal",
-=======
-    "first_seen_at", "is_live", "customer_id", "settings_id",
->>>>>>> ba3da87 (Show the calls as they were at an earlier moment)
+    "first_seen_at", "is_live", "customer_id", "settings_id", "first_seal",
 })  # fmt: skip
 
 
