@@ -47,10 +47,10 @@ BI = {
     "call_changes": "call_key changed_at field old_value new_value",
     "daily_call_metrics": "day source agent_id agent_name campaign_name direction cost_unit calls answered"
     " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
-    " calls_without_rate",
+    " calls_without_rate report_currency",
     "hourly_call_metrics": "day hour source agent_id agent_name campaign_name direction cost_unit calls answered"
     " human_answered voicemail transferred no_answer busy failed minutes answered_minutes cost cost_reporting"
-    " calls_without_rate",
+    " calls_without_rate report_currency",
     "call_flags": "call_key source created_at flag",
     "call_scores": "call_key source created_at name value number",
     "conversation_metrics": "call_key source created_at turns agent_turns customer_turns agent_words customer_words"

@@ -66,6 +66,7 @@ def _dataset(name: str, dataset: Dataset, views: Mapping[str, View]) -> Json:
     return {
         "table_name": name, "main_dttm_col": dataset.time, "description": f"{view.meaning}.", "schema": "bi",
         "sql": dataset.sql, "filter_select_enabled": True, "cache_timeout": None, "offset": 0,
+        "currency_code_column": dataset.currency,
         "always_filter_main_dttm": False, "normalize_columns": False, "uuid": _id("dataset", name),
         "metrics": [_metric(key, metric, view) for key, metric in dataset.metrics.items()],
         "columns": [*map(_column, columns), *map(_computed, dataset.computed)],

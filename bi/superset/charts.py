@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from bi.superset.datasets import AMOUNT, DATASETS, RATE
+from bi.superset.datasets import AMOUNT, DATASETS, MONEY, RATE
 
 # To the end of the local day, which may be tomorrow by the server's clock; Superset's own "Last month" ends yesterday.
 THIRTY_DAYS = 'DATEADD(DATETIME("today"), -29, day) : DATEADD(DATETIME("today"), 2, day)'
@@ -28,7 +28,7 @@ def big_number(title: str, dataset: str, metric: str, subtitle: str = "", *, wid
         "viz_type": "big_number", "metric": metric, "x_axis": time, "time_grain_sqla": "P1D", "show_trend_line": True,
         "start_y_axis_at_zero": True, "y_axis_format": DATASETS[dataset].metrics[metric].format,
         "time_format": "%d %b", "aggregation": "raw", "header_font_size": 0.4, "subtitle_font_size": 0.15,
-        "subtitle": subtitle, **_ranged(dataset),
+        "subtitle": subtitle, **_money(metric), **_ranged(dataset),
     }  # fmt: skip
     return Chart(title, dataset, form, _query(dataset, [_axis(str(time))], [metric]), width, 26)
 
@@ -55,7 +55,8 @@ def over_time(
         "tooltipTimeFormat": "%a %d %b %Y", "y_axis_format": DATASETS[dataset].metrics[metrics[0]].format,
         "y_axis_title": unit, "y_axis_title_margin": 55 if unit else 0, "truncate_metric": True,
         "stack": "Stack" if kind == "bar" else None, "markerEnabled": False, "truncateYAxis": False,
-        "y_axis_bounds": [0, 1 if DATASETS[dataset].metrics[metrics[0]].format == RATE else None], **_ranged(dataset),
+        "y_axis_bounds": [0, 1 if DATASETS[dataset].metrics[metrics[0]].format == RATE else None], **_money(metrics[0]),
+        **_ranged(dataset),
     }  # fmt: skip
     return Chart(title, dataset, form, _query(dataset, [_axis(axis, grain), *([by] if by else [])], metrics), width)
 
@@ -70,7 +71,7 @@ def bars(
         "groupby": [by] if by else [], "orientation": "horizontal", "x_axis_sort": metrics[0], "x_axis_sort_asc": True,
         "show_legend": bool(by or len(metrics) > 1), "legendOrientation": "top", "show_value": True, "row_limit": 100,
         "y_axis_format": DATASETS[dataset].metrics[metrics[0]].format, "truncate_metric": True,
-        "stack": "Stack" if by else None, "y_axis_bounds": [0, None], **_ranged(dataset),
+        "stack": "Stack" if by else None, "y_axis_bounds": [0, None], **_money(metrics[0]), **_ranged(dataset),
     }  # fmt: skip
     query = _query(dataset, [x, *([by] if by else [])], metrics)
     return Chart(title, dataset, *_restricted(form, query, only), width)
@@ -98,7 +99,8 @@ def table(
         "timeseries_limit_metric": metrics[0], "order_desc": True, "server_pagination": False, "show_cell_bars": False,
         "table_timestamp_format": "%d %b %H:%M", "include_search": False, "color_pn": False, **_ranged(dataset),
         "column_config": {
-            name: {"d3NumberFormat": DATASETS[dataset].metrics[name].format} for name in metrics
+            name: {"d3NumberFormat": DATASETS[dataset].metrics[name].format, **_money(name, "currencyFormat")}
+            for name in metrics
         },
     }  # fmt: skip
     query = _query(dataset, columns, metrics, [[metrics[0], False]])
@@ -118,6 +120,11 @@ def rows(
     query = {**_query(dataset, columns, [], [[order, False]]), "row_limit": 1000}
     del query["metrics"]
     return Chart(title, dataset, *_restricted(form, query, only), width, 36)
+
+
+def _money(metric: str, key: str = "currency_format") -> Json:
+    """The currency of an amount, by the dataset's column of currencies."""
+    return {key: {"symbol": "AUTO", "symbolPosition": "prefix"}} if metric in MONEY else {}
 
 
 def _restricted(form: Json, query: Json, only: str | None) -> tuple[Json, Json]:

@@ -30,7 +30,7 @@ DASHBOARDS = (
                 big_number("How many calls?", DAILY, "calls"),
                 big_number("How many are answered?", DAILY, "answer_rate"),
                 big_number("How many seconds each?", DAILY, "seconds_per_answered_call"),
-                big_number("How many are transferred?", DAILY, "transferred"),
+                big_number("How many callers call again?", "calls", "repeat_rate"),
             ),
             (
                 over_time("How do the calls of a day end?", DAILY, ["answered", "no_answer", "busy", "failed"],
@@ -41,6 +41,12 @@ DASHBOARDS = (
             (
                 heatmap("When in the week do customers answer?", HOURLY, "answer_rate", "hour", "weekday"),
                 heatmap("When in the week do we call?", HOURLY, "calls", "hour", "weekday"),
+            ),
+            (
+                bars("Which agents reach a customer at the first attempt?", "calls", ["first_attempt_answer_rate"],
+                     "agent_name"),
+                over_time("How many calls go on at once?", "concurrency", ["peak_calls"], by="source", kind="line",
+                          unit="calls"),
             ),
             (
                 table("How far do the calls of each campaign get?", DAILY, ["campaign_name"],
@@ -81,10 +87,9 @@ DASHBOARDS = (
                       "for want of a rate: etl rates set", width=4),
             ),
             (
-                over_time("What does each day cost?", DAILY, ["cost_reporting"], by="source",
-                          unit="currency of reports"),
+                over_time("What does each day cost?", DAILY, ["cost_reporting"], by="source"),
                 over_time("What does an answered minute cost, by vendor?", DAILY, ["cost_per_answered_minute"],
-                          by="source", kind="line", grain="P1W", unit="currency of reports"),
+                          by="source", kind="line", grain="P1W"),
             ),
             (
                 table("What does each vendor charge, in its own unit?", DAILY, ["source", "cost_unit"],

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+MONEY = {"cost_reporting", "cost_per_answered_minute"}
 RATE, COUNT, AMOUNT, NUMBER = ".1%", ",d", ",.2f", ",.1f"
 
 
@@ -22,6 +23,7 @@ class Dataset(NamedTuple):
     metrics: dict[str, Metric]
     sql: str | None = None
     besides: tuple[tuple[str, str], ...] = ()  # columns of a statement that are another view's: (view, column)
+    currency: str | None = None  # the column that names the currency of MONEY
     computed: tuple[tuple[str, str, str], ...] = ()  # columns that Superset computes: name, expression, meaning
 
 
@@ -59,9 +61,9 @@ CALL_SUMS = {
 }  # fmt: skip
 
 DATASETS = {
-    "daily_call_metrics": Dataset("daily_call_metrics", "day", CALL_SUMS),
+    "daily_call_metrics": Dataset("daily_call_metrics", "day", CALL_SUMS, currency="report_currency"),
     "hourly_call_metrics": Dataset(
-        "hourly_call_metrics", "day", CALL_SUMS,
+        "hourly_call_metrics", "day", CALL_SUMS, currency="report_currency",
         computed=(
             ("weekday", "to_char(day, 'ID Dy')", "Day of the week of day: 1 Mon to 7 Sun"),
         ),
@@ -80,6 +82,15 @@ DATASETS = {
             "p90_seconds": Metric(
                 "90th percentile of duration", "percentile_cont(0.9) WITHIN GROUP (ORDER BY duration_seconds)", ",.0f",
                 "Nine of ten calls are shorter, in seconds",
+            ),
+            "first_attempt_answer_rate": Metric(
+                "Answered at the first attempt",
+                "avg(is_answered::integer) FILTER (WHERE is_first_attempt AND direction = 'outbound')", RATE,
+                "Answer rate of the outbound calls before which the customer was not called for seven days",
+            ),
+            "repeat_rate": Metric(
+                "Called again", "avg(is_repeat_within_7d::integer) FILTER (WHERE direction = 'inbound')", RATE,
+                "Share of the inbound calls that follow another one of the same customer within seven days",
             ),
             "after_hours_share": Metric(
                 "After hours", "avg((NOT is_business_hours)::integer)", RATE,
@@ -122,6 +133,13 @@ DATASETS = {
         "SELECT s.*, c.agent_name, c.campaign_name, c.direction, c.local_date\n"
         "  FROM bi.call_scores s\n  JOIN bi.calls c USING (call_key)",
         tuple(("calls", name) for name in ("agent_name", "campaign_name", "direction", "local_date")),
+    ),
+    "concurrency": Dataset(
+        "concurrency", "day",
+        {
+            "peak_calls": Metric("Calls at once", "max(peak_calls)", ",.1~f", "Most calls of a source at once"),
+            "calls_started": Metric("Calls started", "sum(calls_started)"),
+        },
     ),
     "cost_anomalies": Dataset(
         "cost_anomalies", "day",

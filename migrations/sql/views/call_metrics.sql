@@ -9,7 +9,8 @@ SELECT hour, day, source, agent_id,
        sum(failed)::bigint AS failed, sum(duration_seconds) / 60 AS minutes,
        sum(answered_seconds) / 60 AS answered_minutes, CASE WHEN sum(calls_with_cost) > 0 THEN sum(cost) END AS cost,
        CASE WHEN sum(calls_with_cost) FILTER (WHERE rate IS NOT NULL) > 0 THEN sum(cost * rate) END AS cost_reporting,
-       coalesce(sum(calls_with_cost) FILTER (WHERE rate IS NULL), 0)::bigint AS calls_without_rate
+       coalesce(sum(calls_with_cost) FILTER (WHERE rate IS NULL), 0)::bigint AS calls_without_rate,
+       max(report_currency) AS report_currency
   FROM (SELECT *, CASE WHEN cost_unit = report_currency THEN 1
                        ELSE (SELECT rate FROM ops.rates r
                               WHERE r.source = d.source AND r.unit = d.cost_unit AND r.currency = report_currency
@@ -38,3 +39,5 @@ COMMENT ON COLUMN warehouse.call_metrics.cost_reporting IS
     'rate for the day, or no report_currency';
 COMMENT ON COLUMN warehouse.call_metrics.calls_without_rate IS
     'Number of these calls that have a cost which is not in cost_reporting, for want of a rate. 0: all of it is. Never null';
+COMMENT ON COLUMN warehouse.call_metrics.report_currency IS
+    'Currency (ISO 4217) of cost_reporting, the same for all rows. Null where none is configured (report_currency in etl.toml)';

@@ -1,6 +1,7 @@
 CREATE OR REPLACE VIEW bi_pii.daily_call_metrics AS
 SELECT day, source, agent_id, agent_name, campaign_name, direction, cost_unit, calls, answered, human_answered, voicemail,
-       transferred, no_answer, busy, failed, minutes, answered_minutes, cost, cost_reporting, calls_without_rate
+       transferred, no_answer, busy, failed, minutes, answered_minutes, cost, cost_reporting, calls_without_rate,
+       report_currency
   FROM warehouse.call_metrics
  WHERE hour = -1;
 
