@@ -36,8 +36,9 @@ def _is_fresh(age: timedelta, lookback: Lookback) -> bool:
 def mark_done(connection: Connection, source: Source, partition: str, back_to: timedelta, now: datetime) -> None:
     """Store that a stream was read that far back: every lookback with this window or a narrower one is completed."""
     windows = [lookback.window.total_seconds() for lookback in source.lookbacks if lookback.window <= back_to]
-    values = {"source": source.name, "partition": partition, "windows": windows, "now": now}
-    execute(connection, SQL.complete_lookbacks, values)
+    if windows:  # most heads are narrower than all
+        values = {"source": source.name, "partition": partition, "windows": windows, "now": now}
+        execute(connection, SQL.complete_lookbacks, values)
 
 
 def oldest_open_call(connection: Connection, source: str, since: datetime) -> datetime | None:
