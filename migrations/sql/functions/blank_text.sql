@@ -1,18 +1,29 @@
--- The words of a name have no signs left, so that they are a regular expression of themselves: it is made, which takes long,
--- only where one of them stands in the text.
+-- In PL/pgSQL, word by word: a query over the words took ten times as long. A word of a name has no signs left, so that it is a
+-- regular expression of itself. With its owner's rights, because readers may not use the schema of what it calls; it reads no table.
 CREATE OR REPLACE FUNCTION warehouse.blank_text(shown text, customer_name text)
-RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 2000
-BEGIN ATOMIC
-    SELECT CASE WHEN is_named THEN regexp_replace(warehouse.blank_numbers(shown), '(?<![[:alnum:]])(?:' || words
-                                                  || ')(?![[:alnum:]])', '[name]', 'gi')
-                ELSE warehouse.blank_numbers(shown) END
-      FROM (SELECT bool_or(strpos(lower(shown), lower(word)) > 0) AS is_named,
-                   string_agg(word, '[^[:alnum:]]{1,3}' ORDER BY n)
-                   || coalesce('|' || string_agg(word, '|') FILTER (WHERE length(word) > 2), '') AS words
-              FROM regexp_split_to_table(left(customer_name, 200), '[' || warehouse.any_gap() || ']+')
-                   WITH ORDINALITY words (word, n)
-             WHERE word <> '' AND length(customer_name) > 1) name;
-END;
+RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 500 SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    words text[];
+    word text;
+    parts text := '';
+    is_named boolean := false;
+BEGIN
+    IF length(customer_name) > 1 THEN
+        words := array_remove(regexp_split_to_array(left(customer_name, 200), '[' || warehouse.any_gap() || ']+'), '');
+        FOREACH word IN ARRAY words LOOP
+            is_named := is_named OR strpos(lower(shown), lower(word)) > 0;
+            parts := parts || CASE WHEN length(word) > 2 THEN '|' || word ELSE '' END;
+        END LOOP;
+    END IF;
+    shown := warehouse.blank_numbers(shown);
+    IF is_named THEN
+        RETURN regexp_replace(shown, '(?<![[:alnum:]])(?:' || array_to_string(words, '[^[:alnum:]]{1,3}') || parts
+                                     || ')(?![[:alnum:]])', '[name]', 'gi');
+    END IF;
+    RETURN shown;
+END
+$$;
 
 COMMENT ON FUNCTION warehouse.blank_text(text, text) IS
     'A text of a call without numbers, e-mail addresses and the name of the call''s customer, whole and each part of three '

@@ -1,30 +1,30 @@
 -- An item is a scalar, {"value": …}, or one of a list of {"name": …, "value": …}; objects in objects give names with dots.
+-- Read call by call, so that a condition on created_at, source or call_key uses its index.
 CREATE OR REPLACE VIEW bi_pii.call_scores AS
-WITH RECURSIVE items AS (
-    SELECT c.call_key, c.source, c.created_at, item.name, item.value, 1 AS level
-      FROM warehouse.calls c
-     CROSS JOIN LATERAL (
-               SELECT key AS name, value
-                 FROM jsonb_each(CASE jsonb_typeof(c.analysis) WHEN 'object' THEN c.analysis ELSE '{}' END)
-                UNION ALL
-               SELECT element ->> 'name', element
-                 FROM jsonb_array_elements(CASE jsonb_typeof(c.analysis) WHEN 'array' THEN c.analysis ELSE '[]' END) element
-                WHERE element ? 'name') item
-     WHERE c.analysis IS NOT NULL
-     UNION ALL
-    SELECT i.call_key, i.source, i.created_at, i.name || '.' || inner_item.key, inner_item.value, i.level + 1
-      FROM items i
-     CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(i.value) WHEN 'object' THEN i.value ELSE '{}' END) inner_item
-     WHERE i.level < 4 AND NOT i.value ? 'value'
-)
-SELECT call_key, source, created_at, name, warehouse.bare_links(scalar #>> '{}') AS value,
+SELECT c.call_key, c.source, c.created_at, item.name, warehouse.bare_links(scalar #>> '{}') AS value,
        CASE WHEN jsonb_typeof(scalar) = 'number' THEN scalar::numeric
             WHEN jsonb_typeof(scalar) = 'boolean' THEN scalar::boolean::integer::numeric
             WHEN scalar #>> '{}' ~ '^[+-]?[0-9]{1,15}([.][0-9]{1,15})?$' THEN (scalar #>> '{}')::numeric
        END AS number
-  FROM items
- CROSS JOIN LATERAL (SELECT CASE WHEN value ? 'value' THEN value -> 'value' ELSE value END AS scalar) found
- WHERE jsonb_typeof(scalar) IN ('string', 'number', 'boolean') AND scalar #>> '{}' <> '';
+  FROM warehouse.calls c
+ CROSS JOIN LATERAL (
+       WITH RECURSIVE items AS (
+           SELECT item.name, item.value, 1 AS level
+             FROM (SELECT key AS name, value
+                     FROM jsonb_each(CASE jsonb_typeof(c.analysis) WHEN 'object' THEN c.analysis ELSE '{}' END)
+                    UNION ALL
+                   SELECT element ->> 'name', element
+                     FROM jsonb_array_elements(CASE jsonb_typeof(c.analysis) WHEN 'array' THEN c.analysis ELSE '[]' END) element
+                    WHERE element ? 'name') item
+            UNION ALL
+           SELECT i.name || '.' || inner_item.key, inner_item.value, i.level + 1
+             FROM items i
+            CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(i.value) WHEN 'object' THEN i.value ELSE '{}' END) inner_item
+            WHERE i.level < 4 AND NOT i.value ? 'value'
+       )
+       SELECT name, CASE WHEN value ? 'value' THEN value -> 'value' ELSE value END AS scalar FROM items
+       ) item
+ WHERE c.analysis IS NOT NULL AND jsonb_typeof(scalar) IN ('string', 'number', 'boolean') AND scalar #>> '{}' <> '';
 
 COMMENT ON VIEW bi_pii.call_scores IS
     'One row per call and item of its evaluation: scores, tags, answers and sentiments from bi.calls.analysis, in any shape that '
