@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from etl import pipeline
 from etl.db.connections import open_engine
 from etl.embedded import Server
+from etl.model import Lookback
 from etl.reports.status import status
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
@@ -21,7 +24,8 @@ from etl.sync import replay
 from tests.commands import run_etl
 from tests.harness import NOW, Harness, make_harness
 from tests.postgres import database_copy
-from tests.stub_provider import make_stub_harness, ringg_record, vaani_record
+from tests.stub_provider import StubProvider, make_stub_harness, ringg_record, vaani_record
+from tests.test_naive_times import RECORDS
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 SETTINGS: dict[str, tuple[str, str, Any]] = {
@@ -198,3 +202,52 @@ def test_every_door_says_it_until_the_replay(tmp_path: Path, database_url: str) 
         assert sentence.search(run("sync"))
         run("replay")
         assert {door for door, ask in doors.items() if "read with" in ask()} == set()
+
+
+@dataclass
+class Filtering(StubProvider):
+    """Lists what was created in the window asked for, where it is asked for one, by times of its own zone."""
+
+    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        query, everything = request.url.params, self.records
+        if "start_date" in query:
+            first, last = (datetime.fromisoformat(query[name]) for name in ("start_date", "end_date"))
+            self.records = [each for each in everything if first <= self.created_at(each) <= last]
+        answer = super().handle_request(request)
+        self.records = everything
+        return answer
+
+    def created_at(self, record: bytes) -> datetime:
+        return datetime.fromisoformat(json.loads(record)["created_at"]).replace(tzinfo=self.zone)
+
+
+TIMES = [NOW - timedelta(minutes=10 * n) for n in range(120, 0, -1)]
+A_SHORT_LOOKBACK = (Lookback(timedelta(hours=1), timedelta(hours=1)),)
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("order", ["desc", "asc"])
+@pytest.mark.parametrize(("was", "zone"), [("UTC", "Asia/Kolkata"), ("Asia/Kolkata", "UTC"), ("UTC", "Asia/Tokyo")])
+def test_another_time_zone_loses_no_call_that_came_before_it_was_set(
+    db: Engine, name: str, order: str, was: str, zone: str
+) -> None:
+    """Read under the old zone, the newest calls lie hours ahead: what comes until then would count as stored."""
+    harness, _ = make_stub_harness(db)
+    harness.transport = shelf = Filtering(size=5, zone=ZoneInfo(zone))
+    change(harness, name, timezone=ZoneInfo(was), lookbacks=A_SHORT_LOOKBACK)
+
+    def listed(count: int) -> list[bytes]:
+        records = [json.dumps(RECORDS[name](n, at, zone)).encode() for n, at in enumerate(TIMES[:count])]
+        return records if order == "asc" else records[::-1]
+
+    shelf.records[:] = listed(30)
+    harness.sync(name)
+    change(harness, name, timezone=ZoneInfo(zone))
+    shelf.records[:] = listed(len(TIMES))
+    harness.clock.sleep(60)
+    report = harness.run(name, by_hand=False)
+    assert report.error is None
+    assert len(harness.stored_ids(name)) == len(TIMES)
+    assert harness.run(name, by_hand=False).requests <= 3  # and nothing is read twice from then on

@@ -2,13 +2,15 @@
 
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from etl.client.errors import PAUSE, PauseReason
-from etl.db.statements import Statements, fetch_all, fetch_one, fetch_value
+from etl.db.statements import Statements, execute, fetch_all, fetch_one, fetch_value
 from etl.model import Source
 from etl.runtime import humanize
+from etl.state import streams
 
 SQL, RATE_LIMITS, SERVER = (Statements(subject) for subject in ("sources", "rate_limits", "server"))
 CLOCK_TOLERANCE_SECONDS = 10  # the budget of requests is shared by this much
@@ -22,6 +24,7 @@ class SourceMismatch(Exception):
 def register(connection: Connection, source: Source, now: datetime) -> tuple[datetime, PauseReason] | None:
     """Add a source, or update its settings → until when it is paused, and why, if it is.
 
+    In another time zone the same calls have other times: what is complete only under the old ones is read again.
     Raises :class:`SourceMismatch` if its name was another account's.
     """
     host = urlsplit(source.base_url).hostname or ""
@@ -29,16 +32,21 @@ def register(connection: Connection, source: Source, now: datetime) -> tuple[dat
     account = {"source": source.name, "provider": source.provider, "host": host}
     values = {"schedule": source.schedule, "now": now, "settled_after_seconds": final_after.total_seconds()}
     reporting = {
+        "timezone": source.timezone.key,
         "report_timezone": source.reporting.timezone.key,
         "report_currency": source.reporting.currency,
         "business_hours": source.reporting.business_hours,
     }
-    row = fetch_one(connection, SQL.register_source, account | values | reporting)
+    values = account | values | reporting
+    row = fetch_one(connection, SQL.register_source, values)
     if (row.provider, row.host) != (source.provider, host):
         raise SourceMismatch(
             f"source {source.name!r} is {source.provider} at {host}, but the database has {row.provider} at {row.host} "
             "under this name: give the new account a name of its own in etl.toml, or use another database"
         )
+    if row.timezone != source.timezone.key:
+        streams.reread_in(connection, source.name, ZoneInfo(row.timezone), source.timezone)
+        execute(connection, SQL.set_timezone, values)
     longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
     is_paused = row.paused_until and now < row.paused_until <= now + longest
     return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None

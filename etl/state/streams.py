@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,7 @@ from etl.paging import ResumePoint, SortOrder
 
 SQL = Statements("streams")
 EVER = datetime.max.replace(tzinfo=UTC)
+BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # before any of the four providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,27 @@ def coverage_of(connection: Connection, source: str) -> dict[str, Sequence[Windo
     for row in fetch_all(connection, SQL.coverage, {"source": source, "partition": None}):
         windows.setdefault(row.partition, []).append(Window(row.starts_at, row.ends_at))
     return {partition: coalesce(spans) for partition, spans in windows.items()}
+
+
+def reread_in(connection: Connection, source: str, was: ZoneInfo, zone: ZoneInfo) -> None:
+    """Leave as complete only what is so whether times have an offset or are read in another zone from now on.
+
+    Scans that were cut off begin again.
+    """
+
+    def move(at: datetime) -> datetime:
+        return at.astimezone(was).replace(tzinfo=zone).astimezone(UTC)
+
+    for partition, windows in coverage_of(connection, source).items():
+        key = {"source": source, "partition": partition}
+        execute(connection, SQL.delete_coverage, {**key, "starts": [window.start for window in windows]})
+        both = [
+            Window(start if start <= BEGINNING else max(start, move(start)), min(end, move(end)))
+            for start, end in ((window.start, window.end) for window in windows)
+        ]
+        spans = {"starts": [each.start for each in both if each], "ends": [each.end for each in both if each]}
+        execute(connection, SQL.save_coverage, key | spans)
+    execute(connection, SQL.delete_checkpoints, {"source": source})
 
 
 def promote_to_verified(connection: Connection, source: str) -> None:

@@ -15,7 +15,7 @@ from etl.state.streams import StreamState
 from etl.sync.completeness import Reason, RemoteCount, compare_counts
 from etl.sync.run import SourceRun
 
-BEGINNING = datetime(2015, 1, 1, tzinfo=UTC)  # before any of the four providers
+BEGINNING = streams.BEGINNING
 OVERLAP = timedelta(minutes=15)
 AHEAD = timedelta(hours=14)  # local times of any zone, shown as UTC, are no further ahead: what is newest is asked for
 LATEST_ARRIVAL = timedelta(days=1)  # how late a call may be listed, or how wrong a clock may be

@@ -145,6 +145,7 @@ def create_tables() -> None:
         sa.Column("next_run_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("pause_reason", sa.Text(), nullable=True),
+        sa.Column("timezone", sa.Text(), server_default="UTC", nullable=False),
         sa.Column("report_timezone", sa.Text(), server_default="UTC", nullable=False),
         sa.Column("next_report_timezone", sa.Text(), nullable=True),
         sa.Column("next_counted_from", sa.Date(), nullable=True),

@@ -4,9 +4,9 @@
 -- Adds a source with its lease and its rate limit, or updates its settings; returns what is stored of its account. Another
 -- time zone of reports is the next one, until the rollups are counted by it (rollups.sql).
 WITH registered AS (
-    INSERT INTO ops.sources AS stored (source, provider, host, first_seen_at, settled_after_seconds, schedule, report_timezone,
-                             report_currency, business_hours)
-    VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule, :report_timezone, :report_currency,
+    INSERT INTO ops.sources AS stored (source, provider, host, first_seen_at, settled_after_seconds, schedule, timezone,
+                             report_timezone, report_currency, business_hours)
+    VALUES (:source, :provider, :host, :now, :settled_after_seconds, :schedule, :timezone, :report_timezone, :report_currency,
             CAST(:business_hours AS int4multirange))
     ON CONFLICT (source) DO UPDATE
        SET settled_after_seconds = excluded.settled_after_seconds, schedule = excluded.schedule,
@@ -15,14 +15,18 @@ WITH registered AS (
            next_counted_from = CASE WHEN excluded.report_timezone = stored.next_report_timezone
                                     THEN stored.next_counted_from
                                     WHEN excluded.report_timezone <> stored.report_timezone THEN 'infinity' END
-    RETURNING provider, host, paused_until, pause_reason,
-              now() AT TIME ZONE :report_timezone  -- an error where the server has no such zone
+    RETURNING provider, host, timezone, paused_until, pause_reason,
+              now() AT TIME ZONE :report_timezone AS local_now  -- an error where the server has no such zone
 ), lease AS (
     INSERT INTO ops.leases (source) VALUES (:source) ON CONFLICT DO NOTHING
 ), rate_limit AS (
     INSERT INTO ops.rate_limits (source) VALUES (:source) ON CONFLICT DO NOTHING
 )
-SELECT provider, host, paused_until, pause_reason FROM registered
+SELECT provider, host, timezone, paused_until, pause_reason FROM registered
+
+-- name: set_timezone
+-- Changes the time zone by which a source's coverage is stored, in the transaction that moves it.
+UPDATE ops.sources SET timezone = :timezone WHERE source = :source
 
 -- name: pause_source
 -- Pauses a source: its credentials or its account are refused.

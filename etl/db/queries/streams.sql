@@ -35,6 +35,10 @@ VALUES (:source, :partition, :start, :end, CAST(:resume_point AS jsonb), :now)
 DELETE FROM ops.checkpoints
  WHERE source = :source AND partition = :partition AND starts_at = :start AND ends_at = :end
 
+-- name: delete_checkpoints
+-- Removes the checkpoints of all unfinished scans of a source.
+DELETE FROM ops.checkpoints WHERE source = :source
+
 -- name: coverage
 -- The intervals of a source that are complete, by partition.
 SELECT partition, starts_at, ends_at FROM ops.coverage

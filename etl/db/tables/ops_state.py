@@ -36,6 +36,7 @@ sources = Table(
     Column("next_run_at", timestamptz()),
     Column("paused_until", timestamptz()),
     Column("pause_reason", Text),
+    Column("timezone", Text, nullable=False, server_default="UTC"),
     Column("report_timezone", Text, nullable=False, server_default="UTC"),
     Column("next_report_timezone", Text),
     Column("next_counted_from", Date),

@@ -12,6 +12,8 @@ COMMENT ON COLUMN ops.sources.paused_until IS
     'No request is sent before this time, except one by hand that tests the source. Null or past: not paused';
 COMMENT ON COLUMN ops.sources.pause_reason IS 
     'Why it is paused: key_refused, payment_required, access_forbidden or rate_limited. Null: not paused';
+COMMENT ON COLUMN ops.sources.timezone IS
+    'Time zone in which its times without an offset are read, and by which its coverage is stored';
 COMMENT ON COLUMN ops.sources.report_timezone IS 'Time zone of the local times in bi, a name such as Asia/Kolkata';
 COMMENT ON COLUMN ops.sources.next_report_timezone IS
     'Time zone by which the metrics are being counted beside report_timezone, and which follows it. Null: no other is configured';
