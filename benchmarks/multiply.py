@@ -32,7 +32,7 @@ def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, c
         )
         if turns:
             connection.execute(
-                f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, texts, times"  # noqa: S608
+                f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, texts, times, customer_name"  # noqa: S608
                 " FROM original_transcripts c, generate_series(%s::int, %s::int) n",
                 span,
             )

@@ -30,7 +30,7 @@ BEGIN
         END;
         BEGIN
             IF EXISTS (SELECT FROM pg_roles WHERE rolname = reader) THEN
-                EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', shown, reader);
+                EXECUTE format('GRANT USAGE ON SCHEMA %I, bi TO %I', shown, reader);
                 EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', shown, reader);
                 EXECUTE format('GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA %I, warehouse TO %I', shown, reader);
             END IF;

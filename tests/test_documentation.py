@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
+from etl.db.masking import TABLE
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.ops.metrics import Metrics, exposition
@@ -70,6 +71,8 @@ def test_every_table_and_column_named_in_the_documents_exists(db: Engine) -> Non
          UNION
         SELECT format('%s.%s', nspname, proname) FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace
          UNION
+        SELECT format('%s.%s', nspname, cfgname) FROM pg_ts_config JOIN pg_namespace n ON n.oid = cfgnamespace
+         UNION
         SELECT format('%s.%s.%s', nspname, relname, attname)
           FROM pg_attribute JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON n.oid = relnamespace
     """)
@@ -127,6 +130,21 @@ def test_every_public_column_and_flag_is_explained(db: Engine) -> None:
         WAREHOUSE.write_text(written.partition(GENERATED)[0] + generated)
         pytest.skip("written anew")
     assert written.partition(GENERATED)[1] + written.partition(GENERATED)[2] == generated
+
+
+def test_every_masked_column_is_explained() -> None:
+    page = ROOT / "docs" / "privacy.md"
+    written, heading = page.read_text(), "| view | masked |\n|---|---|\n"
+    lines = [
+        (view, "; ".join(f"{kind}: {', '.join(names.split())}" for kind, names in kinds.items() if kind != "plain"))
+        for view, kinds in TABLE["views"].items()
+    ]
+    generated = "".join(f"| `bi.{view}` | {masked} |\n" for view, masked in lines if masked)
+    if os.environ.get("ETL_REGENERATE"):
+        page.write_text(written.partition(heading)[0] + heading + generated)
+        pytest.skip("written anew")
+    assert written.partition(heading)[2] == generated
+    assert set(TABLE["kinds"]) - {"plain"} <= set(re.findall(r"\w+", written.partition("## Tokens")[0]))
 
 
 JOINS = {

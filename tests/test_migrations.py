@@ -179,6 +179,9 @@ def test_every_view_function_and_trigger_is_a_file(db: Engine) -> None:
     made = text("""
         SELECT 'functions', proname FROM pg_proc WHERE pronamespace = ANY(CAST(:schemas AS regnamespace[]))
          UNION
+        SELECT 'configurations', cfgname FROM pg_ts_config
+         WHERE cfgnamespace = ANY(CAST(:schemas AS regnamespace[]))
+         UNION
         SELECT 'views', viewname FROM pg_views WHERE schemaname::regnamespace = ANY(CAST(:schemas AS regnamespace[]))
          UNION
         SELECT 'triggers', tgname FROM pg_trigger WHERE NOT tgisinternal

@@ -27,7 +27,8 @@ def create_schemas(connection: Connection) -> None:
 
 
 def create_functions(connection: Connection) -> None:
-    """Create functions, before the revisions run: indexes need them, and they need no table to be created."""
+    """Create text search and functions, before the revisions run: indexes need them, and they need no table."""
+    _run_files(connection, "configurations")
     _run_files(connection, "functions")
 
 

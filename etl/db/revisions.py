@@ -138,7 +138,7 @@ def unable_readers(db: Engine) -> str | None:
         }
     unable = [role for role in READERS if not able[role]]
     grants = [
-        f"CREATE ROLE {role} NOLOGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; "
+        f"CREATE ROLE {role} NOLOGIN; GRANT USAGE ON SCHEMA {', '.join(sorted({schema, 'bi'}))} TO {role}; "
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}; "
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema}, warehouse TO {role};"
         for role, schema in READERS.items()

@@ -16,7 +16,8 @@ from etl.loader.plan import COLUMNS, Change, Insert, RowChange
 
 BAD_DATA = ("21", "22", "23", "54")  # SQLSTATE classes that the data causes; the server causes all others
 UNIQUE_VIOLATION = "23505"
-TRANSCRIPT_COLUMNS = ("call_key", "speakers", "texts", "times")
+TRANSCRIPT_COLUMNS = ("call_key", "speakers", "texts", "times", "customer_name")
+NAME = COLUMNS.index("customer_name")
 CHANGE_COLUMNS = ("call_key", "changed_at", "run_id", "field", "old_value", "new_value")
 Put = Callable[[Connection, Table, tuple[str, ...], Sequence[Sequence[Any]]], None]
 
@@ -88,5 +89,6 @@ def _transcripts(changes: Sequence[Change]) -> list[tuple[Any, ...]]:
             times: list[Any] = [turn[2:] for turn in turns]
             has_times = times.count((None, None)) < len(times)
             speakers, texts = "".join([turn[0][0] for turn in turns]), [turn[1] for turn in turns]
-            rows.append((change.records[-1].key, speakers, texts, times if has_times else None))
+            name = change.values[NAME] if isinstance(change, Insert) else change.row["customer_name"]
+            rows.append((change.records[-1].key, speakers, texts, times if has_times else None, name))
     return rows

@@ -526,6 +526,7 @@ def create_tables() -> None:
         sa.Column("speakers", sa.Text(), nullable=False),
         sa.Column("texts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("times", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("customer_name", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["call_key"], ["warehouse.calls.call_key"], name=op.f("fk_transcripts_call_key"), ondelete="CASCADE"
         ),
@@ -535,7 +536,7 @@ def create_tables() -> None:
     op.create_index(
         "ix_transcripts_tsv",
         "transcripts",
-        [sa.text("warehouse.transcript_tsv(texts)")],
+        [sa.text("warehouse.transcript_tsv(texts, customer_name)")],
         unique=False,
         schema="warehouse",
         postgresql_using="gin",

@@ -35,7 +35,7 @@ SELECT call_key, source, provider_call_id, created_at, direction, outcome, agent
         OR strpos(lower(summary), lower(:words)) > 0
         OR EXISTS (SELECT FROM warehouse.transcripts t
                     WHERE t.call_key = c.call_key
-                      AND warehouse.transcript_tsv(t.texts) @@ websearch_to_tsquery('simple', :words)))
+                      AND warehouse.transcript_tsv(t.texts, t.customer_name) @@ websearch_to_tsquery('bi.words', :words)))
  ORDER BY created_at DESC, call_key DESC LIMIT :limit
 
 -- name: calls_with_number
@@ -63,6 +63,6 @@ SELECT count(*) FROM (
 -- The summaries of these calls, and the places of their transcripts where the words of a search stand.
 SELECT c.call_key, c.summary,
        ts_headline('simple', left(array_to_string(ARRAY(SELECT jsonb_array_elements_text(t.texts)), ' – '), 200000),
-                   websearch_to_tsquery('simple', :words), :options) AS passage
+                   websearch_to_tsquery('bi.words', :words), :options) AS passage
   FROM warehouse.calls c LEFT JOIN warehouse.transcripts t USING (call_key)
  WHERE c.call_key = ANY(:keys)

@@ -26,6 +26,7 @@ SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
 -- Whether a role exists and may read a schema of views.
 SELECT EXISTS (SELECT FROM pg_roles
                 WHERE rolname = :role AND has_schema_privilege(oid, :schema, 'USAGE')
+                  AND has_schema_privilege(oid, 'bi', 'USAGE')
                   AND has_table_privilege(oid, :schema || '.calls', 'SELECT')
                   AND has_function_privilege(oid, 'warehouse.is_final(boolean, timestamptz, timestamptz)', 'EXECUTE'))
 

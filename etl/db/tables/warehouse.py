@@ -95,9 +95,10 @@ transcripts = sa.Table(
     sa.Column("speakers", sa.Text, nullable=False),
     sa.Column("texts", JSONB, nullable=False),
     sa.Column("times", JSONB(none_as_null=True)),
+    sa.Column("customer_name", sa.Text),
     sa.Index(
         "ix_transcripts_tsv",
-        sa.text("warehouse.transcript_tsv(texts)"),
+        sa.text("warehouse.transcript_tsv(texts, customer_name)"),
         postgresql_using="gin",
         postgresql_with={"gin_pending_list_limit": 1024},  # kB: every search scans this list
     ),

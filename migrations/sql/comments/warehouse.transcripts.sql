@@ -6,3 +6,5 @@ COMMENT ON COLUMN warehouse.transcripts.speakers IS
 COMMENT ON COLUMN warehouse.transcripts.texts IS 'What was said, one text per turn';
 COMMENT ON COLUMN warehouse.transcripts.times IS
     'When it was said, [spoken_at, offset_seconds] per turn. Null where no turn has a time';
+COMMENT ON COLUMN warehouse.transcripts.customer_name IS
+    'The customer''s name, as in warehouse.calls: the search of transcripts leaves it out. Null where it is not known';

@@ -3,9 +3,10 @@
 CREATE OR REPLACE FUNCTION warehouse.bare_transcript_tsv(texts jsonb)
 RETURNS tsvector LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 10000
 BEGIN ATOMIC
-    SELECT to_tsvector('simple', warehouse.bare_links(left(string_agg(text, ' '), 100000)))
+    SELECT to_tsvector('bi.words', regexp_replace(
+               warehouse.bare_links(left(string_agg(text, ' '), 100000)), '[' || warehouse.any_digit() || ']+', '0', 'g'))
       FROM jsonb_array_elements_text(texts) text;
 END;
 
 COMMENT ON FUNCTION warehouse.bare_transcript_tsv(jsonb) IS
-    'The words of a transcript that is long or may have links, whose signatures are nobody''s to search';
+    'The words of a transcript that is long or may have links or digits of other scripts, which PostgreSQL takes for letters';

@@ -2,7 +2,7 @@
 -- that they are no number, and are whole again at the end. An e-mail address may be spoken: asha at example dot com.
 CREATE OR REPLACE FUNCTION warehouse.blank_numbers(shown text)
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 1000
-    RETURN CASE WHEN $1 !~ ('[@＠﹫]|%40|[[:<:]]dot[[:>:]]|डॉट|' || warehouse.any_long_number()) THEN $1 ELSE
+    RETURN CASE WHEN $1 !~ ('[@＠﹫\ue000]|%40|[[:<:]]dot[[:>:]]|डॉट|' || warehouse.any_long_number()) THEN $1 ELSE
         replace(regexp_replace(regexp_replace(regexp_replace(
             replace($1, U&'\E000', ''),
             '[^\s"<>(),;:\[\]{}]+\s?(?:[@＠﹫]|%40)\s?[^\s"<>(),;:\[\]{}]+'
