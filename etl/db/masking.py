@@ -21,12 +21,12 @@ def create_masked_views(connection: Connection) -> None:
     for row in fetch_all(connection, SQL.public_columns):
         columns[row.view].append(row)
     if unmasked := [
-        f"{view}.{row.name}" for view, rows in columns.items() for row in rows if not _kind(view, row.name)
+        f"{view}.{row.name}" for view, rows in columns.items() for row in rows if not kind_of(view, row.name)
     ]:
         raise DatabaseProblem(f"masking.toml does not say how bi shows {', '.join(unmasked)}: nothing was changed")
     for view, rows in columns.items():
-        kinds = {row.name: _kind(view, row.name) for row in rows}
-        shown = ", ".join(f"{expression(view, name, kind)} AS {name}" for name, kind in kinds.items())
+        kinds = {row.name: kind_of(view, row.name) for row in rows}
+        shown = ", ".join(f"{expression(name, kind)} AS {name}" for name, kind in kinds.items())
         _execute(connection, TABLE["view"].format(view=view, columns=shown))
         comment(connection, f"VIEW bi.{view}", rows[0].view_comment)
         for row in rows:
@@ -34,19 +34,18 @@ def create_masked_views(connection: Connection) -> None:
             comment(connection, f"COLUMN bi.{view}.{row.name}", ". ".join(filter(None, (row.comment, masked))))
 
 
-def expression(view: str, column: str, kind: str) -> str:
+def expression(column: str, kind: str) -> str:
     """How a masked view shows a column of the view beside it, which it calls ``v``."""
     calls = {each: ", ".join(f"'{name}'" for name in names.split()) for each, names in TABLE["views"]["calls"].items()}
-    is_own = bool(_kind(view, "customer_name"))
-    name = "v.customer_name" if is_own else TABLE["customer_name"]
-    values = {"value": f"v.{column}", "keys": TABLE["keys"], "customer_name": name}
+    values = {"value": f"v.{column}", "keys": TABLE["keys"], "customer_name": TABLE["customer_name"]}
     return str(TABLE["kinds"][kind]["expression"].format(**calls | values))
 
 
-def _kind(view: str, column: str) -> str:
+def kind_of(view: str, column: str) -> str:
+    """How a view of bi shows a column; empty where the table does not say."""
     shown = TABLE["views"].get(view, {})
     own = next((kind for kind, names in shown.items() if column in names.split()), "")
-    return own or (_kind(shown["like"], column) if "like" in shown else "")
+    return own or (kind_of(shown["like"], column) if "like" in shown else "")
 
 
 def comment(connection: Connection, of: str, text: str) -> None:

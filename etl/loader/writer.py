@@ -76,7 +76,8 @@ def _update(connection: Connection, ctx: WriteContext, changes: Sequence[RowChan
     update(connection, tables.calls, tuple(columns), rows)
     for has_transcript, put_transcripts in ((False, put), (True, upsert)):
         those = [change for change in changes if change.before["has_transcript"] is has_transcript]
-        put_transcripts(connection, tables.transcripts, TRANSCRIPT_COLUMNS, _transcripts(those))
+        written = TRANSCRIPT_COLUMNS[: -1 if has_transcript else None]  # a stored name is the trigger's
+        put_transcripts(connection, tables.transcripts, written, [row[: len(written)] for row in _transcripts(those)])
     lines = [(c.row["call_key"], ctx.now, ctx.run_id, *field) for c in changes for field in c.fields]
     append(connection, tables.changes, CHANGE_COLUMNS, lines)
 

@@ -7,4 +7,5 @@ COMMENT ON COLUMN warehouse.transcripts.texts IS 'What was said, one text per tu
 COMMENT ON COLUMN warehouse.transcripts.times IS
     'When it was said, [spoken_at, offset_seconds] per turn. Null where no turn has a time';
 COMMENT ON COLUMN warehouse.transcripts.customer_name IS
-    'The customer''s name, as in warehouse.calls: the search of transcripts leaves it out. Null where it is not known';
+    'The customer''s name in warehouse.calls, and those it had before: the search of transcripts leaves them out. Null where none '
+    'is known';

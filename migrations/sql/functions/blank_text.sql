@@ -10,7 +10,7 @@ DECLARE
     is_named boolean := false;
 BEGIN
     IF length(customer_name) > 1 THEN
-        words := array_remove(regexp_split_to_array(left(customer_name, 200), '[' || warehouse.any_gap() || ']+'), '');
+        words := array_remove(regexp_split_to_array(left(customer_name, 500), '[' || warehouse.any_gap() || ']+'), '');
         FOREACH word IN ARRAY words LOOP
             is_named := is_named OR strpos(lower(shown), lower(word)) > 0;
             parts := parts || CASE WHEN length(word) > 2 THEN '|' || word ELSE '' END;
