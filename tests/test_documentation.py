@@ -160,12 +160,13 @@ def diagram(columns: Sequence[Any]) -> list[str]:
         if row.schema == "bi":
             views.setdefault(row.name, set()).add(row.column)
     lines = [
-        f'    {one} ||--o{{ {many} : "{", ".join(key)}"'
+        f'    {one} ||--{"o|" if many in ("transcripts", "conversation_metrics") else "o{"} {many} : "{", ".join(key)}"'
         for one, key in JOINS.items()
         if one in views
         for many, names in views.items()
-        if one != many and names >= {*key} and not (one == "freshness" and names & {"call_key", "agent_id"})
-    ]
+        if one != many and names >= {*key} and (key == ("call_key",) or "call_key" not in names or many == "calls")
+        and not (one == "freshness" and names & {"call_key", "agent_id"})
+    ]  # fmt: skip
     return ["## How the views join", "", "```mermaid", "erDiagram", *lines, "```"]
 
 

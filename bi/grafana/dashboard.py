@@ -33,7 +33,8 @@ PANELS = (
           "Share of the calls that were answered, by a person or a machine"),
     _stat("How many seconds each?", "s", "60 * sum(answered_minutes) / nullif(sum(answered), 0) AS seconds",
           "Average duration of the answered calls"),
-    _stat("What do they cost?", "short", "round(sum(cost_reporting), 2) AS cost",
+    _stat("What do they cost?", "string",
+          "to_char(sum(cost_reporting), 'FM999,999,999,990.00') || ' ' || max(report_currency) AS cost",
           "In the currency of reports; calls whose cost no rate converts are left out"),
     Panel("How do the calls of a day end?", "timeseries", "short",
           f"SELECT {TIME}, sum(answered) AS answered, sum(no_answer) AS \"no answer\", sum(busy) AS busy,"
@@ -44,8 +45,8 @@ PANELS = (
           f"  FROM bi.daily_call_metrics WHERE {CHOSEN} GROUP BY day, source ORDER BY day, source",
           "Answer rate per day", 12, 8),
     Panel("What does each day cost?", "timeseries", "short",
-          f"SELECT {TIME}, source AS metric, sum(cost_reporting) AS value\n"
-          f"  FROM bi.daily_call_metrics WHERE {CHOSEN} GROUP BY day, source ORDER BY day, source",
+          f"SELECT {TIME}, concat_ws(', ', source, report_currency) AS metric, sum(cost_reporting) AS value\n"
+          f"  FROM bi.daily_call_metrics WHERE {CHOSEN} GROUP BY day, source, report_currency ORDER BY day, source",
           "In the currency of reports", 12, 8),
     Panel("Which agents do best?", "table", "short",
           "SELECT agent_name AS agent, sum(calls) AS calls,"
@@ -65,7 +66,7 @@ PANELS = (
           "verified: the vendor's own counts were compared and agree", 12, 8),
 )  # fmt: skip
 OPTIONS: dict[str, Json] = {
-    "stat": {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "colorMode": "none",
+    "stat": {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "/.*/", "values": False}, "colorMode": "none",
              "graphMode": "none", "textMode": "value"},
     "timeseries": {"legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
                    "tooltip": {"mode": "multi", "sort": "desc"}},
