@@ -139,7 +139,7 @@ def test_a_page_of_calls_is_found_by_key_though_the_table_was_empty_when_the_pla
 
 def test_the_functions_in_conditions_are_inlined_so_that_indexes_serve(db: Engine) -> None:
     span = {"source": "ravan", "partition": "+911", "start": NOW, "end": NOW}
-    due = {"source": "vaani", "run_began": NOW, "again_since": NOW, "batch": 50}
+    due = {"source": "vaani", "run_began": NOW, "again_since": NOW, "kept_since": None, "batch": 50}
     with StateSession(db) as session:
         for statement, values in (
             (Statements("calls").calls_in_span, span),

@@ -49,7 +49,7 @@ METRICS = """
                count(*) FILTER (WHERE outcome = 'busy'), count(*) FILTER (WHERE outcome = 'failed'),
                coalesce(sum(duration_seconds), 0) / 60 AS minutes,
                coalesce(sum(duration_seconds) FILTER (WHERE is_answered), 0) / 60, sum(cost) AS cost,
-               sum(cost_reporting), count(cost) FILTER (WHERE cost_reporting IS NULL)
+               sum(cost_reporting), count(cost) FILTER (WHERE cost_reporting IS NULL), max(report_currency)
           FROM bi.calls
          GROUP BY local_date, {hour}source, agent_id, CASE WHEN agent_id IS NULL THEN agent_name END, campaign_name,
                   direction, cost_unit

@@ -74,14 +74,19 @@ def sync(sources: Sequence[str]) -> None:
     """Sync now: new calls, changed calls, missing transcripts.
 
     The first sync reads the whole history that a provider lists, newest first. After an interruption, run it again: it
-    resumes from its checkpoint.
+    resumes from its checkpoint. What is older than keep_raw, keep_transcripts and keep_calls say is removed at the end.
 
     \b
     Example:  etl sync
               etl sync ringg vaani
     Next:     etl status
     """
-    from etl.pipeline import sync as work
+    from etl import pipeline
+    from etl.ops.privacy.retention import expire
+
+    def work(source_run: "SourceRun") -> None:
+        pipeline.sync(source_run)
+        expire(source_run)
 
     _run(sources, "sync", work)
 
@@ -207,6 +212,9 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
         )
     for name, diff in found.items():
         echo(replay_diff(name, diff, dry_run=dry_run))
+    for result in results:
+        for note in result.notes:
+            echo(f"{result.source}: note: {note}")
     exit_with(results)
 
 

@@ -13,6 +13,7 @@ from etl import pipeline
 from etl.daemon import triggers
 from etl.daemon.task_run import TURN_SECONDS, HeartbeatClock, Task, TaskKind, TaskRun
 from etl.ops.metrics import Metrics
+from etl.ops.privacy.retention import expire
 from etl.reconcile import VerifyRequest, verify
 from etl.runtime.clock import Stopped
 from etl.runtime.logs import event
@@ -75,6 +76,7 @@ def _work(deps: RunDependencies, task_run: TaskRun, jobs: Jobs) -> RunFunction:
         if task_run.task.kind is TaskKind.BACKLOG:
             pipeline.backfill(run)
         elif task_run.task.kind is TaskKind.VERIFY:
+            expire(run)
             verify(run, VerifyRequest(heal=True))
         elif pipeline.sync(run, head_only=True):
             jobs.submit(Task(run.source, TaskKind.BACKLOG))

@@ -86,6 +86,9 @@ class StreamCheck:
         }
         finding.missing_count = {key: at for key, at in seen.items() if key not in stored}
         finding.healed = {key: at for key, at in seen.items() if key in stored}
+        if self.asked.first is None:  # a call may be missing from before the oldest that is stored
+            days = [at.astimezone(self.run.source.timezone).date() for at in finding.missing_count.values() if at]
+            finding.first = min([finding.first, *days])
         finding.waiting = list(self.local.waiting.values())
         gone = {key for segment in finding.segments for key in segment.gone}
         self.left = self.local.removed(gone) if gone else set()

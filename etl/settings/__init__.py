@@ -14,7 +14,7 @@ from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
 from etl.settings import parsers
-from etl.settings.source_tables import REPORTING_KEYS, SourceParser, source_warnings
+from etl.settings.source_tables import KEEP_KEYS, REPORTING_KEYS, SourceParser, source_warnings
 
 T = TypeVar("T")
 
@@ -160,10 +160,11 @@ class _Loading:
     def _sources(self) -> tuple[Source, ...]:
         document, self._folder = self._document()
         reader = SourceParser(self._providers, self._environment, self._folder)
-        known = {"sources", *REPORTING_KEYS}
+        known = {"sources", *REPORTING_KEYS, *KEEP_KEYS}
         for key in document.keys() - known:
             self._problems.append(f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, known)}")
         reader.read_reporting(document)
+        reader.read_retention(document)
         named = document.get("sources", {})
         sources = reader.from_tables(named) if named != {} else reader.from_environment()
         self._problems.extend(reader.problems)

@@ -6,7 +6,7 @@ import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterable
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,11 @@ def zone(value: object) -> ZoneInfo:
     except (OSError, ValueError, KeyError):
         near = difflib.get_close_matches(name, available_timezones(), 1, 0.5)
         raise ValueError(f"is not a time zone; write {near[0] if near else 'a name such as Asia/Kolkata'}") from None
+
+
+def kept(value: object) -> timedelta:
+    """How long something is kept."""
+    return duration(text(value))
 
 
 def since(value: object, tz: ZoneInfo) -> datetime:

@@ -1,5 +1,6 @@
 """Configuration tables, or the API keys of the environment → sources, with a list of problems."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from etl.model import Lookback, Provider, Reporting, Source
+from etl.model import Lookback, Provider, Reporting, Retention, Source
 from etl.runtime.secret import Secret
 from etl.settings import parsers, schedule
 from etl.settings.schedule import Every
@@ -18,10 +19,11 @@ T = TypeVar("T")
 
 KEYS = (
     "provider", "api_key", "base_url", "phones", "requests_per_minute", "schedule", "timezone", "region", "since",
-    "cost_unit", "lookbacks", "report_timezone",
+    "cost_unit", "lookbacks", "report_timezone", "keep_calls", "keep_transcripts", "keep_raw",
 )  # fmt: skip
 REPORTING_KEYS = ("report_timezone", "report_currency", "business_hours")
-LOOKBACKS = (
+KEEP_KEYS = ("keep_calls", "keep_transcripts", "keep_raw")
+LOOKBACKS: tuple[Lookback, ...] = (
     Lookback(timedelta(hours=6), timedelta(hours=1)),
     Lookback(timedelta(days=2), timedelta(hours=6)),
     Lookback(timedelta(days=7), timedelta(days=1)),
@@ -29,6 +31,7 @@ LOOKBACKS = (
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+\Z")
 MIN_INTERVAL = timedelta(seconds=10)
+DAY = timedelta(days=1)
 
 
 class SourceParser:
@@ -46,6 +49,7 @@ class SourceParser:
         self.warnings: list[str] = []
         self.referred: set[str] = set()
         self._reporting = Reporting()
+        self._kept: Mapping[str, timedelta | None] = {}
 
     def read_reporting(self, document: Mapping[str, object]) -> None:
         """Take the settings of all sources' reports from the top of the document."""
@@ -55,6 +59,10 @@ class SourceParser:
         found = {name: self._at(name, read, document[name]) for name, read in readers.items() if name in document}
         named = {name.removeprefix("report_"): value for name, value in found.items() if value is not None}
         self._reporting = replace(self._reporting, **named)
+
+    def read_retention(self, document: Mapping[str, object]) -> None:
+        """Take from the top of the document how long what is kept of all sources."""
+        self._kept = {name: self._at(name, parsers.kept, document[name]) for name in KEEP_KEYS if name in document}
 
     def from_environment(self) -> tuple[Source, ...]:
         """One source for each provider whose API key is set, named after the provider."""
@@ -108,6 +116,7 @@ class SourceParser:
             found = self._at(labels[key], read, table[key]) if key in table else default
             return default if found is None else found
 
+        kept = {key: setting(key, parsers.kept, self._kept.get(key)) for key in KEEP_KEYS}
         url = self._value(f"{provider.name.upper()}_BASE_URL")
         label = f"{provider.name.upper()}_BASE_URL" if "base_url" not in table else labels["base_url"]
         zone = setting("timezone", parsers.zone, ZoneInfo("UTC"))
@@ -124,8 +133,9 @@ class SourceParser:
             requests_per_minute=setting("requests_per_minute", parsers.rate, 60),
             schedule=setting("schedule", parsers.schedule, "every 5m"),
             since=setting("since", lambda value: parsers.since(value, zone), None),
-            lookbacks=setting("lookbacks", parsers.lookbacks, LOOKBACKS),
+            lookbacks=(lookbacks := setting("lookbacks", parsers.lookbacks, LOOKBACKS)),
             key_name=labels["api_key"],
+            retention=self._retention(name, kept, lookbacks),
             reporting=replace(
                 self._reporting, timezone=setting("report_timezone", parsers.zone, self._reporting.timezone)
             ),
@@ -136,6 +146,24 @@ class SourceParser:
                 "numbers; give them all, each with + and its country code"
             )
         return source if key and len(self.problems) == before else None
+
+    def _retention(self, name: str, kept: Mapping[str, timedelta | None], lookbacks: Sequence[Lookback]) -> Retention:
+        """How long what is kept: at least what lookbacks read again, and nothing longer than what has it in it."""
+        where = f"source {name}"
+        least = max(lookback.window for lookback in lookbacks) + timedelta(days=1)
+        self.problems += [
+            f"{where}: {key} is shorter than what lookbacks read again; write at least {math.ceil(least / DAY)}d"
+            for key, value in kept.items()
+            if value is not None and value < least
+        ]
+        calls, transcripts, raw = (kept[key] or timedelta.max for key in KEEP_KEYS)
+        if transcripts < raw:
+            self.problems.append(
+                f"{where}: the raw payloads hold the transcripts; set keep_raw too, to no more than keep_transcripts"
+            )
+        if calls < max(value for value in (timedelta(0), *kept.values()) if value is not None):
+            self.problems.append(f"{where}: keep_calls is shorter than another; nothing outlives its call")
+        return Retention(*(kept[key] for key in KEEP_KEYS))
 
     def _at(self, where: str, read: Callable[[Any], T], value: object) -> T | None:
         try:

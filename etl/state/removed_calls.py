@@ -70,6 +70,16 @@ def _refuse(
     execute(connection, SQL.refuse, values | {"keys": keys, "times": times})
 
 
+def forget_transcripts(connection: Connection, keys: Collection[UUID], now: datetime) -> int:
+    """Remove the transcripts of some calls → of how many; the calls stay."""
+    return execute(connection, SQL.forget_transcripts, {"keys": uuid_array(keys), "now": now}) if keys else 0
+
+
+def without_raw(connection: Connection, source: str) -> int:
+    """How many calls of a source have lost raw payloads to their age."""
+    return int(fetch_value(connection, SQL.count_without_raw, {"source": source}))
+
+
 def see(connection: Connection, keys: Collection[UUID], now: datetime) -> None:
     """Store that removed calls were received again."""
     if keys:

@@ -109,6 +109,9 @@ def write(connection: Connection, run: SourceRun, ctx: WriteContext, planned: Ba
     new = [reject for digest, reject in rejected.items() if digest not in run.rejects_seen]
     run.rejects_seen.update(rejected)
     raw.archive(connection, ctx, written)
+    if oldest := ctx.removals.transcripts_since:
+        late = [change.row["call_key"] for change in written if change.turns and change.row["created_at"] < oldest]
+        removed_calls.forget_transcripts(connection, late, ctx.now)
     quarantine.put(connection, ctx, new)
     found, unlisted = drift.record(connection, ctx, [each for change in written for each in change.drift])
     for each in found[: max(0, MAX_LOGGED_DRIFT - run.result.drift)]:

@@ -17,7 +17,8 @@ from etl.loader.merge import Row
 from etl.loader.plan import BatchPlan, Insert, RowChange, insert, seqs_of, set_transcript
 from etl.loader.raw import PayloadVersion
 from etl.model import Call, InvalidResponse, Provider, RecordContext, Source, TranscriptNotReady, Turn
-from etl.state import quarantine
+from etl.runtime.humanize import counted
+from etl.state import quarantine, removed_calls
 from etl.state.settings_versions import outdated_calls
 from etl.sync.load import load, receive, write
 from etl.sync.run import SourceRun
@@ -47,6 +48,8 @@ def replay(run: SourceRun, on_changes: Callable[[Sequence[RowChange]], None]) ->
     if left := sum(each.calls for each in run.state.run(outdated_calls, run.source)):
         stay = "1 call stays as it was" if left == 1 else f"{left:,} calls stay as they were"
         run.result.notes.append(f"{stay} read: no payload of it is stored that can be read")
+    if run.source.retention.raw and (gone := run.state.run(removed_calls.without_raw, run.source.name)):
+        run.result.notes.append(f"raw payloads of {counted(gone, 'call')} are removed (keep_raw): not replayed")
 
 
 def _replay_next(connection: Connection, run: SourceRun, after: int) -> tuple[list[RowChange], int | None]:
@@ -106,13 +109,13 @@ def _rebuild(
             known[found[1].digest] = found
             change = insert(ctx, *found, change)
             refused = refused or (not found[0].turns and has_transcript(provider.turns, found[1].context))
-    if change is None:  # none of its versions can be read any more: the row stays as it is
+    is_whole = {version.seq for version in versions} == set(seqs_of(stored))
+    if change is None or not is_whole:  # its versions cannot be read any more, or not all: the row stays as it is
         return RowChange(stored, dict(stored), None, (), ctx.now)
     if change.row["content_hash"] != newest and newest in known:  # a content that it had before, and that came again
         call, record = known[newest]
         change = insert(ctx, call, record._replace(seq=stored["latest_request_seq"]), change)
-    is_whole = {version.seq for version in versions} == set(seqs_of(stored))
-    turns = change.turns or (() if refused and is_whole else stored_turns)
+    turns = change.turns or (() if refused else stored_turns)
     row = change.row | {name: stored[name] for name in KEPT} | {"turn_count": len(turns), "has_transcript": bool(turns)}
     is_same = turns == stored_turns
     row["transcript_hash"] = row["transcript_hash"] if is_same else None  # whatever the stored row says

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from etl.client.errors import AccessRefused, RequestRefused, SourceError, SourcePaused
 from etl.db.engine import uuid_array
 from etl.db.statements import Statements, execute
+from etl.fields.person import since
 from etl.loader import writer
 from etl.loader.batch import ReceivedRecord, WriteContext, read_received
 from etl.loader.merge import Row
@@ -53,7 +54,8 @@ def _due(run: SourceRun, lookback_start: datetime | None) -> dict[str, object]:
     now = run.deps.clock.now()
     again_since = now - AGE_CAP if run.is_manual else lookback_start or now
     batch = min(BATCH, max(MAX_PARALLEL_TRANSCRIPTS, round(run.source.requests_per_minute * BATCH_MINUTES)))
-    return {"source": run.source.name, "run_began": now, "again_since": again_since, "batch": batch}
+    kept = {"kept_since": since(run.source.retention.transcripts, now)}
+    return {"source": run.source.name, "run_began": now, "again_since": again_since, "batch": batch} | kept
 
 
 def fetch_transcripts(run: SourceRun, lookback_start: datetime | None = None, batches: int | None = None) -> bool:

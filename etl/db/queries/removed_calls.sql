@@ -168,3 +168,44 @@ SELECT seq FROM raw.payloads WHERE source = :source AND call_keys && CAST(:keys 
 -- name: sources
 -- Every source that was ever configured, with its provider.
 SELECT source, provider FROM ops.sources ORDER BY source
+
+-- name: calls_before
+-- The oldest calls of a source that are older than they are kept.
+SELECT call_key FROM warehouse.calls WHERE source = :source AND created_at < :since ORDER BY created_at LIMIT :batch
+
+-- name: transcripts_before
+-- The oldest transcripts of a source whose calls are older than they are kept.
+SELECT call_key FROM warehouse.calls
+ WHERE source = :source AND created_at < :since AND has_transcript ORDER BY created_at LIMIT :batch
+
+-- name: forget_transcripts
+-- Removes the transcripts of some calls; their hashes stay, so that they are not stored again.
+WITH removed AS (DELETE FROM warehouse.transcripts WHERE call_key = ANY(CAST(:keys AS uuid[])))
+UPDATE warehouse.calls SET has_transcript = false, turn_count = 0, changed_at = :now
+ WHERE call_key = ANY(CAST(:keys AS uuid[])) AND has_transcript
+
+-- name: delete_raw_before
+-- Removes the oldest responses of a source that were received before a time.
+DELETE FROM raw.payloads
+ WHERE seq IN (SELECT seq FROM raw.payloads WHERE source = :source AND received_at < :since ORDER BY seq LIMIT :batch)
+
+-- name: delete_closed_rejects
+-- Removes quarantined records that were resolved or dismissed, and not received since a time.
+DELETE FROM ops.quarantine
+ WHERE source = :source AND coalesce(resolved_at, dismissed_at) IS NOT NULL AND last_seen_at < :since
+
+-- name: keep_again
+-- Forgets which calls had expired that would not any more: where they are listed, `etl verify` finds them missing.
+DELETE FROM ops.removed_calls
+ WHERE source = :source AND reason = 'expired' AND created_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+
+-- name: set_kept
+-- Stores since when calls and raw payloads of a source are kept.
+UPDATE ops.sources SET calls_kept_since = :calls, raw_kept_since = :raw
+ WHERE source = :source AND (calls_kept_since, raw_kept_since) IS DISTINCT FROM (:calls, :raw)
+
+-- name: count_without_raw
+-- The number of calls of a source of whose raw payloads not all are stored.
+SELECT count(*) FROM warehouse.calls c
+ WHERE source = :source
+   AND NOT EXISTS (SELECT FROM raw.payloads p WHERE p.seq = coalesce(c.payload_seqs[1], c.latest_request_seq))

@@ -9,6 +9,7 @@ SELECT c.call_key, c.provider_call_id, c.agent_name, c.created_at, c.started_at,
   LEFT JOIN ops.transcript_requests t USING (call_key)
  WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
    AND warehouse.is_final(c.is_final, c.created_at, :run_began)
+   AND (CAST(:kept_since AS timestamptz) IS NULL OR c.created_at >= :kept_since)
    AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since)
         OR (t.state = 'refused' AND t.asked_at < :run_began - interval '1 day'))
  ORDER BY c.created_at DESC LIMIT :batch
@@ -20,6 +21,7 @@ SELECT count(*) AS calls
   LEFT JOIN ops.transcript_requests t USING (call_key)
  WHERE c.source = :source AND c.is_final IS NOT FALSE AND c.answered_at IS NOT NULL AND NOT c.has_transcript
    AND warehouse.is_final(c.is_final, c.created_at, :run_began)
+   AND (CAST(:kept_since AS timestamptz) IS NULL OR c.created_at >= :kept_since)
    AND (t.call_key IS NULL OR (t.asked_at < :run_began AND c.created_at >= :again_since)
         OR (t.state = 'refused' AND t.asked_at < :run_began - interval '1 day'))
 

@@ -116,7 +116,7 @@ def settle(db: Engine, clock: Clock, path: Path, say: Callable[[str], None]) -> 
         say(f"{error}; until then a restored backup brings erased people back")
     open_ones = [*missing, *(token for token, row in stored.items() if row.completed_at is None)]
     if missing:
-        say(f"the database was restored from before {counted(len(missing), 'erasure')}: they are applied again")
+        say(f"the database was restored from before {counted(len(missing), 'erasure')}: erasing again")
     for token in open_ones:
         Erasure(db, clock, Person((token,))).run({})
     if others and not known and not stored:

@@ -1,7 +1,9 @@
 -- open_calls counts the calls whose settled_at in bi.calls is null: all those newer than lookback_start, and those before it
 -- that are not final. Whole days come from the rollup; the calls of the day that lookback_start cuts, from indexes.
 CREATE OR REPLACE VIEW bi_pii.freshness AS
-SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at, covered.complete_since,
+SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at,
+       CASE WHEN covered.complete_since IS NOT NULL THEN greatest(covered.complete_since, s.calls_kept_since) END
+           AS complete_since,
        coalesce(checked.completeness, 'unknown') AS completeness,
        whole_days.calls + recent.calls + not_final.calls + unknown_status.calls AS open_calls,
        coalesce(waiting.quarantined, 0) AS quarantined
@@ -56,8 +58,8 @@ COMMENT ON COLUMN bi_pii.freshness.newest_call_at IS 'created_at of the newest s
 COMMENT ON COLUMN bi_pii.freshness.last_success_at IS
     'When the last successful sync or backfill finished. Null before the first one';
 COMMENT ON COLUMN bi_pii.freshness.complete_since IS
-    'All calls that the provider lists from this time on, up to the last sync, are stored. Null while part of the source was '
-    'never read';
+    'All calls that the provider lists from this time on, up to the last sync, are stored; not before what keep_calls keeps. '
+    'Null while part of the source was never read';
 COMMENT ON COLUMN bi_pii.freshness.completeness IS
     'How the stored calls compare with the provider''s list, of the least complete list or day of the source. '
     'verified: `etl verify` compared every day and nothing differs; count_match: the provider''s total equals the '
