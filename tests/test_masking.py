@@ -4,6 +4,7 @@ import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
+from etl.cli.source_check import check_database
 from etl.db.masking import TABLE, kind_of
 from etl.extractors import providers
 from etl.fields.tokens import customer_id
 from etl.model import Provider
+from etl.runtime.secret import Secret
+from etl.settings import Settings
 from tests.harness import PROVIDERS, make_harness
 from tests.stub_provider import TIME, make_stub_harness, ringg_record
 
@@ -425,3 +429,18 @@ def test_a_masked_column_costs_only_where_it_is_selected(db: Engine, condition: 
         plan = "\n".join(connection.exec_driver_sql(query).scalars())
     assert index in plan
     assert not any(word in plan for word in ("sha256", "blank_", "masked_", "masking_key"))
+
+
+def test_check_says_which_role_cannot_read_and_what_gives_it_that(db: Engine) -> None:
+    harness = make_harness(db)
+    given = Settings(
+        Secret(db.url.render_as_string(hide_password=False)), Path(), (*harness.sources.values(),), None, None
+    )
+    assert "cannot read" not in check_database(given, given.sources).message
+    harness.execute("REVOKE USAGE ON SCHEMA bi_pii FROM bi_pii")
+    found = check_database(given, given.sources)
+    assert found.is_ok
+    assert "; bi_pii, for BI tools, cannot read, and this user may not grant it; ask an administrator" in found.message
+    assert "CREATE ROLE" not in found.message
+    harness.execute(found.message.partition("run: ")[2])
+    assert "cannot read" not in check_database(given, given.sources).message

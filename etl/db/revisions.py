@@ -133,16 +133,14 @@ def _require_empty(connection: Connection) -> None:
 def unable_readers(db: Engine) -> str | None:
     """Which roles of BI tools do not exist or may not read, and what an administrator has to run, if there are any."""
     with reachable(db) as connection:
-        able = {
-            role: fetch_value(connection, SQL.can_read, {"role": role, "schema": READERS[role]}) for role in READERS
-        }
-    unable = [role for role in READERS if not able[role]]
+        found = [fetch_one(connection, SQL.reader, {"role": role, "schema": READERS[role]}) for role in READERS]
+    unable = [row for row in found if not row.can_read]
     grants = [
-        f"CREATE ROLE {role} NOLOGIN; GRANT USAGE ON SCHEMA {', '.join(sorted({schema, 'bi'}))} TO {role}; "
+        f"{'' if exists else f'CREATE ROLE {role} NOLOGIN; '}"
+        f"GRANT USAGE ON SCHEMA {', '.join(sorted({schema, 'bi'}))} TO {role}; "
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}; "
         f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {schema}, warehouse TO {role};"
-        for role, schema in READERS.items()
-        if role in unable
+        for role, schema, exists, _ in unable
     ]
-    which = f"{' and '.join(unable)}, for BI tools, cannot read, and this user may not grant it"
+    which = f"{' and '.join(row.role for row in unable)}, for BI tools, cannot read, and this user may not grant it"
     return f"{which}; ask an administrator to run: {' '.join(grants)}" if unable else None

@@ -22,13 +22,14 @@ SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
  WHERE table_schema NOT IN ('pg_catalog', 'information_schema') AND table_schema NOT LIKE 'pg\_%'
    AND table_type = 'BASE TABLE' ORDER BY 1 LIMIT 1
 
--- name: can_read
--- Whether a role exists and may read a schema of views.
-SELECT EXISTS (SELECT FROM pg_roles
-                WHERE rolname = :role AND has_schema_privilege(oid, :schema, 'USAGE')
-                  AND has_schema_privilege(oid, 'bi', 'USAGE')
-                  AND has_table_privilege(oid, :schema || '.calls', 'SELECT')
-                  AND has_function_privilege(oid, 'warehouse.is_final(boolean, timestamptz, timestamptz)', 'EXECUTE'))
+-- name: reader
+-- Whether a role exists, and whether it may read a schema of views.
+SELECT CAST(:role AS text) AS role, CAST(:schema AS text) AS schema, oid IS NOT NULL AS role_exists,
+       coalesce(has_schema_privilege(oid, :schema, 'USAGE') AND has_schema_privilege(oid, 'bi', 'USAGE')
+                AND has_table_privilege(oid, :schema || '.calls', 'SELECT')
+                AND has_function_privilege(oid, 'warehouse.is_final(boolean, timestamptz, timestamptz)', 'EXECUTE'),
+                false) AS can_read
+  FROM (SELECT (SELECT oid FROM pg_roles WHERE rolname = :role)) role
 
 -- name: set_lock_timeout
 -- Waits for locks of this transaction as long as the migration of another process may take.
