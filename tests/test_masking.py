@@ -232,6 +232,18 @@ def test_the_customers_name_is_blanked_as_a_word(
 
 
 @pytest.mark.parametrize(
+    "shown",
+    [
+        "a@b.example " + "(" * 10**6, "@" + "a" * 10**6, "1234567" + " 1 2 3 4 5 6 x" * 10**5, "dot " + "a at " * 10**5,
+        "Asha " * 10**5, "2025-05-01 " * 10**4 + "1234567",
+    ],
+)  # fmt: skip
+def test_no_text_takes_long_to_mask(connection: Connection, shown: str) -> None:
+    connection.execute(text("SET LOCAL statement_timeout = '30s'"))
+    connection.execute(text("SELECT warehouse.blank_text(:shown, 'Asha Verma')"), {"shown": shown})
+
+
+@pytest.mark.parametrize(
     ("key", "is_personal"),
     [
         *((key, True) for key in ("name", "customer_name", "phoneNumber", "email_id", "address line 2", "contactNo",

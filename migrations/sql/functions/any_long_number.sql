@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION warehouse.any_long_number()
 RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '[+＋(]*[' || warehouse.any_digit() || '](?:[' || warehouse.any_gap() || ']{0,6}[' || warehouse.any_digit()
+    RETURN '[+＋(]{0,3}[' || warehouse.any_digit() || '](?:[' || warehouse.any_gap() || ']{0,6}[' || warehouse.any_digit()
            || ']){6,}';
 
 COMMENT ON FUNCTION warehouse.any_long_number() IS
