@@ -1,6 +1,6 @@
 -- Keeps the rollups in step with warehouse.calls, in the same transaction, whoever writes: once per statement, for INSERT,
 -- UPDATE and DELETE alike. Every new version of a row counts +1 and every old version -1, so a change to columns that no
--- rollup has adds up to zero and writes nothing.
+-- rollup has adds up to zero and writes nothing; where a statement changes no other columns, nothing is summed.
 --
 -- new_calls and old_calls are the transition tables of the trigger that fired. An INSERT has no old rows and a DELETE no new
 -- ones; there, search_path resolves the name to an empty view of warehouse.
@@ -10,6 +10,17 @@ DECLARE
     stale record;
 BEGIN
     IF NOT EXISTS (SELECT FROM new_calls UNION ALL SELECT FROM old_calls) THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' AND NOT EXISTS (
+        SELECT FROM new_calls n FULL JOIN old_calls o USING (call_key)
+         WHERE (n.source, n.created_at, n.agent_id, n.agent_name, n.agent_version, n.campaign_name, n.direction, n.cost_unit,
+                n.is_answered, n.outcome, n.answered_by, n.duration_seconds, n.cost,
+                n.settings_id, n.delisted_at, n.is_final, n.from_number, n.to_number)
+               IS DISTINCT FROM
+               (o.source, o.created_at, o.agent_id, o.agent_name, o.agent_version, o.campaign_name, o.direction, o.cost_unit,
+                o.is_answered, o.outcome, o.answered_by, o.duration_seconds, o.cost,
+                o.settings_id, o.delisted_at, o.is_final, o.from_number, o.to_number)) THEN
         RETURN NULL;
     END IF;
     -- rollup_stream() takes this lock exclusively: its first count of a partition would not see the calls of this transaction
