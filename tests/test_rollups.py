@@ -342,6 +342,18 @@ def test_a_change_of_columns_without_rollup_writes_nothing(db: Engine) -> None:
         assert connection.scalars(versions).all() != before
 
 
+def test_a_change_of_columns_without_rollup_is_not_summed(sources: Engine) -> None:
+    planted(sources, 1)
+    locks = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+    with sources.begin() as connection:
+        connection.execute(text("UPDATE warehouse.calls SET summary = 'x', turn_count = 3"))
+        assert connection.scalar(locks) == 0
+        connection.execute(text("UPDATE warehouse.calls SET cost = 3"))
+        assert connection.scalar(locks) == 1
+    with sources.connect() as connection:
+        assert differences(connection) == []
+
+
 def test_names_of_any_length_are_counted(sources: Engine) -> None:
     with sources.begin() as connection:
         plant(connection, 1, agent_name="A" * 9000, campaign_name="é" * 9000)
