@@ -2,9 +2,11 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +18,8 @@ from sqlalchemy import Engine
 from etl import pipeline
 from etl.db.connections import open_engine
 from etl.embedded import Server
-from etl.model import Lookback
+from etl.extractors import mapping_version, providers
+from etl.model import Lookback, Provider
 from etl.reports.status import status
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
@@ -26,6 +29,7 @@ from tests.harness import NOW, Harness, make_harness
 from tests.postgres import database_copy
 from tests.stub_provider import StubProvider, make_stub_harness, ringg_record, vaani_record
 from tests.test_naive_times import RECORDS
+from tests.test_web import plain, seen
 
 KOLKATA = ZoneInfo("Asia/Kolkata")
 SETTINGS: dict[str, tuple[str, str, Any]] = {
@@ -221,6 +225,50 @@ class Filtering(StubProvider):
 
     def created_at(self, record: bytes) -> datetime:
         return datetime.fromisoformat(json.loads(record)["created_at"]).replace(tzinfo=self.zone)
+
+
+def test_the_page_says_it_until_the_replay(db: Engine) -> None:
+    harness = make_harness(db)
+    harness.sync("ringg")
+    assert "old settings" not in seen(harness)
+    change(harness, "ringg", region="US")
+    shown = plain(seen(harness, "/sources/ringg"))
+    assert "old settings" in shown
+    assert (
+        "40 calls of 2025-04-24 to 2025-05-01 read with region none, now US: etl replay ringg reads them anew" in shown
+    )
+    replayed(harness, "ringg")
+    assert "old settings" not in seen(harness)
+
+
+def test_an_edited_file_of_a_provider_is_another_mapping(
+    tmp_path: Path,
+) -> None:
+    """A process that starts after the edit reads new calls by it, and says which were read by the file before."""
+    text = Path("etl/extractors/ringg.py").read_text()
+    made = list[Provider]()
+    for number, edit in enumerate((text, text.replace('fields.text("summary")', 'fields.text("other")') + "# edited")):
+        path = tmp_path / f"ringg_{number}.py"
+        path.write_text(edit)
+        spec = spec_from_file_location(path.stem, path)
+        assert spec
+        assert spec.loader
+        module = sys.modules[path.stem] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        made.append(module.PROVIDER)
+    assert mapping_version(made[0]) == mapping_version(providers()["ringg"])
+    assert mapping_version(made[1]).startswith("file ")
+
+
+def test_a_source_that_is_no_longer_configured_is_shown_and_asks_for_nothing(tmp_path: Path, database_url: str) -> None:
+    with Sandbox(World(3, calls=20, days=5, now=NOW)) as sandbox:
+        given = {**sandbox.environment(), "DATABASE_URL": f"{database_url}?sslmode=disable"}
+        assert run_etl("sync", "ringg", "vaani", cwd=tmp_path, given=given).returncode == 0
+        del given["VAANI_API_KEY"]
+        check, status = (run_etl(word, cwd=tmp_path, given=given).stdout for word in ("check", "status"))
+        assert "vaani: no longer configured; its stored calls stay, and nothing reads it" in check
+        assert re.search(r"^vaani \(not configured\) +20 .* never$", status, re.M)
+        assert "replay" not in status
 
 
 TIMES = [NOW - timedelta(minutes=10 * n) for n in range(120, 0, -1)]

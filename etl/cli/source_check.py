@@ -88,8 +88,9 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
 
 
 def _settings_notes(connection: Connection, sources: Sequence[Source]) -> list[str]:
-    """The calls that were read under other settings, and time zones that the stored payloads contradict."""
-    notes = list[str]()
+    """Sources that are no longer configured, calls read under other settings, time zones that payloads contradict."""
+    removed = set(registry.known_sources(connection)).difference(source.name for source in sources)
+    notes = [f"{name}: no longer configured; its stored calls stay, and nothing reads it" for name in sorted(removed)]
     for source in sources:
         outdated = outdated_message(source.name, outdated_calls(connection, source))
         warning = naive_times.measured(connection, source).warning

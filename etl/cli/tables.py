@@ -99,7 +99,7 @@ def _status_cells(row: SourceStatus) -> list[Cell]:
         (ago(row["newest_call_at"]) if row["newest_call_at"] else "none", ""),
         (ago(row["last_success_at"]), ""),
         (LABELS[row["completeness"]], COLOURS.get(row["completeness"], "yellow")),
-        (ago(row["next_run_at"]) if row["next_run_at"] else "no daemon", ""),
+        (ago(row["next_run_at"]) if row["next_run_at"] else "no daemon" if row["is_configured"] else "never", ""),
     ]
 
 

@@ -100,7 +100,7 @@ def _status(
         **{name: _plain(value) for name, value in row._asdict().items()},
         "calls": int(row.calls),
         "is_configured": source is not None,
-        "next_run_at": _plain(row.next_run_at and max(row.next_run_at, paused_until or row.next_run_at)),
+        "next_run_at": _plain(source and row.next_run_at and max(row.next_run_at, paused_until or row.next_run_at)),
         "paused_until": _plain(paused_until),
         **_pause(row, source, paused_until),
         "metrics_message": zone_change and zone_change.message,
