@@ -1,10 +1,12 @@
-"""Millions of calls → the time of a dashboard's queries, and whether any scans a large table sequentially.
+"""Millions of calls → the time of the questions in docs/questions.md, asked as by a BI tool, and what their plans read.
 
 ``python -m benchmarks.bi_scale [CALLS]``, 5,000,000 where none are named: about 3 GB of disk for each million.
 """
 
 import sys
 import time
+from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 
 import psycopg
@@ -14,39 +16,42 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.environments import ROOT, environment
 from benchmarks.multiply import multiply
 from benchmarks.rounds import SOURCES, bench
+from bi import questions
 
 CALLHOUSE = CONTENDERS[0]
 BASE = 2_000  # calls per provider that are read, and then multiplied
-LARGE = ("calls", "transcripts")
-
-# The newest call is of the simulator's last day: "now" is its end.
-QUERIES = {
-    "the last 90 days by day, source and agent": """
-        SELECT day, source, agent_name, sum(calls), sum(answered), sum(minutes) FROM bi.daily_call_metrics
-         WHERE day > date '2025-05-01' - 90 GROUP BY 1, 2, 3
-    """,
-    "cost per answered minute, last 90 days": """
-        SELECT source, cost_unit, sum(cost) / nullif(sum(minutes), 0) FROM bi.daily_call_metrics
-         WHERE day > date '2025-05-01' - 90 GROUP BY 1, 2
-    """,
+LARGE = ("calls", "transcripts", "changes")
+LOOK_UPS = {
     "one call with its turns": """
-        SELECT * FROM bi.calls c LEFT JOIN bi.transcript_turns t USING (call_key)
-         WHERE c.call_key = '{key}'
+        SELECT * FROM bi.calls c LEFT JOIN bi.transcript_turns t USING (call_key) WHERE c.call_key = '{key}'
     """,
-    "the last 50 calls of a number": """
-        SELECT * FROM bi.calls
-         WHERE source = 'ringg' AND customer_number = '{number}'
-         ORDER BY created_at DESC LIMIT 50
+    "the last 50 calls of a customer": """
+        SELECT * FROM bi.calls WHERE customer_id = '{customer}' ORDER BY created_at DESC LIMIT 50
     """,
+    "a customer": "SELECT * FROM bi.customers WHERE customer_id = '{customer}'",
     "the newest 50 calls": "SELECT * FROM bi.calls ORDER BY created_at DESC LIMIT 50",
-    "text search in transcripts": """
-        SELECT source, call_key, transcript FROM bi.transcripts
-         WHERE search_vector @@ websearch_to_tsquery('simple', 'callback tomorrow') LIMIT 50
+    "yesterday's dashboard again": """
+        SELECT outcome, count(*) FROM bi.calls_as_of(date '{today}' + time '00:00' AT TIME ZONE 'UTC')
+         WHERE created_at >= date '{today}' - 1 GROUP BY outcome
     """,
     "agents": "SELECT * FROM bi.agents",
-    "campaigns": "SELECT * FROM bi.campaigns",
     "freshness": "SELECT * FROM bi.freshness",
 }
+
+
+def asked(connection: psycopg.Connection[Any]) -> Iterator[str]:
+    """The table's lines: the twenty questions and some look-ups, asked by a role that sees bi alone."""
+    newest, key, customer = connection.execute(
+        "SELECT (SELECT max(created_at)::date FROM warehouse.calls), call_key, customer_id FROM warehouse.calls"
+        " WHERE customer_id IS NOT NULL AND turn_count > 1 LIMIT 1"
+    ).fetchone()  # type: ignore[misc]
+    today: date = newest - timedelta(days=31)  # copies are a month older than what they were made from
+    connection.execute("SET ROLE bi_reader")
+    for question in questions.read():
+        yield timed(connection, question.title, question.on(today).rstrip().rstrip(";"))
+    for title, query in LOOK_UPS.items():
+        yield timed(connection, title, query.format(key=key, customer=customer, today=today))
+    connection.execute("RESET ROLE")
 
 
 def timed(connection: psycopg.Connection[Any], question: str, query: str) -> str:
@@ -80,12 +85,8 @@ def main() -> None:
         with psycopg.connect(measuring.url, autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
             (turns,) = connection.execute("SELECT sum(turn_count) FROM warehouse.calls").fetchone()  # type: ignore[misc]
-            some = "SELECT call_key, customer_number FROM bi.calls WHERE source = 'ringg' AND turn_count > 1"
-            key, number = connection.execute(f"{some} LIMIT 1").fetchone()  # type: ignore[misc]
-            lines = [
-                timed(connection, question, query.format(key=key, number=number)) for question, query in QUERIES.items()
-            ]
-    head = ["| query | ms | tables read whole | indexes |", "|---|--:|---|---|"]
+            lines = list(asked(connection))
+    head = ["| question | ms | tables read whole | indexes |", "|---|--:|---|---|"]
     caption = f"{calls:,} calls, {turns:,} turns, by `python -m benchmarks.bi_scale {calls}`."
     sys.stdout.write("\n".join([caption, *head, *lines, ""]))
     report.put(ROOT / "docs" / "benchmarks.md", "python -m benchmarks.bi_scale", [caption, "", *head, *lines, ""])

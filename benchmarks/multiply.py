@@ -7,7 +7,7 @@ import psycopg
 # Each copy lies elsewhere in the last ten months, at least 30 days before its original.
 SHIFT = "(interval '30 days' + mod(n * 39607::bigint, 25920000) * interval '1 second')"
 KEY = "md5(c.call_key::text || n)::uuid"
-CUSTOMER = "md5(c.customer_id::text || n / 5)::uuid"  # of the copies of a call, five have the same customer
+CUSTOMER = "md5(c.customer_id::text || n)::uuid"  # each copy has customers of its own
 
 COLUMNS = """
     SELECT column_name, data_type = 'timestamp with time zone' FROM information_schema.columns
