@@ -38,7 +38,7 @@ from etl.sandbox.faults import parse_fault
 from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
-from etl.state import registry
+from etl.state import recount, registry
 from etl.state.daily_checks import DayStatus
 from etl.web import call_search, charts, formatting, overview
 from etl.web.cache import Cache
@@ -118,6 +118,8 @@ def test_the_page_speaks_the_time_zone_of_reports(harness: Harness) -> None:
         harness.sources[name] = replace(source, reporting=Reporting(zone))
         with harness.db.begin() as connection:
             registry.register(connection, harness.sources[name], harness.clock.now())
+            while recount.zone_change(connection, name):
+                recount.change_zone(connection, name)
     (call,) = harness.rows(
         "SELECT call_key, created_at, local_date FROM bi.calls WHERE (created_at AT TIME ZONE 'UTC')::date < local_date"
         " ORDER BY created_at LIMIT 1"
