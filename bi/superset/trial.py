@@ -116,8 +116,7 @@ def unanswered(client: httpx.Client) -> list[str]:
     found = []
     for chart in client.get("/api/v1/chart/", params={"q": "(page_size:100)"}).json()["result"]:
         answer = client.get(f"/api/v1/chart/{chart['id']}/data/", params={"force": "true"})
-        results = answer.json().get("result") or [] if answer.status_code == 200 else []
-        if not results or not all(result["rowcount"] for result in results):
+        if answer.status_code != 200 or not _has_values(answer.json()):
             found.append(f"{chart['slice_name']}: {answer.status_code} {answer.text[:600]}")
     return found
 
@@ -134,7 +133,11 @@ def unseen(page: Page, dashboard: Dashboard, origin: str, picture: Path) -> list
     page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {len(charts)}", timeout=90_000)
     page.wait_for_load_state("networkidle")
     page.wait_for_timeout(2000)  # charts are drawn in steps
-    found = [f"{answer.status} {answer.text()[:600]}" for answer in asked if not _has_rows(answer)]
+    found = [
+        f"{answer.status} {answer.text()[:600]}"
+        for answer in asked
+        if answer.status != 200 or not _has_values(answer.json())
+    ]
     shown = page.locator(CHART).filter(has_text=WRONG).or_(page.locator(f"{CHART} .ant-alert-error"))
     found += [f"shows {text!r}" for text in shown.all_inner_texts()]
     if len(asked) < len(charts):
@@ -145,8 +148,12 @@ def unseen(page: Page, dashboard: Dashboard, origin: str, picture: Path) -> list
     return [f"{dashboard.title}: {line}" for line in found]
 
 
-def _has_rows(answer: Response) -> bool:
-    return answer.status == 200 and all(result["rowcount"] for result in answer.json()["result"])
+def _has_values(document: dict[str, Any]) -> bool:
+    """Whether each result has a value beside its first column, which may be an axis."""
+    return all(
+        any(value is not None for row in result["data"] for value in [*row.values()][1:] or row.values())
+        for result in document["result"]
+    )
 
 
 def unfiltered(client: httpx.Client) -> list[str]:
