@@ -199,6 +199,7 @@ class ParquetWriter:
             "numeric": pyarrow.decimal128(PRECISION, SCALE), "double precision": pyarrow.float64(),
             "boolean": pyarrow.bool_(), "date": pyarrow.date32(), "text[]": pyarrow.list_(pyarrow.string()),
             "timestamp with time zone": pyarrow.timestamp("us", "UTC"),
+            "timestamp without time zone": pyarrow.timestamp("us"),
         }  # fmt: skip
         fields = [
             pyarrow.field(column.name, types.get(column.type, pyarrow.string()), metadata={"comment": column.comment})

@@ -1,7 +1,7 @@
 -- A version that has ended is a row of warehouse.calls with the old value of each field that changed since: of several
 -- changes of a field the earliest one. The condition on valid_to is one on changes.changed_at, which has an index.
 CREATE OR REPLACE VIEW warehouse.calls_history AS
-SELECT c.*, c.changed_at AS valid_from, 'infinity'::timestamptz AS valid_to
+SELECT c.*, c.changed_at AS valid_from, '9999-01-01 00:00Z'::timestamptz AS valid_to
   FROM warehouse.calls c
  UNION ALL
 SELECT version.*, began.valid_from, ended.changed_at
@@ -26,7 +26,7 @@ SELECT version.*, began.valid_from, ended.changed_at
 
 COMMENT ON VIEW warehouse.calls_history IS 'The rows of warehouse.calls in every version that they had, from warehouse.changes';
 COMMENT ON COLUMN warehouse.calls_history.valid_from IS 'Since when the row was as it is here. Never null';
-COMMENT ON COLUMN warehouse.calls_history.valid_to IS 'When the row changed; infinity where it is as it is here. Never null';
+COMMENT ON COLUMN warehouse.calls_history.valid_to IS 'When the row changed; 9999-01-01 where it is as it is here. Never null';
 
 -- The columns of bi.calls are defined once, there: this takes its definition, over the versions.
 DO $$
@@ -53,4 +53,4 @@ COMMENT ON COLUMN bi_pii.calls_history.is_status_known IS
 COMMENT ON COLUMN bi_pii.calls_history.valid_from IS
     'Since when the call was as it is in this row: when it was first loaded, or when it changed. Never null';
 COMMENT ON COLUMN bi_pii.calls_history.valid_to IS
-    'When the call changed, so that this row was true before it. infinity where it is the latest version. Never null';
+    'When the call changed, so that this row was true before it. 9999-01-01 UTC where it is the latest version. Never null';
