@@ -3,10 +3,11 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from etl.embedded import Server
 from etl.loader.batch import call_key
 from etl.model import Window
 from etl.reconcile import VerifyRequest, verify
+from etl.reconcile.day_status import StreamFinding, of_list
 from etl.reconcile.rank_search import BOTTOM, ListChanged, RankedPage, RankedRow, RankIndex, Segment, search
 from etl.sandbox.world import World
 from etl.state import registry, streams
@@ -708,3 +710,10 @@ def fill(harness: Harness, name: str, order: str = "desc") -> None:
             state = streams.StreamState(name, phone)
             streams.finish_checkpoint(connection, state, Window(NOW, NOW), [Window(BEGINNING, calls[-1].created_at)])
             streams.save_stream(connection, state, sort_order=order, completeness="count_match")
+
+
+def test_a_remark_on_a_list_counts_all_of_its_days() -> None:
+    days = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+    span = Window(days[0] - timedelta(days=1), days[-1] + timedelta(days=1))
+    finding = StreamFinding("", days[0].date(), days[-1].date(), [span], waiting=days[:2], erased=days[1:])
+    assert of_list(ZoneInfo("UTC"), finding) == ("count_match", "2 wait in quarantine; 2 erased here")

@@ -145,7 +145,10 @@ def of_list(zone: ZoneInfo, finding: StreamFinding) -> tuple[str, str | None]:
             worst,
             f"{len(missing)} missing, on {_first_days([day for day, _ in deciding])}: `etl verify --heal` reads them",
         )
-    reasons = dict.fromkeys(reason for _, known in deciding for reason in known.reasons)
+    if worst == "unknown":
+        reasons = list(dict.fromkeys(reason for _, known in deciding for reason in known.reasons))
+    else:  # counted over the whole list: the same remark of two days would be said once
+        reasons = _remarks(finding, midnight(zone, days[0][0]), midnight(zone, days[-1][0] + DAY))
     return worst, "; ".join(reasons) or None
 
 
