@@ -42,6 +42,12 @@ def _ended_by(context: RecordContext) -> str:
     return status or "unknown"
 
 
+def _customer_name(context: RecordContext) -> str | None:
+    """Variables are the account's own: the whole name by a usual key, else its parts."""
+    whole, parts = ([found for name in names if (found := name.read(context))] for names in NAMES)
+    return whole[0] if whole else " ".join(parts) or None
+
+
 def _number(inbound: str, outbound: str) -> Field:
     """The number of the customer or of the agent, by the direction of the call."""
 
@@ -53,6 +59,10 @@ def _number(inbound: str, outbound: str) -> Field:
     return Field((), read_number, needs=("direction", inbound, outbound))
 
 
+NAMES = [
+    [fields.name(f"variables.{key}") for key in keys.split()]
+    for keys in ("customer_name name full_name client_name contact_name lead_name", "first_name last_name")
+]
 COLUMNS = {
     "provider_status": fields.name("status"),
     "is_live": fields.is_live("status"),
@@ -67,6 +77,7 @@ COLUMNS = {
     "agent_number": fields.phone_number("assistant_phone_number"),
     "from_number": _number(inbound="customer_number", outbound="agent_number"),
     "to_number": _number(inbound="agent_number", outbound="customer_number"),
+    "customer_name": Field((), _customer_name),
     "updated_at": fields.utc("updated_at"),
     "duration_seconds": fields.seconds("duration"),
     "duration_basis": fields.constant("provider", where="duration_seconds"),

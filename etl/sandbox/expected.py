@@ -105,6 +105,7 @@ def _autocalls(state: CallSnapshot, phones: Sequence[str]) -> JsonObject:
         "from_number": None if is_web else call.caller,
         "to_number": None if is_web else call.callee,
         "agent_number": None if is_web else call.line,
+        "customer_name": call.customer_name if call.shape("variables", 2) else None,
         "started_at": None,
         "ended_at": None,
         "updated_at": autocalls.updated_at(state),

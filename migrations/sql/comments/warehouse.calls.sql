@@ -48,7 +48,7 @@ COMMENT ON COLUMN warehouse.calls.customer_id IS
     'The customer, without the number: a keyed token of customer_number, the same over all sources, to count customers and '
     'to join their calls. Null where there is no customer_number, or a word in its place, such as anonymous';
 COMMENT ON COLUMN warehouse.calls.customer_name IS
-    'The customer''s name. Ringg, Ravan and Vaani; null for Autocalls and where it is not known';
+    'The customer''s name, as sent (Autocalls: among the variables of the call). All providers; null where it is not known';
 COMMENT ON COLUMN warehouse.calls.customer_email IS 'The customer''s e-mail address. Ravan only; null for all others';
 COMMENT ON COLUMN warehouse.calls.created_at IS
     'When the provider created the call''s record (Vaani: when the call started). All providers; never null';
