@@ -420,5 +420,7 @@ def test_the_command_prints_a_receipt_without_the_number(db: Engine, database_ur
     receipt = json.loads(said.stdout)
     assert (receipt["number_ending"], receipt["sources"][0]["calls"]) == ("03", count)
     said = run_etl("erase", "--phone", "+919876599999", cwd=tmp_path, given=given)
-    assert (said.returncode, "  nothing is stored\n" in said.stdout) == (0, True)
-    assert len((tmp_path / "erasures.txt").read_text().splitlines()) == 3
+    assert (said.returncode, said.stderr, "  nothing is stored\n" in said.stdout) == (0, "", True)
+    said = run_etl("erase", "--phone", "98765 99998", cwd=tmp_path, given=given)
+    assert "without its country code the number is another one" in said.stderr
+    assert len((tmp_path / "erasures.txt").read_text().splitlines()) == 4

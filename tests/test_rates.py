@@ -102,6 +102,9 @@ def test_the_commands_set_list_and_unset(harness: Harness, database_url: str, tm
         ("set", "ringg", "ringg_credits", "EUR", "0", "--from", "2026-01-01"): "'0' is no rate; write a number above 0",
         ("set", "ringg", "ringg_credits", "EUR", "1,5", "--from", "2026-01-01"): "'1,5' is no rate",
         ("set", "ringg", "ringg_credits", "EUR", "inf", "--from", "2026-01-01"): "'inf' is no rate",
+        ("set", "ringg", "ringg_credits", "EUR", "-1", "--from", "2026-01-01"): "'-1' is no rate",
+        ("set", "ringg", "ringg_credits", "EUR", "1_0", "--from", "2026-01-01"): "'1_0' is no rate",
+        ("set", "autocalls", "USD", "USD", "1", "--from", "2026-01-01"): "costs in the currency of the rate itself",
         ("set", "ringg", "ringg_credits", "EUR", "1", "--from", "1.1.2026"): "--from",
         (
             "unset",

@@ -343,6 +343,7 @@ def test_reports_have_a_time_zone_a_currency_and_business_hours(tmp_path: Path, 
     ("line", "expected"),
     [
         ('report_timezone = "IST"', "report_timezone is not a time zone"),
+        ('report_timezone = "localtime"', "report_timezone is not a time zone"),
         ('report_currency = "usd"', "report_currency is no currency"),
         ("report_currency = 7", "report_currency"),
         ('business_hours = "9-5"', "business_hours is not understood; write Mon-Fri 09:00-19:00"),

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -76,7 +76,7 @@ def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["S
     return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
 
 
-def require_known(names: Sequence[str] | None, known: Sequence[str] | dict[str, "Source"]) -> None:
+def require_known(names: Sequence[str] | None, known: Collection[str]) -> None:
     """Reject an unknown source name, and suggest the nearest known one."""
     from etl.settings.parsers import nearest
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli import context
-from etl.cli.exit_status import print_json
+from etl.cli.exit_status import print_json, warn
 from etl.cli.output import echo
 from etl.runtime.humanize import counted
 
@@ -52,6 +52,10 @@ def erase(phone: str, dry_run: bool, mentions: bool, as_json: bool) -> None:
             if not dry_run:
                 tombstones.add(connection, settings.erasures, who.tokens, now)
         receipts = Erasure(engine, clock, who, dry_run, mentions, on_wait=_say_that_it_waits).run(regions)
+    if not all(number.startswith("+") for number in who.numbers):
+        warn(
+            "without its country code the number is another one: run this again with + and the code if calls have it so"
+        )
     if as_json:
         print_json(_document(who, receipts, now, dry_run=dry_run))
     else:

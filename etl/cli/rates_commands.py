@@ -27,7 +27,7 @@ def rates() -> None:
     """Set, list and unset rates to the currency of reports."""
 
 
-@rates.command("set")
+@rates.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a rate that is refused, no option
 @source_of_rate
 @unit_of_cost
 @click.argument("currency", metavar="CURRENCY", help="The currency (ISO 4217), such as USD.")
@@ -50,6 +50,8 @@ def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> N
         currency = parsers.currency(currency)
     except ValueError as error:
         raise click.BadParameter(f"{currency!r} {error}", param_hint="CURRENCY") from None
+    if unit == currency:
+        raise click.BadParameter("costs in the currency of the rate itself need none", param_hint="CURRENCY")
     day = first.date()
     with context.opened(settings) as engine, engine.begin() as connection:
         _require_unit(connection, settings, source, unit)
@@ -58,7 +60,7 @@ def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> N
         except rates.RateExists as error:
             way_out = f"`etl rates unset {source} {unit} --from {day}` removes it"
             raise click.BadParameter(f"{error}; {way_out}", param_hint="--from") from None
-    echo(f"{source}: 1 {unit} = {amount} {currency} from {day}")
+    echo(f"{source}: 1 {unit} = {amount:f} {currency} from {day}")
     if currency not in {source.reporting.currency for source in settings.sources}:
         warn(f'reports do not use this rate: write report_currency = "{currency}" at the top of etl.toml')
 
@@ -78,7 +80,7 @@ def list_(sources: Sequence[str], as_json: bool) -> None:
         return
     for row in rows:
         until = f" to {row.valid_until}" if row.valid_until else ""
-        echo(f"{row.source}  1 {row.unit} = {row.rate} {row.currency}  from {row.valid_from}{until}")
+        echo(f"{row.source}  1 {row.unit} = {row.rate:f} {row.currency}  from {row.valid_from}{until}")
     if not rows:
         echo("no rates; `etl rates set` adds one", err=True)
 
@@ -105,7 +107,7 @@ def unset(source: str, unit: str, first: datetime) -> None:
 def _amount(text: str) -> Decimal:
     """A rate as an exact number above zero."""
     try:
-        amount = Decimal(text)
+        amount = Decimal(text if text.isascii() and "_" not in text else "NaN")
     except InvalidOperation:
         amount = Decimal("NaN")
     if not (amount.is_finite() and 0 < amount < LARGEST):
@@ -121,9 +123,7 @@ def _require_unit(connection: Any, settings: "Settings", source: str, unit: str)
     configured = [account for account in settings.sources if account.name == source]
     for account in configured:  # it may never have been read
         registry.register(connection, account, datetime.now(UTC))
-    context.require_known(
-        [source], [*(account.name for account in settings.sources), *registry.known_sources(connection)]
-    )
+    context.require_known([source], {*(each.name for each in settings.sources), *registry.known_sources(connection)})
     units = {*rates.units(connection, source), *(account.cost_unit for account in configured)}
     if unit not in units:
         raise click.BadParameter(f"no cost of {source} is in {unit!r}{nearest(unit, units)}", param_hint="UNIT")

@@ -179,7 +179,7 @@ def zone(value: object) -> ZoneInfo:
     """A time zone by its name."""
     name = text(value)
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name if name != "localtime" else "")  # which is this machine's, and the database has none
     except (OSError, ValueError, KeyError):
         near = difflib.get_close_matches(name, available_timezones(), 1, 0.5)
         raise ValueError(f"is not a time zone; write {near[0] if near else 'a name such as Asia/Kolkata'}") from None
