@@ -256,7 +256,7 @@ def test_a_key_says_whether_its_value_is_personal(connection: Connection, key: s
 
 def test_json_is_masked_value_by_value(connection: Connection) -> None:
     value = {
-        "customer": {"name": "Asha Verma", "phone": "+91 98765 43210", "none": None, "vip": True},
+        "customer": {"name": "Asha Verma", "phone": "+91 98765 43210", "none": None, "vip": True, "pincode": 560001},
         "9876543210": 5, "id": 9876543210, "score": 0.987654321, "at": "2025-01-01T00:00:00Z", "plan": "pro",
         "items": ["call 9876543210", {"name": "phone", "value": "9876543210"}, {"name": "mood", "value": "happy Asha"}],
     }  # fmt: skip
@@ -264,7 +264,10 @@ def test_json_is_masked_value_by_value(connection: Connection) -> None:
     shown = json.loads(json.dumps(connection.scalar(masked, {"value": json.dumps(value)}), default=float))
     tokens = shown.pop("customer")
     assert (tokens.pop("none"), tokens.pop("vip")) == (None, True)
-    assert [tokens[key][:5] for key in ("name", "phone")] == ["name_", "tel_" + tokens["phone"][4]]
+    assert [tokens[key][:5] for key in ("name", "phone", "pincode")] == [
+        "name_",
+        *("tel_" + tokens[key][4] for key in ("phone", "pincode")),
+    ]
     item = shown["items"].pop(1)
     assert (item["name"], item["value"][:4]) == ("phone", "tel_")
     assert shown == {

@@ -204,6 +204,7 @@ def test_every_door_says_it_until_the_replay(tmp_path: Path, database_url: str) 
         }
         assert {door for door, ask in doors.items() if sentence.search(ask())} == {*doors}
         assert sentence.search(run("sync"))
+        assert len(sentence.findall(run("status"))) == 1  # though the run has it in its notes too
         run("replay")
         assert {door for door, ask in doors.items() if "read with" in ask()} == set()
 

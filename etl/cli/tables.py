@@ -122,7 +122,7 @@ def _remarks(row: SourceStatus) -> list[str]:
         )
     if last.get("error"):
         lines.append(last["error"])
-    return lines + [f"note: {note}" for note in last.get("notes", [])]
+    return lines + [f"note: {note}" for note in last.get("notes", []) if note not in lines]
 
 
 def _day_remark(first: DayStatus, last: DayStatus) -> Cell:

@@ -31,7 +31,8 @@ BEGIN
                 warehouse.masked_json(item.element, is_personal, customer_name, inner_key, outer_key, level + 1));
         END LOOP;
         RETURN masked;
-    ELSIF kind = 'string' OR (kind = 'number' AND is_personal AND warehouse.is_long_number(value #>> '{}')) THEN
+    ELSIF kind = 'string' OR (kind = 'number' AND is_personal AND (
+            warehouse.is_long_number(value #>> '{}') OR abs(value::numeric) >= 10000)) THEN
         RETURN to_jsonb(warehouse.masked_item(value #>> '{}', is_personal, customer_name, inner_key, outer_key));
     ELSIF kind = 'number' AND warehouse.is_long_number(value #>> '{}') THEN
         RETURN '"[number]"';
