@@ -4,10 +4,14 @@ from typing import Any
 
 import psycopg
 
-# Each copy lies elsewhere in the last ten months, at least 30 days before its original.
-SHIFT = "(interval '30 days' + mod(n * 39607::bigint, 25920000) * interval '1 second')"
+EACH = 39_607  # seconds
+# Copies are older than 30 days, the oldest first, as a sync would have stored them, and as dense whatever their number:
+# each copy holds every call, in eleven hours of its own.
+SHIFT = f"(interval '30 days' + (n * {EACH} + mod(age, {EACH}) - age) * interval '1 second')"
 KEY = "md5(c.call_key::text || n)::uuid"
-CUSTOMER = "md5(c.customer_id::text || n)::uuid"  # each copy has customers of its own
+CUSTOMER = (
+    f"md5(c.customer_id::text || (n - age / {EACH}))::uuid"  # new customers, with the same gaps between their calls
+)
 
 COLUMNS = """
     SELECT column_name, data_type = 'timestamp with time zone' FROM information_schema.columns
@@ -20,20 +24,23 @@ def multiply(connection: psycopg.Connection[Any], copies: int, *, turns: bool, c
     columns = connection.execute(COLUMNS).fetchall()
     names = ", ".join(f'"{name}"' for name, _ in columns)
     values = ", ".join(_value(name, is_time) for name, is_time in columns)
-    connection.execute("CREATE TEMP TABLE original_calls AS TABLE warehouse.calls")
+    connection.execute(
+        "CREATE TEMP TABLE original_calls AS"
+        " SELECT *, extract(epoch FROM max(created_at) OVER () - created_at)::bigint AS age FROM warehouse.calls"
+    )
     connection.execute("CREATE TEMP TABLE original_transcripts AS TABLE warehouse.transcripts")
     connection.execute("ANALYZE original_calls, original_transcripts")
-    for first in range(1, copies + 1, copies_per_statement):
-        span = [first, min(first + copies_per_statement - 1, copies)]
+    for last in range(copies, 0, -copies_per_statement):
+        span = [max(1, last - copies_per_statement + 1), last]
         connection.execute(
             f"INSERT INTO warehouse.calls ({names})"  # noqa: S608
-            f" SELECT {values} FROM original_calls c, generate_series(%s::int, %s::int) n",
+            f" SELECT {values} FROM original_calls c, generate_series(%s::int, %s::int) n ORDER BY n DESC",
             span,
         )
         if turns:
             connection.execute(
                 f"INSERT INTO warehouse.transcripts SELECT {KEY}, speakers, texts, times, customer_name"  # noqa: S608
-                " FROM original_transcripts c, generate_series(%s::int, %s::int) n",
+                " FROM original_transcripts c, generate_series(%s::int, %s::int) n ORDER BY n DESC",
                 span,
             )
         connection.commit()

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from benchmarks import history, report, stages
+from benchmarks import bi_scale, history, report, stages
 from benchmarks.contenders import CONTENDERS, api
+from benchmarks.multiply import EACH, multiply
 from benchmarks.rounds import stored
+from bi import questions
 from etl.sandbox.expected import expected_rows
 from etl.sandbox.vendor_api import VENDORS
 from tests.harness import PROVIDERS, make_harness
@@ -56,6 +58,26 @@ def test_what_callhouse_stores_is_what_is_expected_of_all_contenders(db: Engine)
             expected = history.expected(WORLD, name, WORLD.phones if name == "ravan" else ())
             assert stored(connection, CONTENDERS[0], name) == history.as_values(expected)
             connection.rollback()
+
+
+def test_copies_of_calls_fill_eleven_hours_each_and_every_question_is_asked_over_them(db: Engine) -> None:
+    harness = make_harness(db, WORLD)
+    for name in PROVIDERS:
+        harness.sync(name)
+    ages = "SELECT extract(epoch FROM max(created_at) OVER () - created_at)::integer FROM warehouse.calls"
+    turns = "SELECT count(*) FROM bi_pii.transcript_turns"
+    calls, spoken_turns = len(harness.rows(ages)), harness.scalar(turns)
+    with psycopg.connect(db.url.render_as_string(hide_password=False).replace("+psycopg", "")) as connection:
+        multiply(connection, 2, turns=True, copies_per_statement=1)
+        copied = [age for (age,) in connection.execute(ages) if 30 * 86_400 + EACH <= age < 30 * 86_400 + 3 * EACH]
+        asked = list(bi_scale.asked(connection))
+    assert len(copied) >= 2 * calls
+    assert (len(harness.rows(ages)), harness.scalar(turns)) == (3 * calls, 3 * spoken_turns)
+    assert [line.split(" | ")[0][2:] for line in asked] == [*(q.title for q in questions.read()), *bi_scale.LOOK_UPS]
+
+
+def test_what_takes_long_is_a_question_that_is_asked() -> None:
+    assert bi_scale.WHY.keys() <= {question.title for question in questions.read()} | bi_scale.LOOK_UPS.keys()
 
 
 def test_every_stage_times_a_function_of_the_pipeline() -> None:
