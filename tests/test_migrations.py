@@ -609,7 +609,7 @@ def test_a_conversation_is_measured_by_its_turns(planted: Connection) -> None:
             values,
         )
 
-    words = ["Hello, this is Asha.", "Hi  there", "How can I help?", "refund", "Sure", "lookup()"]
+    words = ["Hello, this is Asha.", "Hi  there", "How can I help?", "\trefund\n", "Sure", "lookup()"]
     transcript(1, "acacas", words, [[None, offset] for offset in (0, 2.5, 4, 10, 13, 14)])
     transcript(2, "aca", words[:3], None)
     transcript(3, "a", words[:1], [["2026-05-01T10:00:07Z", None]])
