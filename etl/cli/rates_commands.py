@@ -90,7 +90,7 @@ def list_(sources: Sequence[str], as_json: bool) -> None:
 @unit_of_cost
 @first_day
 def unset(source: str, unit: str, first: datetime) -> None:
-    """Remove the rate that begins on a day, to any currency; the one before it holds on.
+    """Remove the rate of a day, to any currency; the one before holds on.
 
     \b
     Example:  etl rates unset ringg ringg_credits --from 2026-01-01
