@@ -76,8 +76,7 @@ def test_help_costs_none_of_the_heavy_imports() -> None:
 
 
 def test_what_is_still_to_come_is_not_offered(tmp_path: Path) -> None:
-    for words in (("erase",), ("worker",)):
-        assert run_etl(*words, cwd=tmp_path).returncode == 2
+    assert "No such command 'worker'" in run_etl("worker", cwd=tmp_path).stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
