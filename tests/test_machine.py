@@ -62,6 +62,36 @@ FOUND = {
         "G07:variant=absent",
         acts=(Act("sync", 0, ((1, ("arrive", 1)), (4, ("vanish", 0)))),),
     ),
+    "oldest first, where a row vanishes before the first page that has a total": Schedule(
+        "ringg",
+        "asc",
+        5,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=absent",
+        acts=(Act("sync", 0, ((4, ("vanish", 0)), (4, ("total", "")))),),
+        seed=1,
+    ),
+    "oldest first, one page shown in place of another while calls arrive": Schedule(
+        "ringg",
+        "asc",
+        17,
+        1,
+        "G12:size=3,variant=clamped",
+        acts=(
+            Act(
+                "sync",
+                0,
+                (
+                    (1, ("arrive", 1)),
+                    (1, ("vanish", 0)),
+                    (3, ("once", "G10:variant=alternating")),
+                    (3, ("arrive", 4)),
+                ),
+            ),
+        ),
+        seed=1,
+    ),
     "a page that came once in place of the last": Schedule(
         "ringg",
         "desc",

@@ -144,6 +144,12 @@ class ScanState(ScanMemory):
         """Whether every row was read before, although none arrived that could have pushed it here."""
         return not self.is_first() and self.progress.stale_pages >= 1 and not self.may_have_shifted()
 
+    def is_page_of_elsewhere(self) -> bool:
+        """Whether a list read backwards shows only rows that it showed elsewhere: one page came in place of another."""
+        is_probed = self.seen.position in self.progress.probed or self.progress.is_second_reading
+        is_explained = is_probed or (self.seen.overlaps and self.may_have_shifted())
+        return bool(self.seen.ids) and not self.seen.new_ids and not is_explained
+
     def is_same_page_twice(self) -> bool:
         """Whether a list read backwards shows, unmoved, the same page twice: one of them came in place of another."""
         is_explained = self.may_have_shifted() or self.seen.total_change < 0 or self.progress.is_second_reading

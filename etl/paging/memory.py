@@ -47,6 +47,7 @@ class ScanProgress:
     asked_again: bool = False  # the page was asked for before
     is_second_reading: bool = False
     is_doubtful: bool = False  # one page may have been shown in place of another
+    probed: set[int] = field(default_factory=set)  # positions read on the way to the end, which come again
 
 
 @dataclass(slots=True)
@@ -109,7 +110,8 @@ class ScanMemory:
         profile.deleted -= min(0, seen.total_change)
         profile.has_changed |= profile.total is not None and total != profile.total
         profile.total = total if total is not None else profile.total
-        profile.first_total = profile.total if profile.first_total is None else profile.first_total
+        if not seen.size_before:  # a later page's total says nothing about what vanished before it
+            profile.first_total = profile.total
         if self.window.end >= self.goal.window.end:
             profile.listed_total = profile.total
         self.progress.short_pages = self.progress.short_pages * (not page.rows or seen.is_short) + seen.is_short

@@ -38,6 +38,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
             state.range = ReadRange(position)
         decision = yield from _read(state, position, state.FIND_END)
         seen = state.seen
+        progress.probed.add(seen.position)
         if decision == "end_before_this_page":
             progress.ends_early = progress.short_pages >= 2
             return
@@ -69,7 +70,7 @@ def _read_down(state: ScanState) -> Generator[NextPage, PageView, None]:
         state.jump()  # positions only become smaller: pages that repeat are no loop
         position = positions.before(paging, state.range.bottom, state.profile.size or state.goal.size)
         decision = yield from _read(state, position, state.READ_DOWN)
-        state.progress.is_doubtful |= state.is_same_page_twice()
+        state.progress.is_doubtful |= state.is_same_page_twice() or state.is_page_of_elsewhere()
         if decision != "look_above" or (yield from _look_above(state)):
             _extend(state)
 
