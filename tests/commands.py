@@ -53,8 +53,14 @@ def start_etl(*words: str, cwd: Path, given: Mapping[str, str]) -> subprocess.Po
     return subprocess.Popen(
         [*ETL, *words], cwd=cwd, env=environment(cwd, given), text=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+        preexec_fn=_default_signals,
     )  # fmt: skip
+
+
+def _default_signals() -> None:
+    """Ignore no signal, as a process does that runs under nohup or in the background of a script."""
+    for number in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def stop_etl(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[int, str, str]:

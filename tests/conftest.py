@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, text
 
 from etl import embedded
 from etl.db import revisions
@@ -92,3 +92,18 @@ def filled(server: Server, template: str) -> Iterator[Engine]:
     with engine_copy(server, template) as made:
         warehouse.fill(made)
         yield made
+
+
+@pytest.fixture
+def planted(db: Engine) -> Iterator[Connection]:
+    """A transaction on a database with two sources."""
+    with db.connect() as connection:
+        for source in ("one", "two"):
+            connection.execute(
+                text(
+                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)"
+                    " VALUES (:source, 'ringg', 'h', now(), 604800, 'every 5m')"
+                ),
+                {"source": source},
+            )
+        yield connection

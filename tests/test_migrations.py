@@ -407,20 +407,6 @@ def plant(connection: Connection, number: int, **columns: object) -> None:
     )
 
 
-@pytest.fixture
-def planted(db: Engine) -> Iterator[Connection]:
-    with db.connect() as connection:
-        for source in ("one", "two"):
-            connection.execute(
-                text(
-                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)"
-                    " VALUES (:source, 'ringg', 'h', now(), 604800, 'every 5m')"
-                ),
-                {"source": source},
-            )
-        yield connection
-
-
 def test_a_day_has_one_row_for_each_agent_direction_and_unit(planted: Connection) -> None:
     def call(number: int, **columns: object) -> None:
         same = {"agent_id": "a", "agent_name": "Old", "duration_seconds": 90, "cost": "0.1", "cost_unit": "USD"}

@@ -2,7 +2,6 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,21 +37,6 @@ def plant(connection: Connection, number: int, **columns: object) -> None:
     }  # fmt: skip
     names = ", ".join(row)
     connection.execute(text(f"INSERT INTO warehouse.calls ({names}) VALUES (:{', :'.join(row)})"), row)
-
-
-@pytest.fixture
-def planted(db: Engine) -> Iterator[Connection]:
-    """A transaction on a database with two sources."""
-    with db.connect() as connection:
-        for source in ("one", "two"):
-            connection.execute(
-                text(
-                    "INSERT INTO ops.sources (source, provider, host, first_seen_at, settled_after_seconds, schedule)"
-                    " VALUES (:source, 'ringg', 'h', now(), 604800, 'every 5m')"
-                ),
-                {"source": source},
-            )
-        yield connection
 
 
 def attempts(calls: list[Any]) -> dict[Any, tuple[Any, ...]]:

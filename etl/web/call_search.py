@@ -147,7 +147,10 @@ def nothing_found(words: str, *, has_filter: bool) -> str:
     """Why a list may be empty, and what to try."""
     if not words:
         return "No calls found with these filters." if has_filter else "No calls are stored yet."
-    how = "Transcripts are searched by whole words; names, agents and summaries by any part of them."
+    how = (
+        "Transcripts are searched by whole words, without the customer's name; names, agents and summaries by any part "
+        "of them."
+    )
     if _NUMBER.match(words):
         how = "Digits are searched in phone numbers, and as a whole call id."
     return f"No calls found. {how}{' Fewer filters may find more.' if has_filter else ''}"
