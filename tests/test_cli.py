@@ -261,7 +261,11 @@ def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[
 def test_the_way_of_the_readme_from_sync_to_status(tmp_path: Path, configured: dict[str, str]) -> None:
     said = run_etl("status", cwd=tmp_path, given=configured)
     assert said.returncode == 0
-    assert re.search(r"^autocalls +0 +0 +none +never +unknown +no daemon\n  never read$", said.stdout, re.M)
+    assert re.search(
+        r"^autocalls +0 +0 +none +never +unknown +no daemon\n  never synced: the first sync has not started$",
+        said.stdout,
+        re.M,
+    )
     said = run_etl("sync", cwd=tmp_path, given=configured)
     assert said.returncode == 0, said.stderr
     assert len(re.findall(r"^(\w+): succeeded; .*: 30 new, 0 changed", said.stdout, re.M)) == 3

@@ -357,14 +357,15 @@ def test_a_clock_that_is_set_back_keeps_no_rate_low() -> None:
 def test_status_says_the_rate_in_force_where_it_is_lower(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     clock = FakeClock(NOW)
     with process(db, clock) as limiter:
-        status_table(status(db, [source_of(db, 60)], NOW))
+        sources = [source_of(db, 60)]
+        status_table(status(db, sources, NOW), sources, NOW)
         assert "requests per minute" not in capsys.readouterr().out
         limiter.on_rate_limited(limiter.acquire())
     read, never_read = status(db, [source_of(db, 60), replace(source_of(db, 60), name="vaani")], NOW)
     assert (read["requests_per_minute"], read["rate_per_minute"]) == (60, 45.0)
     assert tuple(read) == tuple(never_read) == KEYS
     assert never_read["rate_per_minute"] is None
-    status_table([read, never_read])
+    status_table([read, never_read], sources, NOW)
     assert capsys.readouterr().out.count("45 requests per minute instead of 60: the provider rejects more") == 1
 
 

@@ -30,6 +30,7 @@ from etl.db.engine import sqlstate
 from etl.embedded import Server
 from etl.model import Reporting, Window
 from etl.ops.metrics import Metrics
+from etl.reports.source_health import assess
 from etl.reports.status import status as load_status
 from etl.runtime import humanize
 from etl.runtime.secret import Secret
@@ -48,7 +49,6 @@ from etl.web.http_server import serving
 from etl.web.login_throttle import MAX_ADDRESSES, MAX_FAILURES, LoginThrottle
 from etl.web.readonly_db import QUERY_CANCELED, limited, readonly_engine
 from etl.web.signed_cookies import LOGIN, SHOW_PII, SignedCookies
-from etl.web.source_health import assess
 from tests.commands import ETL, environment, start_etl, stop_etl
 from tests.fakes import FakeClock, wait_until
 from tests.harness import Harness, make_harness
@@ -193,7 +193,7 @@ def test_a_paused_source_says_what_to_change_and_its_one_next_run_as_the_command
     )
     rows = {row["source"]: row for row in load_status(harness.db, list(harness.sources.values()), clock.now())}
     assert (rows["ringg"]["next_run_at"], rows["ringg"]["pause_reason"]) == ("2025-05-01T12:15:00+00:00", "key_refused")
-    status_table(list(rows.values()))
+    status_table(list(rows.values()), list(harness.sources.values()), clock.now())
     assert sentence in capsys.readouterr().out
     shown = plain(seen(harness, "/sources/ringg"))
     assert f"paused {sentence.replace('`', '')}" in shown

@@ -1,6 +1,7 @@
 """The commands that change nothing: check, status and why."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,26 +59,33 @@ def _as_dict(check: "CheckResult") -> dict[str, object]:
 
 
 @click.command()
+@context.named
+@click.option("--all", "shows_all", is_flag=True, help="List every source, not only the twenty that are worst off.")
 @context.as_json
-def status(as_json: bool) -> None:
+def status(sources: Sequence[str], shows_all: bool, as_json: bool) -> None:
     """Show how fresh and how complete each source is.
 
-    Also the last run, the records in quarantine, and, while a daemon runs, the next run.
+    First the totals, then each source, those that need attention first: the last run, the records in quarantine, and,
+    while a daemon runs, the next run. --json has every source.
 
     \b
     Example:  etl status
-              etl status --json
+              etl status ringg --json
     """
+    from datetime import UTC, datetime
+
     from etl.cli.tables import status_table
     from etl.reports.status import status as load_status
 
-    settings = context.settings()
+    settings, now = context.settings(), datetime.now(UTC)
     with context.opened(settings) as engine:
-        rows = load_status(engine, settings.sources)
+        rows = load_status(engine, settings.sources, now)
+    context.require_known(sources, [row["source"] for row in rows])
+    rows = [row for row in rows if not sources or row["source"] in sources]
     if as_json:
         print_json(rows)
     elif rows:
-        status_table(rows)
+        status_table(rows, settings.sources, now, shows_all=shows_all or bool(sources))
     else:
         echo(f"no source is configured in {Path.cwd()}, and none was ever synced: put a key into .env, then `etl sync`")
 

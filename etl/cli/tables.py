@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +10,9 @@ from rich.text import Text
 
 from etl.cli.output import printable
 from etl.cli.terminal import ago
+from etl.model import Source
 from etl.reports.backfill_plan import BackfillPlan
+from etl.reports.source_health import GOOD, OFF, SourceHealth, assess, totals, worst_first
 from etl.reports.status import COMPLETENESS, SourceStatus, missing_message
 from etl.runtime.humanize import counted, duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
@@ -18,6 +20,7 @@ from etl.state.daily_checks import WORST_FIRST, DayStatus
 COLOURS = {"verified": "green", "count_match": "green", "incomplete": "red"}
 LABELS = {"verified": "verified", "count_match": "counts match", "incomplete": "incomplete", "unknown": "unknown"}
 STATUS_COLUMNS = ("source", "calls", "open", "newest call", "last success", "completeness", "next run")
+LISTED_SOURCES = 20
 NUMBERS = ("calls", "open", "days")
 
 
@@ -46,10 +49,23 @@ def _number(count: int | None) -> str:
     return "unknown" if count is None else f"{count:,}"
 
 
-def status_table(rows: Sequence[SourceStatus]) -> None:
-    """Print a line per source, and below it what needs attention."""
-    cells = [_status_cells(row) for row in rows]
-    _print_rows(STATUS_COLUMNS, cells, [[(remark, "yellow") for remark in _remarks(row)] for row in rows])
+def status_table(
+    rows: Sequence[SourceStatus], sources: Sequence[Source], now: datetime, *, shows_all: bool = False
+) -> None:
+    """Print the totals, a line per source, the worst first, and below each what needs attention.
+
+    Of many sources only those that are worst off are listed, and the others counted.
+    """
+    configured = {source.name: source for source in sources}
+    assessed = [(row, assess(row, configured.get(row["source"]), now)) for row in rows]
+    assessed.sort(key=lambda each: worst_first(*each))
+    listed = assessed if shows_all else assessed[:LISTED_SOURCES]
+    _console().print(totals(health.badge for _, health in assessed))
+    _console().print(_sums(rows))
+    lines = [[(remark, "yellow") for remark in _remarks(row, health)] for row, health in listed]
+    _print_rows(STATUS_COLUMNS, [_status_cells(row) for row, _ in listed], lines)
+    if hidden := len(assessed) - len(listed):
+        _console().print(f"and {counted(hidden, 'source')} more: `etl status --all`, or `etl status SOURCE`")
 
 
 def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
@@ -90,6 +106,11 @@ def _print_rows(header: Sequence[str], rows: Sequence[Sequence[Cell]], remarks: 
             console.print(Text(f"  {printable(text)}", style=style))
 
 
+def _sums(rows: Sequence[SourceStatus]) -> str:
+    calls, open_calls, waiting = (sum(row[name] for row in rows) for name in ("calls", "open_calls", "quarantined"))
+    return f"{counted(calls, 'call')} stored, {open_calls:,} still open, {counted(waiting, 'record')} in quarantine"
+
+
 def _status_cells(row: SourceStatus) -> list[Cell]:
     name = row["source"] + ("" if row["is_configured"] else " (not configured)")
     return [
@@ -103,26 +124,27 @@ def _status_cells(row: SourceStatus) -> list[Cell]:
     ]
 
 
-def _remarks(row: SourceStatus) -> list[str]:
-    last = row.get("last_run") or {}
+def _remarks(row: SourceStatus, health: SourceHealth) -> list[str]:
+    last = row["last_run"] or {}
+    lines = [] if health.level in (GOOD, OFF) else [f"{health.badge}: {health.message}"]
     missing = missing_message(row)
     is_explained = missing or (row["quarantined"] and row["completeness"] in ("count_match", "verified"))
-    lines = [row["reason"]] if row["reason"] and not is_explained else []
-    lines += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row.get("gaps", [])]
-    lines += [text for text in (missing, row["outdated_message"]) if text]
+    others = [None if is_explained or not last else row["reason"]]
+    others += [f"gap from {gap['from']} to {gap['to']}: the next sync reads it" for gap in row["gaps"]]
+    others += [missing, row["outdated_message"]]
     if row["quarantined"]:
-        lines.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
-    if row.get("open_checkpoints"):
-        lines.append("the history is not complete yet: the next sync resumes it")
-    lines += [message for message in (row["pause_message"], row["metrics_message"]) if message]
-    if (row.get("rate_per_minute") or 0) < (row.get("requests_per_minute") or 0):
+        others.append(f"{counted(row['quarantined'], 'record')} in quarantine: `etl quarantine list` shows why")
+    if row["open_checkpoints"]:
+        others.append("the history is not complete yet: the next sync resumes it")
+    others += [row["pause_message"], row["metrics_message"]]
+    if (row["rate_per_minute"] or 0) < (row["requests_per_minute"] or 0):
         allowed, wanted = row["rate_per_minute"], row["requests_per_minute"]
-        lines.append(
+        others.append(
             f"{allowed:g} requests per minute instead of {wanted}: the provider rejects more; the rate recovers alone"
         )
-    if last.get("error"):
-        lines.append(last["error"])
-    return lines + [f"note: {note}" for note in last.get("notes", []) if note not in lines]
+    others.append(None if row["pause_reason"] else last.get("error"))  # a pause says its cause
+    lines += [line for line in others if line and line != health.message]
+    return lines + [f"note: {note}" for note in last.get("notes", []) if note not in (*lines, health.message)]
 
 
 def _day_remark(first: DayStatus, last: DayStatus) -> Cell:

@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from etl.client.errors import PauseReason
 from etl.db.statements import Statements, fetch_all
-from etl.intervals import gaps
 from etl.model import Source
 from etl.runtime.humanize import counted
-from etl.state import daily_checks, recount, streams
+from etl.state import recount
 from etl.state.adaptive_rate import stored_rate
-from etl.state.settings_versions import outdated_calls, outdated_message
+from etl.state.recount import ZoneChange
+from etl.state.settings_versions import OutdatedCalls, outdated_by_source, outdated_message
 
 STATUS, RUNS = Statements("status"), Statements("runs")
 COMPLETENESS = {
@@ -67,15 +67,28 @@ LISTED_DAYS = 5
 KEYS = tuple(SourceStatus.__annotations__)
 
 
+class _Known(NamedTuple):
+    """What is known of all sources besides their rows, by the name of each."""
+
+    configured: Mapping[str, Source]
+    last_runs: Mapping[str, dict[str, Any]]
+    zone_changes: Mapping[str, ZoneChange]
+    outdated: Mapping[str, Sequence[OutdatedCalls]]
+
+
 def status(db: Engine, sources: Sequence[Source], now: datetime | None = None) -> list[SourceStatus]:
-    """One status for each source that is configured or stored."""
+    """One status for each source that is configured or stored; the number of statements is that of one source."""
     now, configured = now or datetime.now(UTC), {source.name: source for source in sources}
     with db.connect() as connection:
-        runs = {row.source: row._asdict() for row in fetch_all(connection, RUNS.last_run_of_each_source)}
         rows = fetch_all(connection, STATUS.source_status)
-        stored = [_status(connection, row, configured.get(row.source), runs.get(row.source), now) for row in rows]
-    known = {row["source"] for row in stored}
-    return stored + [_never_read(name) for name in configured if name not in known]
+        known = _Known(
+            configured,
+            {row.source: row._asdict() for row in fetch_all(connection, RUNS.last_run_of_each_source)},
+            recount.zone_changes(connection, [row.source for row in rows]),
+            outdated_by_source(connection, sources),
+        )
+    stored = {row.source for row in rows}
+    return [_status(row, known, now) for row in rows] + [_never_read(name) for name in configured if name not in stored]
 
 
 def missing_message(row: Mapping[str, Any]) -> str | None:
@@ -89,15 +102,13 @@ def missing_message(row: Mapping[str, Any]) -> str | None:
     return f"{calls} missing on {when}: `etl verify {row['source']} --heal` loads them"
 
 
-def _status(
-    connection: Connection, row: Any, source: Source | None, last_run: dict[str, Any] | None, now: datetime
-) -> SourceStatus:
-    coverage = streams.coverage_of(connection, row.source)
-    zone_change = recount.zone_change(connection, row.source)
-    rate, outdated = stored_rate(row, now), outdated_calls(connection, source) if source else []
+def _status(row: Any, known: _Known, now: datetime) -> SourceStatus:
+    name, rate = row.source, stored_rate(row, now)
+    source, last_run, zone_change = known.configured.get(name), known.last_runs.get(name), known.zone_changes.get(name)
+    outdated = known.outdated.get(name, ())
     paused_until = row.paused_until if row.paused_until and row.paused_until > now else None
     found = {
-        **{name: _plain(value) for name, value in row._asdict().items()},
+        **{column: _plain(value) for column, value in row._asdict().items()},
         "calls": int(row.calls),
         "is_configured": source is not None,
         "next_run_at": _plain(source and row.next_run_at and max(row.next_run_at, paused_until or row.next_run_at)),
@@ -105,19 +116,12 @@ def _status(
         **_pause(row, source, paused_until),
         "metrics_message": zone_change and zone_change.message,
         "outdated_calls": [each.as_dict() for each in outdated],
-        "outdated_message": outdated_message(row.source, outdated),
+        "outdated_message": outdated_message(name, outdated),
         "rate_per_minute": None if rate is None else round(rate, 1),
-        "watermark": _plain(min((windows[-1].end for windows in coverage.values() if windows), default=None)),
-        "gaps": [
-            {"from": _plain(gap.start), "to": _plain(gap.end)} for windows in coverage.values() for gap in gaps(windows)
-        ],
-        "incomplete_days": [
-            {"day": day.day.isoformat(), "missing_count": day.missing_count}
-            for day in daily_checks.incomplete_days(connection, row.source)
-        ],
-        "last_run": last_run and {name: _plain(value) for name, value in last_run.items() if name != "source"},
+        "gaps": [{"from": _plain(start), "to": _plain(end)} for start, end in row.gaps],
+        "last_run": last_run and {column: _plain(value) for column, value in last_run.items() if column != "source"},
     }
-    return cast(SourceStatus, {name: found[name] for name in KEYS})
+    return cast(SourceStatus, {column: found[column] for column in KEYS})
 
 
 def _pause(row: Any, source: Source | None, until: datetime | None) -> dict[str, str | None]:

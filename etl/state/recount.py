@@ -5,6 +5,7 @@ change in days that are counted already, the triggers count by both time zones (
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -47,10 +48,15 @@ def repair_slice(
     return first, wrong
 
 
+def zone_changes(connection: Connection, sources: Sequence[str]) -> dict[str, ZoneChange]:
+    """How far the rollups of these sources are counted by another time zone, of those that are."""
+    rows = fetch_all(connection, SQL.zone_changes, {"sources": list(sources)})
+    return {row.source: ZoneChange(row.timezone, row.calls, row.counted) for row in rows}
+
+
 def zone_change(connection: Connection, source: str) -> ZoneChange | None:
-    """How far the rollups of a source are counted by another time zone, if they are."""
-    row = fetch_one(connection, SQL.zone_change, {"source": source})
-    return ZoneChange(*row) if row else None
+    """The same of one source."""
+    return zone_changes(connection, [source]).get(source)
 
 
 def change_zone(connection: Connection, source: str, size: int = CALLS_PER_SLICE) -> None:

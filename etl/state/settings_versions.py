@@ -46,11 +46,20 @@ def settings_json(source: Source) -> str:
     return as_json(dict(settings_of(source)))
 
 
+def outdated_by_source(connection: Connection, sources: Sequence[Source]) -> dict[str, list[OutdatedCalls]]:
+    """The calls of each source that were read under other settings, by what these were; only of those that have any."""
+    now = {source.name: settings_of(source) for source in sources}
+    settings = [settings_json(source) for source in sources]
+    found: dict[str, list[OutdatedCalls]] = {}
+    for row in fetch_all(connection, SQL.outdated_calls, {"sources": list(now), "settings": settings}):
+        changes = _changes(row.settings or now[row.source], now[row.source])
+        found.setdefault(row.source, []).append(OutdatedCalls(row.calls, row.first_day, row.last_day, changes))
+    return found
+
+
 def outdated_calls(connection: Connection, source: Source) -> list[OutdatedCalls]:
-    """The calls that were read under other settings, by what these were."""
-    now = settings_of(source)
-    found = fetch_all(connection, SQL.outdated_calls, {"source": source.name, "settings": settings_json(source)})
-    return [OutdatedCalls(row.calls, row.first_day, row.last_day, _changes(row.settings or now, now)) for row in found]
+    """The same of one source."""
+    return outdated_by_source(connection, [source]).get(source.name, [])
 
 
 def _changes(was: Mapping[str, Any], now: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from etl.model import Source
+from etl.reports.source_health import BAD, GOOD, OFF, UNSURE, WARNING, SourceHealth, assess, worst_first
 from etl.runtime.humanize import ago, counted, duration
 from etl.web import charts, sync_state
 from etl.web.daily_totals import OTHERS, OUTCOMES, DailyTotals
 from etl.web.formatting import amount, label, share
-from etl.web.source_health import BAD, BADGES, GOOD, OFF, UNSURE, WARNING, SourceHealth, assess
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 OF_ALL = {  # the headline where all sources have this badge
@@ -68,7 +68,7 @@ def cards(
     """One card per source, those that need attention first."""
     configured = {source.name: source for source in sources}
     found = [card(row, runs.get(row["source"], ()), configured.get(row["source"]), now) for row in rows]
-    return sorted(found, key=lambda card: (BADGES.index(card.health.badge), card.row["source"]))
+    return sorted(found, key=lambda card: worst_first(card.row, card.health))
 
 
 def card(

@@ -127,14 +127,14 @@ WITH counted AS (
 )
 SELECT day FROM removed UNION SELECT day FROM written
 
--- name: zone_change
--- The time zone by which the rollups of a source are being counted, how many calls are, and of how many; no row where none
--- is. The zone is null where rows of the zone before are left to be removed.
-SELECT s.next_report_timezone AS timezone, coalesce(sum(d.calls), 0)::bigint AS calls,
+-- name: zone_changes
+-- The time zone by which the rollups of these sources are being counted, how many calls are, and of how many; no row where
+-- none is. The zone is null where rows of the zone before are left to be removed.
+SELECT s.source, s.next_report_timezone AS timezone, coalesce(sum(d.calls), 0)::bigint AS calls,
        coalesce(sum(d.calls) FILTER (WHERE d.day >= s.next_counted_from), 0)::bigint AS counted
   FROM ops.sources s
   LEFT JOIN warehouse.stream_rollup_daily d ON (d.source, d.partition) = (s.source, '')
- WHERE s.source = :source
+ WHERE s.source = ANY(:sources)
    AND (s.next_report_timezone IS NOT NULL
         OR EXISTS (SELECT FROM warehouse.call_dimensions old
                     WHERE old.source = s.source

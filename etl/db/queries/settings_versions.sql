@@ -1,10 +1,13 @@
 -- The settings under which calls were read.
 
 -- name: outdated_calls
--- How many calls of a source were read under which other settings, and on which days (UTC) they were created.
-SELECT v.settings, sum(d.calls)::bigint AS calls, min(d.day) AS first_day, max(d.day) AS last_day
-  FROM warehouse.stream_rollup_daily d
+-- How many calls of each of these sources were read under other :settings than these, and on which days (UTC) they were created.
+SELECT d.source, v.settings, d.calls, d.first_day, d.last_day
+  FROM (SELECT source, settings_id, sum(calls)::bigint AS calls, min(day) AS first_day, max(day) AS last_day
+          FROM warehouse.stream_rollup_daily
+         WHERE source = ANY(:sources) AND partition = ''
+         GROUP BY source, settings_id) d
+  JOIN unnest(CAST(:sources AS text[]), CAST(:settings AS jsonb[])) AS present (source, settings) USING (source)
   LEFT JOIN ops.settings_versions v USING (settings_id)
- WHERE d.source = :source AND d.partition = '' AND v.settings IS DISTINCT FROM CAST(:settings AS jsonb)
- GROUP BY d.settings_id, v.settings
- ORDER BY d.settings_id
+ WHERE v.settings IS DISTINCT FROM present.settings
+ ORDER BY d.source, d.settings_id

@@ -8,7 +8,16 @@ SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
          ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness) LIMIT 1) AS reason,
        (SELECT count(*) FROM ops.checkpoints c WHERE c.source = f.source) AS open_checkpoints,
        (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
-         WHERE d.source = f.source AND d.partition = '') AS calls
+         WHERE d.source = f.source AND d.partition = '') AS calls,
+       (SELECT min(ends_at) FROM (SELECT max(ends_at) AS ends_at FROM ops.coverage c
+                                   WHERE c.source = f.source GROUP BY partition) newest) AS watermark,
+       ARRAY(SELECT ARRAY[lower(gap), upper(gap)]
+               FROM (SELECT partition, range_agg(tstzrange(starts_at, ends_at)) AS stored
+                       FROM ops.coverage c WHERE c.source = f.source GROUP BY partition) covered
+              CROSS JOIN unnest(tstzmultirange(range_merge(stored)) - stored) gap
+              ORDER BY partition, gap) AS gaps,
+       (SELECT coalesce(jsonb_agg(jsonb_build_object('day', day, 'missing_count', missing_count) ORDER BY day), '[]')
+          FROM ops.daily_checks d WHERE d.source = f.source AND d.status = 'incomplete') AS incomplete_days
   FROM bi.freshness f
   JOIN ops.sources s USING (source)
   LEFT JOIN ops.rate_limits r USING (source)

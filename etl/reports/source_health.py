@@ -1,6 +1,7 @@
 """A source's status row → a badge and a sentence that say whether somebody has to act (pure)."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,18 @@ class SourceHealth:
     badge: str
     message: str
     headline: str = ""
+
+
+def worst_first(row: Mapping[str, Any], health: SourceHealth) -> tuple[int, str]:
+    """The key by which sources are sorted: what needs attention comes first."""
+    return BADGES.index(health.badge), row["source"]
+
+
+def totals(badges: Iterable[str]) -> str:
+    """How many sources there are, and how many of each badge, the worst first."""
+    counts = Counter(badges)
+    parts = [f"{counts[badge]:,} {badge}" for badge in BADGES if counts[badge]]
+    return f"{counted(counts.total(), 'source')}: {', '.join(parts)}"
 
 
 def assess(row: Mapping[str, Any], source: Source | None, now: datetime) -> SourceHealth:
