@@ -1,6 +1,6 @@
 # `make` lists the targets. Everything runs in .venv, which `setup` builds from the lock files.
 .DEFAULT_GOAL := help
-.PHONY: help setup wheel check test machine figures demo bench bench-large bench-quick superset grafana dbt lock \
+.PHONY: help setup wheel check test machine figures demo bench bench-large bench-quick superset grafana dbt airflow lock \
   regenerate clean
 
 PYTHON ?= python3
@@ -72,6 +72,9 @@ grafana: setup ## Try deploy/grafana/calls.json: every query of it, over the san
 
 dbt: setup ## Build deploy/dbt in a real dbt, over the sandbox's calls
 	$(BIN)/python -m bi.dbt.trial
+
+airflow: setup ## Try deploy/airflow in a real Airflow, on a sandbox: also where tasks fail or are killed
+	$(BIN)/python -m bi.airflow.trial
 
 regenerate: setup ## Regenerate golden rows, generated docs and the table of country codes, to be reviewed as a diff
 	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_conformance.py tests/test_documentation.py tests/test_decisions.py tests/test_phones.py \

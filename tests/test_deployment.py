@@ -1,22 +1,31 @@
-"""Where it runs: the image holds enough, compose and systemd give few rights, and a backup goes on elsewhere."""
+"""Where it runs: the image holds enough, compose, systemd and Airflow do what they say, a backup goes on elsewhere."""
 
 import json
+import logging
 import os
 import re
+import runpy
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar, cast
 
+import jinja2
 import pytest
 import yaml
 from sqlalchemy import Engine
 
 from etl import embedded, settings
+from etl.cli.app import app
 from etl.db import revisions
 from etl.db.connections import open_engine
 from etl.embedded import Server
@@ -294,3 +303,114 @@ def test_a_backup_that_is_restored_on_another_server_goes_on_from_where_it_was(
     finally:
         embedded.stop(tmp_path / "elsewhere")
         shutil.rmtree(elsewhere.data_dir.parent, ignore_errors=True)
+
+
+# -- Airflow; `make airflow` tries the DAGs in a real one
+
+
+class NoRetry(Exception):
+    pass
+
+
+class Retry(Exception):
+    pass
+
+
+class Operator:
+    """A BaseOperator: `made` has the arguments of each mapped task."""
+
+    made: ClassVar[dict[str, dict[str, Any]]] = {}
+    log = logging.getLogger("airflow")
+
+    def __init__(self, **arguments: Any) -> None:
+        pass
+
+    @classmethod
+    def partial(cls, **arguments: Any) -> SimpleNamespace:
+        return SimpleNamespace(expand=lambda **mapped: cls.made.update({arguments["task_id"]: {**arguments, **mapped}}))
+
+
+class Hook:
+    """A SubprocessHook."""
+
+    def __init__(self) -> None:
+        self.is_started, self.signals = threading.Event(), 0
+
+    def run_command(self, command: Sequence[str], cwd: str) -> SimpleNamespace:
+        with subprocess.Popen(command, cwd=cwd, start_new_session=True) as self.process:
+            self.is_started.set()
+        return SimpleNamespace(exit_code=self.process.returncode)
+
+    def send_sigterm(self) -> None:
+        self.is_started.wait()
+        self.signals += 1
+        os.killpg(self.process.pid, signal.SIGTERM)
+
+
+@pytest.fixture
+def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The DAG file's module, with a stand-in for Airflow, and `etl` a program of the test's."""
+    sdk = {"DAG": lambda *given, **options: nullcontext(), "BaseOperator": Operator, "task": lambda f: f}
+    stand_ins: dict[str, dict[str, Any]] = {
+        "airflow.providers.standard.hooks.subprocess": {"SubprocessHook": Hook},
+        "airflow.sdk": {**sdk, "Param": lambda *given, **schema: schema},
+        "airflow.sdk.exceptions": {"AirflowException": Retry, "AirflowFailException": NoRetry},
+    }
+    for name, values in stand_ins.items():
+        monkeypatch.setitem(sys.modules, name, cast(ModuleType, SimpleNamespace(**values)))
+    program = tmp_path / "etl"
+    program.touch(0o755)
+    monkeypatch.setenv("CALLHOUSE_ETL", str(program))
+    monkeypatch.setenv("CALLHOUSE_DIRECTORY", str(tmp_path))
+    listed = [{"source": "a", "is_configured": True}, {"source": "gone", "is_configured": False}]
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(listed)}'\n")
+    names: dict[str, Any] = runpy.run_path(str(ROOT / "deploy" / "airflow" / "callhouse.py"))
+    return SimpleNamespace(**names, program=program)
+
+
+def test_the_dags_call_commands_and_options_that_exist(dags: SimpleNamespace) -> None:
+    assert Operator.made.keys() == {"sync", "verify", "backfill"}
+    params = {"first_day": "2026-01-01", "end_day": "2026-02-01", "again": True}
+    for made in Operator.made.values():
+        words = [jinja2.Template(word).render(params=params) for word in made["command"]]
+        command = app.commands[words[0]]
+        context = command.make_context(words[0], [*words[1:], "ringg"])  # fails where an option does not exist
+        assert context.params["sources"] == ("ringg",)
+        assert made["source"] == ["a"]
+    assert words == ["backfill", "--from=2026-01-01", "--to=2026-02-01", "--again"]
+
+
+def test_a_source_that_fails_is_tried_again_and_an_invalid_configuration_is_not(dags: SimpleNamespace) -> None:
+    for status, expected in ((0, nullcontext()), (1, pytest.raises(Retry)), (2, pytest.raises(NoRetry)),
+                             (78, pytest.raises(NoRetry)), (-9, pytest.raises(Retry))):  # fmt: skip
+        end = f"exit {status}" if status >= 0 else f"kill {status} $$"
+        dags.program.write_text(f'#!/bin/sh\n[ "$*" = "backfill --again a" ] || exit 3\n{end}\n')
+        with cast(AbstractContextManager[object], expected):
+            dags.EtlOperator(command=["backfill", "", "--again"], source="a").execute({})
+    dags.program.write_text("#!/bin/sh\nexit 78\n")
+    with pytest.raises(NoRetry):
+        dags.list_sources({})
+    assert dags.list_sources({"sources": ["b"]}) == ["b"]
+
+
+def test_a_sync_whose_turn_is_over_succeeds(dags: SimpleNamespace) -> None:
+    dags.program.write_text("#!/bin/sh\ntrap 'exit 1' TERM\nwhile :; do sleep 0.01; done\n")
+    dags.EtlOperator(command=["sync"], source="a", turn=timedelta(seconds=0.1)).execute({})
+
+
+def test_a_task_that_is_killed_stops_its_command_once_and_is_tried_again(dags: SimpleNamespace) -> None:
+    dags.program.write_text("#!/bin/sh\nwhile :; do sleep 0.01; done\n")
+    task = dags.EtlOperator(command=["sync"], source="a")
+
+    def kill() -> None:
+        while not hasattr(task, "hook"):
+            time.sleep(0.01)
+        task.on_kill()
+        task.on_kill()  # Airflow may ask twice; a second signal would end `etl` before it has committed
+
+    killing = threading.Thread(target=kill)
+    killing.start()
+    with pytest.raises(Retry):
+        task.execute({})
+    killing.join()
+    assert task.hook.signals == 1

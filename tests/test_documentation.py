@@ -34,7 +34,7 @@ COLUMNS = text("""
               c.ordinal_position
 """)
 SERIES = ("", "_bucket", "_count", "_sum", "_total")  # what Prometheus adds to the name of a histogram or a counter
-NOT_METRICS = {"callhouse_postgres"}  # a volume of Docker
+NOT_METRICS = {"callhouse_postgres", "callhouse_sync", "callhouse_verify", "callhouse_backfill"}  # a volume, and DAGs
 GENERATED = "<!-- from the comments in the database: `make regenerate` -->"
 
 

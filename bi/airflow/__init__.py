@@ -1,0 +1,1 @@
+"""Airflow: the DAGs of ``deploy/airflow``, tried in a real one."""
