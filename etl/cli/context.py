@@ -109,8 +109,9 @@ def opened(settings: "Settings", *, may_start: bool = False) -> Iterator["Engine
 
 
 def dependencies(engine: "Engine") -> "RunDependencies":
-    """The system clock and the network; waits end as soon as the process is asked to stop."""
+    """The system clock, the network, and who is told of runs; waits end as soon as the process is asked to stop."""
+    from etl.ops.lineage import observer
     from etl.runtime.clock import SystemClock
     from etl.sync.run import RunDependencies
 
-    return RunDependencies(engine, SystemClock(stop))
+    return RunDependencies(engine, SystemClock(stop), observe=observer(engine.url, os.environ))

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from sqlalchemy import Connection, Engine
+from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 T = TypeVar("T")
@@ -111,10 +111,14 @@ def server_message(error: BaseException) -> str | None:
 
 
 def location(db: Engine) -> str:
-    """Where a database is: its hosts and ports, or the service that says so, and its name."""
-    url, query = db.url, db.url.query
-    host = url.host or query.get("host") or query.get("service") or "local socket"
-    return f"{host}:{url.port or query.get('port') or 5432}, database {url.database!r}"
+    """Where a database is: its server, and its name."""
+    return f"{server_of(db.url)}, database {db.url.database!r}"
+
+
+def server_of(url: URL) -> str:
+    """Its hosts and ports, or the service that says so."""
+    host = url.host or url.query.get("host") or url.query.get("service") or "local socket"
+    return f"{host}:{url.port or url.query.get('port') or 5432}"
 
 
 @contextmanager

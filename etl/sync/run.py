@@ -3,7 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
@@ -73,6 +73,7 @@ class RunDependencies:
     batch_limits: BatchLimits = BatchLimits()
     on_progress: ProgressCallback = lambda progress: None
     idle_sessions: IdleSessions | None = None  # where runs take and leave the session for their state
+    observe: Callable[["SourceRun"], AbstractContextManager[object]] = nullcontext  # from its start to its end
 
 
 @dataclass(slots=True)
@@ -211,6 +212,7 @@ def _opened(deps: RunDependencies, result: RunResult, source: Source, *, is_manu
         result.run_id, result.crashes = begun.run_id, begun.crashes
         numbers = begun.masking_key, begun.settings_id
         run = SourceRun(deps, source, provider, client, state, lease, result, is_manual, *numbers)
+        closing.enter_context(deps.observe(run))
         closing.callback(run.end)
         if begun.is_under_other_settings and result.kind != "replay":
             left = outdated_message(source.name, state.run(outdated_calls, source))
