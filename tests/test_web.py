@@ -30,7 +30,7 @@ from etl.db.engine import sqlstate
 from etl.embedded import Server
 from etl.model import Reporting, Window
 from etl.ops.metrics import Metrics
-from etl.reports.source_health import assess
+from etl.reports.source_health import assess, worst_first
 from etl.reports.status import status as load_status
 from etl.runtime import humanize
 from etl.runtime.secret import Secret
@@ -45,6 +45,7 @@ from etl.web import call_search, charts, formatting, overview
 from etl.web.cache import Cache
 from etl.web.call_search import CallFilter, SearchResult
 from etl.web.connection import DEFAULT_LIMITS, ConnectionLimits
+from etl.web.daily_totals import daily_totals
 from etl.web.http_server import serving
 from etl.web.login_throttle import MAX_ADDRESSES, MAX_FAILURES, LoginThrottle
 from etl.web.readonly_db import QUERY_CANCELED, limited, readonly_engine
@@ -52,6 +53,7 @@ from etl.web.signed_cookies import LOGIN, SHOW_PII, SignedCookies
 from tests.commands import ETL, environment, start_etl, stop_etl
 from tests.fakes import FakeClock, wait_until
 from tests.harness import Harness, make_harness
+from tests.many_sources import fill, many_sources
 
 TOKEN = Secret("a-token-that-nobody-guesses")
 HERE = [Listen("127.0.0.1", 0)]
@@ -165,16 +167,19 @@ UNKNOWN: dict[str, Any] = {"completeness": "unknown"}
             "Autocalls is not yet known to be complete, and one other source is not known to be complete.",
         ),
         ([{"last_success_at": "2025-05-01T11:44:00+00:00"}, {}], "Ringg was last read 16 min ago."),
+        ([FAILING, *[{}] * 20, PAUSED], "2 of 22 sources need attention."),
+        ([FAILING, *[{}] * 21], "Ringg cannot be read."),
     ],
 )
 def test_the_headline_names_the_worst_problem_and_counts_the_others(
     changes: list[dict[str, Any]], headline: str, tmp_path: Path
 ) -> None:
-    now, names = datetime(2025, 5, 1, 12, tzinfo=UTC), ("ringg", "ravan", "autocalls", "vaani")
+    now = datetime(2025, 5, 1, 12, tzinfo=UTC)
+    names = ("ringg", "ravan", "autocalls", "vaani", *map(str, range(20)))
     source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
     sources = [replace(source, name=name) for name in names]
     rows = [{**GOOD_ROW, "source": name, **change} for name, change in zip(names, changes, strict=False)]
-    assert overview.headline(overview.cards(rows, {}, sources, now), now).text == headline
+    assert overview.headline(worst_first(rows, sources, now), now).text == headline
 
 
 def test_a_paused_source_says_what_to_change_and_its_one_next_run_as_the_command_does(
@@ -952,6 +957,25 @@ def luminance(colour: str) -> float:
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("count", [9, 10])
+def test_totals_are_by_source_or_of_many_sources_by_provider_and_unknown_units_are_not_added_up(
+    db: Engine, count: int
+) -> None:
+    now = datetime(2025, 5, 1, 12, tzinfo=UTC)
+    fill(db, now, count, runs=1)
+    with db.begin() as connection:
+        connection.execute(text("UPDATE ops.sources SET provider = 'ravan' WHERE source = 'summit-0004'"))
+        connection.execute(text("UPDATE warehouse.calls SET cost_unit = 'unknown' WHERE source <> 'northwind-0000'"))
+        found = daily_totals(connection, now, 90)
+    calls = {name: sum(numbers) for name, numbers in found.calls.items()}
+    if count == 9:
+        assert calls == {source.name: 20 for source in many_sources(9) if source.name != "cobalt-0007"}
+        assert len(found.costs) == 8
+    else:
+        assert calls == {"autocalls": 40, "ravan": 80, "ringg": 40, "vaani": 20}
+        assert list(found.costs) == ["USD"]
 
 
 def test_the_colours_of_outcomes_stand_out_from_their_card_and_from_each_other() -> None:

@@ -13,10 +13,13 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from sqlalchemy import Engine
 
+from etl.embedded import Server
 from etl.ops.metrics import Metrics
 from etl.runtime.urls import Listen
 from etl.web.http_server import serving
 from tests.harness import Harness, make_harness
+from tests.many_sources import fill
+from tests.postgres import engine_copy
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -249,3 +252,71 @@ def test_from_the_overview_to_a_transcript(browser: Browser, harness: Harness, h
         expect(page.locator(".turns")).to_contain_text(turn["text"])
         page.get_by_role("button", name="Hide personal data").click()
         assert turn["text"] not in page.content()
+
+
+@pytest.fixture(scope="module")
+def many(server: Server, template: str) -> Iterator[Harness]:
+    """A thousand sources, twenty in each state but one; read only."""
+    with engine_copy(server, template) as made:
+        harness = make_harness(made)
+        harness.sources = {source.name: source for source in fill(made, harness.clock.now(), 1000, runs=6)}
+        yield harness
+
+
+@pytest.mark.parametrize(("scheme", "size"), [("light", DESKTOP), ("dark", PHONE)])
+def test_a_thousand_sources_are_accessible_fit_the_screen_and_are_few_bytes(
+    browser: Browser, many: Harness, scheme: str, size: dict[str, int]
+) -> None:
+    with tab(browser, many, color_scheme=scheme, viewport=size) as watched:
+        for path in (
+            "/",
+            "/?days=90",
+            "/?q=acme&state=up+to+date&page=2",
+            "/?q=nothing",
+            "/calls",
+            "/sources/acme-0001",
+        ):
+            page = watched.open(path)
+            assert page.evaluate(FLAWS) == [], path
+            assert len(page.content().encode()) < 300_000, path
+
+
+@pytest.mark.parametrize("has_script", [True, False])
+def test_one_of_a_thousand_sources_is_found(browser: Browser, many: Harness, has_script: bool) -> None:
+    with tab(browser, many, java_script_enabled=has_script, viewport=PHONE) as watched:
+        page = watched.open("/")
+        expect(page.get_by_role("heading", level=1)).to_have_text("100 of 1,000 sources need attention.")
+        expect(page.locator(".sources tbody tr")).to_have_count(25)
+        expect(page.locator(".sources tbody tr").first).to_contain_text("paused")
+        page.get_by_role("link", name="failing 20").click()
+        expect(page.locator(".sources tbody tr")).to_have_count(20)
+        page.get_by_role("searchbox").fill("RAVAN acme")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator(".states")).to_contain_text("all 125")
+        expect(page.locator(".sources tbody tr")).to_have_count(5)
+        page.get_by_role("link", name="up to date").click()
+        page.get_by_role("link", name="Next").click()
+        expect(page.locator(".pages")).to_contain_text("page 2 of 4")
+        page.locator(".sources a").first.click()
+        expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("acme-"))
+        page.get_by_role("link", name="Calls", exact=True).click()
+        page.get_by_label("Source").fill("acme-0001")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("caption")).to_have_text("20 calls, newest first")
+        page.get_by_label("Source").fill("acme")
+        page.get_by_role("button", name="Search").click()
+        expect(page.locator("caption")).to_have_text("2,400 calls, newest first")
+
+
+def test_a_search_of_sources_survives_an_update(browser: Browser, many: Harness) -> None:
+    with tab(browser, many) as watched:
+        watched.page.clock.install()
+        page = watched.open("/?state=failing")
+        page.get_by_role("searchbox").fill("aco")
+        link = page.locator("#to-acme-0001")
+        link.focus()
+        many.clock.sleep(60)
+        page.clock.fast_forward(6_000)
+        expect(page.locator(".sources tbody tr").first).to_contain_text("16 min ago")
+        expect(link).to_be_focused()
+        expect(page.get_by_role("searchbox")).to_have_value("aco")

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,7 +13,7 @@ from etl.cli.output import printable
 from etl.cli.terminal import ago
 from etl.model import Source
 from etl.reports.backfill_plan import BackfillPlan
-from etl.reports.source_health import GOOD, OFF, SourceHealth, assess, totals, worst_first
+from etl.reports.source_health import GOOD, OFF, SourceHealth, count_badges, worst_first
 from etl.reports.status import COMPLETENESS, SourceStatus, missing_message
 from etl.runtime.humanize import counted, duration
 from etl.state.daily_checks import WORST_FIRST, DayStatus
@@ -56,14 +57,13 @@ def status_table(
 
     Of many sources only those that are worst off are listed, and the others counted.
     """
-    configured = {source.name: source for source in sources}
-    assessed = [(row, assess(row, configured.get(row["source"]), now)) for row in rows]
-    assessed.sort(key=lambda each: worst_first(*each))
+    assessed = worst_first(rows, sources, now)
     listed = assessed if shows_all else assessed[:LISTED_SOURCES]
-    _console().print(totals(health.badge for _, health in assessed))
+    badges = ", ".join(f"{count:,} {badge}" for badge, count in count_badges(assessed).items())
+    _console().print(f"{counted(len(rows), 'source')}: {badges}")
     _console().print(_sums(rows))
-    lines = [[(remark, "yellow") for remark in _remarks(row, health)] for row, health in listed]
-    _print_rows(STATUS_COLUMNS, [_status_cells(row) for row, _ in listed], lines)
+    lines = [[(remark, "yellow") for remark in _remarks(each.row, each.health)] for each in listed]
+    _print_rows(STATUS_COLUMNS, [_status_cells(each.row) for each in listed], lines)
     if hidden := len(assessed) - len(listed):
         _console().print(f"and {counted(hidden, 'source')} more: `etl status --all`, or `etl status SOURCE`")
 
@@ -111,7 +111,7 @@ def _sums(rows: Sequence[SourceStatus]) -> str:
     return f"{counted(calls, 'call')} stored, {open_calls:,} still open, {counted(waiting, 'record')} in quarantine"
 
 
-def _status_cells(row: SourceStatus) -> list[Cell]:
+def _status_cells(row: Mapping[str, Any]) -> list[Cell]:
     name = row["source"] + ("" if row["is_configured"] else " (not configured)")
     return [
         (name, "bold"),
@@ -124,7 +124,7 @@ def _status_cells(row: SourceStatus) -> list[Cell]:
     ]
 
 
-def _remarks(row: SourceStatus, health: SourceHealth) -> list[str]:
+def _remarks(row: Mapping[str, Any], health: SourceHealth) -> list[str]:
     last = row["last_run"] or {}
     lines = [] if health.level in (GOOD, OFF) else [f"{health.badge}: {health.message}"]
     missing = missing_message(row)

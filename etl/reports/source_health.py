@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from etl.client.errors import PauseReason
 from etl.model import Source
@@ -33,16 +33,28 @@ class SourceHealth:
     headline: str = ""
 
 
-def worst_first(row: Mapping[str, Any], health: SourceHealth) -> tuple[int, str]:
-    """The key by which sources are sorted: what needs attention comes first."""
-    return BADGES.index(health.badge), row["source"]
+class AssessedSource(NamedTuple):
+    """A row of :func:`etl.reports.status.status`, its configuration if it has one, and what follows from both."""
+
+    row: Mapping[str, Any]
+    source: Source | None
+    health: SourceHealth
 
 
-def totals(badges: Iterable[str]) -> str:
-    """How many sources there are, and how many of each badge, the worst first."""
-    counts = Counter(badges)
-    parts = [f"{counts[badge]:,} {badge}" for badge in BADGES if counts[badge]]
-    return f"{counted(counts.total(), 'source')}: {', '.join(parts)}"
+def worst_first(rows: Iterable[Mapping[str, Any]], sources: Iterable[Source], now: datetime) -> list[AssessedSource]:
+    """Every source assessed, those that need attention first."""
+    configured = {source.name: source for source in sources}
+    found = [
+        AssessedSource(row, source, assess(row, source, now))
+        for row, source in ((row, configured.get(row["source"])) for row in rows)
+    ]
+    return sorted(found, key=lambda each: (BADGES.index(each.health.badge), each.row["source"]))
+
+
+def count_badges(assessed: Iterable[AssessedSource]) -> dict[str, int]:
+    """How many sources have each badge, the worst first, without badges that none has."""
+    counts = Counter(each.health.badge for each in assessed)
+    return {badge: counts[badge] for badge in BADGES if counts[badge]}
 
 
 def assess(row: Mapping[str, Any], source: Source | None, now: datetime) -> SourceHealth:

@@ -36,7 +36,7 @@ class SourceStatus(TypedDict):
     """
 
     source: str
-    provider: str | None
+    provider: str
     is_configured: bool
     calls: int
     newest_call_at: str | None
@@ -88,7 +88,9 @@ def status(db: Engine, sources: Sequence[Source], now: datetime | None = None) -
             outdated_by_source(connection, sources),
         )
     stored = {row.source for row in rows}
-    return [_status(row, known, now) for row in rows] + [_never_read(name) for name in configured if name not in stored]
+    return [_status(row, known, now) for row in rows] + [
+        _never_read(source) for source in sources if source.name not in stored
+    ]
 
 
 def missing_message(row: Mapping[str, Any]) -> str | None:
@@ -135,13 +137,14 @@ def _pause(row: Any, source: Source | None, until: datetime | None) -> dict[str,
     return {"pause_reason": reason.value, "pause_message": message}
 
 
-def _never_read(name: str) -> SourceStatus:
+def _never_read(source: Source) -> SourceStatus:
     """The same keys as for any other source, so that a program needs no special case."""
     never = dict.fromkeys(KEYS)
-    known = {"source": name, "is_configured": True, "completeness": "unknown", "reason": "never read"}
+    known = {"source": source.name, "provider": source.provider, "is_configured": True}
+    state = {"completeness": "unknown", "reason": "never read"}
     counts = dict.fromkeys(("calls", "open_calls", "quarantined", "open_checkpoints"), 0)
     lists: dict[str, list[Any]] = {"gaps": [], "incomplete_days": [], "outdated_calls": []}
-    return cast(SourceStatus, {**never, **known, **counts, **lists})
+    return cast(SourceStatus, {**never, **known, **state, **counts, **lists})
 
 
 def _plain(value: Any) -> Any:

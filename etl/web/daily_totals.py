@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from etl.db.statements import Statements, fetch_all, fetch_value
 
 RANGES = (7, 30, 90)
-COLOURS = 8  # sources with a colour of their own; the others are one layer
+COLOURS = 8  # of sources; of more, their providers are shown
 OUTCOMES = (
     "completed",
     "transferred",
@@ -30,6 +30,8 @@ STATEMENTS = Statements("page_totals")
 class DailyTotals:
     """Numbers by name, one for each day: calls and minutes by source, calls by outcome, and costs by their unit.
 
+    Of many sources, calls and minutes by provider, and no costs whose unit is unknown.
+
     ``answered`` and ``costs_per_minute`` are of all these days.
     """
 
@@ -46,40 +48,36 @@ def daily_totals(connection: Connection, now: datetime, day_count: int, source: 
     """The totals of the last ``day_count`` days in the zone of reports, today included, of all sources or of one."""
     last = fetch_value(connection, STATEMENTS.local_today, {"now": now, "source": source})
     days = tuple(last - timedelta(days=back) for back in reversed(range(day_count)))
-    values = {"first": days[0], "last": last, "source": source}
+    values = {"first": days[0], "last": last, "source": source, "most": COLOURS}
     rows = fetch_all(connection, STATEMENTS.totals_by_day, values)
     by_outcome = fetch_all(connection, STATEMENTS.outcomes_by_day, values)
-    priced, names = [row for row in rows if row.cost], _largest(rows)
+    names = sorted({row.name for row in rows})[:COLOURS]
+    priced = [row for row in rows if row.cost and (row.are_few or _is_known(row))]
     units = sorted({_unit(row) for row in priced})
     minutes = {unit: sum(row.minutes for row in priced if _unit(row) == unit) for unit in units}
     costs = _layers(days, priced, _unit, "cost", units)
     return DailyTotals(
         days,
-        _layers(days, rows, _source, "calls", names),
+        _layers(days, rows, _name, "calls", names),
         _layers(days, by_outcome, lambda row: row.outcome, "calls", OUTCOMES),
-        _layers(days, rows, _source, "minutes", names),
+        _layers(days, rows, _name, "minutes", names),
         costs,
-        sum(row.answered for row in rows),
+        int(sum(row.answered for row in rows)),
         {unit: sum(costs[unit]) / float(minutes[unit]) for unit in units if minutes[unit]},
     )
 
 
-def _source(row: Any) -> str:
-    return str(row.source)
+def _name(row: Any) -> str:
+    return str(row.name)
+
+
+def _is_known(row: Any) -> bool:
+    return row.cost_unit not in (None, "unknown")
 
 
 def _unit(row: Any) -> str:
     """The unit of a cost: sources with one unit are added up, those whose unit is unknown are not."""
-    return f"unknown unit of {row.source}" if row.cost_unit in (None, "unknown") else str(row.cost_unit)
-
-
-def _largest(rows: Sequence[Any]) -> tuple[str, ...]:
-    """The sources with the most calls, in alphabetical order."""
-    totals: dict[str, int] = {}
-    for row in rows:
-        totals[row.source] = totals.get(row.source, 0) + row.calls
-    count = COLOURS if len(totals) <= COLOURS else COLOURS - 1
-    return tuple(sorted(sorted(totals, key=lambda name: (-totals[name], name))[:count]))
+    return str(row.cost_unit) if _is_known(row) else f"unknown unit of {row.name}"
 
 
 def _layers(

@@ -4,14 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-from etl.model import Source
-from etl.reports.source_health import BAD, GOOD, OFF, UNSURE, WARNING, SourceHealth, assess, worst_first
+from etl.reports.source_health import (
+    BAD,
+    BADGES,
+    GOOD,
+    OFF,
+    UNSURE,
+    WARNING,
+    AssessedSource,
+    SourceHealth,
+    count_badges,
+)
 from etl.runtime.humanize import ago, counted, duration
 from etl.web import charts, sync_state
 from etl.web.daily_totals import OTHERS, OUTCOMES, DailyTotals
 from etl.web.formatting import amount, label, share
 
+MOST_CARDS, LIST_SIZE = 20, 25  # more sources than fit as cards are a list
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 OF_ALL = {  # the headline where all sources have this badge
     "failing": "No source can be read.",
@@ -59,26 +70,48 @@ class Plot:
     decimals: int
 
 
-def cards(
-    rows: Sequence[Mapping[str, Any]],
-    runs: Mapping[str, Sequence[Any]],
-    sources: Sequence[Source],
-    now: datetime,
-) -> list[Card]:
-    """One card per source, those that need attention first."""
-    configured = {source.name: source for source in sources}
-    found = [card(row, runs.get(row["source"], ()), configured.get(row["source"]), now) for row in rows]
-    return sorted(found, key=lambda card: worst_first(card.row, card.health))
+@dataclass(frozen=True, slots=True)
+class SourceList:
+    """The sources of one page of the list: those that a search and a badge leave, the worst first.
+
+    ``total`` counts all sources, and ``badges`` what the search alone leaves; a page is numbered from 1.
+    """
+
+    total: int
+    shown: Sequence[AssessedSource]
+    badges: Mapping[str, int]
+    words: str
+    badge: str
+    page: int
+    pages: int
+
+    def query(self, **changes: object) -> str:
+        """The query of a link that changes some of it."""
+        given = {"q": self.words, "state": self.badge, "page": self.page} | changes
+        return urlencode({name: value for name, value in given.items() if value not in ("", 1)})
+
+
+def source_list(assessed: Sequence[AssessedSource], given: Mapping[str, str]) -> SourceList:
+    """The sources whose name or provider contains the words of a query, and which have its badge."""
+    words, badge, page = given.get("q", "").strip()[:100], given.get("state", ""), given.get("page", "")
+    found = [each for each in assessed if all(word in _names(each) for word in words.lower().split())]
+    badges = count_badges(found)
+    left = [each for each in found if badge in ("", each.health.badge)]
+    pages = max(-(-len(left) // LIST_SIZE), 1)
+    number = min(int(page), pages) if page.isdecimal() and len(page) < 9 and int(page) else 1
+    shown = left[(number - 1) * LIST_SIZE : number * LIST_SIZE]
+    return SourceList(len(assessed), shown, badges, words, badge if badge in BADGES else "", number, pages)
+
+
+def _names(each: AssessedSource) -> str:
+    return f"{each.row['source']} {each.row['provider']}".lower()
 
 
 def card(
-    row: Mapping[str, Any],
-    runs: Sequence[Any],
-    source: Source | None,
-    now: datetime,
-    run_count: int = sync_state.RUNS_ON_CARD,
+    assessed: AssessedSource, runs: Sequence[Any], now: datetime, run_count: int = sync_state.RUNS_ON_CARD
 ) -> Card:
     """One source's card, with its last ``run_count`` runs."""
+    row, source, health = assessed
     recent = runs[-run_count:]
     bars = charts.runs([(run.status, run.received, run_label(run, now)) for run in recent])
     failed = sum(run.status in ("failed", "interrupted") for run in recent)
@@ -87,7 +120,7 @@ def card(
     limit = row["rate_per_minute"] or configured
     is_lowered = bool(limit and configured and limit < configured)
     rate = sync_state.requests_per_minute(runs, now)
-    return Card(row, assess(row, source, now), bars, text, rate, limit, is_lowered)
+    return Card(row, health, bars, text, rate, limit, is_lowered)
 
 
 def run_label(run: Any, now: datetime) -> str:
@@ -97,20 +130,22 @@ def run_label(run: Any, now: datetime) -> str:
     return f"{run.kind} {run.status}, {ago(run.started_at, now)}, {duration(seconds)}: {counts}"
 
 
-def headline(cards: Sequence[Card], now: datetime) -> Headline:
+def headline(assessed: Sequence[AssessedSource], now: datetime) -> Headline:
     """What is wrong with the source that is worst off, and how many others have problems; or that all are well."""
-    configured = [card for card in cards if card.health.level != OFF]
+    configured = [each for each in assessed if each.health.level != OFF]
     if not configured:
         return Headline(UNSURE, "No source is configured yet.")
     detail, worst, count = _detail(configured, now), configured[0].health, len(configured)
-    alike = [card for card in configured if card.health.badge == worst.badge]
+    alike = [each for each in configured if each.health.badge == worst.badge]
     if worst.level == GOOD:
         whole = "The only source is" if count == 1 else f"All {_spelled(count)} sources are"
         return Headline(GOOD, f"{whole} up to date and complete.", detail)
     if len(alike) == count > 1 and worst.badge in OF_ALL:
         return Headline(worst.level, OF_ALL[worst.badge], detail)
     is_bad = worst.level in (BAD, WARNING)
-    others = sum(card.health.level in ((BAD, WARNING) if is_bad else (UNSURE,)) for card in configured) - 1
+    others = sum(each.health.level in ((BAD, WARNING) if is_bad else (UNSURE,)) for each in configured) - 1
+    if is_bad and count > MOST_CARDS and others:
+        return Headline(worst.level, f"{others + 1:,} of {count:,} sources need attention.", detail)
     text = f"{worst.headline[:1].upper()}{worst.headline[1:]}"
     return Headline(worst.level, f"{text}{_and_others(others, is_bad)}.", detail)
 
@@ -124,10 +159,10 @@ def _and_others(count: int, is_bad: bool) -> str:
     return f", and {sources} {'is' if count == 1 else 'are'} not known to be complete"
 
 
-def _detail(cards: Sequence[Card], now: datetime) -> str:
-    newest = max((card.row["newest_call_at"] for card in cards if card.row["newest_call_at"]), default=None)
+def _detail(assessed: Sequence[AssessedSource], now: datetime) -> str:
+    newest = max((each.row["newest_call_at"] for each in assessed if each.row["newest_call_at"]), default=None)
     calls, open_calls, quarantined = (
-        sum(card.row[name] for card in cards) for name in ("calls", "open_calls", "quarantined")
+        sum(each.row[name] for each in assessed) for name in ("calls", "open_calls", "quarantined")
     )
     if not newest:
         return "No call is stored yet."

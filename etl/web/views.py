@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from etl.db.engine import sqlstate
 from etl.db.statements import fetch_all, fetch_one
+from etl.reports.source_health import worst_first
 from etl.reports.status import SourceStatus, status
 from etl.runtime.redaction import Redaction
 from etl.state import daily_checks
@@ -26,6 +27,7 @@ from etl.web.sync_state import STATEMENTS
 from etl.web.timeline import timeline_events
 
 RUNS = 100
+MOST_CHOICES = 20  # of a filter; more are suggested while somebody types
 DIRECTIONS = ("inbound", "outbound", "web", "unknown")
 MAX_JSON_LENGTH = 20_000
 NO_CALL = "There is no such call."
@@ -39,13 +41,17 @@ class Pages:
         self._context = context
 
     def home(self, request: Request) -> Response:
-        """All sources at a glance, and the calls of the last days."""
-        context, days = self._context, _days(request)
-        rows = self._status_rows()
-        runs = context.cache.get("runs", lambda: self._last_runs([row["source"] for row in rows]))
-        cards = overview.cards(rows, runs, context.sources, context.now())
-        headline = overview.headline(cards, context.now())
-        return context.render(request, "home", cards=cards, headline=headline, **self._totals(days, ""))
+        """All sources at a glance, and the calls of the last days; of many sources a list that can be searched."""
+        context, days, now = self._context, _days(request), self._context.now()
+        assessed = worst_first(self._status_rows(), context.sources, now)
+        found, cards = None, list[overview.Card]()
+        if len(assessed) > overview.MOST_CARDS:
+            found = overview.source_list(assessed, request.query_params)
+        else:
+            runs = context.cache.get("runs", lambda: self._last_runs([each.row["source"] for each in assessed]))
+            cards = [overview.card(each, runs.get(each.row["source"], ()), now) for each in assessed]
+        headline = overview.headline(assessed, now)
+        return context.render(request, "home", cards=cards, found=found, headline=headline, **self._totals(days, ""))
 
     def _status_rows(self) -> list[SourceStatus]:
         context = self._context
@@ -73,16 +79,17 @@ class Pages:
     def source(self, request: Request) -> Response:
         """One source: its coverage, runs, schema drift and quarantine."""
         context, name = self._context, request.path_params["source"]
-        row = next((row for row in self._status_rows() if row["source"] == name), None)
-        if row is None:
+        rows = [row for row in self._status_rows() if row["source"] == name]
+        if not rows:
             raise HTTPException(404, f"There is no source “{name}”.")
-        source = next((source for source in context.sources if source.name == name), None)
+        (assessed,) = worst_first(rows, context.sources, context.now())
+        source = assessed.source
         zone = source.timezone if source else UTC
         state = context.cache.get(("source", name), lambda: self._source_state(name, zone))
         return context.render(
             request,
             "source",
-            card=overview.card(row, state["runs"], source, context.now(), RUNS),
+            card=overview.card(assessed, state["runs"], context.now(), RUNS),
             is_retrying=name in context.retrying,
             zone=zone,
             **state,
@@ -146,6 +153,7 @@ class Pages:
             words=words or "",
             has_expired=words is None,
             options=options,
+            most_choices=MOST_CHOICES,
             chosen=chosen,
             query=chosen | ({"search": token} if token else {}),
             is_first=before is None,
@@ -177,12 +185,16 @@ def _days(request: Request) -> int:
 
 
 def _is_valid(value: str, options: Sequence[str] | None) -> bool:
-    """Whether a filter is one of its options, or a day where it has none."""
-    return value in options if options is not None else _day(value) is not None
+    """Whether a filter is one of its options, any text where they are many, or a day where it has none."""
+    if options is None:
+        return _day(value) is not None
+    return value in options if len(options) <= MOST_CHOICES else bool(value) and "\0" not in value
 
 
 def _call_filter(chosen: Mapping[str, str], names: Sequence[str]) -> CallFilter:
-    sources = tuple(name for name in names if chosen.get("source", name) == name)
+    """Of a source that is not one's whole name, all whose names contain it."""
+    source = chosen.get("source", "")
+    sources = (source,) if source in names else tuple(name for name in names if source.lower() in name.lower())
     days = _day(chosen.get("from", "")), _day(chosen.get("to", ""))
     return CallFilter(sources, chosen.get("agent"), chosen.get("outcome"), chosen.get("direction"), *days)
 

@@ -8,13 +8,20 @@ SELECT (CAST(:now AS timestamptz) AT TIME ZONE coalesce((
             GROUP BY report_timezone ORDER BY count(*) DESC, report_timezone LIMIT 1), 'UTC'))::date AS day
 
 -- name: totals_by_day
--- Calls, minutes and cost of each local day by source and unit of cost.
-SELECT day, source, cost_unit, sum(calls) AS calls,
-       sum(answered) AS answered, sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
-  FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
- WHERE hour = -1 AND day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
- GROUP BY day, source, cost_unit
- LIMIT 100000
+-- Calls, minutes and cost of each local day by unit of cost, and by source; by provider where more than :most sources had calls.
+WITH totals AS (
+    SELECT day, source, cost_unit, sum(calls) AS calls, sum(answered) AS answered,
+           sum(duration_seconds) / 60 AS minutes, sum(cost) AS cost
+      FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
+     WHERE hour = -1 AND day >= :first AND day <= :last AND (CAST(:source AS text) = '' OR source = :source)
+     GROUP BY day, source, cost_unit
+), split AS (
+    SELECT count(DISTINCT source) <= :most AS are_few FROM totals
+)
+SELECT day, CASE WHEN are_few THEN source ELSE provider END AS name, are_few, cost_unit, sum(calls) AS calls,
+       sum(answered) AS answered, sum(minutes) AS minutes, sum(cost) AS cost
+  FROM totals JOIN ops.sources USING (source) CROSS JOIN split
+ GROUP BY day, 2, are_few, cost_unit
 
 -- name: outcomes_by_day
 -- Calls of each local day by outcome.
