@@ -141,7 +141,9 @@ def sources(simulator: Simulator) -> list[Source]:
     said = simulator.info
     keys = {f"{name.upper()}_API_KEY": key for name, key in said["keys"].items()}
     hosts = {f"{name.upper()}_BASE_URL": f"{said['origin']}/{name}" for name in said["keys"]}
-    found = settings.load({**keys, **hosts, "RAVAN_PHONES": ",".join(said["phones"])}, Path("/nonexistent")).sources
+    found = settings.load(
+        {**keys, **hosts, "RAVAN_PHONES": ",".join(said["phones"])}, Path("/nonexistent")
+    ).local_sources
     return [replace(source, requests_per_minute=600_000) for source in found]
 
 

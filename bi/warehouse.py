@@ -53,7 +53,7 @@ def fill(db: Engine, now: datetime = NOON) -> None:
     transport = SandboxTransport(world)
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "etl.toml").write_text(REPORTING)
-        sources = settings.load(transport.environment(), Path(directory)).sources
+        sources = settings.load(transport.environment(), Path(directory)).local_sources
     deps = RunDependencies(db, FakeClock(now), transport=lambda source: transport)
     for source in sources:
         result = run_source(deps, source, "sync", sync, is_manual=True)

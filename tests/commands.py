@@ -22,13 +22,21 @@ def environment(home: Path, given: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "HOME": str(home), "PYTHONPATH": str(ROOT), "ETL_HOME": str(home / "etl"), **given}
 
 
-def run_etl(*words: str, cwd: Path, given: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def run_etl(
+    *words: str, cwd: Path, given: Mapping[str, str] | None = None, stdin: str | bytes = ""
+) -> subprocess.CompletedProcess[str]:
     """Run `etl WORDS` to its end, within a minute, in a process that has its modules already."""
     server = _fork_server()
     assert server.stdin
     assert server.stdout
-    with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as err:
-        asked = {"words": words, "cwd": str(cwd), "environment": environment(cwd, given or {})}
+    with (
+        tempfile.NamedTemporaryFile("r") as out,
+        tempfile.NamedTemporaryFile("r") as err,
+        tempfile.NamedTemporaryFile("wb") as read,
+    ):
+        read.write(stdin.encode() if isinstance(stdin, str) else stdin)
+        read.flush()
+        asked = {"words": words, "cwd": str(cwd), "environment": environment(cwd, given or {}), "stdin": read.name}
         server.stdin.write(json.dumps({**asked, "stdout": out.name, "stderr": err.name}) + "\n")
         server.stdin.flush()
         if not select.select([server.stdout], [], [], 60)[0]:

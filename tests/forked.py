@@ -34,7 +34,7 @@ def _become(asked: dict[str, object]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])  # type: ignore[call-overload]
     time.tzset()
-    for number, path in enumerate((os.devnull, asked["stdout"], asked["stderr"])):
+    for number, path in enumerate((asked["stdin"], asked["stdout"], asked["stderr"])):
         opened = os.open(str(path), os.O_WRONLY if number else os.O_RDONLY)
         os.dup2(opened, number)
         os.close(opened)

@@ -46,7 +46,7 @@ class Harness:
     @cached_property
     def sources(self) -> dict[str, Source]:
         environment = SandboxTransport(self.world).environment()
-        found = settings.load(environment, Path("/nonexistent")).sources
+        found = settings.load(environment, Path("/nonexistent")).local_sources
         return {each.name: replace(each, requests_per_minute=self.requests_per_minute) for each in found}
 
     def dependencies(self, clock: FakeClock | None = None) -> RunDependencies:

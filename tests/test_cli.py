@@ -144,8 +144,8 @@ def test_the_faults_of_the_sandbox_are_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, "no source is configured"),
-        ({"RINGG_API_KEY": " "}, "no source is configured"),
+        ({"DATABASE_URL": ""}, "no source is configured"),  # with one, there may be sources in the database
+        ({"DATABASE_URL": "", "RINGG_API_KEY": " "}, "no source is configured"),
         ({"RAVAN_API_KEY": "k"}, "RAVAN_PHONES is not set"),
         ({"RINGG_API_KEY": "k", "DATABASE_URL": "mysql://x/y"}, "DATABASE_URL is not a PostgreSQL URL"),
         ({"RINGG_API_KEY": "k", "RINGG_BASE_URL": "http://api.ringg.ai"}, "RINGG_BASE_URL is http"),

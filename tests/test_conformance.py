@@ -224,7 +224,7 @@ class Recorded(httpx.BaseTransport):
 
 def test_its_calls_reach_the_warehouse_by_configuration_alone(echoline: Provider, db: Engine, tmp_path: Path) -> None:
     (tmp_path / "etl.toml").write_text('[sources.echo]\nprovider = "echoline"\napi_key = "env:ECHO_KEY"\n')
-    (source,) = settings.load({"ECHO_KEY": "a-key-of-this-test"}, tmp_path).sources
+    (source,) = settings.load({"ECHO_KEY": "a-key-of-this-test"}, tmp_path).local_sources
     dependencies = RunDependencies(db, FakeClock(), transport=lambda source: Recorded())
     report = run_source(dependencies, source, "sync", sync, is_manual=True)
     assert (report.status, report.error) == ("succeeded", None)

@@ -317,10 +317,10 @@ def test_check_names_what_is_to_be_granted_before_a_run_fails_for_it(
         settings = Settings(Secret(url), Path(), tuple(harness.sources.values()), None, None)
         admin(server, name, *(each.format(**names) for each in given))
         db.dispose()
-        found = check_database(settings, settings.sources)
+        found = check_database(settings)[0]
         assert found == CheckResult("database", False, f"ask an administrator to run: {grants.format(**names)};")
         admin(server, name, *grants.format(**names).split("; "))
-        assert check_database(settings, settings.sources).is_ok
+        assert check_database(settings)[0].is_ok
         harness.sync("ravan")
         db.dispose()
 

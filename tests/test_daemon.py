@@ -84,7 +84,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def sources(sandbox: Sandbox, folder: Path, schedule: str = "every 1s") -> dict[str, Source]:
-    found = settings.load(sandbox.environment(), folder).sources
+    found = settings.load(sandbox.environment(), folder).local_sources
     return {each.name: replace(each, requests_per_minute=6000, schedule=schedule) for each in found}
 
 
@@ -278,7 +278,7 @@ def test_a_run_that_hangs_on_a_peer_does_not_keep_it_from_ending(tmp_path: Path,
     gone, stop = threading.Event(), threading.Event()
     with serve(silence(gone)) as silent:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
-        hanging = list(settings.load(environment, tmp_path).sources)
+        hanging = list(settings.load(environment, tmp_path).local_sources)
         with serving_daemon(RunDependencies(db, SystemClock(stop)), stop, hanging, Tempo(grace_seconds=0.1)) as said:
             wait_until(lambda: silent.heard)
         assert said == [False]
@@ -367,7 +367,7 @@ def test_where_the_database_hangs_too_the_process_asks_to_be_restarted(tmp_path:
     tempo = Tempo(watchdog_interval_seconds=0.02, database_timeout_seconds=0.2)
     with serve(silence(gone)) as silent, db.connect() as other:
         environment = {"RINGG_API_KEY": "k", "RINGG_BASE_URL": f"http://127.0.0.1:{silent.port}"}
-        configured = list(settings.load(environment, tmp_path).sources)
+        configured = list(settings.load(environment, tmp_path).local_sources)
         with db.begin() as connection:
             for source in configured:
                 registry.register(connection, source, NOW)
@@ -433,7 +433,7 @@ def test_two_daemons_share_the_sources_and_one_takes_over_from_the_other(
 def test_thirty_sources_are_read_by_a_few_threads(db: Engine, tmp_path: Path) -> None:
     world = World(5, calls=3, days=2, now=NOW)
     sandbox = SandboxTransport(world)
-    one = settings.load(sandbox.environment(), tmp_path).sources[1]
+    one = settings.load(sandbox.environment(), tmp_path).local_sources[1]
     many = [replace(one, name=f"account-{n}", schedule="every 5s", requests_per_minute=6000) for n in range(30)]
     stop, busy = threading.Event(), [0]
 

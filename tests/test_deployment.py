@@ -120,7 +120,7 @@ def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) 
     assert loaded.database_url is not None
     assert loaded.listen is not None
     assert daemon["ports"] == [f"127.0.0.1:{loaded.listen.port}:{loaded.listen.port}"]
-    assert [source.name for source in loaded.sources] == ["ringg"]
+    assert [source.name for source in loaded.local_sources] == ["ringg"]
     assert loaded.warnings == ()
 
 
@@ -143,7 +143,7 @@ def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_p
     assert own.keys() == {"DATABASE_URL", "ETL_LISTEN", "ETL_TOKEN"}  # all others come as .env has them
     assert loaded.alert_url == Secret(given["ETL_ALERT_URL"])
     assert loaded.token == Secret(given["ETL_TOKEN"])
-    assert {s.name: (s.api_key, s.base_url) for s in loaded.sources} == {
+    assert {s.name: (s.api_key, s.base_url) for s in loaded.local_sources} == {
         name: (Secret(f"key-of-{name.upper()}"), f"https://{name}.example") for name in providers()
     }
 

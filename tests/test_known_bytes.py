@@ -19,7 +19,7 @@ from tests.stub_provider import make_stub_harness, ringg_record
 from tests.test_batch import call, counts, synced
 
 PROVIDER = providers()["ringg"]
-SOURCE = settings.load({"RINGG_API_KEY": "sandbox-ringg-key"}, Path("/nonexistent")).sources[0]
+SOURCE = settings.load({"RINGG_API_KEY": "sandbox-ringg-key"}, Path("/nonexistent")).local_sources[0]
 RECORD = json.loads(ringg_record("a"))
 
 

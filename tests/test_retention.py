@@ -213,6 +213,6 @@ def test_what_makes_no_sense_is_said(tmp_path: Path, top: str, own: str, expecte
 def test_a_source_has_its_own_or_what_all_have(tmp_path: Path) -> None:
     other = SOURCE.replace("sources.a", "sources.b")
     (tmp_path / "etl.toml").write_text(f'keep_raw = "90d"\nkeep_calls = "900d"\n{SOURCE}keep_raw = "30d"\n{other}')
-    first, second = load({"RINGG_API_KEY": "0123456789abcdef"}, tmp_path).sources
+    first, second = load({"RINGG_API_KEY": "0123456789abcdef"}, tmp_path).local_sources
     assert (first.retention.raw, first.retention.calls) == (timedelta(days=30), timedelta(days=900))
     assert second.retention == Retention(timedelta(days=900), None, timedelta(days=90))

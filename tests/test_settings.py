@@ -32,7 +32,7 @@ def toml(folder: Path, text: str) -> None:
 
 def source(folder: Path, settings: str, provider: str = "ringg") -> Source:
     toml(folder, f'[sources.acme]\nprovider = "{provider}"\napi_key = "env:ACME_KEY"\n{settings}\n')
-    (found,) = load({"ACME_KEY": KEY}, folder).sources
+    (found,) = load({"ACME_KEY": KEY}, folder).local_sources
     return found
 
 
@@ -72,8 +72,8 @@ def test_nothing_configured_is_no_source_and_the_embedded_postgres(tmp_path: Pat
 def test_a_key_switches_its_source_on(tmp_path: Path) -> None:
     environment = {f"{name.upper()}_API_KEY": f"{KEY}-{name}" for name in providers()} | {"RAVAN_PHONES": PHONE}
     settings = load(environment, tmp_path)
-    assert {found.name for found in settings.sources} == set(providers())
-    for found in settings.sources:
+    assert {found.name for found in settings.local_sources} == set(providers())
+    for found in settings.local_sources:
         provider = providers()[found.name]
         assert found.provider == found.name
         assert found.api_key.reveal() == f"{KEY}-{found.name}"
@@ -81,7 +81,7 @@ def test_a_key_switches_its_source_on(tmp_path: Path) -> None:
         assert found.cost_unit == provider.cost_unit
         assert found.partitions == ((PHONE,) if provider.is_partitioned else ())
         assert (found.requests_per_minute, found.schedule, found.lookbacks) == (60, "every 5m", LOOKBACKS)
-    assert set(settings.secrets) == {found.api_key for found in settings.sources}
+    assert set(settings.secrets) == {found.api_key for found in settings.local_sources}
 
 
 def test_a_blank_variable_is_not_set(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_dotenv_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"export RINGG_API_KEY='{KEY}'\nVAANI_API_KEY=from-file # mine\nETL_HOME=$HOME/x\n")
     (tmp_path / ".env").chmod(0o600)
     settings = load({"VAANI_API_KEY": "from-environment"}, tmp_path)
-    assert {found.name: found.api_key.reveal() for found in settings.sources} == {
+    assert {found.name: found.api_key.reveal() for found in settings.local_sources} == {
         "ringg": KEY,
         "vaani": "from-environment",
     }
@@ -131,7 +131,7 @@ def test_a_dotenv_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"RINGG_API_KEY={KEY}\n")
     (tmp_path / ".env").chmod(0o644)
     settings = load({}, tmp_path)
-    assert len(settings.sources) == 1
+    assert len(settings.local_sources) == 1
     assert "chmod 600" in settings.warnings[0]
 
 
@@ -168,7 +168,7 @@ def test_a_misspelt_variable_gets_the_nearest_name(tmp_path: Path, wrong: str, r
 
 @pytest.mark.parametrize("name", ["ETL_PIPELINE_OWNER", "RINGG_MASTER", "VAANI_TEAM", "DATABASE_URLS", "ETL_ENV"])
 def test_a_variable_of_another_tool_is_left_alone_where_it_is_not_in_dotenv(tmp_path: Path, name: str) -> None:
-    assert load({name: "x", "RINGG_API_KEY": KEY}, tmp_path).sources
+    assert load({name: "x", "RINGG_API_KEY": KEY}, tmp_path).local_sources
     (tmp_path / ".env").write_text(f"{name}=x\n")
     assert name in problem(tmp_path, {"RINGG_API_KEY": KEY})
 
@@ -199,7 +199,7 @@ def test_phones_without_a_key_are_a_warning(tmp_path: Path) -> None:
 
 def test_phones_become_e164_each_once(tmp_path: Path) -> None:
     environment = {"RAVAN_API_KEY": KEY, "RAVAN_PHONES": "+91 98765 43210, +1 (650) 253-0000,+919876543210,"}
-    assert load(environment, tmp_path).sources[0].partitions == (PHONE, "+16502530000")
+    assert load(environment, tmp_path).local_sources[0].partitions == (PHONE, "+16502530000")
 
 
 @pytest.mark.parametrize("number", ["919876543210", "call me", "+91", "+1 650 253 0000 12345678"])
@@ -334,7 +334,7 @@ def test_reports_have_a_time_zone_a_currency_and_business_hours(tmp_path: Path, 
         api_key = "env:ONE_KEY"
         report_timezone = "Europe/Berlin"
     ''')  # fmt: skip
-    one, two = (source.reporting for source in load({"ONE_KEY": KEY}, tmp_path).sources)
+    one, two = (source.reporting for source in load({"ONE_KEY": KEY}, tmp_path).local_sources)
     assert (one.timezone.key, one.currency, one.business_hours) == ("Asia/Kolkata", "EUR", minutes)
     assert two == replace(one, timezone=ZoneInfo("Europe/Berlin"))
 
@@ -491,23 +491,23 @@ def test_since_is_a_day_or_a_moment(tmp_path: Path, text: str, moment: datetime)
 def test_where_the_file_names_sources_they_are_the_sources(tmp_path: Path) -> None:
     toml(tmp_path, '[sources.india]\nprovider = "vaani"\napi_key = "env:RINGG_API_KEY"\n')
     settings = load({"RINGG_API_KEY": KEY, "AUTOCALLS_API_KEY": "other"}, tmp_path)
-    assert [(found.name, found.api_key.reveal()) for found in settings.sources] == [("india", KEY)]
+    assert [(found.name, found.api_key.reveal()) for found in settings.local_sources] == [("india", KEY)]
 
 
 def test_a_file_without_sources_leaves_the_keys_in_force(tmp_path: Path) -> None:
     toml(tmp_path, "# nothing yet\n")
-    assert [found.name for found in load({"RINGG_API_KEY": KEY}, tmp_path).sources] == ["ringg"]
+    assert [found.name for found in load({"RINGG_API_KEY": KEY}, tmp_path).local_sources] == ["ringg"]
 
 
 def test_a_source_without_base_url_lies_where_the_environment_says(tmp_path: Path) -> None:
     toml(tmp_path, '[sources.a]\nprovider = "autocalls"\napi_key = "env:ACME_KEY"\n')
     settings = load({"ACME_KEY": KEY, "AUTOCALLS_BASE_URL": "https://reseller.example/api"}, tmp_path)
-    assert settings.sources[0].base_url == "https://reseller.example/api"
+    assert settings.local_sources[0].base_url == "https://reseller.example/api"
 
 
 def test_a_variable_that_the_file_refers_to_is_not_misspelt(tmp_path: Path) -> None:
     toml(tmp_path, '[sources.a]\nprovider = "ringg"\napi_key = "env:RINGG_INDIA_KEY"\n')
-    assert load({"RINGG_INDIA_KEY": KEY}, tmp_path).sources[0].api_key.reveal() == KEY
+    assert load({"RINGG_INDIA_KEY": KEY}, tmp_path).local_sources[0].api_key.reveal() == KEY
 
 
 def test_a_key_may_lie_in_a_file_beside_the_configuration(tmp_path: Path) -> None:
@@ -518,7 +518,7 @@ def test_a_key_may_lie_in_a_file_beside_the_configuration(tmp_path: Path) -> Non
     for mode, is_open in ((0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o602, True)):
         (folder / "acme.key").chmod(mode)
         settings = load({"ETL_CONFIG": "conf/calls.toml"}, tmp_path)
-        assert settings.sources[0].api_key.reveal() == KEY
+        assert settings.local_sources[0].api_key.reveal() == KEY
         assert ["readable by other users" in warning for warning in settings.warnings] == [True] * is_open
 
 

@@ -176,7 +176,7 @@ def test_the_headline_names_the_worst_problem_and_counts_the_others(
 ) -> None:
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
     names = ("ringg", "ravan", "autocalls", "vaani", *map(str, range(20)))
-    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).local_sources[0]
     sources = [replace(source, name=name) for name in names]
     rows = [{**GOOD_ROW, "source": name, **change} for name, change in zip(names, changes, strict=False)]
     assert overview.headline(worst_first(rows, sources, now), now).text == headline
@@ -912,13 +912,13 @@ def test_the_demo_on_a_terminal_serves_the_page_until_it_is_stopped(tmp_path: Pa
 )
 def test_each_state_of_a_source_has_its_badge(change: dict[str, Any], word: str, tmp_path: Path) -> None:
     now = datetime(2025, 5, 1, 12, tzinfo=UTC)
-    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).local_sources[0]
     assert assess({**GOOD_ROW, **change}, source, now).badge == word
     assert assess({**GOOD_ROW, **change}, None, now).badge == "not configured"
 
 
 def test_an_incomplete_source_says_how_many_calls_are_missing_and_when(tmp_path: Path) -> None:
-    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).sources[0]
+    source = settings.load({"RINGG_API_KEY": "k"}, tmp_path).local_sources[0]
     days = [{"day": "2025-04-29", "missing_count": 1}, {"day": "2025-04-30", "missing_count": 2}]
     for count, message, headline in (
         (0, "the provider lists calls that are not stored", "calls of ringg are missing"),

@@ -20,6 +20,7 @@ from etl.cli import (
     rates_commands,
     run_commands,
     sandbox_command,
+    sources_commands,
     verify_command,
 )
 
@@ -60,6 +61,7 @@ app.add_command(sandbox_command.sandbox)
 app.add_command(db_commands.db)
 app.add_command(quarantine_commands.quarantine)
 app.add_command(rates_commands.rates)
+app.add_command(sources_commands.sources)
 app.add_command(erase_command.erase)
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from etl.model import Source
     from etl.runtime.secret import Secret
-    from etl.settings import Settings
+    from etl.settings import ConfigurationError, Settings
+    from etl.state.source_table import AllSources, TableVersion
     from etl.sync.run import RunDependencies
 
 named = click.argument("sources", metavar="[SOURCE]...", nargs=-1, help="Only these sources; all by default.")
@@ -65,15 +67,58 @@ def settings() -> "Settings":
     return loaded
 
 
-def sources(settings: "Settings", names: Sequence[str] | None = None) -> list["Source"]:
-    """The configured sources, or those named; an unknown name is an invalid command line."""
+def all_sources(engine: "Engine", settings: "Settings") -> "AllSources":
+    """The sources of this machine's configuration and of the database, if there are any.
+
+    Raises :class:`~etl.settings.ConfigurationError` where one is invalid.
+    """
+    from etl.state import source_table
+
+    with engine.connect() as connection:
+        found = source_table.load(connection, settings).valid()
+    for warning in found.warnings:
+        warn(warning)
+    return found
+
+
+def require_some(settings: "Settings") -> None:
+    """Refuse to work where there can be no source: the configuration has none, and no database is configured or made."""
+    from etl import embedded
+
+    if not settings.local_sources and settings.database_url is None and not embedded.exists(settings.home):
+        raise no_sources()
+
+
+def no_sources() -> "ConfigurationError":
+    """The error of a command that has nothing to read."""
     from etl.settings import NO_SOURCES, ConfigurationError
 
-    if not settings.sources:
-        raise ConfigurationError([f"{NO_SOURCES}; looked for both files in {Path.cwd()}"])
-    known = {source.name: source for source in settings.sources}
-    require_known(names, known)
-    return [known[name] for name in dict.fromkeys(names)] if names else list(known.values())
+    return ConfigurationError([f"{NO_SOURCES}; looked for both files in {Path.cwd()}"])
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a command works with: the configuration, the database, and the sources, at least one."""
+
+    settings: "Settings"
+    engine: "Engine"
+    sources: tuple["Source", ...]
+    version: "TableVersion"
+
+
+@contextmanager
+def opened_sources(names: Sequence[str] = (), *, may_start: bool = False) -> Iterator[Opened]:
+    """The database and all sources, or those named; an unknown name is an invalid command line."""
+    given = settings()
+    require_some(given)
+    with opened(given, may_start=may_start) as engine:
+        found = all_sources(engine, given)
+        if not found.sources:
+            raise no_sources()
+        known = {source.name: source for source in found.sources}
+        require_known(names, known)
+        chosen = tuple(known[name] for name in dict.fromkeys(names)) or found.sources
+        yield Opened(given, engine, chosen, found.version)
 
 
 def require_known(names: Sequence[str] | None, known: Collection[str]) -> None:

@@ -45,7 +45,8 @@ def demo(stop: threading.Event, environment: Mapping[str, str], directory: Path)
     ):
         configured = settings.load(sandbox.environment(), Path(empty))
         sources = [
-            replace(source, requests_per_minute=REQUESTS_PER_MINUTE, schedule=SCHEDULE) for source in configured.sources
+            replace(source, requests_per_minute=REQUESTS_PER_MINUTE, schedule=SCHEDULE)
+            for source in configured.local_sources
         ]
         deps = RunDependencies(db, clock)
         began = clock.monotonic()

@@ -40,9 +40,10 @@ def erase(phone: str, dry_run: bool, mentions: bool, as_json: bool) -> None:
 
     settings, clock = context.settings(), SystemClock(context.stop)
     with context.opened(settings) as engine:
+        sources = context.all_sources(engine, settings).sources
         with engine.begin() as connection:
-            regions = {source.name: source.region for source in settings.sources}
-            own = {partition for source in settings.sources for partition in source.partitions}
+            regions = {source.name: source.region for source in sources}
+            own = {partition for source in sources for partition in source.partitions}
             try:
                 who = person(phone, set(regions.values()), registry.masking_key(connection))
                 require_person(connection, who, own)

@@ -37,8 +37,10 @@ def check(as_json: bool) -> None:
     from etl.runtime.clock import SystemClock
 
     settings = context.settings()
-    sources = context.sources(settings)
-    database = check_database(settings, sources)
+    context.require_some(settings)
+    database, sources = check_database(settings)
+    if database.is_ok and not sources:
+        raise context.no_sources()
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(lambda source: check_source(source, SystemClock(context.stop)), sources))
     if as_json:
@@ -79,13 +81,14 @@ def status(sources: Sequence[str], shows_all: bool, as_json: bool) -> None:
 
     settings, now = context.settings(), datetime.now(UTC)
     with context.opened(settings) as engine:
-        rows = load_status(engine, settings.sources, now)
+        configured = context.all_sources(engine, settings).sources
+        rows = load_status(engine, configured, now)
     context.require_known(sources, [row["source"] for row in rows])
     rows = [row for row in rows if not sources or row["source"] in sources]
     if as_json:
         print_json(rows)
     elif rows:
-        status_table(rows, settings.sources, now, shows_all=shows_all or bool(sources))
+        status_table(rows, configured, now, shows_all=shows_all or bool(sources))
     else:
         echo(f"no source is configured in {Path.cwd()}, and none was ever synced: put a key into .env, then `etl sync`")
 
@@ -115,7 +118,8 @@ def why(call: str, show_values: bool, as_json: bool) -> None:
     with context.opened(settings) as engine, engine.connect() as connection:
         found = resolve(connection, call)
         if len(found) == 1:
-            history = call_history(connection, found[0], settings.sources, datetime.now(UTC), show_values=show_values)
+            sources = context.all_sources(engine, settings).sources
+            history = call_history(connection, found[0], sources, datetime.now(UTC), show_values=show_values)
     if len(found) > 1:
         choices = " or ".join(printable(f"{call.source}:{call.provider_call_id}") for call in found)
         raise click.BadParameter(f"{len(found)} sources have a call with this id: write {choices}", param_hint="CALL")

@@ -77,8 +77,7 @@ def retry(sources: Sequence[str]) -> None:
     """Try to load the records in quarantine with this version."""
     from etl.sync.replay import retry
 
-    settings = context.settings()
-    exit_with(run(settings, context.sources(settings, sources), "replay", retry))
+    exit_with(run(sources, "replay", retry))
 
 
 @quarantine.command()

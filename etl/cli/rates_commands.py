@@ -12,7 +12,7 @@ from etl.cli.exit_status import print_json, warn
 from etl.cli.output import echo
 
 if TYPE_CHECKING:
-    from etl.settings import Settings
+    from etl.model import Source
 
 LARGEST = Decimal(10) ** 12
 source_of_rate = click.argument("source", metavar="SOURCE", help="A source of the configuration or the database.")
@@ -54,14 +54,15 @@ def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> N
         raise click.BadParameter("costs in the currency of the rate itself need none", param_hint="CURRENCY")
     day = first.date()
     with context.opened(settings) as engine, engine.begin() as connection:
-        _require_unit(connection, settings, source, unit)
+        configured = context.all_sources(engine, settings).sources
+        _require_unit(connection, configured, source, unit)
         try:
             rates.add(connection, rates.Rate(source, unit, currency, day, amount))
         except rates.RateExists as error:
             way_out = f"`etl rates unset {source} {unit} --from {day}` removes it"
             raise click.BadParameter(f"{error}; {way_out}", param_hint="--from") from None
     echo(f"{source}: 1 {unit} = {amount:f} {currency} from {day}")
-    if currency not in {source.reporting.currency for source in settings.sources}:
+    if currency not in {source.reporting.currency for source in configured}:
         warn(f'reports do not use this rate: write report_currency = "{currency}" at the top of etl.toml')
 
 
@@ -115,15 +116,15 @@ def _amount(text: str) -> Decimal:
     return amount
 
 
-def _require_unit(connection: Any, settings: "Settings", source: str, unit: str) -> None:
+def _require_unit(connection: Any, sources: "Sequence[Source]", source: str, unit: str) -> None:
     """Reject a source that nobody knows, and a unit in which none of its costs is; registers one that is configured."""
     from etl.settings.parsers import nearest
     from etl.state import rates, registry
 
-    configured = [account for account in settings.sources if account.name == source]
+    configured = [account for account in sources if account.name == source]
     for account in configured:  # it may never have been read
         registry.register(connection, account, datetime.now(UTC))
-    context.require_known([source], {*(each.name for each in settings.sources), *registry.known_sources(connection)})
+    context.require_known([source], {*(each.name for each in sources), *registry.known_sources(connection)})
     units = {*rates.units(connection, source), *(account.cost_unit for account in configured)}
     if unit not in units:
         raise click.BadParameter(f"no cost of {source} is in {unit!r}{nearest(unit, units)}", param_hint="UNIT")

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli import context
-from etl.cli.context import stop
+from etl.cli.context import Opened, stop
 from etl.cli.exit_status import FAILED, exit_with, warn
 from etl.cli.output import echo
+from etl.cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-    from etl.model import Source, Window
-    from etl.settings import Settings
+    from etl.model import Window
     from etl.sync.run import RunFunction, RunResult, SourceRun
 
 RESTART = 75  # EX_TEMPFAIL: the supervisor should restart it
@@ -38,7 +36,6 @@ def demo() -> None:
     Next:     etl db psql demo, or put a key into .env and run `etl check`
     """
     from etl.cli.demo import demo as run_demo
-    from etl.cli.stopping import stop_on_signal
 
     stop_on_signal(stop)
     sys.exit(0 if run_demo(stop, os.environ, Path.cwd()) else FAILED)
@@ -135,13 +132,14 @@ def _plan(names: Sequence[str], window: "Callable[[SourceRun], Window]", *, agai
     from etl.reports.backfill_plan import BackfillPlan
     from etl.reports.backfill_plan import plan as make_plan
 
-    settings, found = context.settings(), list[BackfillPlan]()
-    results = results_of(
-        settings,
-        context.sources(settings, names),
-        "verify",
-        lambda source_run: found.append(make_plan(source_run, window(source_run), again=again)),
-    )
+    found = list[BackfillPlan]()
+
+    def work(source_run: "SourceRun") -> None:
+        found.append(make_plan(source_run, window(source_run), again=again))
+
+    stop_on_signal(stop)
+    with context.opened_sources(names) as opened:
+        results = results_of(opened, "verify", work)
     plans_table(sorted(found, key=lambda plan: plan.source))
     exit_with(results)
 
@@ -160,21 +158,17 @@ def daemon() -> None:
     """
     from etl.daemon import WatchdogTimeout, serve
     from etl.ops.metrics import Metrics
-    from etl.runtime import tracing
-    from etl.runtime.signals import stop_on_signal
+    from etl.runtime import signals, tracing
     from etl.web.http_server import serving
 
-    settings = context.settings()
-    sources = context.sources(settings)
     tracing.setup()
-    stop_on_signal(stop)
-    with context.opened(settings, may_start=True) as engine:
-        _register(engine, settings, sources)
-        deps = context.dependencies(engine)
-        metrics = Metrics()
-        with serving(deps, sources, [settings.listen] if settings.listen else [], settings.token, metrics):
+    signals.stop_on_signal(stop)
+    with context.opened_sources(may_start=True) as opened:
+        _register(opened)
+        deps, settings, metrics = context.dependencies(opened.engine), opened.settings, Metrics()
+        with serving(deps, opened.sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:
-                all_ended = serve(deps, stop, sources, metrics, settings.alert_url)
+                all_ended = serve(deps, stop, opened.sources, metrics, settings.alert_url)
             except WatchdogTimeout as timeout:
                 echo(f"etl: {timeout}", err=True)
                 os._exit(RESTART)
@@ -198,18 +192,18 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
     from etl.reports.replay_diff import ReplayDiff, compare
     from etl.sync.replay import replay as work
 
-    settings = context.settings()
-    chosen = context.sources(settings, sources)
-    found = {source.name: ReplayDiff() for source in chosen}
+    if not dry_run:
+        stop_on_signal(stop)
     results: list[RunResult] = []
-    if dry_run:
-        with context.opened(settings) as engine:
-            for source in chosen:
-                compare(engine, source, found[source.name])
-    else:
-        results = results_of(
-            settings, chosen, "replay", lambda source_run: work(source_run, found[source_run.source.name].add)
-        )
+    with context.opened_sources(sources, may_start=not dry_run) as opened:
+        found = {source.name: ReplayDiff() for source in opened.sources}
+        if dry_run:
+            for source in opened.sources:
+                compare(opened.engine, source, found[source.name])
+        else:
+            results = results_of(
+                opened, "replay", lambda source_run: work(source_run, found[source_run.source.name].add)
+            )
     for name, diff in found.items():
         echo(replay_diff(name, diff, dry_run=dry_run))
     for result in results:
@@ -219,34 +213,33 @@ def replay(sources: Sequence[str], dry_run: bool) -> None:
 
 
 def _run(names: Sequence[str], kind: str, work: "RunFunction") -> None:
-    settings = context.settings()
-    exit_with(run(settings, context.sources(settings, names), kind, work))
+    exit_with(run(names, kind, work))
 
 
-def run(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
+def run(names: Sequence[str], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources with progress, and print the result of each."""
     from etl.cli.terminal import result_line
 
-    results = results_of(settings, sources, kind, work)
+    stop_on_signal(stop)
+    with context.opened_sources(names, may_start=True) as opened:
+        results = results_of(opened, kind, work)
     for result in results:
         echo(result_line(result))
     return results
 
 
-def results_of(settings: "Settings", sources: Sequence["Source"], kind: str, work: "RunFunction") -> list["RunResult"]:
+def results_of(opened: Opened, kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources with progress; the result of each."""
     from etl.cli.parallel_runs import run_all
-    from etl.cli.stopping import stop_on_signal
     from etl.cli.terminal import progress
 
-    stop_on_signal(stop)
-    with context.opened(settings, may_start=kind != "verify") as engine:
-        _register(engine, settings, sources)
-        with progress([source.name for source in sources]) as on_progress:
-            return run_all(replace(context.dependencies(engine), on_progress=on_progress), sources, kind, work)
+    _register(opened)
+    with progress([source.name for source in opened.sources]) as on_progress:
+        deps = replace(context.dependencies(opened.engine), on_progress=on_progress)
+        return run_all(deps, opened.sources, kind, work)
 
 
-def _register(engine: "Engine", settings: "Settings", sources: Sequence["Source"]) -> None:
+def _register(opened: Opened) -> None:
     """Register every source before any is read, so that an invalid one stops all, like an invalid configuration.
 
     Then erase whom a restored backup, or a killed command, left in.
@@ -255,9 +248,9 @@ def _register(engine: "Engine", settings: "Settings", sources: Sequence["Source"
     from etl.runtime.clock import SystemClock
     from etl.state import registry
 
-    with engine.begin() as connection:
-        for source in sources:
+    with opened.engine.begin() as connection:
+        for source in opened.sources:
             registry.register(connection, source, datetime.now(UTC))
         if difference := registry.clock_difference(connection, datetime.now(UTC)):
             warn(difference)
-    tombstones.settle(engine, SystemClock(stop), settings.erasures, warn)
+    tombstones.settle(opened.engine, SystemClock(stop), opened.settings.erasures, warn)

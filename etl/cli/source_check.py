@@ -9,6 +9,7 @@ import httpx
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from etl.cli.context import all_sources
 from etl.cli.database import opened
 from etl.client.api_client import Client
 from etl.client.errors import PauseReason, SourceError
@@ -56,8 +57,13 @@ class _WaitRequested(Exception):
         self.until = until
 
 
-def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult:
-    """Whether the database is reachable, at this version's revision, and stores the accounts that are configured."""
+def check_database(settings: Settings) -> tuple[CheckResult, Sequence[Source]]:
+    """Whether the database is reachable, at this version's revision, and stores the accounts that are configured.
+
+    Also returns all sources; where the database does not say which it has, those of this machine's configuration.
+    Raises :class:`~etl.settings.ConfigurationError` where a source is invalid.
+    """
+    sources: Sequence[Source] = settings.local_sources
     try:
         with opened(settings, may_start=False) as db, db.connect() as connection:  # nothing is committed
             allowed, setting = privileges.connections(connection)
@@ -65,16 +71,17 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
             if allowed < privileges.NEEDED_CONNECTIONS:
                 missing.append(setting)
             if missing:
-                return CheckResult("database", False, f"ask an administrator to run: {'; '.join(missing)};")
+                return CheckResult("database", False, f"ask an administrator to run: {'; '.join(missing)};"), sources
+            sources = all_sources(db, settings).sources
             for source in sources:
                 registry.register(connection, source, datetime.now(UTC))
             difference = registry.clock_difference(connection, datetime.now(UTC))
             of_sources = _settings_notes(connection, sources)
             at, unreadable = location(db), revisions.unable_readers(db)
     except (DatabaseProblem, SourceMismatch) as problem:
-        return CheckResult("database", False, str(problem))
+        return CheckResult("database", False, str(problem)), sources
     except SQLAlchemyError as error:
-        return CheckResult("database", False, describe(error))
+        return CheckResult("database", False, describe(error)), sources
     at_once = (allowed - 1) // privileges.CONNECTIONS_PER_SOURCE
     few = f"its user may have {allowed} connections, so that no more than {at_once} sources are read at once"
     notes = [
@@ -84,7 +91,7 @@ def check_database(settings: Settings, sources: Sequence[Source]) -> CheckResult
         unreadable,
         *of_sources,
     ]
-    return CheckResult("database", True, "; ".join(filter(None, notes)))
+    return CheckResult("database", True, "; ".join(filter(None, notes))), sources
 
 
 def _settings_notes(connection: Connection, sources: Sequence[Source]) -> list[str]:

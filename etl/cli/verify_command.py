@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from etl.cli import context
+from etl.cli.context import stop
 from etl.cli.exit_status import FAILED, print_failures, print_json
 from etl.cli.output import echo
 from etl.cli.run_commands import results_of
+from etl.cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
     from etl.state.daily_checks import DayStatus
@@ -40,14 +42,14 @@ def verify(sources: Sequence[str], since: datetime | None, until: datetime | Non
     from etl.reconcile import verify as verify_source
 
     first, end = context.days_asked(since, until)
-    settings = context.settings()
-    chosen = context.sources(settings, sources)
-    found: dict[str, list[DayStatus]] = {source.name: [] for source in chosen}
     request = VerifyRequest(first, end, heal)
-    results = results_of(
-        settings, chosen, "verify", lambda source_run: verify_source(source_run, request, found[source_run.source.name])
-    )
-    days = [day for source in chosen for day in found[source.name]]
+    stop_on_signal(stop)
+    with context.opened_sources(sources) as opened:
+        found: dict[str, list[DayStatus]] = {source.name: [] for source in opened.sources}
+        results = results_of(
+            opened, "verify", lambda source_run: verify_source(source_run, request, found[source_run.source.name])
+        )
+    days = [day for name in found for day in found[name]]
     if as_json:
         print_json([day.as_dict() for day in days])
     else:

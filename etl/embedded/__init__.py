@@ -21,7 +21,17 @@ from etl.embedded.instance import (
     psql_command,
 )
 
-__all__ = ["EmbeddedError", "Server", "drop_database", "ensure_database", "psql_command", "running", "start", "stop"]
+__all__ = [
+    "EmbeddedError",
+    "Server",
+    "drop_database",
+    "ensure_database",
+    "exists",
+    "psql_command",
+    "running",
+    "start",
+    "stop",
+]
 
 PORTS_TO_TRY = 5
 RETRY_SECONDS = 1.0
@@ -52,6 +62,13 @@ def stop(home: Path) -> bool:
         with clusters.locked(home):
             cluster = clusters.find(home)
             return cluster is not None and postmaster.stop(clusters.with_current_binaries(cluster))
+
+
+def exists(home: Path) -> bool:
+    """Whether there is a server of `home`, running or not. Raises EmbeddedError where it belongs to another user."""
+    home = _resolve(home)
+    with clusters.wrap_os_errors(home):
+        return clusters.find(home) is not None
 
 
 def running(home: Path) -> Server | None:

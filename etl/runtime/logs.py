@@ -39,6 +39,13 @@ def setup(level: int = logging.INFO, stream: TextIO | None = None, secrets: Iter
     logging.captureWarnings(True)
 
 
+def redact(secrets: Iterable[Secret]) -> None:
+    """Redact these secrets, too, in the log of this process."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, Lines | Objects):
+            handler.formatter.redaction = handler.formatter.redaction.extended(secrets)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Ignores a stream that is closed or full; logging's default reaction would print unredacted values.
 
@@ -64,7 +71,7 @@ class Lines(logging.Formatter):
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
-        self._redaction = redaction
+        self.redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
         """One line without control characters; only a traceback has line breaks."""
@@ -73,7 +80,7 @@ class Lines(logging.Formatter):
         words += [f"{name}={_shown(value)}" for name, value in _fields(record).items()]
         trace = _traceback(self, record)
         text = _CONTROLS.sub("", " ".join(words) + (f"\n{trace}" if trace else ""))
-        return self._redaction(text)
+        return self.redaction(text)
 
 
 class Objects(logging.Formatter):
@@ -81,21 +88,21 @@ class Objects(logging.Formatter):
 
     def __init__(self, redaction: Redaction) -> None:
         super().__init__()
-        self._redaction = redaction
+        self.redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
         """One line of JSON; its texts are redacted before they are escaped."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line: dict[str, Any] = {"at": at, "level": record.levelname.lower(), "logger": record.name}
-        line["event"] = self._redaction(_message(record))
+        line["event"] = self.redaction(_message(record))
         line |= {name: self._plain(value) for name, value in _fields(record).items() if name not in line}
         if trace := _traceback(self, record):
-            line["traceback"] = self._redaction(trace)
+            line["traceback"] = self.redaction(trace)
         return json.dumps(line, ensure_ascii=True)
 
     def _plain(self, value: object) -> object:
         is_number = isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
-        return value if value is None or is_number else self._redaction(str(value))
+        return value if value is None or is_number else self.redaction(str(value))
 
 
 def _message(record: logging.LogRecord) -> str:

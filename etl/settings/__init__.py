@@ -1,9 +1,14 @@
-"""The environment, ``.env`` and a TOML file → one frozen value, or the list of all problems."""
+"""The environment, ``.env`` and a TOML file → one frozen value, or the list of all problems.
+
+That is the configuration of this machine. The sources of the database come to it once that is connected:
+:mod:`etl.state.source_table`.
+"""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,16 +18,18 @@ from etl.model import Provider, Source
 from etl.runtime import urls
 from etl.runtime.secret import Secret
 from etl.runtime.urls import Listen
-from etl.settings import parsers
-from etl.settings.source_tables import KEEP_KEYS, REPORTING_KEYS, SourceParser, source_warnings
+from etl.settings import encryption, parsers
+from etl.settings.source_tables import KEEP_KEYS, REPORTING_KEYS, SourceContext, SourceParser, source_warnings
 
 T = TypeVar("T")
 
 NO_SOURCES = (
     "no source is configured: set RINGG_API_KEY, RAVAN_API_KEY (with RAVAN_PHONES), AUTOCALLS_API_KEY or VAANI_API_KEY "
-    "in .env or the environment, or write [sources.NAME] into etl.toml; `etl demo` needs none"
+    "in .env or the environment, write [sources.NAME] into etl.toml, or run `etl sources add`; `etl demo` needs none"
 )
-_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG", "ETL_ERASURES")
+_VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG", "ETL_ERASURES",
+              "ETL_SECRET_KEY")  # fmt: skip
+_KEY_VARIABLE = re.compile(r"[A-Z]+_[A-Z0-9_]+_KEY\Z")  # such as RINGG_SUPPORT_KEY
 
 
 class ConfigurationError(Exception):
@@ -35,20 +42,22 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The configuration.
+    """The configuration of this machine.
 
-    ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``listen`` is ``None`` for off;
-    ``erasures`` is the file of the tokens of erased people.
+    ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``local_sources`` are those of the
+    file or the environment; ``listen`` is ``None`` for off; ``erasures`` is the file of the tokens of erased people;
+    ``context`` is what the sources of the database are parsed in.
     """
 
     database_url: Secret | None
     home: Path
-    sources: tuple[Source, ...]
+    local_sources: tuple[Source, ...]
     listen: Listen | None
     token: Secret | None
     warnings: tuple[str, ...] = ()
     alert_url: Secret | None = None
     erasures: Path = Path("erasures.txt")
+    context: SourceContext = field(default_factory=lambda: SourceContext({}, {}, Path()), compare=False)
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -59,7 +68,8 @@ class Settings:
             Secret(password),
             self.token,
             self.alert_url,
-            *(source.api_key for source in self.sources),
+            *self.context.secret_keys,
+            *(source.api_key for source in self.local_sources),
         )
         return tuple(secret for secret in found if secret)
 
@@ -126,7 +136,7 @@ class _Loading:
         self._environment = {**self._file, **self._process}
 
     def settings(self, now: datetime) -> Settings:
-        sources = self._sources()
+        sources, context = self._sources()
         self._warnings += source_warnings(sources, now)
         listen = self._at("ETL_LISTEN", urls.listen, "127.0.0.1:8787")
         token = self._at("ETL_TOKEN", parsers.token, "")
@@ -138,11 +148,20 @@ class _Loading:
         database_url = self._at("DATABASE_URL", lambda text: Secret(urls.database_url(text)), "")
         home = self._at("ETL_HOME", self._home, ".etl")
         alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(urls.webhook(text)), "")
+        secret_keys = self._at("ETL_SECRET_KEY", encryption.secret_keys, "") or ()
         erasures = self._folder / Path(self._environment.get("ETL_ERASURES", "").strip() or "erasures.txt").expanduser()
         if self._problems:
             raise ConfigurationError(self._problems)
         return Settings(
-            database_url, home or self._directory, sources, listen, token, tuple(self._warnings), alert_url, erasures
+            database_url,
+            home or self._directory,
+            sources,
+            listen,
+            token,
+            tuple(self._warnings),
+            alert_url,
+            erasures,
+            replace(context, secret_keys=secret_keys),
         )
 
     def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:
@@ -157,9 +176,9 @@ class _Loading:
     def _home(self, text: str) -> Path:
         return _home_at(self._directory, text)
 
-    def _sources(self) -> tuple[Source, ...]:
+    def _sources(self) -> tuple[tuple[Source, ...], SourceContext]:
         document, self._folder = self._document()
-        reader = SourceParser(self._providers, self._environment, self._folder)
+        reader = SourceParser(SourceContext(self._providers, self._environment, self._folder))
         known = {"sources", *REPORTING_KEYS, *KEEP_KEYS}
         for key in document.keys() - known:
             self._problems.append(f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, known)}")
@@ -169,10 +188,10 @@ class _Loading:
         sources = reader.from_tables(named) if named != {} else reader.from_environment()
         self._problems.extend(reader.problems)
         self._warnings.extend(reader.warnings)
-        self._check_names(reader.referred)
+        unreferred = self._check_names(reader.referred)
         if named == {}:
             self._warn_of_phones()
-        return sources
+        return sources, replace(reader.context, unreferred=unreferred)
 
     def _document(self) -> tuple[dict[str, Any], Path]:
         """The TOML file and its directory."""
@@ -190,8 +209,12 @@ class _Loading:
             self._problems.append(f"{path.name} is not valid TOML: {error}")
         return {}, path.parent
 
-    def _check_names(self, referred: set[str]) -> None:
-        """Report variables with misspelt names, which would be ignored silently."""
+    def _check_names(self, referred: set[str]) -> dict[str, str]:
+        """Report variables with misspelt names, which would be ignored silently.
+
+        Returns the problem of each that is none if a source of the database refers to it.
+        """
+        unreferred = dict[str, str]()
         known = {*variables(self._providers), *referred}
         prefixes = ("ETL_", *(f"{name.upper()}_" for name in self._providers))
         for name in sorted(self._environment.keys() - known):
@@ -199,7 +222,12 @@ class _Loading:
             is_near = _is_near(name.upper(), known, 0.8 if ours else 0.85)
             # .env is ours alone; the environment of the process has variables of other tools too
             if (ours or is_near) if name in self._file else (ours and is_near):
-                self._problems.append(f"{name} is not a known variable{parsers.nearest(name.upper(), known)}")
+                problem = f"{name} is not a known variable{parsers.nearest(name.upper(), known)}"
+                if ours and _KEY_VARIABLE.match(name):
+                    unreferred[name] = problem
+                else:
+                    self._problems.append(problem)
+        return unreferred
 
     def _warn_of_phones(self) -> None:
         for prefix in (name.upper() for name, provider in self._providers.items() if provider.is_partitioned):

@@ -1,10 +1,10 @@
-"""Configuration tables, or the API keys of the environment → sources, with a list of problems."""
+"""Tables of settings, or the API keys of the environment → sources, with a list of problems."""
 
 import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 from etl.model import Lookback, Provider, Reporting, Retention, Source
 from etl.runtime.secret import Secret
-from etl.settings import parsers, schedule
+from etl.settings import encryption, parsers, schedule
 from etl.settings.schedule import Every
 
 T = TypeVar("T")
+Access = tuple[str, Secret | None]  # the base URL and the API key, empty where they are invalid
 
 KEYS = (
     "provider", "api_key", "base_url", "phones", "requests_per_minute", "schedule", "timezone", "region", "since",
@@ -34,22 +35,34 @@ MIN_INTERVAL = timedelta(seconds=10)
 DAY = timedelta(days=1)
 
 
-class SourceParser:
-    """Parses the sources of one configuration; ``problems`` collects what is wrong, one sentence each.
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What the settings of a source may refer to, and what they are where the source has none of its own.
 
-    ``warnings`` collects what is only unwise. ``folder`` is the base of ``api_key = "file:…"``; ``referred`` are the
-    variables that API keys refer to.
+    ``folder`` is the base of ``api_key = "file:…"``; ``secret_keys`` decrypt the keys that the database holds;
+    ``unreferred`` has the problem of each variable that is of no use unless a source of the database refers to it.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], folder: Path) -> None:
-        self._providers = providers
-        self._environment = environment
-        self._folder = folder
+    providers: Mapping[str, Provider]
+    environment: Mapping[str, str] = field(repr=False)
+    folder: Path
+    reporting: Reporting = field(default_factory=Reporting)
+    kept: Mapping[str, timedelta | None] = field(default_factory=dict)
+    secret_keys: tuple[Secret, ...] = ()
+    unreferred: Mapping[str, str] = field(default_factory=dict)
+
+
+class SourceParser:
+    """Parses sources; ``problems`` collects what is wrong, one sentence each, ``warnings`` what is only unwise.
+
+    ``referred`` are the variables that API keys refer to.
+    """
+
+    def __init__(self, context: SourceContext) -> None:
+        self.context = context
         self.problems: list[str] = []
         self.warnings: list[str] = []
         self.referred: set[str] = set()
-        self._reporting = Reporting()
-        self._kept: Mapping[str, timedelta | None] = {}
 
     def read_reporting(self, document: Mapping[str, object]) -> None:
         """Take the settings of all sources' reports from the top of the document."""
@@ -58,15 +71,16 @@ class SourceParser:
         )
         found = {name: self._at(name, read, document[name]) for name, read in readers.items() if name in document}
         named = {name.removeprefix("report_"): value for name, value in found.items() if value is not None}
-        self._reporting = replace(self._reporting, **named)
+        self.context = replace(self.context, reporting=replace(self.context.reporting, **named))
 
     def read_retention(self, document: Mapping[str, object]) -> None:
         """Take from the top of the document how long what is kept of all sources."""
-        self._kept = {name: self._at(name, parsers.kept, document[name]) for name in KEEP_KEYS if name in document}
+        kept = {name: self._at(name, parsers.kept, document[name]) for name in KEEP_KEYS if name in document}
+        self.context = replace(self.context, kept=kept)
 
     def from_environment(self) -> tuple[Source, ...]:
         """One source for each provider whose API key is set, named after the provider."""
-        named = [(name, name.upper()) for name in self._providers if self._value(f"{name.upper()}_API_KEY")]
+        named = [(name, name.upper()) for name in self.context.providers if self._value(f"{name.upper()}_API_KEY")]
         return tuple(source for name, prefix in named if (source := self._of_keys(name, prefix)))
 
     def from_tables(self, tables: object) -> tuple[Source, ...]:
@@ -74,57 +88,64 @@ class SourceParser:
         if not isinstance(tables, Mapping):
             self.problems.append("sources is not a table; write [sources.NAME] above the settings of each source")
             return ()
-        return tuple(source for name, table in tables.items() if (source := self._of_table(name, table)))
+        return tuple(source for name, table in tables.items() if (source := self.of_table(name, table, "[sources.{}]")))
 
     def _value(self, name: str) -> str:
         """The value of a variable; a blank one counts as not set."""
-        value = self._environment.get(name, "")
+        value = self.context.environment.get(name, "")
         return value if value.strip() else ""
 
     def _of_keys(self, name: str, prefix: str) -> Source | None:
         phones = [phone.strip() for phone in self._value(f"{prefix}_PHONES").split(",") if phone.strip()]
         table: dict[str, object] = {"phones": phones} if phones else {}
         labels = {key: f"{prefix}_{key.upper()}" for key in KEYS}
+        provider = self.context.providers[name]
+        base_url = self._base_url(provider, table, labels)
         key = self._at(labels["api_key"], parsers.key, self._value(labels["api_key"]))
-        return self._source(name, self._providers[name], table, labels, key)
+        return self._source(name, provider, table, labels, (base_url, key))
 
-    def _of_table(self, name: str, table: object) -> Source | None:
-        where = f"[sources.{name}]"
+    def of_table(self, name: str, table: object, place: str) -> Source | None:
+        """The source of one table of settings; ``place`` says where it stands, with ``{}`` for its name."""
+        where = place.format(name if _NAME.match(name) else parsers.shown(name))
         if not _NAME.match(name):
-            self.problems.append(
-                f"[sources.{parsers.shown(name)}]: a name starts with a letter and has only letters, digits, - and _"
-            )
+            rule = "a name starts with a letter and has only letters, digits, - and _"
+            self.problems.append(f"{where.rstrip(':')}: {rule}")
             return None
         if not isinstance(table, Mapping):
             self.problems.append(f"sources.{name} is not a table; write [sources.{name}] above its settings")
             return None
         for key in table.keys() - set(KEYS):
             self.problems.append(f"{where} has no setting {parsers.shown(key)}{parsers.nearest(key, KEYS)}")
-        provider = self._at(f"{where} provider", self._provider, table.get("provider"))
-        key = self._at(f"{where} api_key", lambda value: self._key(where, value), table.get("api_key"))
-        if provider is None:
-            return None
-        return self._source(name, provider, table, {setting: f"{where} {setting}" for setting in KEYS}, key)
+        labels = {setting: f"{where} {setting}" for setting in KEYS}
+        provider = self._at(labels["provider"], self._provider, table.get("provider"))
+        base_url = self._base_url(provider, table, labels) if provider else ""
+        key = self._at(labels["api_key"], lambda value: self._key(name, base_url, where, value), table.get("api_key"))
+        return self._source(name, provider, table, labels, (base_url, key)) if provider else None
+
+    def _base_url(self, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str]) -> str:
+        """Where the API lies, as in the table, else in the environment, else in the provider's own documentation."""
+        variable = f"{provider.name.upper()}_BASE_URL"
+        label = labels["base_url"] if "base_url" in table else variable
+        value = table.get("base_url", self._value(variable) or provider.base_url)
+        return self._at(label, parsers.base_url, value) or ""
 
     def _source(
-        self, name: str, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str], key: Secret | None
+        self, name: str, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str], access: Access
     ) -> Source | None:
         """A source, or ``None`` where a setting is invalid; ``labels`` name the location of each setting."""
-        before = len(self.problems)
+        before, (base_url, key) = len(self.problems), access
 
         def setting(key: str, read: Callable[[Any], T], default: T) -> T:
             found = self._at(labels[key], read, table[key]) if key in table else default
             return default if found is None else found
 
-        kept = {key: setting(key, parsers.kept, self._kept.get(key)) for key in KEEP_KEYS}
-        url = self._value(f"{provider.name.upper()}_BASE_URL")
-        label = f"{provider.name.upper()}_BASE_URL" if "base_url" not in table else labels["base_url"]
-        zone = setting("timezone", parsers.zone, ZoneInfo("UTC"))
+        kept = {key: setting(key, parsers.kept, self.context.kept.get(key)) for key in KEEP_KEYS}
+        zone, reporting = setting("timezone", parsers.zone, ZoneInfo("UTC")), self.context.reporting
         region = setting("region", parsers.region, None)
         source = Source(
             name=name,
             provider=provider.name,
-            base_url=self._at(label, parsers.base_url, table.get("base_url", url or provider.base_url)) or "",
+            base_url=base_url,
             api_key=key or Secret(""),
             cost_unit=setting("cost_unit", parsers.cost_unit, provider.cost_unit),
             partitions=setting("phones", lambda value: parsers.phones(value, region), ()),
@@ -136,16 +157,14 @@ class SourceParser:
             lookbacks=(lookbacks := setting("lookbacks", parsers.lookbacks, LOOKBACKS)),
             key_name=labels["api_key"],
             retention=self._retention(name, kept, lookbacks),
-            reporting=replace(
-                self._reporting, timezone=setting("report_timezone", parsers.zone, self._reporting.timezone)
-            ),
+            reporting=replace(reporting, timezone=setting("report_timezone", parsers.zone, reporting.timezone)),
         )
         if provider.is_partitioned and "phones" not in table:
             self.problems.append(
                 f"{labels['phones']} is not set: {provider.title} lists calls by the organisation's own "
                 "numbers; give them all, each with + and its country code"
             )
-        return source if key and len(self.problems) == before else None
+        return source if key and base_url and len(self.problems) == before else None
 
     def _retention(self, name: str, kept: Mapping[str, timedelta | None], lookbacks: Sequence[Lookback]) -> Retention:
         """How long what is kept: at least what lookbacks read again, and nothing longer than what has it in it."""
@@ -173,24 +192,28 @@ class SourceParser:
             return None
 
     def _provider(self, value: object) -> Provider:
-        known = self._providers
+        known = self.context.providers
         if not isinstance(value, str):
             raise ValueError(f"is not set; write one of {', '.join(sorted(known))}")
         if value not in known:
             raise ValueError(f"{parsers.shown(value)} is not known{parsers.nearest(value.lower(), known)}")
         return known[value]
 
-    def _key(self, where: str, value: object) -> Secret:
-        kind, colon, name = value.partition(":") if isinstance(value, str) else ("", "", "")
+    def _key(self, name: str, base_url: str, where: str, value: object) -> Secret | None:
+        if isinstance(value, Secret):  # as it was typed, or stood in a file that is imported
+            return parsers.key(value.reveal())
+        if isinstance(value, str) and value.startswith(encryption.PREFIX):
+            return encryption.decrypt(self.context.secret_keys, value, name, base_url) if base_url else None
+        kind, colon, target = value.partition(":") if isinstance(value, str) else ("", "", "")
         if kind == "env" and colon:
-            return self._variable(name)
+            return self._variable(target)
         if kind == "file" and colon:
-            return self._key_file(where, name)
+            return self._key_file(where, target)
         raise ValueError('does not name the key; write "env:NAME" or "file:PATH", never the key itself')
 
     def _key_file(self, where: str, name: str) -> Secret:
         try:
-            path = self._folder / Path(name).expanduser()
+            path = self.context.folder / Path(name).expanduser()
         except RuntimeError:  # ~user of a user that does not exist
             raise ValueError("refers to a user that does not exist; write an absolute path after file:") from None
         warning = f"the file that {where} api_key refers to is readable by other users; run chmod 600 on it"

@@ -27,7 +27,7 @@ def register(connection: Connection, source: Source, now: datetime) -> tuple[dat
     In another time zone the same calls have other times: what is complete only under the old ones is read again.
     Raises :class:`SourceMismatch` if its name was another account's.
     """
-    host = urlsplit(source.base_url).hostname or ""
+    host = _host(source)
     final_after = max((lookback.window for lookback in source.lookbacks), default=timedelta(0))
     account = {"source": source.name, "provider": source.provider, "host": host}
     values = {"schedule": source.schedule, "now": now, "settled_after_seconds": final_after.total_seconds()}
@@ -39,17 +39,28 @@ def register(connection: Connection, source: Source, now: datetime) -> tuple[dat
     }
     values = account | values | reporting
     row = fetch_one(connection, SQL.register_source, values)
-    if (row.provider, row.host) != (source.provider, host):
-        raise SourceMismatch(
-            f"source {source.name!r} is {source.provider} at {host}, but the database has {row.provider} at {row.host} "
-            "under this name: give the new account a name of its own in etl.toml, or use another database"
-        )
+    if problem := mismatch(source, row.provider, row.host):
+        raise SourceMismatch(problem)
     if row.timezone != source.timezone.key:
         streams.reread_in(connection, source.name, ZoneInfo(row.timezone), source.timezone)
         execute(connection, SQL.set_timezone, values)
     longest = PAUSE if row.pause_reason and PauseReason(row.pause_reason).needs_action else LONGEST_PAUSE
     is_paused = row.paused_until and now < row.paused_until <= now + longest
     return (row.paused_until, PauseReason(row.pause_reason)) if is_paused else None
+
+
+def mismatch(source: Source, provider: str, host: str) -> str | None:
+    """Why a source is not the account that is stored under its name, if it is another one."""
+    if (source.provider, _host(source)) == (provider, host):
+        return None
+    return (
+        f"source {source.name!r} is {source.provider} at {_host(source)}, but the database has {provider} at {host} "
+        "under this name: give the new account a name of its own, or use another database"
+    )
+
+
+def _host(source: Source) -> str:
+    return urlsplit(source.base_url).hostname or ""
 
 
 def clock_difference(connection: Connection, now: datetime) -> str | None:

@@ -157,6 +157,16 @@ def create_tables() -> None:
         schema="ops",
     )
     op.create_table(
+        "source_settings",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("api_key", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.PrimaryKeyConstraint("source", name=op.f("pk_source_settings")),
+        schema="ops",
+    )
+    op.create_index(op.f("ix_source_settings_version"), "source_settings", ["version"], schema="ops")
+    op.create_table(
         "rates",
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("unit", sa.Text(), nullable=False),

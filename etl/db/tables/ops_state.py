@@ -121,6 +121,16 @@ checkpoints = Table(
     schema="ops",
 )
 
+source_settings = Table(
+    "source_settings",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("settings", JSONB, nullable=False),
+    Column("api_key", Text, nullable=False),
+    Column("version", BigInteger, Identity(), nullable=False, index=True),
+    schema="ops",
+)
+
 rates = Table(
     "rates",
     metadata,
