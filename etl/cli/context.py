@@ -82,7 +82,7 @@ def all_sources(engine: "Engine", settings: "Settings") -> "AllSources":
 
 
 def require_some(settings: "Settings") -> None:
-    """Refuse to work where there can be no source: the configuration has none, and no database is configured or made."""
+    """Refuse to work where there can be no source: none is configured, and there is no database."""
     from etl import embedded
 
     if not settings.local_sources and settings.database_url is None and not embedded.exists(settings.home):
