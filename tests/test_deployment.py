@@ -127,7 +127,7 @@ def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) 
 def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_path: Path) -> None:
     given = {
         "ETL_ALERT_URL": "https://hooks.example/x", "ETL_CONFIG": "mine.toml", "ETL_HOME": "there",
-        "ETL_ERASURES": "/state/erasures.txt",
+        "ETL_ERASURES": "/state/erasures.txt", "ETL_SECRET_KEY": "ab" * 32,
         "RAVAN_PHONES": "+918037565218", **FILLED,
     }  # fmt: skip
     given |= {f"{name}_API_KEY": f"key-of-{name}" for name in ("RINGG", "RAVAN", "AUTOCALLS", "VAANI")}
@@ -143,6 +143,7 @@ def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_p
     assert own.keys() == {"DATABASE_URL", "ETL_LISTEN", "ETL_TOKEN"}  # all others come as .env has them
     assert loaded.alert_url == Secret(given["ETL_ALERT_URL"])
     assert loaded.token == Secret(given["ETL_TOKEN"])
+    assert loaded.context.secret_keys == (Secret(given["ETL_SECRET_KEY"]),)
     assert {s.name: (s.api_key, s.base_url) for s in loaded.local_sources} == {
         name: (Secret(f"key-of-{name.upper()}"), f"https://{name}.example") for name in providers()
     }
