@@ -25,13 +25,24 @@ from etl.model import Source
 from etl.ops.alerts import inputs, messages
 from etl.ops.alerts.alert_store import AlertRecord
 from etl.ops.alerts.notifier import AlertNotifier
-from etl.ops.alerts.rules import HINTS, Alert, AlertInputs, AlertKind, Filled, Period, evaluate, is_silent, went_empty
+from etl.ops.alerts.rules import (
+    HINTS,
+    Alert,
+    AlertInputs,
+    AlertKind,
+    EmptyColumn,
+    Period,
+    evaluate,
+    is_silent,
+    went_empty,
+)
 from etl.runtime import logs
 from etl.runtime.redaction import Redaction
 from etl.runtime.secret import Secret
 from etl.sandbox.world import World
 from tests.fakes import FakeClock
 from tests.harness import NOW, Harness, make_harness, make_live_harness
+from tests.many_sources import INITIAL, STATES, counted_statements, fill
 from tests.scripted_server import http_response, sends, serve
 
 SOURCE = Source("ringg", "ringg", "https://x.test", Secret(""), "USD")
@@ -59,7 +70,7 @@ def kinds(known: AlertInputs) -> set[str]:
         (replace(FINE, new_rejects=9), set()),
         (replace(FINE, new_rejects=10), {"quarantine"}),
         (replace(FINE, new_drift=[("status", "unknown_word")]), {"drift"}),
-        (replace(FINE, columns=[Filled("cost", 20, 0, 100, 95)]), {"drift"}),
+        (replace(FINE, columns=[EmptyColumn("cost", 20, 100, 95)]), {"drift"}),
         (replace(FINE, periods=[Period(3, 0, (12, 9, 14, 11))]), {"no_calls"}),
         (replace(FINE, periods=[Period(3, 0, (12, 9, 14, 11))], runs=[FAILED] * 3), {"failing"}),
     ],
@@ -86,11 +97,10 @@ def test_silence_is_only_where_every_week_before_had_calls(now: int, before: tup
         assert is_silent(Period(1, 0, tuple(count + 1 for count in before)))
 
 
-@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
-def test_a_column_went_empty_only_where_it_was_nearly_full(a: int, b: int, c: int, d: int) -> None:
-    column = Filled("cost", max(a, b), min(a, b), max(c, d), min(c, d))
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_a_column_went_empty_only_where_it_was_nearly_full(calls: int, c: int, d: int) -> None:
+    column = EmptyColumn("cost", calls, max(c, d), min(c, d))
     if went_empty(column):
-        assert column.filled == 0
         assert column.calls >= 20
         assert column.filled_before * 10 >= column.calls_before * 9
 
@@ -119,8 +129,7 @@ def test_a_quiet_sunday_does_not_alarm_and_a_silent_monday_does(db: Engine) -> N
 
 def silence(harness: Harness, source: Source) -> bool:
     with harness.db.connect() as connection:
-        known = inputs.load_inputs(connection, source, harness.clock.now())
-    assert known is not None
+        (known,) = inputs.load_inputs(connection, [source], harness.clock.now(), {})
     return "no_calls" in kinds(known)
 
 
@@ -316,23 +325,89 @@ def test_inputs_of_a_source_whose_columns_went_empty(db: Engine) -> None:
         at=harness.clock.now(),
     )
     with db.connect() as connection:
-        known = inputs.load_inputs(connection, SOURCE, NOW + timedelta(hours=2))
-        later = inputs.load_inputs(connection, SOURCE, harness.clock.now())
-    assert known is not None
-    assert later is not None
-    assert [column.column for column in known.columns if went_empty(column)] == ["agent_name"]
+        columns = inputs.empty_columns(connection, [SOURCE], NOW + timedelta(hours=2))
+        (later,) = inputs.load_inputs(connection, [SOURCE], harness.clock.now(), columns)
+        assert inputs.load_inputs(connection, [replace(SOURCE, name="stranger")], NOW, {}) == []
+    assert [column.column for column in columns["ringg"] if went_empty(column)] == ["agent_name"]
     assert list(later.new_drift) == [("mood", "new_field")]
-    assert "mood (new field)" in evaluate(later)[0].message
-    with db.connect() as connection:
-        assert inputs.load_inputs(connection, replace(SOURCE, name="stranger"), NOW) is None
+    assert evaluate(later)[0].message == "the provider's records changed: mood (new field), agent_name (empty)"
+
+
+def test_the_columns_of_calls_are_compared_once_an_hour(db: Engine) -> None:
+    harness = make_live_harness(db)
+    harness.sync("ringg")
+    daemon = notifier(harness, None)
+    with counted_statements(db) as sent:
+        for _ in range(13):
+            daemon.run_once()
+            harness.clock.sleep(300)
+    assert len([each for each in sent if "is_filled" in each]) == 2 * 2
+
+
+def test_the_number_of_statements_does_not_grow_with_the_sources(db: Engine) -> None:
+    clock, counts = FakeClock(NOW), list[int]()
+    sources = fill(db, NOW, 100, runs=3)
+    for some in (sources[:1], sources):
+        with counted_statements(db) as sent:
+            AlertNotifier(db, clock, some, None).run_once()
+        counts.append(len(sent))
+    assert counts[0] == counts[1] < 12
+
+
+def test_a_provider_that_is_down_is_one_message_and_its_recovery_another(db: Engine) -> None:
+    """Two hundred sources of four providers; those of one fail, five minutes later more, and then none."""
+    clock, sources = FakeClock(NOW), fill(db, NOW, 200, runs=3)
+    harness = make_harness(db, clock=clock)
+    harness.execute("UPDATE ops.runs SET status = 'succeeded', error = NULL, finished_at = started_at")
+    harness.execute("UPDATE ops.sources SET paused_until = NULL, pause_reason = NULL")
+    harness.execute("UPDATE ops.streams SET completeness = 'count_match', reason = NULL")
+    harness.execute("DELETE FROM ops.quarantine")
+    ringg = [source.name for at, source in enumerate(sources) if source.provider == "ringg" and at % STATES != INITIAL]
+
+    def read(status: str, names: list[str]) -> None:
+        """Every source is read, and of these the last three runs ended so."""
+        harness.execute("UPDATE ops.runs SET finished_at = :now", now=clock.now())
+        harness.execute(
+            "UPDATE ops.runs SET status = :status, error = CASE WHEN :status = 'failed' THEN 'HTTP 502' END"
+            " WHERE source = ANY(:names)", status=status, names=names,
+        )  # fmt: skip
+
+    with listening() as (webhook, url):
+        daemon = AlertNotifier(db, clock, sources, url)
+
+        def messages_after(seconds: int) -> list[dict[str, Any]]:
+            clock.sleep(seconds)
+            before = len(webhook.received)
+            for each in (daemon, AlertNotifier(db, clock, sources, url)):
+                each.run_once()
+            return webhook.received[before:]
+
+        read("failed", ringg[:40])
+        (sent,) = messages_after(0)
+        assert (sent["alert"], sent["provider"], sent["status"]) == ("failing", "ringg", "firing")
+        assert sent["sources"] == sorted(ringg[:40])
+        names = ", ".join(sorted(ringg[:40])[:5])
+        assert sent["text"].startswith(
+            f"Callhouse, 40 sources of ringg: failing. {names} and 35 more; northwind-0000: "
+        )
+        assert "the last 3 runs failed, the newest with: HTTP 502" in sent["text"]
+        read("failed", ringg)
+        assert messages_after(300) == []  # not yet: a message of many was just sent
+        (sent,) = messages_after(1800)
+        assert sent["sources"] == sorted(ringg[40:])
+        read("succeeded", ringg)
+        harness.execute("UPDATE ops.runs SET finished_at = :now", now=clock.now() + timedelta(minutes=5))
+        (sent,) = messages_after(300)
+        assert (sent["status"], sorted(sent["sources"])) == ("resolved", sorted(ringg))
+        assert messages_after(0) == []
 
 
 def test_slack_gets_its_own_format_with_markup_escaped() -> None:
-    record = AlertRecord(1, Alert("ringg", AlertKind.FAILING, "a <b> & c"), NOW, None)
-    sent = json.loads(messages.message(record, Secret("https://hooks.slack.com/services/T/B/x")))
+    record = AlertRecord(1, "ringg", Alert("ringg", AlertKind.FAILING, "a <b> & c"), NOW, None)
+    sent = json.loads(messages.message([record], Secret("https://hooks.slack.com/services/T/B/x")))
     assert sent.keys() == {"text"}
     assert "a &lt;b&gt; &amp; c" in sent["text"]
-    over = json.loads(messages.message(replace(record, resolved_at=NOW), Secret("https://chat.example/hook")))
+    over = json.loads(messages.message([replace(record, resolved_at=NOW)], Secret("https://chat.example/hook")))
     assert over["status"] == "resolved"
     assert over["text"].startswith("Callhouse, ringg: failing is resolved")
 

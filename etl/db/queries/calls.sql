@@ -95,18 +95,18 @@ SELECT changed_at, run_id, field, warehouse.bare_links(old_value) AS old_value,
   FROM warehouse.changes WHERE call_key = :key ORDER BY change_id
 
 -- name: count_in_spans
--- The number of calls of a source in each of some spans, in their order.
+-- The number of calls in each of some spans, each of a source, in their order.
 SELECT (SELECT count(*) FROM warehouse.calls c
-         WHERE c.source = :source AND c.created_at >= spans.starts_at AND c.created_at < spans.ends_at) AS calls
-  FROM unnest(CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY
-       AS spans (starts_at, ends_at, position)
+         WHERE c.source = spans.source AND c.created_at >= spans.starts_at AND c.created_at < spans.ends_at) AS calls
+  FROM unnest(CAST(:sources AS text[]), CAST(:starts AS timestamptz[]), CAST(:ends AS timestamptz[])) WITH ORDINALITY
+       AS spans (source, starts_at, ends_at, position)
  ORDER BY position
 
--- name: count_filled
--- How many final calls of a source have a value in each of some columns, before :new and since.
-SELECT name, count(*) FILTER (WHERE created_at >= :new) AS calls,
+-- name: count_empty
+-- The columns that none of a source's final calls since :new has a value in: how many calls it has since and before, and how
+-- many of those before have one.
+SELECT source, name, count(*) FILTER (WHERE created_at >= :new) AS calls,
        count(*) FILTER (WHERE created_at < :new) AS before,
-       count(*) FILTER (WHERE is_filled AND created_at >= :new) AS filled,
        count(*) FILTER (WHERE is_filled AND created_at < :new) AS filled_before
   FROM warehouse.calls c,
        LATERAL (VALUES ('agent_id', agent_id IS NOT NULL), ('agent_name', agent_name IS NOT NULL),
@@ -116,5 +116,5 @@ SELECT name, count(*) FILTER (WHERE created_at >= :new) AS calls,
                        ('recording_url', recording_url IS NOT NULL), ('summary', summary IS NOT NULL),
                        ('sentiment', sentiment IS NOT NULL), ('analysis', analysis IS NOT NULL),
                        ('transcript', has_transcript)) AS filled (name, is_filled)
- WHERE source = :source AND is_final AND created_at >= :since AND created_at < :until AND name = ANY(:columns)
- GROUP BY name
+ WHERE source = ANY(:sources) AND is_final AND created_at >= :since AND created_at < :until AND name = ANY(:columns)
+ GROUP BY source, name HAVING NOT bool_or(is_filled AND created_at >= :new)

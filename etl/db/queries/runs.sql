@@ -89,9 +89,3 @@ SELECT s.source, r.*
                             unchanged, quarantined, error, notes
                        FROM ops.runs WHERE source = s.source
                       ORDER BY run_id DESC LIMIT 1) r
-
--- name: last_statuses
--- How the last syncs and backfills of a source ended, newest first.
-SELECT status, error FROM ops.runs
- WHERE source = :source AND kind IN ('sync', 'backfill') AND status IN ('succeeded', 'failed')
- ORDER BY run_id DESC LIMIT :runs

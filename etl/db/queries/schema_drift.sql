@@ -15,13 +15,6 @@ SELECT :source, field, kind, detail, record_count, :now, :now
    SET record_count = stored.record_count + excluded.record_count, last_seen_at = excluded.last_seen_at
 RETURNING field, kind, detail, xmax = 0 AS is_new
 
--- name: new_drift
--- The fields and kinds of drift since yesterday; on the first day of a source everything is new, and none is returned.
-SELECT DISTINCT field, kind FROM ops.schema_drift d JOIN ops.sources s USING (source)
- WHERE source = :source AND d.first_seen_at > greatest(:yesterday, s.first_seen_at + interval '1 day')
-   AND d.first_seen_at <= :now
- ORDER BY 1, 2
-
 -- name: most_frequent_drift
 -- What most records had.
 SELECT source, field, kind, detail, record_count FROM ops.schema_drift

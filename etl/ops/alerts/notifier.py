@@ -19,6 +19,7 @@ from etl.runtime.secret import Secret
 log = logging.getLogger("etl.ops.alerts")
 
 INTERVAL_SECONDS = 300.0
+COLUMNS_SECONDS = 3600.0  # how long the empty columns are valid: to find them reads the calls of eight days
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 120.0, 3600.0
 
 
@@ -27,6 +28,8 @@ class AlertNotifier:
 
     def __init__(self, db: Engine, clock: Clock, sources: Sequence[Source], url: Secret | None) -> None:
         self._db, self._clock, self._sources, self._url = db, clock, sources, url
+        self._columns: inputs.EmptyColumns = {}
+        self._columns_until = clock.monotonic()
         self._failures = 0
         self._retry_at = clock.monotonic()
 
@@ -43,27 +46,29 @@ class AlertNotifier:
 
     def run_once(self) -> None:
         """Evaluate every source once, and deliver what was not delivered yet."""
-        for source in self._sources:
-            now = self._clock.now()
-            with self._db.begin() as connection:
-                found = inputs.load_inputs(connection, source, now)
-                if found is not None:
-                    alert_store.sync_alerts(connection, source.name, evaluate(found), now)
+        now = self._clock.now()
         with self._db.begin() as connection:
-            alert_store.resolve_removed(connection, [source.name for source in self._sources], self._clock.now())
+            if self._clock.monotonic() >= self._columns_until:
+                self._columns = inputs.empty_columns(connection, self._sources, now)
+                self._columns_until = self._clock.monotonic() + COLUMNS_SECONDS
+            found = inputs.load_inputs(connection, self._sources, now, self._columns)
+        firing = [alert for each in found for alert in evaluate(each)]
+        with self._db.begin() as connection:
+            alert_store.sync_alerts(connection, [each.source.name for each in found], firing, now)
+            alert_store.resolve_removed(connection, [source.name for source in self._sources], now)
         while self._url and self._clock.monotonic() >= self._retry_at and self._deliver(self._url):
             pass
 
     def _deliver(self, url: Secret) -> bool:
-        """Deliver one notification, outside of any transaction; whether it was taken, and there may be more."""
+        """Deliver one message, outside of any transaction; whether it was taken, and there may be more."""
         with self._db.begin() as connection:
-            record = alert_store.claim_unnotified(connection, self._clock.now())
-        if record is None:
+            records = alert_store.claim_unnotified(connection, self._clock.now())
+        if not records:
             return False
-        problem = post(url, messages.message(record, url))
+        problem = post(url, messages.message(records, url))
         if problem is None:
             with self._db.begin() as connection:
-                alert_store.mark_notified(connection, record, self._clock.now())
+                alert_store.mark_notified(connection, records, self._clock.now())
         self._failures = self._failures + 1 if problem else 0
         if problem:
             seconds = min(FIRST_BACKOFF_SECONDS * 2 ** (self._failures - 1), LONGEST_BACKOFF_SECONDS)

@@ -59,12 +59,11 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """In how many calls of one day a column has a value, and in how many of the days before."""
+class EmptyColumn:
+    """A column without a value in the calls of one day, and in how many of the days before it has one."""
 
     column: str
     calls: int
-    filled: int
     calls_before: int
     filled_before: int
 
@@ -82,7 +81,7 @@ class AlertInputs:
     new_rejects: int = 0
     new_drift: Sequence[tuple[str, str]] = ()  # field and kind
     periods: Sequence[Period] = ()
-    columns: Sequence[Filled] = ()
+    columns: Sequence[EmptyColumn] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +148,11 @@ def _drift(inputs: AlertInputs) -> str | None:
     return f"the provider's records changed: {', '.join(changes[:5])}{more}" if changes else None
 
 
-def went_empty(column: Filled) -> bool:
-    """Whether a column that nearly always had a value has none in a whole day."""
+def went_empty(column: EmptyColumn) -> bool:
+    """Whether an empty column nearly always had a value before."""
     if column.calls < MIN_CALLS or column.calls_before < MIN_CALLS:
         return False
-    return column.filled == 0 and column.filled_before >= USUALLY_FILLED * column.calls_before
+    return column.filled_before >= USUALLY_FILLED * column.calls_before
 
 
 def _no_calls(periods: Sequence[Period]) -> str | None:
