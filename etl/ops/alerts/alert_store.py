@@ -11,7 +11,7 @@ from etl.db.statements import Statements, execute, fetch_all
 from etl.ops.alerts.rules import GRACE_PERIOD, Alert, AlertKind
 
 _GRACE_SECONDS = json.dumps({kind: period.total_seconds() for kind, period in GRACE_PERIOD.items()})
-MANY, QUIET = 10, timedelta(minutes=30)  # after so many of one kind and provider, the next message waits so long
+MANY, QUIET = 10, timedelta(minutes=30)  # after MANY alerts of one kind and provider, the next message waits for QUIET
 
 SQL = Statements("alerts")
 
