@@ -15,13 +15,14 @@ from etl import pipeline
 from etl.db.connections import open_engine
 from etl.ops.metrics import Metrics, exposition
 from etl.sync import run
-from tests.harness import Harness, make_harness
+from tests.harness import NOW, Harness, make_harness
+from tests.many_sources import counted_statements, fill
 
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 DASHBOARD = DEPLOY / "grafana" / "callhouse.json"
 RULES = DEPLOY / "prometheus" / "callhouse.rules.yml"
 NAMES = re.compile(r"\b(?:callhouse|process)_[a-z_]+")
-LABELS = {"source", "status", "kind", "result", "le"}
+LABELS = {"source", "provider", "state", "status", "kind", "result", "le"}
 
 
 def measured(harness: Harness, metrics: Metrics, *names: str) -> None:
@@ -61,8 +62,9 @@ def test_requests_runs_and_records_are_counted(db: Engine) -> None:
     assert {status for source, status in requests if source == "ringg"} == {"500"}
     assert values(text, "callhouse_request_duration_seconds_count")["vaani",] == requests["vaani", "200"] + 1
     assert values(text, "callhouse_runs_total") == {
-        ("sync", "vaani", "succeeded"): 1, ("sync", "ringg", "failed"): 1, ("sync", "autocalls", "succeeded"): 1,
+        ("vaani", "succeeded"): 1, ("ringg", "failed"): 1, ("autocalls", "succeeded"): 1,
     }  # fmt: skip
+    assert values(text, "callhouse_run_duration_seconds_count") == {("sync",): 3}
     assert values(text, "callhouse_records_total")["inserted", "autocalls"] == 40
 
 
@@ -70,8 +72,8 @@ def test_every_count_that_a_rule_watches_begins_at_zero(db: Engine) -> None:
     harness, metrics = make_harness(db), Metrics()
     metrics.begin(["ringg"])
     text = exposed(harness, metrics)
-    assert values(text, "callhouse_runs_total")["sync", "ringg", "succeeded"] == 0
-    assert values(text, "callhouse_runs_total")["sync", "ringg", "failed"] == 0
+    assert values(text, "callhouse_runs_total")["ringg", "succeeded"] == 0
+    assert values(text, "callhouse_runs_total")["ringg", "failed"] == 0
     assert values(text, "callhouse_runs_abandoned_total") == {("ringg",): 0}
     assert values(text, "callhouse_requests_total") == {("ringg", "429"): 0}
 
@@ -87,10 +89,27 @@ def test_gauges_come_from_the_database(db: Engine) -> None:
     assert values(text, "callhouse_last_success_timestamp_seconds")["ringg",] <= harness.clock.now().timestamp()
     assert values(text, "callhouse_rate_per_minute")["vaani",] == harness.requests_per_minute
     assert values(text, "callhouse_completeness")["vaani", "count_match"] == 1
-    assert values(text, "callhouse_completeness")["vaani", "incomplete"] == 0
+    assert set(values(text, "callhouse_completeness")) == {("ringg", "count_match"), ("vaani", "count_match")}
     assert set(values(text, "callhouse_stale").values()) == {0}
     assert set(values(exposed(harness, metrics, timedelta(minutes=16)), "callhouse_stale").values()) == {1}
     assert values(text, "process_resident_memory_bytes")[()] > 10_000_000
+
+
+def test_a_thousand_sources_are_counted_by_provider_and_state_and_are_few_series(db: Engine) -> None:
+    metrics, sources = Metrics(), fill(db, NOW, 1000, runs=4)
+    metrics.begin([source.name for source in sources])
+    with counted_statements(db) as sent:
+        text = exposition(metrics, db, sources, NOW).decode()
+    assert len(sent) == 4
+    states = values(text, "callhouse_sources")
+    assert sum(states.values()) == 1000
+    assert sum(count for (_, state), count in states.items() if state == "failing") == 20
+    assert {key: count for key, count in states.items() if key[0] == "ringg"} == {
+        ("ringg", "paused"): 10, ("ringg", "failing"): 0, ("ringg", "incomplete"): 0, ("ringg", "stale"): 10,
+        ("ringg", "never_synced"): 0, ("ringg", "ok"): 230,
+    }  # fmt: skip
+    assert text.count("\n") < 22_000
+    assert "_created" not in text
 
 
 def test_without_a_database_the_process_still_exposes_its_counters(db: Engine) -> None:
@@ -99,7 +118,7 @@ def test_without_a_database_the_process_still_exposes_its_counters(db: Engine) -
     gone = open_engine("postgresql://nobody@127.0.0.1:9/nothing")
     text = exposition(metrics, gone, list(harness.sources.values()), harness.clock.now()).decode()
     assert values(text, "callhouse_database_up") == {(): 0}
-    assert values(text, "callhouse_runs_total") == {("sync", "ringg", "succeeded"): 1}
+    assert values(text, "callhouse_runs_total") == {("ringg", "succeeded"): 1}
     gone.dispose()
 
 

@@ -1,14 +1,22 @@
 """What this process counts, and the sync state in the database → Prometheus' text format, without personal data."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain, product
 from typing import Any
 
 import httpx
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
@@ -24,18 +32,22 @@ from etl.sync.run import RunDependencies, RunResult
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8"
 LATENCY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RUN_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 14400)
-COMPLETENESS = ("verified", "count_match", "incomplete", "unknown")
 RECORDS = ("inserted", "updated", "unchanged", "quarantined")
 NO_RESPONSE, THROTTLED = "none", "429"
-RUN_KINDS, RUN_STATUSES = ("sync", "backfill", "verify"), ("succeeded", "failed", "interrupted")
+RUN_STATUSES = ("succeeded", "failed", "interrupted")
+STATES = ("paused", "failing", "incomplete", "stale", "never_synced", "ok")  # the first that applies
 
 STATUS, ALERTS, SERVER = Statements("status"), Statements("alerts"), Statements("server")
 
 
 class Metrics:
-    """The counters of one daemon; ``monotonic`` gives seconds that never step back."""
+    """The counters of one daemon; ``monotonic`` gives seconds that never step back.
+
+    A source has some twenty series, and no histogram: there may be thousands of sources.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of all series, which no query here needs
         self._monotonic = monotonic
         self._beat_at = monotonic()
         self.registry = CollectorRegistry()
@@ -43,11 +55,9 @@ class Metrics:
         self._requests = self._counter(
             "requests", "Requests sent, by HTTP status; none without a response.", "source", "status"
         )
-        self._latency = self._histogram("request", "Time from a request to its response.", LATENCY_SECONDS, "source")
-        self._runs = self._counter("runs", "Runs that finished.", "source", "kind", "status")
-        self._durations = self._histogram(
-            "run", "Time from the start of a run to its end.", RUN_SECONDS, "source", "kind"
-        )
+        self._latency = self._histogram("request", "Time from a request to its response.", LATENCY_SECONDS, "provider")
+        self._runs = self._counter("runs", "Runs that finished.", "source", "status")
+        self._durations = self._histogram("run", "Time from the start of a run to its end.", RUN_SECONDS, "kind")
         self._records = self._counter("records", "Records received, by result.", "source", "result")
         self._abandoned = self._counter("runs_abandoned", "Runs that hung and were abandoned.", "source")
 
@@ -63,8 +73,8 @@ class Metrics:
         for source in sources:
             self._abandoned.labels(source)
             self._requests.labels(source, THROTTLED)
-            for kind, status in product(RUN_KINDS, RUN_STATUSES):
-                self._runs.labels(source, kind, status)
+            for status in RUN_STATUSES:
+                self._runs.labels(source, status)
 
     def beat(self) -> None:
         """Record a heartbeat of the daemon's main loop."""
@@ -79,19 +89,19 @@ class Metrics:
         given = deps.transport
 
         def counted(source: Source) -> httpx.BaseTransport:
-            return MeteredTransport(given(source) or DeadlineTransport(source.base_url, deps.clock), self, source.name)
+            return MeteredTransport(given(source) or DeadlineTransport(source.base_url, deps.clock), self, source)
 
         return replace(deps, transport=counted)
 
-    def request(self, source: str, status: str, seconds: float) -> None:
+    def request(self, source: Source, status: str, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(source, status).inc()
-        self._latency.labels(source).observe(seconds)
+        self._requests.labels(source.name, status).inc()
+        self._latency.labels(source.provider).observe(seconds)
 
     def run(self, result: RunResult, seconds: float) -> None:
         """Count a run that finished."""
-        self._runs.labels(result.source, result.kind, result.status).inc()
-        self._durations.labels(result.source, result.kind).observe(seconds)
+        self._runs.labels(result.source, result.status).inc()
+        self._durations.labels(result.kind).observe(seconds)
         for name in RECORDS:
             self._records.labels(result.source, name).inc(getattr(result.counts, name))
 
@@ -103,7 +113,7 @@ class Metrics:
 class MeteredTransport(httpx.BaseTransport):
     """Passes requests on and counts them, with the status and the latency of each."""
 
-    def __init__(self, inner: httpx.BaseTransport, metrics: Metrics, source: str) -> None:
+    def __init__(self, inner: httpx.BaseTransport, metrics: Metrics, source: Source) -> None:
         self._inner, self._metrics, self._source = inner, metrics, source
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -162,7 +172,32 @@ def _from_database(metrics: Metrics, db: Engine, sources: Sequence[Source], now:
         for alert in alerts:
             firing.add_metric([alert.source, alert.kind], 1)
         yield firing
+        yield _states(sources, {row.source: row for row in rows}, late)
         yield from _of_sources(rows, now, late)
+
+
+def _states(sources: Sequence[Source], rows: Mapping[str, Any], late: set[str]) -> Metric:
+    """How many sources of each provider are in which state: a thousand sources as some twenty series."""
+    counts = Counts((source.provider, _state(rows.get(source.name), source.name in late)) for source in sources)
+    family = GaugeMetricFamily(
+        "callhouse_sources", "Sources by provider and state, the worst that applies.", labels=["provider", "state"]
+    )
+    for provider, state in product(sorted({source.provider for source in sources}), STATES):
+        family.add_metric([provider, state], counts[provider, state])
+    return family
+
+
+def _state(row: Any, is_late: bool) -> str:
+    if row is None:
+        return "never_synced"
+    applying = (
+        row.is_paused,
+        row.last_status == "failed",
+        row.completeness == "incomplete",
+        is_late,
+        not row.last_status,
+    )
+    return next((state for state, applies in zip(STATES, applying, strict=False) if applies), "ok")
 
 
 def _of_sources(rows: Sequence[Any], now: datetime, late: set[str]) -> Iterator[Metric]:
@@ -199,11 +234,10 @@ def _of_sources(rows: Sequence[Any], now: datetime, late: set[str]) -> Iterator[
         lambda row: max(0.0, float(row.ahead_seconds) / 10),
     )
     complete = GaugeMetricFamily(
-        "callhouse_completeness", "1 for the status that applies.", labels=["source", "status"]
+        "callhouse_completeness", "1, with the status that applies.", labels=["source", "status"]
     )
     for row in rows:
-        for status in COMPLETENESS:
-            complete.add_metric([row.source, status], row.completeness == status)
+        complete.add_metric([row.source, row.completeness], 1)
     yield complete
 
 

@@ -34,7 +34,8 @@ SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_cal
        (SELECT count(*) FROM ops.schema_drift d WHERE d.source = f.source) AS drift,
        (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
          WHERE r.source = f.source AND kind = 'sync' AND finished_at IS NOT NULL
-         ORDER BY run_id DESC LIMIT 1) AS run_seconds
+         ORDER BY run_id DESC LIMIT 1) AS run_seconds,
+       (SELECT status FROM ops.runs r WHERE r.source = f.source ORDER BY run_id DESC LIMIT 1) AS last_status
   FROM bi.freshness f
   JOIN ops.sources s USING (source)
   LEFT JOIN ops.rate_limits r USING (source)
