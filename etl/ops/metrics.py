@@ -43,7 +43,7 @@ STATUS, ALERTS, SERVER = Statements("status"), Statements("alerts"), Statements(
 class Metrics:
     """The counters of one daemon; ``monotonic`` gives seconds that never step back.
 
-    A source has some twenty series, and no histogram: there may be thousands of sources.
+    A source has some 25 series, and no histogram: there may be thousands of sources.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
