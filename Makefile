@@ -59,7 +59,7 @@ bench-quick: setup ## Measure Callhouse, the bare script and COPY alone, in two 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 lock: ## Update the lock files
-	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --extra queue -o requirements.lock
 	$(COMPILE) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	echo 'uv==0.13.8' | $(COMPILE) - -o requirements-uv.lock
 	for spec in benchmarks/locks/*.in bi/locks/*.in; do $(COMPILE) $$spec -o $${spec%.in}.lock; done
@@ -78,7 +78,7 @@ airflow: setup ## Try deploy/airflow in a real Airflow, on a sandbox: also where
 
 regenerate: setup ## Regenerate golden rows, generated docs and the table of country codes, to be reviewed as a diff
 	ETL_REGENERATE=1 $(BIN)/python -m pytest -q tests/test_conformance.py tests/test_documentation.py tests/test_decisions.py tests/test_phones.py \
-	  tests/test_questions.py tests/test_dashboards.py
+	  tests/test_questions.py tests/test_dashboards.py tests/test_job_queue.py
 
 clean: ## Remove what the other targets made, except the embedded PostgreSQL's data in .etl
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

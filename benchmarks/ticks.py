@@ -21,8 +21,8 @@ from benchmarks.rounds import Bench, Simulator, bench
 from benchmarks.stages import Spent, sources
 from etl import pipeline
 from etl.cli.app import tune_gc
-from etl.daemon import MAX_IDLE_SESSIONS
 from etl.daemon.task_run import Task, TaskKind, TaskRun
+from etl.daemon.task_runner import MAX_IDLE_SESSIONS
 from etl.daemon.tasks import run_task
 from etl.db.connections import open_engine
 from etl.model import Source
@@ -53,7 +53,7 @@ class NoJobs:
     def submit(self, task: Task) -> None:
         """There is no history left to read."""
 
-    def has_waiting(self, kind: TaskKind) -> bool:
+    def should_give_way(self, task: Task, *, had_turn: bool) -> bool:
         """Nothing waits."""
         return False
 

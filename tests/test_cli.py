@@ -75,10 +75,6 @@ def test_help_costs_none_of_the_heavy_imports() -> None:
     assert heavy & set(found.stdout.split()) == set()
 
 
-def test_what_is_still_to_come_is_not_offered(tmp_path: Path) -> None:
-    assert "No such command 'worker'" in run_etl("worker", cwd=tmp_path).stderr
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_explains_itself_in_lines_that_fit(tmp_path: Path, name: str) -> None:
     said = run_etl(name, "--help", cwd=tmp_path)
@@ -218,8 +214,13 @@ def test_a_database_that_is_not_migrated_or_of_another_revision_is_status_78(
     tmp_path: Path, configured: dict[str, str], db: Engine
 ) -> None:
     head = revisions.head_revision()
+    newer = "UPDATE ops.alembic_version SET version_num = '9999'"
+    excluding = "CREATE OR REPLACE FUNCTION ops.compatible_since() RETURNS text LANGUAGE sql AS $$ SELECT '9999' $$"
+    with db.begin() as connection:
+        connection.execute(text(newer))
+    assert run_etl("sync", "ringg", cwd=tmp_path, given=configured).returncode == 0  # it works with it
     for change, expected in (
-        ("UPDATE ops.alembic_version SET version_num = '9999'", "at revision 9999, which this version does not know"),
+        (excluding, "at revision 9999, which this version does not know"),
         ("DROP TABLE ops.alembic_version", "is not migrated: run `etl migrate`"),
     ):
         with db.begin() as connection:

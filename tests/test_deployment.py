@@ -127,7 +127,7 @@ def test_what_compose_gives_the_daemon_is_a_right_configuration(tmp_path: Path) 
 def test_every_variable_of_the_configuration_reaches_the_daemon_of_compose(tmp_path: Path) -> None:
     given = {
         "ETL_ALERT_URL": "https://hooks.example/x", "ETL_CONFIG": "mine.toml", "ETL_HOME": "there",
-        "ETL_ERASURES": "/state/erasures.txt", "ETL_SECRET_KEY": "ab" * 32,
+        "ETL_ERASURES": "/state/erasures.txt", "ETL_SECRET_KEY": "ab" * 32, "ETL_WORKERS": "queue",
         "RAVAN_PHONES": "+918037565218", **FILLED,
     }  # fmt: skip
     given |= {f"{name}_API_KEY": f"key-of-{name}" for name in ("RINGG", "RAVAN", "AUTOCALLS", "VAANI")}

@@ -88,6 +88,6 @@ def test_without_a_database_or_with_another_revision_it_is_not_ready(db: Engine)
     assert "nothing listens there" in found.message[0]
     assert "secret-word" not in found.message[0]
     with db.begin() as connection:
-        connection.execute(text("UPDATE ops.alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE ops.alembic_version SET version_num = '0000'"))
     assert not health.ready(db, [], AT).is_healthy
     gone.dispose()

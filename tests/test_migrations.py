@@ -184,7 +184,8 @@ def test_every_view_function_and_trigger_is_a_file(db: Engine) -> None:
          UNION
         SELECT 'views', viewname FROM pg_views WHERE schemaname::regnamespace = ANY(CAST(:schemas AS regnamespace[]))
          UNION
-        SELECT 'triggers', tgname FROM pg_trigger WHERE NOT tgisinternal
+        SELECT 'triggers', tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+         WHERE NOT tgisinternal AND relnamespace = ANY(CAST(:schemas AS regnamespace[]))
     """)
     files = {
         (path.parent.name.replace("snapshots", "functions"), path.stem)

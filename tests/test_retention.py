@@ -167,7 +167,7 @@ class NoOtherJobs:
     def submit(self, task: Task) -> None:
         """None."""
 
-    def has_waiting(self, kind: TaskKind) -> bool:
+    def should_give_way(self, task: Task, *, had_turn: bool) -> bool:
         return False
 
 

@@ -1,4 +1,4 @@
-"""The commands that change the warehouse: demo, migrate, sync, backfill, daemon and replay."""
+"""The commands that change the warehouse: demo, migrate, sync, backfill, daemon, worker and replay."""
 
 import os
 import sys
@@ -18,7 +18,8 @@ from etl.cli.stopping import stop_on_signal
 
 if TYPE_CHECKING:
     from etl.model import Window
-    from etl.sync.run import RunFunction, RunResult, SourceRun
+    from etl.ops.metrics import Metrics
+    from etl.sync.run import RunDependencies, RunFunction, RunResult, SourceRun
 
 RESTART = 75  # EX_TEMPFAIL: the supervisor should restart it
 
@@ -46,8 +47,9 @@ def demo() -> None:
 def migrate(allow_other_tables: bool) -> None:
     """Migrate the database to this version's revision.
 
-    Creates the schemas raw, warehouse, ops, bi_pii and bi, and two roles: bi_reader reads bi, where personal data is
-    masked, and bi_pii reads bi_pii. Concurrent migrations wait for each other; an up-to-date database is not changed.
+    Creates the schemas raw, warehouse, ops, queue, bi_pii and bi, and two roles: bi_reader reads bi, where personal
+    data is masked, and bi_pii reads bi_pii. Concurrent migrations wait for each other; an up-to-date database is not
+    changed.
 
     \b
     Example:  etl migrate
@@ -156,7 +158,41 @@ def daemon() -> None:
     Example:  etl daemon
     Next:     open the page, or run etl status in another terminal
     """
-    from etl.daemon import WatchdogTimeout, serve
+    from etl.daemon import serve
+    from etl.daemon.job_queue import JobQueue
+
+    def run(opened: Opened, deps: "RunDependencies", metrics: "Metrics") -> bool:
+        queue = JobQueue(deps.db) if opened.settings.has_workers else None
+        return serve(deps, stop, opened.sources, metrics, opened.settings.alert_url, queue=queue)
+
+    _serve(run)
+
+
+@click.command()
+def worker() -> None:
+    """Run the jobs that a daemon with ETL_WORKERS=queue plans.
+
+    Start one or more, on any machine with the same configuration: each source is read by one at a time. The jobs of a
+    worker that dies go to the others. SIGTERM or Ctrl-C stops it within seconds, and puts back what it has not done.
+
+    \b
+    Example:  ETL_WORKERS=queue etl daemon
+              etl worker
+    Next:     etl status
+    """
+    from etl.daemon.worker import work
+
+    def run(opened: Opened, deps: "RunDependencies", metrics: "Metrics") -> bool:
+        if not opened.settings.has_workers:
+            warn("ETL_WORKERS is not queue here: a daemon with this configuration runs its jobs itself")
+        return work(deps, stop, opened.sources, metrics)
+
+    _serve(run)
+
+
+def _serve(run: "Callable[[Opened, RunDependencies, Metrics], bool]") -> None:
+    """Run until asked to stop, with the page; ``run`` says whether all runs ended."""
+    from etl.daemon.task_runner import WatchdogTimeout
     from etl.ops.metrics import Metrics
     from etl.runtime import signals, tracing
     from etl.web.http_server import serving
@@ -168,7 +204,7 @@ def daemon() -> None:
         deps, settings, metrics = context.dependencies(opened.engine), opened.settings, Metrics()
         with serving(deps, opened.sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:
-                all_ended = serve(deps, stop, opened.sources, metrics, settings.alert_url)
+                all_ended = run(opened, deps, metrics)
             except WatchdogTimeout as timeout:
                 echo(f"etl: {timeout}", err=True)
                 os._exit(RESTART)

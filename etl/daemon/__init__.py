@@ -1,19 +1,20 @@
-"""The daemon: runs each source's jobs on schedule and watches over them, until it is asked to stop."""
+"""The daemon: runs each source's jobs on schedule, or has workers run them, until it is asked to stop."""
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from etl import __version__
 from etl.daemon import triggers
-from etl.daemon.jobs import MAX_WORKERS, TaskScheduler
-from etl.daemon.task_run import Task, TaskKind, TaskRun
-from etl.daemon.tasks import mark_abandoned, run_task
+from etl.daemon.job_queue import JobQueue
+from etl.daemon.jobs import TaskScheduler
+from etl.daemon.task_run import Task, TaskKind
+from etl.daemon.task_runner import TaskRunner, Tempo, WatchdogTimeout
 from etl.daemon.triggers import NextRunTrigger
+from etl.db.engine import describe
 from etl.db.statements import Statements, execute
 from etl.model import Source
 from etl.ops.alerts.notifier import AlertNotifier
@@ -21,30 +22,14 @@ from etl.ops.metrics import Metrics
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.settings import schedule
-from etl.settings.schedule import Cron, Every
-from etl.state.session import IdleSessions, end_idle
 from etl.sync.run import RunDependencies
+
+__all__ = ["Tempo", "WatchdogTimeout", "serve"]
 
 log = logging.getLogger("etl.daemon")
 
 CLOCK_TOLERANCE_SECONDS = 5.0
-MAX_IDLE_SESSIONS = 4  # of the few that a server may have
 STATEMENTS = Statements("schedule")
-
-
-@dataclass(frozen=True, slots=True)
-class Tempo:
-    """How long the daemon waits for what. The defaults let it stop within ten seconds of SIGTERM, its page included."""
-
-    grace_seconds: float = 6.0  # for running tasks to end after SIGTERM; what takes longer hangs on a peer
-    watchdog_interval_seconds: float = 15.0
-    silent_checks: int = 20  # five minutes: longer than any request, wait between two, or batch may take
-    database_timeout_seconds: float = 30.0
-    verification: Callable[[Source], Every | Cron] = triggers.nightly
-
-
-class WatchdogTimeout(Exception):
-    """The process cannot recover by itself: its supervisor has to restart it."""
 
 
 def serve(
@@ -54,29 +39,34 @@ def serve(
     metrics: Metrics | None = None,
     alert_url: Secret | None = None,
     tempo: Tempo | None = None,
+    queue: JobQueue | None = None,
 ) -> bool:
     """Sync every source on its schedule until ``stop`` is set; whether all runs then ended in time.
 
     A run that is asked to stop commits what it has. One that hangs on a peer beyond the grace period is left behind:
-    its transaction and its lease end with its session. Raises :class:`WatchdogTimeout`.
+    its transaction and its lease end with its session. With a ``queue`` workers run what this process schedules.
+    Raises :class:`WatchdogTimeout`.
     """
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     AlertNotifier(deps.db, deps.clock, sources, alert_url).start(stop)
-    return _Daemon(deps, stop, sources, metrics or Metrics(), tempo or Tempo()).serve()
+    tempo = tempo or Tempo()
+    runner = TaskRunner(deps, sources, metrics or Metrics(), tempo)
+    return _Daemon(deps, stop, sources, runner, tempo, queue).serve()
 
 
 class _Daemon:
     def __init__(
-        self, deps: RunDependencies, stop: threading.Event, sources: Sequence[Source], metrics: Metrics, tempo: Tempo
+        self,
+        deps: RunDependencies,
+        stop: threading.Event,
+        sources: Sequence[Source],
+        runner: TaskRunner,
+        tempo: Tempo,
+        queue: JobQueue | None,
     ) -> None:
-        self._stop, self._metrics, self._tempo = stop, metrics, tempo
-        self._idle = IdleSessions(MAX_IDLE_SESSIONS)
-        self._deps = replace(metrics.counting(deps), idle_sessions=self._idle)
-        metrics.begin([source.name for source in sources])
+        self._deps, self._stop, self._runner, self._tempo, self._queue = deps, stop, runner, tempo, queue
         self._heads = [Task(source, TaskKind.HEAD) for source in sources]
         self._scheduler = TaskScheduler(self._run)
-        self._running: dict[str, TaskRun] = {}
-        self._abandoned: list[TaskRun] = []
         self._next_runs: dict[str, datetime] = {}
 
     def serve(self) -> bool:
@@ -88,8 +78,8 @@ class _Daemon:
             self._watch()
         finally:
             self._scheduler.stop()
-        all_ended = self._scheduler.is_idle_within(self._tempo.grace_seconds) and not self._abandoned
-        end_idle(self._idle)
+        all_ended = self._scheduler.is_idle_within(self._tempo.grace_seconds) and not self._runner.abandoned
+        self._runner.end()
         self._store(STATEMENTS.clear_next_run, self._next_runs)
         event(log, "daemon_stopped", all_runs_ended=all_ended)
         return all_ended
@@ -106,28 +96,31 @@ class _Daemon:
         return list(zip(self._heads, first, strict=True))
 
     def _run(self, task: Task) -> bool:
-        """Run a task in a thread of the executor; whether it has to be queued again."""
+        """Run a task in a thread of the executor, or have it run; whether it has to be queued again."""
         if self._stop.is_set():
             return False
-        task_run = self._running[task.job_id] = TaskRun(task)
-        try:
-            self._store_next_run(task)
-            run_task(self._deps, task_run, self._scheduler, self._metrics)
-            self._store_next_run(task)
-        finally:
-            self._forget(task_run)
+        self._store_next_run(task)
+        if self._queue is not None:
+            self._submit(self._queue, task)
+            return False
+        task_run = self._runner.run(task, self._scheduler)
+        self._store_next_run(task)
         return task_run.requeue and task.kind is not TaskKind.HEAD  # the schedule brings a head run again
+
+    def _submit(self, queue: JobQueue, task: Task) -> None:
+        try:
+            queue.submit(task)
+        except SQLAlchemyError as error:  # the next tick tries again
+            about = {"source": task.source.name, "kind": str(task.kind), "error": describe(error)}
+            event(log, "job_not_queued", level=logging.WARNING, **about)
 
     def _watch(self) -> None:
         """Check the clock and the heartbeats of the runs until the end."""
         offset = self._check_clock(None)
         while not self._stop.wait(self._tempo.watchdog_interval_seconds):
-            self._metrics.beat()
             offset = self._check_clock(offset)
             self._scheduler.wake_up()
-            for task_run in list(self._running.values()):
-                if task_run.is_silent_at_check(self._tempo.silent_checks):
-                    self._abandon(task_run)
+            self._runner.check(self._scheduler.abandon)
 
     def _check_clock(self, before: float | None) -> float:
         """Log that the wall clock was set, and put right what a wrong time has planned → its offset from monotonic."""
@@ -139,27 +132,6 @@ class _Daemon:
             about = {"source": task.source.name, "task": str(task.kind), "planned": planned}
             event(log, "run_rescheduled", level=logging.WARNING, **about)
         return offset
-
-    def _abandon(self, task_run: TaskRun) -> None:
-        """Leave a run that hangs behind; where many do, or the database does, the process has to be restarted."""
-        task_run.was_abandoned = True
-        self._forget(task_run)
-        self._abandoned.append(task_run)
-        self._metrics.abandoned(task_run.task.source.name)
-        self._scheduler.abandon(task_run.task)
-        storing = threading.Thread(target=mark_abandoned, args=[self._deps, task_run], daemon=True)
-        storing.start()
-        storing.join(self._tempo.database_timeout_seconds)
-        if storing.is_alive():
-            raise WatchdogTimeout("the database does not respond; restart the daemon once it does")
-        if len(self._abandoned) >= MAX_WORKERS[TaskKind.HEAD]:
-            raise WatchdogTimeout(
-                f"{len(self._abandoned)} runs hang; check the network and the database, then restart the daemon"
-            )
-
-    def _forget(self, task_run: TaskRun) -> None:
-        if self._running.get(task_run.task.job_id) is task_run:
-            del self._running[task_run.task.job_id]
 
     def _store_next_run(self, task: Task) -> None:
         name, at = task.source.name, self._scheduler.next_run_at(Task(task.source, TaskKind.HEAD))

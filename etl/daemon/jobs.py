@@ -52,9 +52,9 @@ class TaskScheduler:
         job = self._scheduler.get_job(task.job_id)
         return job.next_run_time.astimezone(UTC) if job else None
 
-    def has_waiting(self, kind: TaskKind) -> bool:
-        """Whether tasks of this kind wait for a thread."""
-        return self._executors[kind].has_waiting()
+    def should_give_way(self, task: Task, *, had_turn: bool) -> bool:
+        """Whether a task has had its turn while others of its kind wait for a thread."""
+        return had_turn and self._executors[task.kind].has_waiting()
 
     def abandon(self, task: Task) -> None:
         """Replace the thread of a task that hangs."""

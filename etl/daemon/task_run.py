@@ -9,7 +9,7 @@ from etl.model import Source
 from etl.runtime.clock import Clock, Stopped
 from etl.sync.run import SourceRun
 
-TURN_SECONDS = 60.0
+TURN_SECONDS, CHECK_SECONDS = 60.0, 1.0
 
 
 class TaskKind(StrEnum):
@@ -41,6 +41,7 @@ class TaskRun:
     run: SourceRun | None = None
     was_abandoned: bool = False
     requeue: bool = False  # it was interrupted because other tasks wait, and has more to do
+    was_interrupted: bool = False  # for that reason, because the process ends, or because another one does the same
     heartbeats: int = 0
     checks: tuple[int, int] = field(
         default=(0, 0)
@@ -56,13 +57,15 @@ class TaskRun:
 class HeartbeatClock:
     """A clock that counts how often a run uses it: each request, batch and wait does, and a run that hangs does not.
 
-    A run that has had its turn ends at its next wait if other tasks wait for a thread, so that a source that asks for
-    a long wait, or has years to read, does not hold a thread for long.
+    A run ends at its next wait if others should go first: most of them once it has had its turn, so that a source that
+    asks for a long wait, or has years to read, does not hold a thread for long. ``should_give_way`` is asked, once a
+    second at most, whether there are such others, given whether it has.
     """
 
-    def __init__(self, clock: Clock, task_run: TaskRun, has_waiting: Callable[[], bool]) -> None:
-        self._clock, self._task_run, self._has_waiting = clock, task_run, has_waiting
-        self._turn_ends = clock.monotonic() + TURN_SECONDS
+    def __init__(self, clock: Clock, task_run: TaskRun, should_give_way: Callable[[bool], bool]) -> None:
+        self._clock, self._task_run, self._should_give_way = clock, task_run, should_give_way
+        now = clock.monotonic()
+        self._turn_ends, self._next_check = now + TURN_SECONDS, now + CHECK_SECONDS
 
     def now(self) -> datetime:
         """The wall clock: aware, UTC."""
@@ -75,9 +78,12 @@ class HeartbeatClock:
         return self._clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Sleep; raises :class:`~etl.runtime.clock.Stopped` where the run's turn is over and other tasks wait."""
+        """Sleep; raises :class:`~etl.runtime.clock.Stopped` where the run gives way, or the process ends."""
         self._task_run.heartbeats += 1
-        if self._clock.monotonic() >= self._turn_ends and self._has_waiting():
-            self._task_run.requeue = True
-            raise Stopped
+        now = self._clock.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            if self._should_give_way(now >= self._turn_ends):
+                self._task_run.requeue = True
+                raise Stopped
         self._clock.sleep(seconds)

@@ -27,13 +27,13 @@ RUN_KINDS = {TaskKind.HEAD: "sync", TaskKind.BACKLOG: "backfill", TaskKind.VERIF
 
 
 class Jobs(Protocol):
-    """What a task may ask of the scheduler."""
+    """What a task may ask of whoever runs the tasks: the scheduler of this process, or the queue."""
 
     def submit(self, task: Task) -> None:
-        """Run a task as soon as a thread is free, unless it runs or waits already."""
+        """Run a task as soon as there is a thread for it, unless it waits already."""
 
-    def has_waiting(self, kind: TaskKind) -> bool:
-        """Whether tasks of this kind wait for a thread."""
+    def should_give_way(self, task: Task, *, had_turn: bool) -> bool:
+        """Whether others wait that go before this task, which may have had its turn."""
 
 
 def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metrics) -> None:
@@ -48,11 +48,11 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
         if not was_read:
             jobs.submit(Task(source, TaskKind.BACKLOG))
             return
-        # verification starts over when it is interrupted: only the other kinds take turns
-        clock = HeartbeatClock(deps.clock, task_run, lambda: kind is not TaskKind.VERIFY and jobs.has_waiting(kind))
+        clock = HeartbeatClock(deps.clock, task_run, lambda had_turn: _should_give_way(task_run.task, jobs, had_turn))
         work = _work(deps, task_run, jobs)
         result = run_source(replace(deps, clock=clock), source, RUN_KINDS[kind], work, is_manual=False)
     except Stopped:
+        task_run.was_interrupted = True
         result = _result_so_far(task_run) or RunResult(source.name, RUN_KINDS[kind], "interrupted")
     except (Exception, SystemExit) as error:  # the schedule continues whatever a run does
         result = RunResult(source.name, RUN_KINDS[kind], "failed", error=error_message(source.name, error))
@@ -62,6 +62,11 @@ def run_task(deps: RunDependencies, task_run: TaskRun, jobs: Jobs, metrics: Metr
         seconds = deps.clock.monotonic() - began
         metrics.run(result, seconds)
         _log(task_run, result, seconds)
+
+
+def _should_give_way(task: Task, jobs: Jobs, had_turn: bool) -> bool:
+    """Verification starts over when it is interrupted: only the other kinds take turns."""
+    return task.kind is not TaskKind.VERIFY and jobs.should_give_way(task, had_turn=had_turn)
 
 
 def _result_so_far(task_run: TaskRun) -> RunResult | None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from etl.db import masking
 from etl.db.statements import MIGRATIONS, Statements, fetch_all
-from etl.db.tables import SCHEMAS
+from etl.db.tables import QUEUE, SCHEMAS
 
 SQL = MIGRATIONS / "sql"
 QUERIES = Statements("comments")
@@ -21,9 +21,14 @@ AUTOGENERATE = ["alembic.autogenerate.*", "~alembic.autogenerate.comments"]  # c
 def create_schemas(connection: Connection) -> None:
     """Create the schemas that are missing: a user without the right to create any can still migrate."""
     existing = set(connection.exec_driver_sql("SELECT nspname FROM pg_namespace").scalars())
-    for schema in SCHEMAS:
+    for schema in (*SCHEMAS, QUEUE):
         if schema not in existing:
             connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+
+
+def create_queue(connection: Connection) -> None:
+    """Create the tables of the queue of jobs."""
+    connection.exec_driver_sql((SQL / "queue.sql").read_text("utf-8"), execution_options=VERBATIM)
 
 
 def create_functions(connection: Connection) -> None:

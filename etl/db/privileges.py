@@ -5,7 +5,7 @@ import re
 from sqlalchemy import Connection
 
 from etl.db.statements import MIGRATIONS, QUERIES, Statements, fetch_all, fetch_one
-from etl.db.tables import SCHEMAS
+from etl.db.tables import QUEUE, SCHEMAS
 
 SQL = Statements("privileges")
 NEEDED_CONNECTIONS = 3  # a run's own, one to write with, one to ask with
@@ -16,7 +16,7 @@ def missing_grants(connection: Connection) -> list[str]:
     """The statements that give the user what it needs, names quoted: rights, and connections."""
     sources = [path.read_text("utf-8") for folder in (QUERIES, MIGRATIONS / "sql") for path in folder.rglob("*.sql")]
     functions = sorted(set(re.findall(r"\b([a-z_]\w*)\(", "".join(sources))))
-    rows = fetch_all(connection, SQL.missing_grants, {"schemas": list(SCHEMAS), "functions": functions})
+    rows = fetch_all(connection, SQL.missing_grants, {"schemas": [*SCHEMAS, QUEUE], "functions": functions})
     return [row.statement for row in rows]
 
 

@@ -38,18 +38,34 @@ def stored_revision(connection: Connection) -> str | None:
 
 
 def require_revision(db: Engine) -> None:
-    """Raise :class:`DatabaseProblem` unless the database is at this version's revision."""
+    """Raise :class:`DatabaseProblem` unless there is a database that this version works with."""
     with reachable(db) as connection:
-        _require_server(connection)
-        stored, head = stored_revision(connection), head_revision()
-    name = db.url.database
+        require_compatible(connection)
+
+
+def require_compatible(connection: Connection) -> None:
+    """Raise :class:`DatabaseProblem` unless a database is at this version's revision, or at a newer one that allows it.
+
+    Versions may so differ while machines are upgraded one after the other, the database first.
+    """
+    _require_server(connection)
+    stored, head, name = stored_revision(connection), head_revision(), fetch_value(connection, SQL.database)
     if stored is None:
         raise DatabaseProblem(f"database {name!r} is not migrated: run `etl migrate`")
+    if _is_newer_and_compatible(connection, stored):
+        return
     _require_known(stored)
     if stored != head:
         raise DatabaseProblem(
             f"database {name!r} is at revision {stored}, this version needs revision {head}: run `etl migrate`"
         )
+
+
+def _is_newer_and_compatible(connection: Connection, stored: str) -> bool:
+    known = known_revisions()
+    if stored <= known[-1] or fetch_value(connection, SQL.has_compatible_since) is None:
+        return False
+    return fetch_value(connection, SQL.compatible_since) in known
 
 
 def migrate(db: Engine, *, allow_other_tables: bool = False) -> tuple[str | None, str]:
@@ -91,7 +107,7 @@ def _why_not_migrated(connection: Connection, error: DBAPIError) -> str:
         INSUFFICIENT_PRIVILEGE: f"ask an administrator to run: {missing};"
         if missing
         else "use the owner of its tables",
-        "42P06": "it has a schema raw, warehouse, ops, bi_pii or bi of another program; use another database",
+        "42P06": "it has a schema raw, warehouse, ops, bi_pii, bi or queue of another program; use another database",
         "42P07": "it has a table of ours that another program created; use another database",
         "55P03": "another process has a lock that this needs; try again when it has ended",
         "25006": "the server is read-only: set DATABASE_URL to the primary",
@@ -126,7 +142,7 @@ def _require_empty(connection: Connection) -> None:
     if table is not None:
         raise DatabaseProblem(
             f"the database has tables of something else ({table}): set DATABASE_URL to another one, or run "
-            "`etl migrate --allow-other-tables` to add Callhouse's five schemas alongside"
+            "`etl migrate --allow-other-tables` to add Callhouse's six schemas alongside"
         )
 
 

@@ -28,7 +28,7 @@ NO_SOURCES = (
     "in .env or the environment, write [sources.NAME] into etl.toml, or run `etl sources add`; `etl demo` needs none"
 )
 _VARIABLES = ("DATABASE_URL", "ETL_HOME", "ETL_LISTEN", "ETL_TOKEN", "ETL_ALERT_URL", "ETL_CONFIG", "ETL_ERASURES",
-              "ETL_SECRET_KEY")  # fmt: skip
+              "ETL_SECRET_KEY", "ETL_WORKERS")  # fmt: skip
 _KEY_VARIABLE = re.compile(r"[A-Z]+_[A-Z0-9_]+_KEY\Z")  # such as RINGG_SUPPORT_KEY
 
 
@@ -46,7 +46,8 @@ class Settings:
 
     ``database_url`` is in SQLAlchemy's form, ``None`` for the embedded PostgreSQL; ``local_sources`` are those of the
     file or the environment; ``listen`` is ``None`` for off; ``erasures`` is the file of the tokens of erased people;
-    ``context`` is what the sources of the database are parsed in.
+    ``context`` is what the sources of the database are parsed in; with ``has_workers`` the daemon only puts jobs into
+    the queue.
     """
 
     database_url: Secret | None
@@ -58,6 +59,7 @@ class Settings:
     alert_url: Secret | None = None
     erasures: Path = Path("erasures.txt")
     context: SourceContext = field(default_factory=lambda: SourceContext({}, {}, Path()), compare=False)
+    has_workers: bool = False
 
     @property
     def secrets(self) -> tuple[Secret, ...]:
@@ -150,6 +152,7 @@ class _Loading:
         alert_url = self._at("ETL_ALERT_URL", lambda text: Secret(urls.webhook(text)), "")
         secret_keys = self._at("ETL_SECRET_KEY", encryption.secret_keys, "") or ()
         erasures = self._folder / Path(self._environment.get("ETL_ERASURES", "").strip() or "erasures.txt").expanduser()
+        has_workers = self._at("ETL_WORKERS", parsers.workers, "")
         if self._problems:
             raise ConfigurationError(self._problems)
         return Settings(
@@ -162,6 +165,7 @@ class _Loading:
             alert_url,
             erasures,
             replace(context, secret_keys=secret_keys),
+            bool(has_workers),
         )
 
     def _at(self, name: str, read: Callable[[str], T], default: str) -> T | None:

@@ -74,6 +74,13 @@ def token(value: str) -> Secret:
     return found
 
 
+def workers(value: str) -> bool:
+    """Whether workers run the daemon's jobs."""
+    if value != "queue":
+        raise ValueError("is not queue; write ETL_WORKERS=queue where `etl worker` runs the jobs, or leave it unset")
+    return True
+
+
 def toml(text: str) -> dict[str, Any]:
     """A TOML document; one that would take the parser minutes or its whole stack is refused."""
     if len(text) > MAX_TOML_CHARACTERS or _DEEP_KEY.search(text):

@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from etl.db import objects
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -25,6 +27,7 @@ WITHOUT_STATISTICS = {
 def upgrade() -> None:
     op.execute(sa.schema.CreateSequence(sa.Sequence("request_seq", schema="ops")))
     create_tables()
+    objects.create_queue(op.get_bind())
     # made by the server: a parameter would stand in its log
     uuids = " || ".join(["uuid_send(gen_random_uuid())"] * 3)
     op.execute(f"INSERT INTO ops.masking_key (key) VALUES (sha256({uuids}))")  # noqa: S608 - no value in it

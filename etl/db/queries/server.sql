@@ -8,6 +8,14 @@ SELECT to_regclass('ops.alembic_version')
 -- The revision of the database.
 SELECT version_num FROM ops.alembic_version
 
+-- name: has_compatible_since
+-- Null where a database was not migrated by Callhouse.
+SELECT to_regprocedure('ops.compatible_since()')
+
+-- name: compatible_since
+-- The oldest revision whose version may use the database.
+SELECT ops.compatible_since()
+
 -- name: server
 -- The server's major version, and the encoding of the database.
 SELECT current_setting('server_version_num')::int / 10000 AS version, current_setting('server_encoding') AS encoding

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Text
 
 SCHEMAS = ("raw", "warehouse", "ops", "bi_pii", "bi")
+QUEUE = "queue"  # the schema of procrastinate's own tables: migrations/sql/queue.sql
 
 metadata = MetaData(
     naming_convention={

@@ -1,0 +1,26 @@
+"""The pinned procrastinate's own tables → ``migrations/sql/queue.sql``."""
+
+from pathlib import Path
+
+from procrastinate.schema import SchemaManager
+
+from etl.db import objects
+
+FILE = objects.SQL / "queue.sql"
+HEAD = """\
+-- Written by `make regenerate`: procrastinate's own schema. Where another version changes it, a revision applies the
+-- migrations that come with that version.
+SET LOCAL search_path TO queue, pg_catalog, pg_temp;
+
+"""
+END = "\nSET LOCAL search_path TO pg_catalog, pg_temp;\n"
+
+
+def written() -> str:
+    """The file as the installed version of the package makes it."""
+    return HEAD + SchemaManager.get_schema() + END
+
+
+def write(path: Path = FILE) -> None:
+    """Write the file."""
+    path.write_text(written())
