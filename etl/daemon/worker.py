@@ -42,7 +42,7 @@ def work(
     metrics: Metrics | None = None,
     tempo: Tempo | None = None,
 ) -> bool:
-    """Run jobs until ``stop`` is set; whether all runs then ended in time. ``sources`` are looked up as each job is taken.
+    """Run jobs until ``stop`` is set; whether all then ended in time. ``sources`` are looked up for each job.
 
     A run that is asked to stop commits what it has, and its job is put back. Raises
     :class:`~etl.daemon.task_runner.WatchdogTimeout`, and :class:`~etl.db.engine.DatabaseProblem` where the database was
