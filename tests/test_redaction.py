@@ -1,5 +1,6 @@
 """What every way out shows of a link: one list of examples for the log and for the views of ``bi``."""
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from sqlalchemy import Connection, Engine, text
 
 from etl.extractors import providers
 from etl.model import Provider
-from etl.runtime.redaction import bare_links
+from etl.runtime.redaction import Redaction, bare_links
+from etl.runtime.secret import Secret
 from tests.harness import PROVIDERS
 from tests.stub_provider import TIME, make_stub_harness
 
@@ -106,3 +108,17 @@ def test_both_agree_on_any_text_and_a_jsonb_stays_one(connection: Connection, sh
     as_json = json.dumps({shown: [shown, shown]}, ensure_ascii=False)
     assert in_sql(connection, as_json) == (left := bare_links(as_json))
     assert isinstance(json.loads(left), dict)
+
+
+def test_the_keys_of_many_accounts_are_hidden_as_fast_as_a_few() -> None:
+    keys = [f"key-of-account-{number}-7f3a" for number in range(3_000)]
+    redact = Redaction(map(Secret, keys))
+    for key in (keys[0], keys[1], keys[-1]):
+        for form in (key, key.encode().hex(), base64.b64encode(key.encode()).decode()):
+            assert form[:20] not in redact(f"said {form} and {form}")
+            assert form[:20] not in redact.secrets_in_bytes(f"\xff{form}".encode("latin-1")).decode("latin-1")
+    assert redact.secrets("key-of-account-3000-7f3a and key-of") == "key-of-account-3000-7f3a and key-of"
+    assert redact.secrets("") == ""
+    more = redact.extended([Secret("another-key")])
+    assert more(f"{keys[7]} another-key") == "*** ***"
+    assert Redaction().extended([Secret("another-key")])("another-key") == "***"

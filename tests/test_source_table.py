@@ -1,7 +1,11 @@
 """The sources of the database: `etl sources`, what commands read of them, and where their keys are not."""
 
 import json
+import logging
+import os
+import subprocess
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +14,16 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from etl.db.connections import open_engine
+from etl.embedded import Server
 from etl.runtime.secret import Secret
+from etl.sandbox.socket_server import Sandbox
+from etl.sandbox.world import World
 from etl.settings import ConfigurationError, Settings, encryption, load
 from etl.settings.source_entries import Entry, read_csv, value_of, write_csv
 from etl.settings.source_tables import KEYS
 from etl.state import registry, source_table
+from etl.state.live_sources import LiveSources
 from tests.commands import run_etl
 from tests.harness import NOW
 
@@ -426,6 +435,26 @@ def test_a_key_stands_nowhere_in_the_clear(etl: Command, db: Engine) -> None:
             assert connection.exec_driver_sql(may, (reader,)).scalar_one() is False
 
 
+def test_a_key_is_in_no_log_and_in_no_dump(etl: Command, db: Engine, server: Server, database_url: str) -> None:
+    with Sandbox(World(3, calls=5, days=2, now=datetime.now(UTC))) as sandbox:
+        hosts = {name: value for name, value in sandbox.environment().items() if name.endswith("_BASE_URL")}
+        key = sandbox.environment()["RINGG_API_KEY"]
+        words = ("add", "acme", "--provider", "ringg", "--key", "stdin", "--set", "requests_per_minute=6000")
+        etl.given |= hosts
+        said = [etl("--debug", "sources", *words, stdin=key)]
+        for command in (("check",), ("sync",), ("status", "--json"), ("sources", "list", "--json"), ("verify",)):
+            done = run_etl("--debug", *command, cwd=etl.folder, given=etl.given)
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+            said += [done.stdout, done.stderr]
+    program = [str(server.bin_dir / "pg_dump"), f"--dbname={database_url}"]
+    dump = subprocess.run(
+        program, capture_output=True, check=True, timeout=60, env={**os.environ, "PGSSLMODE": "disable"}
+    ).stdout.decode()
+    assert "encrypted:" in dump
+    assert "COPY warehouse.calls" in dump
+    assert not [text for text in (*said, dump) if key in text]
+
+
 def test_a_name_that_was_another_account_is_refused(etl: Command, db: Engine) -> None:
     etl("sources", "add", "acme", "--provider", "ringg", "--key", "env:ACME_KEY")
     (source,) = loaded(db, etl.settings()).valid().sources
@@ -438,3 +467,53 @@ def test_a_name_that_was_another_account_is_refused(etl: Command, db: Engine) ->
     etl(*words, "ringg")
     with pytest.raises(ConfigurationError, match="is a source of ringg"), db.begin() as connection:
         source_table.save(connection, etl.settings(), [Entry("acme", {"provider": "vaani"}, "env:ACME_KEY")])
+
+
+# -- in a process that runs for long
+
+
+def save(db: Engine, settings: Settings, *entries: Entry) -> None:
+    with db.begin() as connection:
+        source_table.save(connection, settings, entries)
+
+
+def ringg(name: str, **settings: object) -> Entry:
+    return Entry(name, {"provider": "ringg", **settings}, "env:ACME_KEY")
+
+
+def test_a_process_takes_up_what_is_added_changed_and_removed(etl: Command, db: Engine) -> None:
+    settings = etl.settings(RINGG_API_KEY="the-key-of-ringg")
+    save(db, settings, ringg("one"), ringg("two"))
+    live = LiveSources(settings, loaded(db, settings).valid())
+    save(db, settings, ringg("two", requests_per_minute=6), ringg("three"))
+    with db.begin() as connection:
+        source_table.remove(connection, "one")
+    assert [each.name for each in live] == ["ringg", "one", "two"]
+    live.refresh(db)
+    assert [(each.name, each.requests_per_minute) for each in live] == [("ringg", 60), ("three", 60), ("two", 6)]
+    assert (len(live), live[0].name, [each.name for each in live[1:]]) == (3, "ringg", ["three", "two"])
+
+
+def test_a_source_that_becomes_invalid_stays_as_it_was_and_the_others_go_on(
+    etl: Command, db: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = etl.settings()
+    save(db, settings, ringg("one"))
+    live = LiveSources(settings, loaded(db, settings).valid())
+    elsewhere = etl.settings(FAR_KEY="a-key-that-is-set-on-another-machine")
+    save(db, elsewhere, Entry("one", {"provider": "ringg", "requests_per_minute": 6}, "env:FAR_KEY"))
+    save(db, elsewhere, Entry("two", {"provider": "ringg"}, "env:FAR_KEY"), ringg("three"))
+    with caplog.at_level(logging.ERROR):
+        live.refresh(db)
+        live.refresh(db)
+    assert sorted((each.name, each.requests_per_minute) for each in live) == [("one", 60), ("three", 60)]
+    problems = [record.event_fields["problem"] for record in caplog.records]  # type: ignore[attr-defined]
+    assert [problem.partition(":")[0] for problem in problems] == ["source one", "source two"]
+
+
+def test_a_database_that_is_down_changes_no_source(etl: Command, db: Engine) -> None:
+    settings = etl.settings()
+    save(db, settings, ringg("one"))
+    live = LiveSources(settings, loaded(db, settings).valid())
+    live.refresh(open_engine("postgresql://127.0.0.1:1/x"))
+    assert [each.name for each in live] == ["one"]

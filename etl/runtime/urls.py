@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -48,6 +49,7 @@ def origin_of(base_url: str) -> Origin:
     return Origin(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
 
 
+@lru_cache
 def base_url(text: str) -> str:
     """A provider's base URL in canonical form; ``ValueError`` says what is wrong."""
     parts = _split(text)

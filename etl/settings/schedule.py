@@ -31,6 +31,7 @@ class Cron:
     alternative: str = ""
 
 
+@cache
 def parse(text: str) -> Every | Cron:
     """Parse a schedule; ``ValueError`` says what is wrong and what to write."""
     words = text.split()

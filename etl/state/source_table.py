@@ -32,12 +32,13 @@ class TableVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AllSources:
-    """The sources of this machine's configuration and of the database, those left out that have a problem."""
+    """The sources of this machine's configuration and of the database, without those that are ``invalid``."""
 
     sources: tuple[Source, ...]
     version: TableVersion
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    invalid: frozenset[str] = frozenset()
 
     def valid(self) -> "AllSources":
         """The same; raises :class:`~etl.settings.ConfigurationError` with every problem at once."""
@@ -90,7 +91,8 @@ def load(connection: Connection, settings: Settings) -> AllSources:
     warnings = dict.fromkeys([*parser.warnings, *source_warnings(found, datetime.now(UTC))])
     new = tuple(warning for warning in warnings if warning not in settings.warnings)
     latest = max((row.version for row in stored), default=0)
-    return AllSources(tuple(found), TableVersion(len(stored), latest), (*problems, *parser.problems), new)
+    invalid = frozenset(row.source for row in stored) - {source.name for source in found}
+    return AllSources(tuple(found), TableVersion(len(stored), latest), (*problems, *parser.problems), new, invalid)
 
 
 def _named(names: Iterable[str]) -> str:
