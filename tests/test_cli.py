@@ -256,6 +256,20 @@ def test_check_names_all_that_is_wrong_at_once(tmp_path: Path, configured: dict[
     assert "wrong-key-000" not in said.stdout + said.stderr
 
 
+def test_check_lists_of_many_sources_only_those_that_fail(tmp_path: Path, configured: dict[str, str]) -> None:
+    table = "".join(
+        f'[sources.s{at:02}]\nprovider = "vaani"\napi_key = "env:{"BAD" if at == 7 else "VAANI_API"}_KEY"\n'
+        for at in range(25)
+    )
+    (tmp_path / "many.toml").write_text(table)
+    given = {**configured, "ETL_CONFIG": "many.toml", "BAD_KEY": "wrong-key-000"}
+    said = run_etl("check", cwd=tmp_path, given=given)
+    assert said.returncode == 1
+    words = [line.partition(";")[0] for line in said.stdout.splitlines()]
+    assert words == ["configuration: OK", "database: OK", "s07: FAILED", "24 of 25 sources: OK"]
+    assert len(json.loads(run_etl("check", "--json", cwd=tmp_path, given=given).stdout)["sources"]) == 25
+
+
 # -- the work
 
 

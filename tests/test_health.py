@@ -8,7 +8,8 @@ from sqlalchemy import Engine, text
 
 from etl.db.connections import open_engine
 from etl.ops import health
-from tests.harness import Harness, make_harness
+from tests.harness import NOW, Harness, make_harness
+from tests.many_sources import fill
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
 
@@ -57,6 +58,17 @@ def test_a_source_that_is_paused_or_fails_makes_it_degraded_before_it_is_stale(d
     for name in ("ringg", "vaani", "autocalls"):
         harness.run(name)
     assert said(harness, timedelta(0)) == (True, ("ready, degraded: ringg, vaani paused or failing",))
+
+
+def test_of_many_sources_ten_are_named_and_the_others_counted(db: Engine) -> None:
+    sources = fill(db, NOW, 700, runs=4)
+    found = health.ready(db, sources, NOW)
+    assert (found.is_healthy, len(found.message), found.message[-1]) == (False, 11, "and 32 sources more")
+    with db.begin() as connection:
+        connection.execute(text("UPDATE ops.runs SET finished_at = :now WHERE status = 'succeeded'"), {"now": NOW})
+    (line,) = health.ready(db, sources, NOW).message
+    assert line.endswith(" and 18 more paused or failing")
+    assert line.count(",") == 10
 
 
 def test_a_source_that_fails_is_stalled_and_the_others_are_not(db: Engine) -> None:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from etl.cli.terminal import ago, progress, result_line
+from etl.cli.terminal import MOST_BARS, ago, progress, result_line, result_lines
 from etl.loader.batch import Counts
 from etl.runtime import logs
 from etl.sync.run import Progress, RunResult
@@ -55,6 +55,31 @@ def test_on_a_terminal_bars_fit_into_80_columns(monkeypatch: pytest.MonkeyPatch)
     assert "1,000,000" in shown
     assert "left" in shown
     assert max(len(line) for line in re.split(r"[\r\n]", shown)) <= 80
+
+
+def test_of_a_thousand_sources_the_latest_have_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen := Terminal())
+    with progress([f"s{at:03}" for at in range(1000)]) as on_progress:
+        for at in range(1000):
+            on_progress(Progress(f"s{at:03}", "calls", 5, 10, 1))
+            on_progress(Progress("s000", "calls", at, 1000, 1))
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
+    last = re.findall(r"s\d+", shown)[-MOST_BARS:]
+    assert last == ["s000", *(f"s{at:03}" for at in range(1000 - MOST_BARS + 1, 1000))]
+
+
+def test_of_many_results_those_that_brought_something_are_listed_and_all_are_added_up() -> None:
+    quiet, new = Counts(1, 2, unchanged=2), Counts(1, 3, inserted=1, unchanged=2)
+    results = [RunResult(f"s{at:02}", "sync", "succeeded", quiet, 1) for at in range(30)]
+    results[3] = RunResult("s03", "sync", "succeeded", new, 2)
+    results[4] = RunResult("s04", "sync", "failed", Counts(), 1, "the host cannot be reached")
+    assert result_lines(results) == [
+        result_line(results[3]),
+        result_line(results[4]),
+        "30 sources: 29 succeeded, 1 failed; 59 received in 31 requests: 1 new, 0 changed, 58 unchanged, 0 quarantined",
+    ]
+    assert result_lines(results[:20]) == [result_line(result) for result in results[:20]]
 
 
 def test_how_a_run_ended_is_a_line_with_all_its_counts() -> None:

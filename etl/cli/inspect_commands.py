@@ -14,6 +14,7 @@ from etl.cli.output import echo, printable
 if TYPE_CHECKING:
     from etl.cli.source_check import CheckResult
 
+MOST_THREADS, MOST_LINES = 32, 20  # of more sources, only those that failed are listed
 UNKNOWN = (
     "no call and no record in quarantine has this key or id; `etl status` shows how complete each source is, and "
     "`etl quarantine list` which records have no id"
@@ -41,7 +42,7 @@ def check(as_json: bool) -> None:
     database, sources = check_database(settings)
     if database.is_ok and not sources:
         raise context.no_sources()
-    with ThreadPoolExecutor(8) as threads:
+    with ThreadPoolExecutor(MOST_THREADS) as threads:
         found = list(threads.map(lambda source: check_source(source, SystemClock(context.stop)), sources))
     if as_json:
         print_json(
@@ -49,8 +50,11 @@ def check(as_json: bool) -> None:
         )
     else:
         echo(f"configuration: OK; {len(sources)} source{'s' if len(sources) != 1 else ''}")
-        for check in (database, *found):
+        listed = found if len(found) <= MOST_LINES else [check for check in found if not check.is_ok]
+        for check in (database, *listed):
             echo(f"{check.name}: {'OK' if check.is_ok else 'FAILED'}; {check.message}")
+        if len(listed) < len(found):
+            echo(f"{len(found) - len(listed):,} of {len(found):,} sources: OK; `etl check --json` has all")
     if not database.is_ok:
         sys.exit(CONFIGURATION)
     sys.exit(0 if all(check.is_ok for check in found) else FAILED)

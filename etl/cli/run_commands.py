@@ -254,13 +254,13 @@ def _run(names: Sequence[str], kind: str, work: "RunFunction") -> None:
 
 def run(names: Sequence[str], kind: str, work: "RunFunction") -> list["RunResult"]:
     """Run work on sources with progress, and print the result of each."""
-    from etl.cli.terminal import result_line
+    from etl.cli.terminal import result_lines
 
     stop_on_signal(stop)
     with context.opened_sources(names, may_start=True) as opened:
         results = results_of(opened, kind, work)
-    for result in results:
-        echo(result_line(result))
+    for line in result_lines(results):
+        echo(line)
     return results
 
 

@@ -23,8 +23,11 @@ from etl.runtime.humanize import counted
 from etl.settings import Settings
 from etl.state import registry
 from etl.state.registry import SourceMismatch
-from etl.state.settings_versions import outdated_calls, outdated_message
+from etl.state.settings_versions import outdated_by_source, outdated_message
 from etl.sync.pager import Pager
+
+MOST_AT_ONCE = 13  # sources that a daemon reads at once
+MOST_NOTES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,10 @@ def check_database(settings: Settings) -> tuple[CheckResult, Sequence[Source]]:
     notes = [
         f"reachable and migrated, {at}",
         difference,
-        few if at_once < len(sources) else None,
+        few if at_once < min(len(sources), MOST_AT_ONCE) else None,
         unreadable,
-        *of_sources,
+        *of_sources[:MOST_NOTES],
+        f"and {len(of_sources) - MOST_NOTES:,} more such notes" if len(of_sources) > MOST_NOTES else None,
     ]
     return CheckResult("database", True, "; ".join(filter(None, notes))), sources
 
@@ -98,8 +102,9 @@ def _settings_notes(connection: Connection, sources: Sequence[Source]) -> list[s
     """Sources that are no longer configured, calls read under other settings, time zones that payloads contradict."""
     removed = set(registry.known_sources(connection)).difference(source.name for source in sources)
     notes = [f"{name}: no longer configured; its stored calls stay, and nothing reads it" for name in sorted(removed)]
+    outdated_calls = outdated_by_source(connection, sources)
     for source in sources:
-        outdated = outdated_message(source.name, outdated_calls(connection, source))
+        outdated = outdated_message(source.name, outdated_calls.get(source.name, ()))
         warning = naive_times.measured(connection, source).warning
         notes += [f"{source.name}: {note}" for note in (outdated, warning) if note]
     return notes

@@ -4,11 +4,13 @@ import logging
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from etl.loader.batch import Counts
 from etl.reports.replay_diff import ReplayDiff
 from etl.runtime import humanize
 from etl.runtime.humanize import counted, duration
@@ -16,6 +18,7 @@ from etl.runtime.logs import event
 from etl.sync.run import Progress, ProgressCallback, RunResult
 
 log = logging.getLogger("etl.progress")
+MOST_BARS, MOST_RESULTS = 16, 20  # as many as a terminal shows
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
         TextColumn("[dim]{task.fields[left]:<15}"),
     )
     tasks: dict[tuple[str, str], TaskID] = {}
-    rates = _Rates()
+    rates, lock = _Rates(), threading.Lock()
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def on_progress(at: Progress) -> None:
@@ -84,22 +87,50 @@ def _bars(sources: Sequence[str]) -> Iterator[ProgressCallback]:
             rate = "" if per_second is None else f"{per_second:,.0f}/s"
             left = "" if seconds_left is None else f"{duration(seconds_left)} left"
             key = (at.source, at.what)
-            if key not in tasks:
-                tasks[key] = bars.add_task("", source=at.source, what=at.what, rate="", left="", total=None)
-            bars.update(tasks[key], completed=at.rows, total=at.total, rate=rate, left=left)
+            with lock:
+                bar = tasks.pop(key, None)
+                if bar is None:
+                    bar = bars.add_task("", source=at.source, what=at.what, rate="", left="", total=None)
+                tasks[key] = bar  # the last one is that of the latest report
+                if len(tasks) > MOST_BARS:
+                    bars.remove_task(tasks.pop(next(iter(tasks))))
+                bars.update(bar, completed=at.rows, total=at.total, rate=rate, left=left)
 
         yield on_progress
 
 
 def result_line(result: RunResult) -> str:
     """The result of a run, in one line, with a line for each note."""
-    c = result.counts
-    requests = counted(result.requests, "request")
-    read = (
-        f"{c.received:,} received in {requests}: {c.inserted:,} new, {c.updated:,} changed, {c.unchanged:,} unchanged, "
-        f"{c.quarantined:,} quarantined"
-    )
+    read = _read(result.requests, result.counts)
     return "\n".join([f"{result.source}: {result.status}; {read}", *(f"  note: {note}" for note in result.notes)])
+
+
+def result_lines(results: Sequence[RunResult]) -> list[str]:
+    """The results of runs; of many only those that failed or brought something, and a line that sums up all."""
+    if len(results) <= MOST_RESULTS:
+        return [result_line(result) for result in results]
+    statuses = ", ".join(f"{count:,} {status}" for status, count in Counter(each.status for each in results).items())
+    requests = sum(each.requests for each in results)
+    counts = Counts(*map(sum, zip(*(each.counts for each in results), strict=True)))
+    return [
+        *(
+            result_line(each)
+            for each in results
+            if each.status != "succeeded" or each.notes or _has_changes(each.counts)
+        ),
+        f"{len(results):,} sources: {statuses}; {_read(requests, counts)}",
+    ]
+
+
+def _has_changes(counts: Counts) -> bool:
+    return counts.unchanged < counts.received
+
+
+def _read(requests: int, c: Counts) -> str:
+    return (
+        f"{c.received:,} received in {counted(requests, 'request')}: {c.inserted:,} new, {c.updated:,} changed, "
+        f"{c.unchanged:,} unchanged, {c.quarantined:,} quarantined"
+    )
 
 
 def replay_diff(source: str, found: ReplayDiff, *, dry_run: bool) -> str:

@@ -11,10 +11,12 @@ from etl.db.engine import DatabaseProblem, describe
 from etl.db.revisions import require_revision
 from etl.db.statements import Statements, fetch_all
 from etl.model import Source
+from etl.runtime.humanize import counted
 from etl.settings import schedule
 
 MAX_HEARTBEAT_AGE_SECONDS = 90.0  # the daemon's main loop beats every fifteen seconds
 MISSED_RUNS = 3
+MOST_NAMED = 10
 MIN_FRESHNESS = timedelta(minutes=15)
 SQL = Statements("sources")
 
@@ -49,10 +51,14 @@ def ready(db: Engine, sources: Sequence[Source], now: datetime) -> Health:
     except SQLAlchemyError as error:
         return Health(False, (describe(error),))
     if late:
-        return Health(False, tuple(f"{name}: last read {at:%Y-%m-%d %H:%M} UTC" for name, at in late))
+        lines = [f"{name}: last read {at:%Y-%m-%d %H:%M} UTC" for name, at in late]
+        more = [f"and {counted(len(late) - MOST_NAMED, 'source')} more"] if len(late) > MOST_NAMED else []
+        return Health(False, (*lines[:MOST_NAMED], *more))
     names = {source.name for source in sources}
     troubled = [name for name in degraded if name in names]
-    return Health(True, (f"ready, degraded: {', '.join(troubled)} paused or failing" if troubled else "ready",))
+    others = f" and {len(troubled) - MOST_NAMED:,} more" if len(troubled) > MOST_NAMED else ""
+    who = ", ".join(troubled[:MOST_NAMED]) + others
+    return Health(True, (f"ready, degraded: {who} paused or failing" if troubled else "ready",))
 
 
 def stale(sources: Sequence[Source], last: Mapping[str, datetime], now: datetime) -> list[tuple[str, datetime]]:
