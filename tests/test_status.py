@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import Engine, text
 
-from etl.cli.tables import LISTED_SOURCES, status_table
+from etl.cli.tables import LISTED_SOURCES, day_statuses_table, status_table
 from etl.embedded import Server
 from etl.model import Source
 from etl.reports.status import status
+from etl.state.daily_checks import DayStatus
 from tests.harness import NOW
 from tests.many_sources import counted_statements, fill
 from tests.postgres import engine_copy
@@ -97,3 +98,17 @@ def test_gaps_and_the_watermark_are_those_of_each_partition(db: Engine) -> None:
     stored()
     (row,) = status(db, [source], NOW)
     assert (row["gaps"], row["watermark"]) == ([], None)
+
+
+def test_of_many_verified_sources_those_with_an_open_day_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {f"s{at:02}": [DayStatus(f"s{at:02}", NOW.date(), "verified")] for at in range(30)}
+    found["s03"] = [DayStatus("s03", NOW.date(), "incomplete", 2, "2 listed calls are not stored")]
+    found["s04"] = []
+    day_statuses_table(found)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:5] == [
+        "s03 1 2025-05-01 to 2025-05-01 all incomplete",
+        "2025-05-01 incomplete: 2 listed calls are not stored",
+        "s04 0 nothing was compared all unknown",
+        "28 of 30 sources: every day is verified, or its counts match",
+    ]

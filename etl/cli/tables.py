@@ -69,18 +69,26 @@ def status_table(
 
 
 def day_statuses_table(found: Mapping[str, Sequence[DayStatus]]) -> None:
-    """Print the result of `etl verify`: a line per source, below it the days that are incomplete or unknown."""
+    """Print the result of `etl verify`: a line per source, below it the days that are incomplete or unknown.
+
+    Of many sources those without such a day are only counted.
+    """
     cells, remarks = [], []
-    for source, days in found.items():
+    listed = found
+    if len(found) > LISTED_SOURCES:
+        listed = {name: days for name, days in found.items() if not days or any(_is_open(day) for day in days)}
+    for source, days in listed.items():
         counts = Counter(day.status for day in days)
         worst = next((word for word in WORST_FIRST if counts[word]), "unknown")
         span = f"{days[0].day} to {days[-1].day}" if days else "nothing was compared"
         split = ", ".join(f"{counts[word]:,} {LABELS[word]}" for word in reversed(WORST_FIRST) if counts[word])
         result = f"all {LABELS[worst]}" if counts[worst] == len(days) else split
         cells.append([(source, "bold"), (f"{len(days):,}", ""), (span, ""), (result, COLOURS.get(worst, "yellow"))])
-        shown = _alike([day for day in days if day.status in ("incomplete", "unknown")])
+        shown = _alike([day for day in days if _is_open(day)])
         remarks.append([_day_remark(first, last) for first, last in shown])
     _print_rows(("source", "days", "from, to", "status"), cells, remarks)
+    if complete := len(found) - len(listed):
+        _console().print(f"{complete:,} of {len(found):,} sources: every day is verified, or its counts match")
     statuses = {day.status for days in found.values() for day in days}
     for word in reversed(WORST_FIRST):
         if word in statuses:
@@ -151,6 +159,10 @@ def _day_remark(first: DayStatus, last: DayStatus) -> Cell:
     when = f"{first.day}" if first == last else f"{first.day} to {last.day}"
     reason = f": {first.reason}" if first.reason else ""
     return f"{when}  {LABELS[first.status]}{reason}", COLOURS.get(first.status, "yellow")
+
+
+def _is_open(day: DayStatus) -> bool:
+    return day.status in ("incomplete", "unknown")
 
 
 def _alike(days: Sequence[DayStatus]) -> list[tuple[DayStatus, DayStatus]]:
