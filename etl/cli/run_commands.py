@@ -162,6 +162,7 @@ def daemon() -> None:
     from etl.daemon.job_queue import JobQueue
 
     def run(opened: Opened, deps: "RunDependencies", metrics: "Metrics") -> bool:
+        _register(opened)
         queue = JobQueue(deps.db) if opened.settings.has_workers else None
         return serve(deps, stop, opened.sources, metrics, opened.settings.alert_url, queue=queue)
 
@@ -183,6 +184,7 @@ def worker() -> None:
     from etl.daemon.worker import work
 
     def run(opened: Opened, deps: "RunDependencies", metrics: "Metrics") -> bool:
+        _settle(opened)  # the daemon registers the sources
         if not opened.settings.has_workers:
             warn("ETL_WORKERS is not queue here: a daemon with this configuration runs its jobs itself")
         return work(deps, stop, opened.sources, metrics)
@@ -200,7 +202,6 @@ def _serve(run: "Callable[[Opened, RunDependencies, Metrics], bool]") -> None:
     tracing.setup()
     signals.stop_on_signal(stop)
     with context.opened_sources(may_start=True) as opened:
-        _register(opened)
         deps, settings, metrics = context.dependencies(opened.engine), opened.settings, Metrics()
         with serving(deps, opened.sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:
@@ -276,17 +277,22 @@ def results_of(opened: Opened, kind: str, work: "RunFunction") -> list["RunResul
 
 
 def _register(opened: Opened) -> None:
-    """Register every source before any is read, so that an invalid one stops all, like an invalid configuration.
-
-    Then erase whom a restored backup, or a killed command, left in.
-    """
-    from etl.ops.privacy import tombstones
-    from etl.runtime.clock import SystemClock
+    """Register every source before any is read, so that an invalid one stops all, like an invalid configuration."""
     from etl.state import registry
 
     with opened.engine.begin() as connection:
         for source in opened.sources:
             registry.register(connection, source, datetime.now(UTC))
+    _settle(opened)
+
+
+def _settle(opened: Opened) -> None:
+    """Warn of a clock that differs, and erase whom a restored backup, or a killed command, left in."""
+    from etl.ops.privacy import tombstones
+    from etl.runtime.clock import SystemClock
+    from etl.state import registry
+
+    with opened.engine.begin() as connection:
         if difference := registry.clock_difference(connection, datetime.now(UTC)):
             warn(difference)
     tombstones.settle(opened.engine, SystemClock(stop), opened.settings.erasures, warn)

@@ -99,17 +99,20 @@ class _Daemon:
         """Run a task in a thread of the executor, or have it run; whether it has to be queued again."""
         if self._stop.is_set():
             return False
-        self._store_next_run(task)
         if self._queue is not None:
             self._submit(self._queue, task)
             return False
+        self._store_next_run(task)
         task_run = self._runner.run(task, self._scheduler)
         self._store_next_run(task)
         return task_run.requeue and task.kind is not TaskKind.HEAD  # the schedule brings a head run again
 
     def _submit(self, queue: JobQueue, task: Task) -> None:
+        at = self._scheduler.next_run_at(Task(task.source, TaskKind.HEAD))
         try:
-            queue.submit(task)
+            queue.submit(task, at)
+            if at is not None:
+                self._next_runs[task.source.name] = at
         except SQLAlchemyError as error:  # the next tick tries again
             about = {"source": task.source.name, "kind": str(task.kind), "error": describe(error)}
             event(log, "job_not_queued", level=logging.WARNING, **about)

@@ -30,18 +30,20 @@ class JobQueue:
 
     def __init__(self, db: Engine, name: str = "callhouse") -> None:
         settings = SETTINGS | {"application_name": f"'{name}'"}
-        self._db = make_engine(db.url, settings, silence_seconds=SILENCE_SECONDS, pool_size=2, max_overflow=4)
+        made = make_engine(db.url, settings, silence_seconds=SILENCE_SECONDS, pool_size=2, max_overflow=4)
+        self._db = made.execution_options(isolation_level="AUTOCOMMIT")  # each statement is whole by itself
 
     @contextmanager
     def connection(self) -> Iterator[Any]:
-        """One transaction, as procrastinate's connector takes it of a pool."""
-        with self._db.begin() as connection:
+        """A connection, as procrastinate's connector takes it of a pool."""
+        with self._db.connect() as connection:
             yield connection.connection.driver_connection
 
-    def submit(self, task: Task) -> None:
-        """Let a worker run a task, unless it waits already."""
-        with self._db.begin() as connection:
-            execute(connection, SQL.defer, _values(task) | {"task": TASK, "job_id": task.job_id})
+    def submit(self, task: Task, next_run_at: datetime | None = None) -> None:
+        """Let a worker run a task, unless it waits already, and store when its source is read next, if that is given."""
+        values = {"task": TASK, "job_id": task.job_id, "next_run_at": next_run_at}
+        with self._db.connect() as connection:
+            execute(connection, SQL.defer, _values(task) | values)
 
     def should_give_way(self, task: Task, *, had_turn: bool) -> bool:
         """Whether another job of its source waits or, after its turn, one that waits for a worker."""
@@ -50,7 +52,7 @@ class JobQueue:
 
     def rescue(self, seconds: float, now: datetime) -> list[tuple[str, str]]:
         """Put back the jobs of workers that had no heartbeat for so long → their sources and kinds."""
-        with self._db.begin() as connection:
+        with self._db.connect() as connection:
             rows = fetch_all(connection, SQL.rescue, {"seconds": seconds, "now": now, "prefix": WORKER})
         return [(row.source, row.kind) for row in rows]
 

@@ -32,6 +32,8 @@ try:
 except ModuleNotFoundError:
     raise DatabaseProblem("a worker needs procrastinate: pip install 'callhouse[queue]'") from None
 
+POLLS = {TaskKind.HEAD: 1, TaskKind.BACKLOG: 4, TaskKind.VERIFY: 20}  # what takes long may wait
+
 log = logging.getLogger("etl.daemon")
 
 
@@ -178,7 +180,7 @@ class _Worker:
             queues=[str(kind)],
             name=str(kind),
             concurrency=MAX_WORKERS[kind],
-            fetch_job_polling_interval=self._tempo.poll_seconds,
+            fetch_job_polling_interval=self._tempo.poll_seconds * POLLS[kind],
             abort_job_polling_interval=3600,  # nobody aborts a job
             shutdown_graceful_timeout=self._tempo.grace_seconds,
             listen_notify=False,  # a lock that becomes free notifies nobody, so it polls anyway

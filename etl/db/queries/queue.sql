@@ -1,7 +1,11 @@
 -- The queue of jobs, in procrastinate's tables: what its own interface does not offer.
 
 -- name: defer
--- Adds a job, unless the same one waits.
+-- Adds a job, unless the same one waits, and stores when the daemon plans the next one.
+WITH planned AS (
+    UPDATE ops.sources SET next_run_at = :next_run_at WHERE source = :source AND next_run_at IS DISTINCT FROM :next_run_at
+       AND CAST(:next_run_at AS timestamptz) IS NOT NULL
+)
 INSERT INTO queue.procrastinate_jobs (queue_name, task_name, priority, lock, queueing_lock, args)
 SELECT kind, :task, :priority, source, :job_id, jsonb_build_object('source', source, 'kind', kind)
   FROM (VALUES (CAST(:source AS text), CAST(:kind AS text))) job (source, kind)
