@@ -94,7 +94,7 @@ class Site:
 
     def __init__(self, server: embedded.Server, sources: int, every: int) -> None:
         self.now, self._frozen = datetime.now(UTC), list[datetime]()
-        self.quiet = World(7, calls=CALLS, days=2, now=self.now)
+        self.quiet = World(7, calls=CALLS, days=2, now=self.now, clock=self._clock)
         self.busy = World(8, calls=CALLS, days=2, now=self.now, clock=self._clock, per_hour=PER_HOUR)
         self.served = [Sandbox(self.quiet), Sandbox(self.busy)]
         self.url, self.every = f"{server.url(DATABASE)}?sslmode=disable", every
@@ -295,8 +295,8 @@ def measured(sources: int, every: int, cycles: int, counts: Sequence[int]) -> li
     lines = [
         f"By `{COMMAND} --sources {sources} --every {every} --cycles {cycles}` on {os.cpu_count()} cores that "
         f"providers, daemon, workers and PostgreSQL share: {sources:,} sources every {every} s, of which one in "
-        f"{BUSY_SHARE} gets two new calls a second. Jobs and calls a second with all sources due at once; the rest with "
-        "the daemon's schedule. Client is workers and daemon; idle polls are in the milliseconds.",
+        f"{BUSY_SHARE} gets two new calls a second. Jobs and calls a second with all sources due at once; the rest "
+        "with the daemon's schedule. Client is workers and daemon; idle polls are in the milliseconds.",
         "",
         "| workers | jobs/s | calls/s | longest wait, in intervals | due to done, p50 / p99 s | client ms a tick |"
         " database ms a tick | statements a tick | connections | PostgreSQL, of one core |",

@@ -254,11 +254,16 @@ def test_one_that_is_asked_to_stop_puts_back_what_it_has_not_done(tmp_path: Path
 
 
 def test_what_hangs_on_a_peer_is_put_back_too(tmp_path: Path, db: Engine) -> None:
-    gone = threading.Event()
+    gone, hanging = threading.Event(), threading.Event()
+
+    def hang(count: int, request: httpx.Request) -> None:
+        hanging.set()
+        gone.wait(20)
+
     with site(tmp_path, db, world(), table("ringg", "ringg")) as made:
         made.submit("ringg")
-        with working(made, lambda *_: gone.wait(20), replace(TEMPO, grace_seconds=0.1)) as said:
-            wait_until(lambda: made.runs("ringg", "running"))
+        with working(made, hang, replace(TEMPO, grace_seconds=0.1)) as said:
+            wait_until(hanging.is_set)
         assert said == [False]
         assert made.jobs() == [("backlog", "todo")]
         gone.set()

@@ -40,7 +40,7 @@ class JobQueue:
             yield connection.connection.driver_connection
 
     def submit(self, task: Task, next_run_at: datetime | None = None) -> None:
-        """Let a worker run a task, unless it waits already, and store when its source is read next, if that is given."""
+        """Let a worker run a task, unless it waits already; store when its source is read next, if that is given."""
         values = {"task": TASK, "job_id": task.job_id, "next_run_at": next_run_at}
         with self._db.connect() as connection:
             execute(connection, SQL.defer, _values(task) | values)
