@@ -80,8 +80,9 @@ def test_a_rate_is_changed_only_by_taking_it_away(harness: Harness) -> None:
     with pytest.raises(RateExists, match=r"ringg has a rate from 2026-01-01 already: 1 ringg_credits = 0.1 EUR"):
         add(harness, rate._replace(rate=Decimal("0.2")))
     with harness.db.begin() as connection:
-        assert not rates.remove(connection, "ringg", "ringg_credits", MAY)
-        assert rates.remove(connection, "ringg", "ringg_credits", NEW_YEAR)
+        assert not rates.remove(connection, "ringg", "ringg_credits", "EUR", MAY)
+        assert not rates.remove(connection, "ringg", "ringg_credits", "USD", NEW_YEAR)
+        assert rates.remove(connection, "ringg", "ringg_credits", "EUR", NEW_YEAR)
         assert list(rates.listed(connection)) == []
 
 
@@ -110,9 +111,10 @@ def test_the_commands_set_list_and_unset(harness: Harness, database_url: str, tm
             "unset",
             "ringg",
             "ringg_credits",
+            "USD",
             "--from",
             "2026-01-01",
-        ): "ringg has no rate for ringg_credits from 2026-01-01",
+        ): "ringg has no rate from ringg_credits to USD from 2026-01-01",
     }
     for words, problem in wrong.items():
         said = run_etl("rates", *words, cwd=tmp_path, given=given)
@@ -126,7 +128,7 @@ def test_the_commands_set_list_and_unset(harness: Harness, database_url: str, tm
     said = run_etl(
         "rates", "set", "ringg", "ringg_credits", "EUR", "0.02", "--from", "2026-01-01", cwd=tmp_path, given=given
     )
-    assert "`etl rates unset ringg ringg_credits --from 2026-01-01` removes it" in " ".join(said.stderr.split())
+    assert "`etl rates unset ringg ringg_credits EUR --from 2026-01-01` removes it" in " ".join(said.stderr.split())
     add(harness, Rate("ringg", "ringg_credits", "EUR", MAY, Decimal("0.013")))
     said = run_etl("rates", "list", "--json", cwd=tmp_path, given=given)
     same = {"source": "ringg", "unit": "ringg_credits", "currency": "EUR"}
@@ -134,7 +136,7 @@ def test_the_commands_set_list_and_unset(harness: Harness, database_url: str, tm
         {**same, "valid_from": "2026-01-01", "rate": "0.012", "valid_until": "2026-05-01"},
         {**same, "valid_from": "2026-05-01", "rate": "0.013", "valid_until": None},
     ]
-    said = run_etl("rates", "unset", "ringg", "ringg_credits", "--from", "2026-01-01", cwd=tmp_path, given=given)
+    said = run_etl("rates", "unset", "ringg", "ringg_credits", "EUR", "--from", "2026-01-01", cwd=tmp_path, given=given)
     assert said.returncode == 0
     said = run_etl("rates", "list", cwd=tmp_path, given=given)
     assert said.stdout == "ringg  1 ringg_credits = 0.013 EUR  from 2026-05-01\n"

@@ -199,6 +199,21 @@ def test_another_address_needs_the_key_again(etl: Command, db: Engine) -> None:
     assert "source other: api_key cannot be decrypted" in said
 
 
+def test_commands_that_ask_no_provider_need_no_keys(etl: Command, tmp_path: Path) -> None:
+    for name, key, stdin in (("acme", "stdin", KEY), ("open", "env:ACME_KEY", "")):
+        etl("sources", "add", name, "--provider", "ringg", "--key", key, stdin=stdin)
+    (tmp_path / "etl.toml").write_text('[sources.local]\nprovider = "vaani"\napi_key = "env:LOCAL_KEY"\n')
+    etl.given |= {"ETL_SECRET_KEY": "", "ACME_KEY": ""}
+    assert "LOCAL_KEY, which is not set" in etl("status", status=78)
+    etl("rates", "set", "open", "ringg_credits", "EUR", "0.1", "--from", "2026-01-01")
+    assert "1 ringg_credits = 0.1 EUR" in etl("rates", "list")
+    etl("rates", "unset", "open", "ringg_credits", "EUR", "--from", "2026-01-01")
+    etl("export", "agents", "--out", "agents.csv")
+    etl("erase", "--phone", "+14155550199", "--dry-run")
+    (tmp_path / "etl.toml").write_text('[sources.local]\nprovider = "vaani"\napi_keys = "env:LOCAL_KEY"\n')
+    assert "[sources.local] has no setting" in etl("rates", "list", status=78)
+
+
 def test_without_its_secret_key_nothing_is_stored_and_nothing_is_read(etl: Command, db: Engine) -> None:
     words = ("sources", "add", "acme", "--provider", "ringg", "--key", "stdin")
     assert "ETL_SECRET_KEY is not set" in etl(*words, stdin=KEY, status=78, ETL_SECRET_KEY="")

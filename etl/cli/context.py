@@ -56,11 +56,11 @@ def home() -> Path:
     return home(os.environ, Path.cwd())
 
 
-def settings() -> "Settings":
-    """The configuration; raises :class:`~etl.settings.ConfigurationError`."""
+def settings(*, needs_keys: bool = True) -> "Settings":
+    """The configuration; raises :class:`~etl.settings.ConfigurationError`. What asks no provider needs no keys."""
     from etl.settings import load
 
-    loaded = load(os.environ, Path.cwd())
+    loaded = load(os.environ, Path.cwd(), needs_keys=needs_keys)
     logs(loaded.secrets)
     for warning in loaded.warnings:
         warn(warning)

@@ -38,7 +38,7 @@ def erase(phone: str, dry_run: bool, mentions: bool, as_json: bool) -> None:
     from etl.runtime.clock import SystemClock
     from etl.state import registry
 
-    settings, clock = context.settings(), SystemClock(context.stop)
+    settings, clock = context.settings(needs_keys=False), SystemClock(context.stop)
     with context.opened(settings) as engine:
         sources = context.all_sources(engine, settings).sources
         with engine.begin() as connection:

@@ -62,7 +62,7 @@ def export(
         problem = "--since-last needs a directory" if since_last else f"does not fit --format {file_format}"
         raise click.BadParameter(f"{out} is one file: {problem}", param_hint="--out")
     asked = Days(*context.days_asked(first, end))
-    settings = context.settings()
+    settings = context.settings(needs_keys=False)
     stop_on_signal(context.stop)
     with context.opened(settings) as engine:
         found = _view(engine, "bi_pii" if personal_data else "bi", view, asked)

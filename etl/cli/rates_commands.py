@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LARGEST = Decimal(10) ** 12
 source_of_rate = click.argument("source", metavar="SOURCE", help="A source of the configuration or the database.")
 unit_of_cost = click.argument("unit", metavar="UNIT", help="The unit of its costs, such as ringg_credits.")
+currency_of_rate = click.argument("currency", metavar="CURRENCY", help="The currency (ISO 4217), such as USD.")
 first_day = click.option(
     "--from", "first", metavar="DATE", type=context.DAY, required=True, help="The first local day of the rate."
 )
@@ -30,7 +31,7 @@ def rates() -> None:
 @rates.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a rate that is refused, no option
 @source_of_rate
 @unit_of_cost
-@click.argument("currency", metavar="CURRENCY", help="The currency (ISO 4217), such as USD.")
+@currency_of_rate
 @click.argument("rate", metavar="RATE", help="How much of the currency one unit is, such as 0.012.")
 @first_day
 def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> None:
@@ -44,7 +45,7 @@ def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> N
     from etl.settings import parsers
     from etl.state import rates
 
-    settings = context.settings()
+    settings = context.settings(needs_keys=False)
     amount = _amount(rate)
     try:
         currency = parsers.currency(currency)
@@ -59,7 +60,7 @@ def set_(source: str, unit: str, currency: str, rate: str, first: datetime) -> N
         try:
             rates.add(connection, rates.Rate(source, unit, currency, day, amount))
         except rates.RateExists as error:
-            way_out = f"`etl rates unset {source} {unit} --from {day}` removes it"
+            way_out = f"`etl rates unset {source} {unit} {currency} --from {day}` removes it"
             raise click.BadParameter(f"{error}; {way_out}", param_hint="--from") from None
     echo(f"{source}: 1 {unit} = {amount:f} {currency} from {day}")
     if currency not in {source.reporting.currency for source in configured}:
@@ -73,7 +74,7 @@ def list_(sources: Sequence[str], as_json: bool) -> None:
     """List the rates, oldest first."""
     from etl.state import rates, registry
 
-    with context.opened(context.settings()) as engine, engine.connect() as connection:
+    with context.opened(context.settings(needs_keys=False)) as engine, engine.connect() as connection:
         context.require_known(sources, registry.known_sources(connection))
         rows = rates.listed(connection, sources)
     if as_json:
@@ -89,20 +90,22 @@ def list_(sources: Sequence[str], as_json: bool) -> None:
 @rates.command()
 @source_of_rate
 @unit_of_cost
+@currency_of_rate
 @first_day
-def unset(source: str, unit: str, first: datetime) -> None:
-    """Remove the rate of a day, to any currency; the one before holds on.
+def unset(source: str, unit: str, currency: str, first: datetime) -> None:
+    """Remove the rate that begins on a day; the one before holds on.
 
     \b
-    Example:  etl rates unset ringg ringg_credits --from 2026-01-01
+    Example:  etl rates unset ringg ringg_credits USD --from 2026-01-01
     """
     from etl.state import rates
 
-    with context.opened(context.settings()) as engine, engine.begin() as connection:
-        was_there = rates.remove(connection, source, unit, first.date())
+    with context.opened(context.settings(needs_keys=False)) as engine, engine.begin() as connection:
+        was_there = rates.remove(connection, source, unit, currency, first.date())
+    name = f"rate from {unit} to {currency} from {first:%Y-%m-%d}"
     if not was_there:
-        raise click.BadParameter(f"{source} has no rate for {unit} from {first:%Y-%m-%d}: `etl rates list` shows them")
-    echo(f"{source}: the rate for {unit} from {first:%Y-%m-%d} is removed")
+        raise click.BadParameter(f"{source} has no {name}: `etl rates list` shows them")
+    echo(f"{source}: the {name} is removed")
 
 
 def _amount(text: str) -> Decimal:

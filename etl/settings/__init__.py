@@ -83,14 +83,17 @@ def variables(providers: Mapping[str, Provider]) -> tuple[str, ...]:
     return (*_VARIABLES, *of_providers, *phones)
 
 
-def load(environment: Mapping[str, str], directory: Path, now: datetime | None = None) -> Settings:
+def load(
+    environment: Mapping[str, str], directory: Path, now: datetime | None = None, *, needs_keys: bool = True
+) -> Settings:
     """The settings of an environment, ``.env`` and ``etl.toml`` of this directory; the environment wins over ``.env``.
 
+    Unless ``needs_keys``, sources may be without their keys: for commands that ask no provider.
     Raises :class:`ConfigurationError` with every problem at once.
     """
     from etl.extractors import providers
 
-    return _Loading(providers(), environment, directory).settings(now or datetime.now(UTC))
+    return _Loading(providers(), environment, directory, needs_keys=needs_keys).settings(now or datetime.now(UTC))
 
 
 def home(environment: Mapping[str, str], directory: Path) -> Path:
@@ -128,8 +131,10 @@ def _is_near(name: str, known: Iterable[str], likeness: float) -> bool:
 class _Loading:
     """Loads one configuration and collects its problems."""
 
-    def __init__(self, providers: Mapping[str, Provider], environment: Mapping[str, str], directory: Path) -> None:
-        self._providers = providers
+    def __init__(
+        self, providers: Mapping[str, Provider], environment: Mapping[str, str], directory: Path, *, needs_keys: bool
+    ) -> None:
+        self._providers, self._needs_keys = providers, needs_keys
         self._directory = self._folder = directory
         self._problems: list[str] = []
         self._warnings: list[str] = []
@@ -182,7 +187,8 @@ class _Loading:
 
     def _sources(self) -> tuple[tuple[Source, ...], SourceContext]:
         document, self._folder = self._document()
-        reader = SourceParser(SourceContext(self._providers, self._environment, self._folder))
+        context = SourceContext(self._providers, self._environment, self._folder, needs_keys=self._needs_keys)
+        reader = SourceParser(context)
         known = {"sources", *REPORTING_KEYS, *KEEP_KEYS}
         for key in document.keys() - known:
             self._problems.append(f"the configuration file has no {parsers.shown(key)}{parsers.nearest(key, known)}")

@@ -154,6 +154,10 @@ def business_hours(value: object) -> str:
     for part in re.split(r"\s*;\s*", text(value)):
         found = _HOURS.fullmatch(part)
         start, end = (_minutes(found["start"]), _minutes(found["end"])) if found else (0, 0)
+        if found is not None and end <= start < 24 * 60:
+            raise ValueError(
+                "end before they begin; hours over midnight are two: Mon-Fri 22:00-24:00; Tue-Sat 00:00-06:00"
+            )
         if found is None or not start < end <= 24 * 60:
             raise ValueError("is not understood; write Mon-Fri 09:00-19:00, and other days after a semicolon")
         ranges += [f"[{day * 1440 + start},{day * 1440 + end})" for day in _days(found["days"])]

@@ -40,7 +40,8 @@ class SourceContext:
     """What the settings of a source may refer to, and what they are where the source has none of its own.
 
     ``folder`` is the base of ``api_key = "file:…"``; ``secret_keys`` decrypt the keys that the database holds;
-    ``unreferred`` has the problem of each variable that is of no use unless a source of the database refers to it.
+    ``unreferred`` has the problem of each variable that is of no use unless a source of the database refers to it;
+    unless ``needs_keys``, a source may be without its key.
     """
 
     providers: Mapping[str, Provider]
@@ -50,6 +51,7 @@ class SourceContext:
     kept: Mapping[str, timedelta | None] = field(default_factory=dict)
     secret_keys: tuple[Secret, ...] = ()
     unreferred: Mapping[str, str] = field(default_factory=dict)
+    needs_keys: bool = True
 
 
 class SourceParser:
@@ -119,7 +121,10 @@ class SourceParser:
         labels = {setting: f"{where} {setting}" for setting in KEYS}
         provider = self._at(labels["provider"], self._provider, table.get("provider"))
         base_url = self._base_url(provider, table, labels) if provider else ""
+        before = len(self.problems)
         key = self._at(labels["api_key"], lambda value: self._key(name, base_url, where, value), table.get("api_key"))
+        if not self.context.needs_keys:
+            del self.problems[before:]
         return self._source(name, provider, table, labels, (base_url, key)) if provider else None
 
     def _base_url(self, provider: Provider, table: Mapping[str, object], labels: Mapping[str, str]) -> str:
@@ -164,7 +169,8 @@ class SourceParser:
                 f"{labels['phones']} is not set: {provider.title} lists calls by the organisation's own "
                 "numbers; give them all, each with + and its country code"
             )
-        return source if key and base_url and len(self.problems) == before else None
+        has_access = base_url and (key or not self.context.needs_keys)
+        return source if has_access and len(self.problems) == before else None
 
     def _retention(self, name: str, kept: Mapping[str, timedelta | None], lookbacks: Sequence[Lookback]) -> Retention:
         """How long what is kept: at least what lookbacks read again, and nothing longer than what has it in it."""
@@ -241,7 +247,7 @@ def source_warnings(sources: Sequence[Source], now: datetime) -> list[str]:
             )
         if source.since and source.since > now:
             warnings.append(f"source {source.name}: its since is in the future: no call before it is read")
-        for partition in source.partitions or ("",):
+        for partition in (source.partitions or ("",)) if source.api_key else ():
             accounts[source.base_url, source.api_key, partition].append(source.name)
     doubles = dict.fromkeys(" and ".join(names) for names in accounts.values() if len(names) > 1)
     return warnings + [f"sources {names} are the same account: each call is stored once for each" for names in doubles]

@@ -41,9 +41,10 @@ def listed(connection: Connection, sources: Collection[str] = ()) -> Sequence[An
     return fetch_all(connection, SQL.rates, {"sources": list(sources)})
 
 
-def remove(connection: Connection, source: str, unit: str, valid_from: date) -> bool:
-    """Remove the rates of a unit that begin on a day → whether there was one."""
-    return bool(fetch_value(connection, SQL.remove_rate, {"source": source, "unit": unit, "valid_from": valid_from}))
+def remove(connection: Connection, source: str, unit: str, currency: str, valid_from: date) -> bool:
+    """Remove the rate of a unit to a currency that begins on a day → whether there was one."""
+    key = {"source": source, "unit": unit, "currency": currency, "valid_from": valid_from}
+    return execute(connection, SQL.remove_rate, key) > 0
 
 
 def units(connection: Connection, source: str) -> list[str]:

@@ -72,7 +72,7 @@ def load(connection: Connection, settings: Settings) -> AllSources:
     stored = rows(connection)
     parser, local = SourceParser(settings.context), {source.name for source in settings.local_sources}
     problems, unreadable = list[str](), set[str]()
-    if not settings.context.secret_keys:
+    if settings.context.needs_keys and not settings.context.secret_keys:
         unreadable = {row.source for row in stored if row.api_key.startswith(encryption.PREFIX)}
     if unreadable:
         problems.append(

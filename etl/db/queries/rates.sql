@@ -19,11 +19,9 @@ SELECT source, unit, currency, valid_from, rate,
  ORDER BY source, unit, currency, valid_from
 
 -- name: remove_rate
--- Removes the rates that begin on a day; how many.
-WITH removed AS (
-    DELETE FROM ops.rates WHERE source = :source AND unit = :unit AND valid_from = :valid_from RETURNING rate
-)
-SELECT count(*) FROM removed
+-- Removes the rate that begins on a day.
+DELETE FROM ops.rates
+ WHERE source = :source AND unit = :unit AND currency = :currency AND valid_from = :valid_from
 
 -- name: units
 -- The units of a source's costs.
