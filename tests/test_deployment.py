@@ -363,8 +363,8 @@ def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     program.touch(0o755)
     monkeypatch.setenv("CALLHOUSE_ETL", str(program))
     monkeypatch.setenv("CALLHOUSE_DIRECTORY", str(tmp_path))
-    listed = [{"source": "a", "is_configured": True}, {"source": "gone", "is_configured": False}]
-    program.write_text(f"#!/bin/sh\necho '{json.dumps(listed)}'\n")
+    listed = [{"source": "a"}]
+    program.write_text(f"#!/bin/sh\n[ "$*" = "sources list --json" ] && echo '{json.dumps(listed)}'\n")
     names: dict[str, Any] = runpy.run_path(str(ROOT / "deploy" / "airflow" / "callhouse.py"))
     return SimpleNamespace(**names, program=program)
 

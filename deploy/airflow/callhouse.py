@@ -46,9 +46,9 @@ def list_sources(params: dict[str, Any] | None = None) -> list[str]:
     """The sources in `params`, or all that are configured."""
     if chosen := (params or {}).get("sources"):
         return list(chosen)
-    listed = subprocess.run([ETL, "status", "--json"], cwd=DIRECTORY, stdout=subprocess.PIPE, check=False)
-    check(listed.returncode, "status")
-    return [each["source"] for each in json.loads(listed.stdout) if each["is_configured"]]
+    listed = subprocess.run([ETL, "sources", "list", "--json"], cwd=DIRECTORY, stdout=subprocess.PIPE, check=False)
+    check(listed.returncode, "sources list")
+    return [each["source"] for each in json.loads(listed.stdout)]
 
 
 class EtlOperator(BaseOperator):
