@@ -29,6 +29,7 @@ from etl.db.connections import open_engine
 from etl.db.engine import uuid_array
 from etl.db.statements import execute, fetch_all
 from etl.loader import raw, writer
+from etl.loader.plan import COLUMNS
 from etl.model import Window
 from etl.runtime.clock import SystemClock
 from etl.state import removed_calls
@@ -54,6 +55,7 @@ LAYOUTS = (
     Layout("120 by month", "RANGE (created_at)", 120),
     Layout("12 by month, and a table of keys", "RANGE (created_at)", 12, has_keys=True),
     Layout("32 by hash of the key", "HASH (call_key)", 32),
+    Layout("32 by hash of the source", "HASH (source)", 32),
 )
 INDEXES = (
     "SELECT indexdef FROM pg_indexes WHERE schemaname = 'warehouse' AND tablename = 'calls' AND indexname !~ '^pk_'"
@@ -74,8 +76,10 @@ FOREIGN_KEYS = """
     ALTER TABLE warehouse.changes ADD FOREIGN KEY (call_key) REFERENCES warehouse.{0} ON DELETE CASCADE;
 """
 OLDEST = "SELECT call_key FROM warehouse.calls WHERE created_at < :end ORDER BY created_at"
-ANY = "SELECT call_key FROM warehouse.calls ORDER BY call_key LIMIT :count"
-DELETE = "DELETE FROM warehouse.{} WHERE call_key = ANY(CAST(:keys AS uuid[]))"
+ANY = "SELECT call_key FROM warehouse.calls WHERE source = 'ringg' ORDER BY call_key LIMIT :count"
+OF_SOURCE = f"SELECT {', '.join(COLUMNS)} FROM warehouse.calls WHERE source = 'ringg'"  # noqa: S608
+KEYS_GIVEN = "call_key = ANY(CAST(:keys AS uuid[]))"
+DELETE = f"DELETE FROM warehouse.{{}} WHERE {KEYS_GIVEN}"  # noqa: S608
 
 
 def lay_out(engine: Engine, layout: Layout) -> None:
@@ -87,7 +91,7 @@ def lay_out(engine: Engine, layout: Layout) -> None:
         run = connection.exec_driver_sql
         run("CREATE TABLE warehouse.model (LIKE warehouse.calls INCLUDING ALL EXCLUDING INDEXES)")
         run("DROP TABLE warehouse.calls CASCADE")
-        key = "call_key" if "HASH" in layout.by else "call_key, created_at"
+        key = ", ".join(dict.fromkeys(("call_key", layout.by.partition("(")[2].rstrip(")"))))
         run(
             "CREATE TABLE warehouse.calls (LIKE warehouse.model INCLUDING ALL,"
             f" CONSTRAINT pk_calls PRIMARY KEY ({key})) PARTITION BY {layout.by}"
@@ -99,7 +103,7 @@ def lay_out(engine: Engine, layout: Layout) -> None:
             run(index.replace(" ON ONLY ", " ON "))
         objects.create_functions(connection)
         objects.create_views(connection)
-        if layout.has_keys or "HASH" in layout.by:
+        if layout.has_keys or key == "call_key":
             owner = "call_keys" if layout.has_keys else "calls"
             run((KEYS if layout.has_keys else "") + FOREIGN_KEYS.format(owner), execution_options=objects.VERBATIM)
 
@@ -140,11 +144,17 @@ class Database:
                 raise RuntimeError(f"{self.layout.name}: {source.name}: {done.error}")
 
     def fetch(self, keys: list[UUID]) -> None:
-        """Look up whole rows by their keys, a batch at a time, as the loader does."""
+        """Look up whole rows by their keys, a batch at a time; in parts by source by the source as well."""
         for _ in range(FETCHES):
             with self.engine.connect() as connection:
-                if len(writer.fetch_rows(connection, keys)) != len(keys):
-                    raise RuntimeError(f"{self.layout.name}: calls are missing")
+                if "source" in self.layout.by:
+                    found = len(
+                        connection.execute(text(f"{OF_SOURCE} AND {KEYS_GIVEN}"), {"keys": uuid_array(keys)}).all()
+                    )
+                else:
+                    found = len(writer.fetch_rows(connection, keys))
+            if found != len(keys):
+                raise RuntimeError(f"{self.layout.name}: calls are missing")
 
     def expire(self, months: int) -> int:
         """Remove the calls of the oldest twelfths of the year: by deletion, or each by dropping its part."""

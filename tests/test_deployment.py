@@ -363,8 +363,7 @@ def dags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     program.touch(0o755)
     monkeypatch.setenv("CALLHOUSE_ETL", str(program))
     monkeypatch.setenv("CALLHOUSE_DIRECTORY", str(tmp_path))
-    listed = [{"source": "a"}]
-    program.write_text(f"#!/bin/sh\n[ "$*" = "sources list --json" ] && echo '{json.dumps(listed)}'\n")
+    program.write_text('#!/bin/sh\n[ "$*" = "sources list --json" ] && echo \'[{"source": "a"}]\'\n')
     names: dict[str, Any] = runpy.run_path(str(ROOT / "deploy" / "airflow" / "callhouse.py"))
     return SimpleNamespace(**names, program=program)
 
