@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,9 @@ from etl.sandbox.in_process import SandboxTransport
 from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.settings.schedule import Every
-from etl.state import registry
+from etl.settings.source_entries import Entry
+from etl.state import registry, source_table
+from etl.state.live_sources import LiveSources
 from etl.sync.run import BatchLimits, RunDependencies
 from tests import commands
 from tests.commands import ETL, run_etl, start_etl, stop_etl
@@ -90,7 +92,7 @@ def sources(sandbox: Sandbox, folder: Path, schedule: str = "every 1s") -> dict[
 
 @contextmanager
 def serving_daemon(
-    deps: RunDependencies, stop: threading.Event, served: list[Source], tempo: Tempo | None = None
+    deps: RunDependencies, stop: threading.Event, served: Sequence[Source], tempo: Tempo | None = None
 ) -> Iterator[list[bool]]:
     """The daemon in this process; the list gets what it returns."""
     with deps.db.begin() as connection:
@@ -481,3 +483,92 @@ def test_the_log_line_of_a_run_always_has_the_same_keys(
     assert {line["status"] for line in lines} >= {"succeeded", "failed"}
     assert len({tuple(line) for line in lines}) == 1
     assert {"source", "kind", "status", "run_id", "seconds", "requests", "received", "error"} <= lines[0].keys()
+
+
+# -- sources that change meanwhile
+
+
+class Table:
+    """The sources of the database, as `etl sources` changes them and a daemon with this tempo sees them."""
+
+    def __init__(self, db: Engine, sandbox: Sandbox, folder: Path) -> None:
+        hosts = {name: url for name, url in sandbox.environment().items() if name.endswith("_BASE_URL")}
+        keys = {"A_RINGG_KEY": sandbox.environment()["RINGG_API_KEY"], "A_WRONG_KEY": "not-the-key"}
+        self.db, self.settings = db, settings.load({**hosts, **keys}, folder)
+        with db.connect() as connection:
+            self.live = LiveSources(self.settings, source_table.load(connection, self.settings))
+
+    def save(self, name: str, schedule: str = "every 1s", key: str = "A_RINGG_KEY", rate: int = 6000) -> None:
+        given = {"provider": "ringg", "schedule": schedule, "requests_per_minute": rate}
+        with self.db.begin() as connection:
+            source_table.save(connection, self.settings, [Entry(name, given, f"env:{key}")])
+
+    def remove(self, name: str) -> None:
+        with self.db.begin() as connection:
+            assert source_table.remove(connection, name)
+
+    @contextmanager
+    def served(self, transport: Callable[[Source], httpx.BaseTransport | None] = lambda source: None) -> Iterator[None]:
+        stop = threading.Event()
+        self.live.start(self.db, stop, 0.05)
+        deps = RunDependencies(self.db, SystemClock(stop), transport=transport)
+        with serving_daemon(deps, stop, self.live, Tempo(watchdog_interval_seconds=0.05, new_after_seconds=0)):
+            yield
+
+
+def test_a_source_that_is_added_is_read_and_one_that_is_removed_no_more(
+    tmp_path: Path, sandbox: Sandbox, db: Engine
+) -> None:
+    table = Table(db, sandbox, tmp_path)
+    table.save("first")
+    table.live.refresh(db)
+    with table.served():
+        wait_until(lambda: runs(db, "first") >= 2)
+        table.save("second")
+        wait_until(lambda: runs(db, "second") >= 2 and count(db, PLANNED) == 2)
+        table.remove("first")
+        wait_until(lambda: count(db, PLANNED) == 1)
+        before = runs(db, "first")
+        after = runs(db, "second")
+        wait_until(lambda: runs(db, "second") >= after + 3)
+        assert runs(db, "first") == before
+        assert count(db, text("SELECT count(*) FROM warehouse.calls WHERE source = 'first'")) == 12  # they stay
+        table.save("first")
+        wait_until(lambda: runs(db, "first") > before)
+    assert count(db, FREE) == 0
+    assert count(db, text("SELECT sum(inserted) FROM ops.runs WHERE source = 'first'")) == 12  # nothing anew
+
+
+def test_another_schedule_and_another_key_are_taken_up(tmp_path: Path, sandbox: Sandbox, db: Engine) -> None:
+    table = Table(db, sandbox, tmp_path)
+    table.save("acme", key="A_WRONG_KEY", schedule="every 1h")
+    table.live.refresh(db)
+    with table.served():
+        wait_until(lambda: runs(db, "acme", "failed") == 1)
+        table.save("acme", schedule="every 1s")
+        wait_until(lambda: runs(db, "acme") >= 2)
+
+
+def test_a_run_of_a_source_that_is_removed_ends_at_its_next_batch(tmp_path: Path, db: Engine) -> None:
+    with Sandbox(World(5, calls=400, days=20, now=NOW)) as sandbox:
+        table, began, go_on = Table(db, sandbox, tmp_path), threading.Event(), threading.Event()
+        table.save("acme")
+        table.live.refresh(db)
+
+        def pause(number: int, request: httpx.Request) -> None:
+            if number == 2:
+                began.set()
+                go_on.wait(20)
+
+        def transport(source: Source) -> httpx.BaseTransport:
+            return InterceptingTransport(httpx.HTTPTransport(), pause)
+
+        with table.served(transport):
+            assert began.wait(20)
+            table.remove("acme")
+            wait_until(lambda: not len(table.live))
+            time.sleep(0.2)
+            go_on.set()
+            wait_until(lambda: runs(db, "acme", "interrupted") == 1)
+        assert runs(db, "acme") == 0
+        assert count(db, CALLS) < 400

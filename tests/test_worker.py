@@ -30,7 +30,7 @@ from etl.sandbox.socket_server import Sandbox
 from etl.sandbox.world import World
 from etl.state import registry
 from etl.sync.run import BatchLimits, RunDependencies
-from tests.commands import environment, start_etl, stop_etl
+from tests.commands import environment, run_etl, start_etl, stop_etl
 from tests.fakes import wait_until
 from tests.harness import InterceptingTransport, counts_add_up, differences, make_harness
 from tests.quick_worker import TEMPO
@@ -424,3 +424,31 @@ def test_without_procrastinate_one_line_says_what_to_install(tmp_path: Path) -> 
     )
     assert (said.returncode, said.stdout) == (78, "")
     assert said.stderr == "etl: a worker needs procrastinate: pip install 'callhouse[queue]'\n"
+
+
+def test_sources_of_the_database_are_taken_up_by_a_daemon_and_its_workers(tmp_path: Path, db: Engine) -> None:
+    with site(tmp_path, db, world(), "") as there:
+        key = there.given.pop("RINGG_API_KEY")
+        for name in [name for name in there.given if name.endswith(("_API_KEY", "_PHONES"))]:
+            del there.given[name]
+        there.given["A_KEY"] = key
+
+        def etl(*words: str) -> None:
+            done = run_etl("sources", *words, cwd=tmp_path, given=there.given)
+            assert done.returncode == 0, done.stderr
+
+        new = ("--provider", "ringg", "--key", "env:A_KEY", "--set", "requests_per_minute=6000")
+        etl("add", "first", *new, "--set", "schedule=every 1s")
+        daemon = there.start("daemon", ETL_WORKERS="queue")
+        worker = there.start("worker", ETL_WORKERS="queue")
+        wait_until(lambda: there.runs("first") >= 2, 60)
+        etl("add", "second", *new, "--set", "schedule=every 1s")
+        wait_until(lambda: there.runs("second") >= 2, 90)
+        etl("remove", "first")
+        planned = "SELECT count(*) FROM ops.sources WHERE next_run_at IS NOT NULL"
+        wait_until(lambda: there.scalar(planned) == 1, 60)
+        assert there.scalar("SELECT count(*) FROM warehouse.calls WHERE source = 'first'") == 12
+        for process in (daemon, worker):
+            status, _, said = stop_etl(process)
+            assert (status, "Traceback" in said, key in said) == (0, False, False)
+            assert '"event": "sources_changed"' in said

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from etl.model import Source
     from etl.runtime.secret import Secret
     from etl.settings import ConfigurationError, Settings
-    from etl.state.source_table import AllSources, TableVersion
+    from etl.state.source_table import AllSources
     from etl.sync.run import RunDependencies
 
 named = click.argument("sources", metavar="[SOURCE]...", nargs=-1, help="Only these sources; all by default.")
@@ -102,8 +102,8 @@ class Opened:
 
     settings: "Settings"
     engine: "Engine"
-    sources: tuple["Source", ...]
-    version: "TableVersion"
+    sources: Sequence["Source"]
+    found: "AllSources"
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def opened_sources(names: Sequence[str] = (), *, may_start: bool = False) -> Ite
         known = {source.name: source for source in found.sources}
         require_known(names, known)
         chosen = tuple(known[name] for name in dict.fromkeys(names)) or found.sources
-        yield Opened(given, engine, chosen, found.version)
+        yield Opened(given, engine, chosen, found)
 
 
 def require_known(names: Sequence[str] | None, known: Collection[str]) -> None:

@@ -197,11 +197,15 @@ def _serve(run: "Callable[[Opened, RunDependencies, Metrics], bool]") -> None:
     from etl.daemon.task_runner import WatchdogTimeout
     from etl.ops.metrics import Metrics
     from etl.runtime import signals, tracing
+    from etl.state.live_sources import LiveSources
     from etl.web.http_server import serving
 
     tracing.setup()
     signals.stop_on_signal(stop)
-    with context.opened_sources(may_start=True) as opened:
+    with context.opened_sources(may_start=True) as configured:
+        live = LiveSources(configured.settings, configured.found)
+        opened = replace(configured, sources=live)
+        live.start(opened.engine, stop)
         deps, settings, metrics = context.dependencies(opened.engine), opened.settings, Metrics()
         with serving(deps, opened.sources, [settings.listen] if settings.listen else [], settings.token, metrics):
             try:

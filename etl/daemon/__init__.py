@@ -22,6 +22,8 @@ from etl.ops.metrics import Metrics
 from etl.runtime.logs import event
 from etl.runtime.secret import Secret
 from etl.settings import schedule
+from etl.state import registry
+from etl.state.registry import SourceMismatch
 from etl.sync.run import RunDependencies
 
 __all__ = ["Tempo", "WatchdogTimeout", "serve"]
@@ -65,15 +67,15 @@ class _Daemon:
         queue: JobQueue | None,
     ) -> None:
         self._deps, self._stop, self._runner, self._tempo, self._queue = deps, stop, runner, tempo, queue
-        self._heads = [Task(source, TaskKind.HEAD) for source in sources]
+        self._sources, self._scheduled = sources, dict[str, Source]()
         self._scheduler = TaskScheduler(self._run)
         self._next_runs: dict[str, datetime] = {}
 
     def serve(self) -> bool:
         """Run until asked to stop; whether all runs ended."""
-        self._schedule()
+        self._schedule(list(self._sources), self._deps.clock.now())
         self._scheduler.start()
-        event(log, "daemon_started", version=__version__, sources=len(self._heads))
+        event(log, "daemon_started", version=__version__, sources=len(self._scheduled))
         try:
             self._watch()
         finally:
@@ -84,20 +86,49 @@ class _Daemon:
         event(log, "daemon_stopped", all_runs_ended=all_ended)
         return all_ended
 
-    def _schedule(self) -> None:
-        for task, first in self._first_runs():
-            source, random = task.source, self._deps.random
-            self._scheduler.add(task, NextRunTrigger(schedule.parse(source.schedule), source, first, random), first)
+    def _schedule(self, sources: list[Source], start: datetime) -> None:
+        self._runner.begin(sources)
+        for source, first in zip(sources, triggers.staggered(sources, start), strict=True):
+            when, random = (
+                NextRunTrigger(schedule.parse(source.schedule), source, first, self._deps.random),
+                self._deps.random,
+            )
+            self._scheduler.add(Task(source, TaskKind.HEAD), when, first)
             verification = NextRunTrigger(self._tempo.verification(source), source, first, random)
             self._scheduler.add(Task(source, TaskKind.VERIFY), verification)
+            self._scheduled[source.name] = source
 
-    def _first_runs(self) -> list[tuple[Task, datetime]]:
-        first = triggers.staggered([task.source for task in self._heads], self._deps.clock.now())
-        return list(zip(self._heads, first, strict=True))
+    def _take_up_changes(self) -> None:
+        """Schedule sources as they are configured now: those that are gone no more, those that changed anew."""
+        configured = {source.name: source for source in self._sources}
+        for name, source in list(self._scheduled.items()):
+            if configured.get(name) != source:
+                self._unschedule(source)
+        new = [
+            source for name, source in configured.items() if name not in self._scheduled and self._is_registered(source)
+        ]
+        self._schedule(new, self._deps.clock.now() + timedelta(seconds=self._tempo.new_after_seconds))
+
+    def _unschedule(self, source: Source) -> None:
+        del self._scheduled[source.name]
+        for kind in TaskKind:
+            self._scheduler.remove(Task(source, kind))
+        if at := self._next_runs.pop(source.name, None):
+            self._store(STATEMENTS.clear_next_run, {source.name: at})
+
+    def _is_registered(self, source: Source) -> bool:
+        try:
+            with self._deps.db.begin() as connection:
+                registry.register(connection, source, self._deps.clock.now())
+        except (SQLAlchemyError, SourceMismatch) as error:
+            problem = describe(error) if isinstance(error, SQLAlchemyError) else str(error)
+            event(log, "source_invalid", level=logging.ERROR, problem=problem)
+            return False
+        return True
 
     def _run(self, task: Task) -> bool:
         """Run a task in a thread of the executor, or have it run; whether it has to be queued again."""
-        if self._stop.is_set():
+        if self._stop.is_set() or self._scheduled.get(task.source.name) != task.source:
             return False
         if self._queue is not None:
             self._submit(self._queue, task)
@@ -124,6 +155,7 @@ class _Daemon:
             offset = self._check_clock(offset)
             self._scheduler.wake_up()
             self._runner.check(self._scheduler.abandon)
+            self._take_up_changes()
 
     def _check_clock(self, before: float | None) -> float:
         """Log that the wall clock was set, and put right what a wrong time has planned → its offset from monotonic."""

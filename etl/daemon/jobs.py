@@ -1,10 +1,12 @@
 """Sources → APScheduler's jobs: each source's head, backlog and verification, in an executor for each kind."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
@@ -33,6 +35,11 @@ class TaskScheduler:
         """Run a task whenever its trigger says, first at ``first``."""
         given = {"next_run_time": first} if first else {}
         self._scheduler.add_job(self._run, trigger, args=[task], id=task.job_id, executor=str(task.kind), **given)
+
+    def remove(self, task: Task) -> None:
+        """Run a task no more; a run that is under way goes on."""
+        with suppress(JobLookupError):
+            self._scheduler.remove_job(task.job_id)
 
     def submit(self, task: Task) -> None:
         """Run a task as soon as a thread is free, unless it runs or waits already."""

@@ -40,6 +40,7 @@ class TaskRun:
     task: Task
     run: SourceRun | None = None
     was_abandoned: bool = False
+    is_outdated: bool = False  # its source was removed or changed meanwhile
     requeue: bool = False  # it was interrupted because other tasks wait, and has more to do
     was_interrupted: bool = False  # for that reason, because the process ends, or because another one does the same
     heartbeats: int = 0
@@ -57,9 +58,9 @@ class TaskRun:
 class HeartbeatClock:
     """A clock that counts how often a run uses it: each request, batch and wait does, and a run that hangs does not.
 
-    A run ends at its next wait if others should go first: most of them once it has had its turn, so that a source that
-    asks for a long wait, or has years to read, does not hold a thread for long. ``should_give_way`` is asked, once a
-    second at most, whether there are such others, given whether it has.
+    A run ends at its next wait if its source was removed or changed, or if others should go first: most of them once
+    it has had its turn, so that a source that asks for a long wait, or has years to read, does not hold a thread for
+    long. ``should_give_way`` is asked, once a second at most, whether there are such others, given whether it has.
     """
 
     def __init__(self, clock: Clock, task_run: TaskRun, should_give_way: Callable[[bool], bool]) -> None:
@@ -80,6 +81,8 @@ class HeartbeatClock:
     def sleep(self, seconds: float) -> None:
         """Sleep; raises :class:`~etl.runtime.clock.Stopped` where the run gives way, or the process ends."""
         self._task_run.heartbeats += 1
+        if self._task_run.is_outdated:
+            raise Stopped
         now = self._clock.monotonic()
         if now >= self._next_check:
             self._next_check = now + CHECK_SECONDS

@@ -11,6 +11,7 @@ from etl.daemon.tasks import Jobs, mark_abandoned, run_task
 from etl.model import Source
 from etl.ops.metrics import Metrics
 from etl.settings.schedule import Cron, Every
+from etl.state.live_sources import REFRESH_SECONDS
 from etl.state.session import IdleSessions, end_idle
 from etl.sync.run import RunDependencies
 
@@ -26,6 +27,7 @@ class Tempo:
     silent_checks: int = 20  # five minutes: longer than any request, wait between two, or batch may take
     database_timeout_seconds: float = 30.0
     verification: Callable[[Source], Every | Cron] = triggers.nightly
+    new_after_seconds: float = 2 * REFRESH_SECONDS  # a new source is first read: by then all workers know it
     poll_seconds: float = 0.5  # a worker asks for jobs so often
     heartbeat_seconds: float = 10.0  # a worker shows so often that it is alive
     stalled_seconds: float = 30.0  # a worker that has not shown it for so long has lost its jobs
@@ -39,10 +41,9 @@ class TaskRunner:
     """Runs tasks, each in the thread that asks for it, and knows which of them hang."""
 
     def __init__(self, deps: RunDependencies, sources: Sequence[Source], metrics: Metrics, tempo: Tempo) -> None:
-        self._metrics, self._tempo = metrics, tempo
+        self._sources, self._metrics, self._tempo = sources, metrics, tempo
         self._idle = IdleSessions(MAX_IDLE_SESSIONS)
         self._deps = replace(metrics.counting(deps), idle_sessions=self._idle)
-        metrics.begin([source.name for source in sources])
         self._running: dict[str, TaskRun] = {}
         self.abandoned: list[TaskRun] = []
 
@@ -55,10 +56,19 @@ class TaskRunner:
             self._forget(task_run)
         return task_run
 
+    def begin(self, sources: Sequence[Source]) -> None:
+        """Count the runs of these sources from now on."""
+        self._metrics.begin([source.name for source in sources])
+
     def check(self, abandon: Callable[[Task], None]) -> None:
-        """Check the heartbeats of the runs, and leave those behind that hang; raises :class:`WatchdogTimeout`."""
+        """Check the heartbeats of the runs, and leave those behind that hang; raises :class:`WatchdogTimeout`.
+
+        A run whose source is not configured so any more ends at its next wait.
+        """
         self._metrics.beat()
+        configured = {source.name: source for source in self._sources}
         for task_run in list(self._running.values()):
+            task_run.is_outdated = configured.get(task_run.task.source.name) != task_run.task.source
             if task_run.is_silent_at_check(self._tempo.silent_checks):
                 self._abandon(task_run, abandon)
 

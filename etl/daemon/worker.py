@@ -118,6 +118,7 @@ class _Worker:
     ) -> None:
         self._deps, self._stop, self._sources, self._tempo, self._queue = deps, stop, sources, tempo, queue
         self._runner = TaskRunner(deps, sources, metrics, tempo)
+        self._runner.begin(sources)
         self._runs: dict[str, _Run] = {}
         self._app = App(connector=_QueueConnector())
         self._app.task(name=TASK)(self._run_job)

@@ -16,6 +16,8 @@ from etl.state.source_table import AllSources
 
 log = logging.getLogger(__name__)
 
+REFRESH_SECONDS = 5.0
+
 
 class LiveSources(Sequence[Source]):
     """The sources that the schedule, the page and the alerts of a process share; :meth:`refresh` takes up changes.
@@ -24,12 +26,21 @@ class LiveSources(Sequence[Source]):
     """
 
     def __init__(self, settings: Settings, found: AllSources) -> None:
-        self._settings, self._found, self._lock = settings, found, threading.Lock()
+        self._settings, self._found = settings, found
+
+    def start(self, db: Engine, stop: threading.Event, seconds: float = REFRESH_SECONDS) -> None:
+        """Refresh in a thread of its own until ``stop`` is set, so that a database that hangs delays nothing else."""
+
+        def run() -> None:
+            while not stop.wait(seconds):
+                self.refresh(db)
+
+        threading.Thread(target=run, name="sources", daemon=True).start()
 
     def refresh(self, db: Engine) -> None:
         """Read the sources again if any was changed; a database that is down changes none."""
         try:
-            with self._lock, db.connect() as connection:
+            with db.connect() as connection:
                 if source_table.version(connection) != self._found.version:
                     self._take_up(source_table.load(connection, self._settings))
         except SQLAlchemyError:

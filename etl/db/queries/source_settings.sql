@@ -13,7 +13,11 @@ SELECT count(*) AS sources, coalesce(max(version), 0) AS latest FROM ops.source_
 SELECT source, settings, api_key, version FROM ops.source_settings ORDER BY source
 
 -- name: save
--- Adds sources, or replaces their settings.
+-- Adds sources, or replaces their settings; one that is paused because its key was refused is tried again.
+WITH resumed AS (
+    UPDATE ops.sources SET paused_until = NULL, pause_reason = NULL
+     WHERE source = ANY(:sources) AND paused_until IS NOT NULL
+)
 INSERT INTO ops.source_settings AS stored (source, settings, api_key)
 SELECT source, CAST(settings AS jsonb), api_key
   FROM unnest(CAST(:sources AS text[]), CAST(:settings AS text[]), CAST(:api_keys AS text[]))
