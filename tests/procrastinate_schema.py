@@ -13,7 +13,12 @@ HEAD = """\
 SET LOCAL search_path TO queue, pg_catalog, pg_temp;
 
 """
-END = "\nSET LOCAL search_path TO pg_catalog, pg_temp;\n"
+END = """
+-- Ours: without it the job that is taken is compared with all that wait, which takes 0.4 s where ten thousand do.
+CREATE INDEX ix_procrastinate_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing');
+
+SET LOCAL search_path TO pg_catalog, pg_temp;
+"""
 
 
 def written() -> str:

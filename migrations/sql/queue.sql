@@ -602,4 +602,7 @@ CREATE TRIGGER procrastinate_trigger_delete_jobs_v1
     BEFORE DELETE ON procrastinate_jobs
     FOR EACH ROW EXECUTE PROCEDURE procrastinate_unlink_periodic_defers_v1();
 
+-- Ours: without it the job that is taken is compared with all that wait, which takes 0.4 s where ten thousand do.
+CREATE INDEX ix_procrastinate_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing');
+
 SET LOCAL search_path TO pg_catalog, pg_temp;
