@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import subprocess
+import termios
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,8 @@ from etl.settings.source_entries import Entry, read_csv, value_of, write_csv
 from etl.settings.source_tables import KEYS
 from etl.state import registry, source_table
 from etl.state.live_sources import LiveSources
-from tests.commands import run_etl
+from tests.commands import ETL, environment, run_etl
+from tests.fakes import wait_until
 from tests.harness import NOW
 
 KEY = "CANARY-KEY-7f3a-of-an-account"
@@ -100,6 +102,8 @@ def test_a_source_is_added_changed_and_removed(etl: Command, db: Engine) -> None
         (("add", "ac me", "--provider", "ringg", "--key", "env:ACME_KEY"), 78, "a name starts with a letter"),
         (("add", "acme", "--provider", "ravan", "--key", "env:ACME_KEY"), 78, "source acme: phones is not set"),
         (("add", "acme", "--provider", "ringg", "--key", "env:NO_SUCH_KEY"), 78, "NO_SUCH_KEY, which is not set"),
+        (("add", "acme", "--provider", "ringg", "--key", "env:ETL_SECRET_KEY"), 78, "a setting of Callhouse itself"),
+        (("add", "acme", "--provider", "ringg", "--key", "env:DATABASE_URL"), 78, "a setting of Callhouse itself"),
         (("add", "acme", "--provider", "ringg", "--key", "file:none"), 78, "a file that cannot be read"),
         (("add", "acme", "--provider", "ringg", "--key", "env:ACME_KEY", "--set", f"api_key={KEY}"), 2, "--key"),
         (("add", "acme", "--provider", "ringg", "--key", "env:ACME_KEY", "--set", "shedule=x"), 2, "mean schedule?"),
@@ -184,6 +188,24 @@ def test_a_key_is_encrypted_for_one_source_and_one_host(etl: Command, db: Engine
         (problem,) = found.problems
         assert problem.startswith("source other: api_key cannot be decrypted")
         assert "`etl sources set other --key prompt`" in problem
+
+
+def test_a_key_that_is_typed_is_not_echoed(etl: Command, db: Engine) -> None:
+    here, there = os.openpty()
+    words = ("sources", "add", "acme", "--provider", "ringg")
+    process = subprocess.Popen(
+        [*ETL, *words], cwd=etl.folder, env=environment(etl.folder, etl.given), stdin=there, stdout=there, stderr=there
+    )
+    wait_until(lambda: not termios.tcgetattr(there)[3] & termios.ECHO)
+    os.write(here, f"{KEY}\n".encode())
+    assert process.wait(60) == 0
+    shown = os.read(here, 10_000).decode()
+    assert "API key of acme: " in shown
+    assert KEY not in shown
+    os.close(here)
+    os.close(there)
+    (source,) = loaded(db, etl.settings()).valid().sources
+    assert source.api_key.reveal() == KEY
 
 
 def test_another_address_needs_the_key_again(etl: Command, db: Engine) -> None:

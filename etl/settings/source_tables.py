@@ -226,6 +226,8 @@ class SourceParser:
         return parsers.key_file(path, lambda: self.warnings.append(warning))
 
     def _variable(self, name: str) -> Secret:
+        if name.startswith("ETL_") or name == "DATABASE_URL":  # whoever may write a source would have it sent anywhere
+            raise ValueError("refers to a setting of Callhouse itself; name the variable that holds the API key")
         self.referred.add(name)
         if self._value(name):
             return parsers.key(self._value(name))
