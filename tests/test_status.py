@@ -1,6 +1,7 @@
 """What `etl status` shows of one source and of a thousand: the totals, what is worst first, and nothing left out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import Engine, text
 
 from etl.cli.tables import LISTED_SOURCES, day_statuses_table, status_table
 from etl.embedded import Server
-from etl.model import Source
+from etl.model import Retention, Source
 from etl.reports.status import status
 from etl.state.daily_checks import DayStatus
 from tests.harness import NOW
@@ -72,6 +73,18 @@ def test_a_source_that_needs_attention_says_which(
         "not compared: the provider gives no total",
     ):
         assert f"\n  {remark}" in shown, remark
+
+
+def test_it_says_how_long_what_is_kept(db: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    short = Retention(calls=timedelta(days=730), raw=timedelta(days=30))
+    sources = [
+        replace(source, retention=short if at else source.retention)
+        for at, source in enumerate(fill(db, NOW, 3, runs=1))
+    ]
+    status_table(status(db, sources, NOW), sources, NOW)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == "2 sources: calls kept for 730 days, raw payloads kept for 30 days"
+    assert lines[3].startswith("source ")
 
 
 def test_gaps_and_the_watermark_are_those_of_each_partition(db: Engine) -> None:

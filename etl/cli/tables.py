@@ -11,7 +11,7 @@ from rich.text import Text
 
 from etl.cli.output import printable
 from etl.cli.terminal import ago
-from etl.model import Source
+from etl.model import Retention, Source
 from etl.reports.backfill_plan import BackfillPlan
 from etl.reports.source_health import GOOD, OFF, SourceHealth, count_badges, worst_first
 from etl.reports.status import COMPLETENESS, SourceStatus, missing_message
@@ -62,6 +62,8 @@ def status_table(
     badges = ", ".join(f"{count:,} {badge}" for badge, count in count_badges(assessed).items())
     _console().print(f"{counted(len(rows), 'source')}: {badges}")
     _console().print(_sums(rows))
+    for line in _kept([each.source for each in assessed if each.source]):
+        _console().print(line)
     lines = [[(remark, "yellow") for remark in _remarks(each.row, each.health)] for each in listed]
     _print_rows(STATUS_COLUMNS, [_status_cells(each.row) for each in listed], lines)
     if hidden := len(assessed) - len(listed):
@@ -117,6 +119,20 @@ def _print_rows(header: Sequence[str], rows: Sequence[Sequence[Cell]], remarks: 
 def _sums(rows: Sequence[SourceStatus]) -> str:
     calls, open_calls, waiting = (sum(row[name] for row in rows) for name in ("calls", "open_calls", "quarantined"))
     return f"{counted(calls, 'call')} stored, {open_calls:,} still open, {counted(waiting, 'record')} in quarantine"
+
+
+def _kept(sources: Sequence[Source]) -> list[str]:
+    """How long what is kept, where it is not forever, and of how many sources."""
+    found = Counter(source.retention for source in sources if source.retention != Retention())
+    return [
+        f"{counted(count, 'source')}: "
+        + ", ".join(
+            f"{what} kept for {counted(period.days, 'day')}"
+            for what, period in (("calls", kept.calls), ("transcripts", kept.transcripts), ("raw payloads", kept.raw))
+            if period is not None
+        )
+        for kept, count in found.most_common()
+    ]
 
 
 def _status_cells(row: Mapping[str, Any]) -> list[Cell]:
