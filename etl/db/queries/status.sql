@@ -7,8 +7,7 @@ SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
        (SELECT reason FROM ops.streams l WHERE l.source = f.source AND l.reason IS NOT NULL
          ORDER BY array_position(ARRAY['incomplete', 'unknown', 'count_match', 'verified'], completeness) LIMIT 1) AS reason,
        (SELECT count(*) FROM ops.checkpoints c WHERE c.source = f.source) AS open_checkpoints,
-       (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
-         WHERE d.source = f.source AND d.partition = '') AS calls,
+       coalesce(stored.calls, 0) AS calls,
        (SELECT min(ends_at) FROM (SELECT max(ends_at) AS ends_at FROM ops.coverage c
                                    WHERE c.source = f.source GROUP BY partition) newest) AS watermark,
        ARRAY(SELECT ARRAY[lower(gap), upper(gap)]
@@ -21,6 +20,8 @@ SELECT f.*, s.schedule, s.next_run_at, s.paused_until, s.pause_reason,
   FROM bi.freshness f
   JOIN ops.sources s USING (source)
   LEFT JOIN ops.rate_limits r USING (source)
+  LEFT JOIN (SELECT source, sum(calls) AS calls FROM warehouse.stream_rollup_daily WHERE partition = ''
+              GROUP BY source) stored USING (source)
  ORDER BY f.source
 
 -- name: source_metrics
@@ -29,8 +30,7 @@ SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_cal
        s.next_run_at, s.paused_until > :now AS is_paused, coalesce(r.blocked_until > :now, false) AS is_backing_off,
        coalesce(extract(epoch FROM r.next_slot_at - :now), 0) AS ahead_seconds,
        r.requests_per_minute, r.adaptive_rate_per_minute, r.adapted_at,
-       (SELECT coalesce(sum(calls), 0) FROM warehouse.stream_rollup_daily d
-         WHERE d.source = f.source AND d.partition = '') AS calls,
+       coalesce(stored.calls, 0) AS calls,
        (SELECT count(*) FROM ops.schema_drift d WHERE d.source = f.source) AS drift,
        (SELECT extract(epoch FROM finished_at - started_at) FROM ops.runs r
          WHERE r.source = f.source AND kind = 'sync' AND finished_at IS NOT NULL
@@ -39,6 +39,8 @@ SELECT f.source, f.newest_call_at, f.last_success_at, f.completeness, f.open_cal
   FROM bi.freshness f
   JOIN ops.sources s USING (source)
   LEFT JOIN ops.rate_limits r USING (source)
+  LEFT JOIN (SELECT source, sum(calls) AS calls FROM warehouse.stream_rollup_daily WHERE partition = ''
+              GROUP BY source) stored USING (source)
  WHERE f.source = ANY(:sources)
  ORDER BY f.source
 

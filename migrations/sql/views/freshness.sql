@@ -5,18 +5,20 @@ SELECT s.source, s.provider, newest.newest_call_at, succeeded.last_success_at,
        CASE WHEN covered.complete_since IS NOT NULL THEN greatest(covered.complete_since, s.calls_kept_since) END
            AS complete_since,
        coalesce(checked.completeness, 'unknown') AS completeness,
-       whole_days.calls + recent.calls + not_final.calls + unknown_status.calls AS open_calls,
+       coalesce(whole_days.calls, 0) + recent.calls + not_final.calls + unknown_status.calls AS open_calls,
        coalesce(waiting.quarantined, 0) AS quarantined
   FROM ops.sources s
  CROSS JOIN LATERAL (SELECT now() - make_interval(secs => s.settled_after_seconds::double precision) AS lookback_start) l
  CROSS JOIN LATERAL (SELECT date_trunc('day', l.lookback_start, 'UTC') AS starts_at,
-                            date_trunc('day', l.lookback_start, 'UTC') + interval '24 hours' AS ends_at,
-                            (l.lookback_start AT TIME ZONE 'UTC')::date AS day) cut
+                            date_trunc('day', l.lookback_start, 'UTC') + interval '24 hours' AS ends_at) cut
   LEFT JOIN LATERAL (SELECT max(c.created_at) AS newest_call_at FROM warehouse.calls c
                       WHERE c.source = s.source) newest ON true
-  LEFT JOIN LATERAL (SELECT coalesce(sum(CASE WHEN d.day > cut.day THEN d.calls ELSE d.open_count END), 0)::bigint AS calls
-                       FROM warehouse.stream_rollup_daily d
-                      WHERE d.source = s.source AND d.partition = '' AND d.day <> cut.day) whole_days ON true
+  -- not lateral: of a thousand sources the rollup is read once, page by page, and not row by row
+  LEFT JOIN (SELECT c.source, sum(CASE WHEN d.day > c.day THEN d.calls ELSE d.open_count END)::bigint AS calls
+               FROM (SELECT source, ((now() - make_interval(secs => settled_after_seconds::double precision))
+                                     AT TIME ZONE 'UTC')::date AS day FROM ops.sources) c
+               JOIN warehouse.stream_rollup_daily d ON d.source = c.source AND d.partition = '' AND d.day <> c.day
+              GROUP BY c.source) whole_days USING (source)
   LEFT JOIN LATERAL (SELECT count(*) AS calls FROM warehouse.calls c
                       WHERE c.source = s.source AND c.created_at > l.lookback_start
                         AND c.created_at < cut.ends_at) recent ON true
