@@ -68,9 +68,9 @@ class Redaction:
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         self._all = list(dict.fromkeys(secret.reveal() for secret in secrets if secret))
         values = self._values = self._all if len(self._all) <= MANY else []
-        # a part of each form, without which only an encoder that escapes letters, too, can have written it
-        plain = {max(re.findall(r"[A-Za-z0-9]*", value), key=len) for value in values}
-        self._signs = [sign.lower().encode() for sign in plain.union(*map(_encoded, values))]
+        # the parts of each form, without all of which only an encoder that escapes letters, too, can have written it
+        forms = {*values}.union(*map(_encoded, values))
+        self._signs = [[part.encode() for part in re.findall(r"[a-z0-9]+", form.lower())] for form in forms]
 
     @cached_property
     def _known(self) -> re.Pattern[str]:
@@ -126,7 +126,9 @@ class Redaction:
     def _may_be_in(self, data: bytes) -> bool:
         for start in range(0, len(data) if self._signs else 0, _WINDOW):  # a copy of a whole response takes its memory
             window = data[start : start + _WINDOW + _OVERLAP].lower()
-            if any(sign in window for sign in self._signs) or any(each.search(window) for each in _ESCAPED_LETTER):
+            if any(all(part in window for part in sign) for sign in self._signs):
+                return True
+            if any(each.search(window) for each in _ESCAPED_LETTER):
                 return True
         return False
 
