@@ -72,6 +72,16 @@ FOUND = {
         acts=(Act("sync", 0, ((4, ("vanish", 0)), (4, ("total", "")))),),
         seed=1,
     ),
+    "oldest first, read upwards for its total was too low, while one call arrived as another vanished": Schedule(
+        "ringg",
+        "asc",
+        19,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=differs",
+        acts=(Act("sync", 0, ((8, ("vanish newest", 2)), (6, ("total", "")), (8, ("arrive", 1)))),),
+        seed=2,
+    ),
     "oldest first, one page shown in place of another while calls arrive": Schedule(
         "ringg",
         "asc",

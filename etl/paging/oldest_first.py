@@ -6,6 +6,8 @@ from etl.paging import NextPage, OffsetLimitReached, PageView, Scan, ScanGoal, S
 from etl.paging.decisions import MAX_JUMPS, Decision, ScanState, decide
 from etl.paging.memory import ReadRange
 
+MAX_LOOKS = 5  # at pages above while the total rises, of a whole scan: in the end it is arrivals that raise it
+
 
 def oldest_first(goal: ScanGoal) -> Scan:
     """Read from the last page up to the first: behind the reader nothing moves, whatever arrives or is deleted.
@@ -49,8 +51,8 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
             half = max(positions.first(paging), position // 2)
             position = seen.last if seen.last < position and progress.jumps < MAX_JUMPS else half
             continue
-        if not state.range.has_pages or seen.size_changed or (seen.total_change < 0 and not seen.overlaps):
-            _extend(state)  # the page may not join those before it: the range begins with it
+        if not (state.range.has_pages and seen.overlaps):
+            _extend(state)  # what vanished may have pulled a row past the reader: the range begins with this page
             state.range.size = seen.page.stated_size(state.goal.size)  # the last page may be short
             state.joinable = 1
         state.range.reached_goal |= state.reached_goal()
@@ -84,12 +86,20 @@ def _look_above(state: ScanState) -> Generator[NextPage, PageView, bool]:
     while decision == "next_page":
         state.jump()
         decision = yield from _read(state, state.seen.after, state.LOOK_ABOVE)
-    state.range.joining = None
     if decision == "joined":
+        state.range.joining = None
+        yield from _read(state, lowest.position, (ScanState.next_page,))
+        is_same = state.seen.new_ids <= lowest.ids  # else what vanished has pulled a row past the reader
+        if state.seen.total_change > 0 and state.progress.retreats < MAX_LOOKS:  # or it may be there and back again
+            is_same, state.progress.retreats = False, state.progress.retreats + 1
+        state.discard()
         state.seen = lowest
-        state.pages.append(lowest.ids)
-        state.joinable += 1
-    return decision == "joined"
+        if is_same:
+            state.pages.append(lowest.ids)
+            state.joinable += 1
+            return True
+    state.range.joining = None
+    return False
 
 
 def _extend(state: ScanState) -> None:
