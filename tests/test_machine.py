@@ -82,6 +82,16 @@ FOUND = {
         acts=(Act("sync", 0, ((8, ("vanish newest", 2)), (6, ("total", "")), (8, ("arrive", 1)))),),
         seed=2,
     ),
+    "oldest first, the row that was to come pulled back from an empty last page": Schedule(
+        "ringg",
+        "asc",
+        19,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=zero",
+        acts=(Act("backfill", 1500, ((4, ("total", "")), (8, ("vanish", 0)))),),
+        seed=1,
+    ),
     "oldest first, one page shown in place of another while calls arrive": Schedule(
         "ringg",
         "asc",

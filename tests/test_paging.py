@@ -255,7 +255,7 @@ def test_oldest_first_no_row_is_lost_while_calls_arrive_and_vanish(
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 @given(seed=st.integers(0, 2**32), size=st.integers(2, 6), honest_from=st.sampled_from([0, 4, 8, 12]))
-@settings(max_examples=300)
+@settings(max_examples=3000)
 def test_oldest_first_no_row_is_lost_where_as_many_arrive_as_vanish(
     kind: tuple[Paging, DateFilter], seed: int, size: int, honest_from: int
 ) -> None:
@@ -264,18 +264,23 @@ def test_oldest_first_no_row_is_lost_where_as_many_arrive_as_vanish(
 
     def motion(moving: MovingList, request: int) -> None:
         chance = random.random()
-        if chance < 0.3:
+        if chance < 0.2:
             moving.vanish(random)
             moving.arrive()
-        elif chance < 0.5 and request > honest_from:
+        elif chance < 0.3 and request > honest_from:
             moving.rows[f"late-{request}"] = START + random.random() * timedelta(hours=20)
-        elif chance < 0.6:
+        elif chance < 0.4:
             moving.arrive(random.randint(1, size))
+        elif chance < 0.5:
+            moving.vanish(random)
 
     moving = MovingList("asc", *kind, size=size, motion=motion).fill(40)
     moving.total = lambda count: count if moving.requests >= honest_from else 6
     before = set(moving.rows)
-    got, _ = read(moving)
+    try:
+        got, _ = read(moving)
+    except PaginationLoop:  # page after page showed nothing new: the run fails, and claims nothing
+        return
     assert before & set(moving.rows) <= got
 
 

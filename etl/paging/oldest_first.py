@@ -6,7 +6,7 @@ from etl.paging import NextPage, OffsetLimitReached, PageView, Scan, ScanGoal, S
 from etl.paging.decisions import MAX_JUMPS, Decision, ScanState, decide
 from etl.paging.memory import ReadRange
 
-MAX_LOOKS = 5  # at pages above while the total rises, of a whole scan: in the end it is arrivals that raise it
+MAX_LOOKS = 5  # how often in one place the pages above are looked at, or the end is looked for again
 
 
 def oldest_first(goal: ScanGoal) -> Scan:
@@ -43,6 +43,14 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
         progress.probed.add(seen.position)
         if decision == "end_before_this_page":
             progress.ends_early = progress.short_pages >= 2
+            if seen.total_change < 0 and progress.retreats < MAX_LOOKS:  # what was to be here lies on the page before
+                progress.retreats += 1
+                position = positions.before(paging, position, state.profile.size or state.goal.size)
+                state.range.has_pages = False
+                state.jump()
+                continue
+            if seen.rows_left != 0:  # or may do
+                state.range = ReadRange(position)
             return
         if decision == "look_further_up":
             state.jump()
@@ -75,31 +83,30 @@ def _read_down(state: ScanState) -> Generator[NextPage, PageView, None]:
         state.progress.is_doubtful |= state.is_same_page_twice() or state.is_page_of_elsewhere()
         if decision != "look_above" or (yield from _look_above(state)):
             _extend(state)
+            state.progress.retreats = 0
 
 
 def _look_above(state: ScanState) -> Generator[NextPage, PageView, bool]:
-    """Read on from a page towards the end until one joins what was read before; whether the list kept still."""
+    """Read on from a page towards the end until one joins what was read before, and go on down from that.
+
+    Whether the page is taken as it was: in the end it is arrivals that raise the total with every request.
+    """
     lowest, decision = state.seen, "next_page"
-    state.pages.pop()
-    state.joinable -= 1
     state.range.joining = lowest.page
     while decision == "next_page":
+        state.discard()
         state.jump()
         decision = yield from _read(state, state.seen.after, state.LOOK_ABOVE)
-    if decision == "joined":
-        state.range.joining = None
-        yield from _read(state, lowest.position, (ScanState.next_page,))
-        is_same = state.seen.new_ids <= lowest.ids  # else what vanished has pulled a row past the reader
-        if state.seen.total_change > 0 and state.progress.retreats < MAX_LOOKS:  # or it may be there and back again
-            is_same, state.progress.retreats = False, state.progress.retreats + 1
-        state.discard()
-        state.seen = lowest
-        if is_same:
-            state.pages.append(lowest.ids)
-            state.joinable += 1
-            return True
     state.range.joining = None
-    return False
+    if decision == "joined":
+        _extend(state)
+        state.progress.retreats += 1
+    if decision != "joined" or state.progress.retreats < MAX_LOOKS:
+        return False
+    state.seen = lowest
+    state.pages.append(lowest.ids)
+    state.joinable, state.profile.rows = state.joinable + 1, state.profile.rows + len(lowest.new_ids)
+    return True
 
 
 def _extend(state: ScanState) -> None:
