@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,19 @@ class Proxy:
     port: int
     is_stuck: threading.Event
     ends: list[socket.socket]
+
+
+@dataclass
+class Toxics:
+    """What a proxy does to what it passes on: small slices, a pause before each, and answers that are lost.
+
+    ``lose_answer_to`` words in a request: the connection ends once the peer has answered, and its client never knows.
+    """
+
+    slice_bytes: int = 65536
+    pause_seconds: float = 0.0
+    lose_answer_to: bytes | None = None
+    answers_to_lose: int = 1
 
 
 @dataclass
@@ -58,20 +72,26 @@ def serve(*talks: Responder, tls: ssl.SSLContext | None = None) -> Iterator[Serv
 
 
 @contextmanager
-def stuck_proxy(port: int) -> Iterator[Proxy]:
+def stuck_proxy(port: int, toxics: Toxics | None = None) -> Iterator[Proxy]:
     """Pass bytes on between a loopback port and another until it is stuck.
 
     From then on both sides stay open and nothing arrives, as behind a stuck pooler or a firewall.
     """
     listener, is_stuck, ends = socket.create_server(("127.0.0.1", 0)), threading.Event(), list[socket.socket]()
-    proxy = Proxy(listener.getsockname()[1], is_stuck, ends)
+    proxy, toxics, losing = Proxy(listener.getsockname()[1], is_stuck, ends), toxics or Toxics(), set[socket.socket]()
 
     def forward(one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
-            while (piece := one.recv(65536)) and not is_stuck.is_set():
+            while (piece := one.recv(toxics.slice_bytes)) and not is_stuck.is_set():
+                if other in losing:  # the answer: it is there, and is not passed on
+                    break
+                if toxics.lose_answer_to and toxics.lose_answer_to in piece and toxics.answers_to_lose:
+                    toxics.answers_to_lose -= 1
+                    losing.add(one)
+                time.sleep(toxics.pause_seconds)
                 other.sendall(piece)
-            if not piece:
-                other.shutdown(socket.SHUT_WR)
+            if not piece or other in losing:
+                other.shutdown(socket.SHUT_RDWR if other in losing else socket.SHUT_WR)
 
     def accept() -> None:
         with suppress(OSError):

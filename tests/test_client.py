@@ -774,7 +774,9 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
         client.close()
 
 
-def test_an_untrusted_certificate_is_never_accepted() -> None:
+def test_an_untrusted_certificate_is_never_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # an environment that trusts it
+        monkeypatch.setenv(name, str(Path(__file__).with_name("self_signed.pem")))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("self_signed.pem"))
     with serve(sends(GOOD), tls=context) as server:

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from etl.db.masking import TABLE
 from etl.extractors import providers
 from etl.fields.vocabulary import FLAGS
 from etl.ops.metrics import Metrics, exposition
+from etl.sandbox.catalogue import CATALOGUE
 from etl.settings import variables
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,3 +180,46 @@ def test_no_host_of_a_registry_is_named() -> None:
     named = [name for name in listed if name and hosts.search((ROOT / name).read_text(errors="replace"))]
     assert len(listed) > 1
     assert named == []
+
+
+LISTED_FAULTS = tomllib.loads((ROOT / "tests" / "faults.toml").read_text("utf-8"))
+COUNTS = {"H": 30, "G": 20, "V": 20, "P": 20, "K": 20, "O": 12}  # what was thought of first; N is what was found
+PAGE_OF_FAULTS = ROOT / "docs" / "reliability.md"
+FAULTS_BEGIN, FAULTS_END = "<!-- from tests/faults.toml: `make regenerate` -->", "<!-- end of the faults -->"
+
+
+def test_every_fault_and_rule_has_its_tests() -> None:
+    known = {f"{kind}{number:02d}" for kind, count in COUNTS.items() for number in range(1, count + 1)}
+    rules = {f"SEC{number:02d}" for number in range(1, 25)}
+    assert known | rules <= LISTED_FAULTS.keys() >= CATALOGUE.keys()
+    assert {each for each in LISTED_FAULTS.keys() - known - rules if not re.fullmatch(r"N\d\d", each)} == set()
+    defined = {
+        f"{path.stem.removeprefix('test_')}::{name}"
+        for path in (ROOT / "tests").glob("test_*.py")
+        for name in re.findall(r"^def test_(\w+)\(", path.read_text("utf-8"), re.M)
+    }
+    named = {name: set(listed["tests"]) for name, listed in LISTED_FAULTS.items()}
+    assert {name: tests - defined for name, tests in named.items() if not tests or tests - defined} == {}
+
+
+def test_the_document_lists_every_fault() -> None:
+    faults = [
+        f"| {name} | {each['fault']} | {each['expected']} |" for name, each in LISTED_FAULTS.items() if "fault" in each
+    ]
+    rules = [f"| {name} | {each['rule']} |" for name, each in LISTED_FAULTS.items() if "rule" in each]
+    tables = [
+        "| | what happens | what Callhouse does |",
+        "|---|---|---|",
+        *faults,
+        "",
+        "| | rule |",
+        "|---|---|",
+        *rules,
+    ]
+    document = PAGE_OF_FAULTS.read_text("utf-8")
+    before, (_, after) = document.partition(FAULTS_BEGIN)[0], document.partition(FAULTS_END)[1:]
+    made = "\n".join([before.rstrip("\n"), "", FAULTS_BEGIN, "", *tables, "", FAULTS_END]) + after
+    if os.environ.get("ETL_REGENERATE"):
+        PAGE_OF_FAULTS.write_text(made, "utf-8")
+        pytest.skip("regenerated")
+    assert document == made, "run `make regenerate`"

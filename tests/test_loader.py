@@ -53,7 +53,9 @@ def test_bad_data_is_quarantined_alone(db: Engine, name: str, code: str) -> None
     assert counts_add_up(harness)
 
 
-@pytest.mark.parametrize("code", ["53100", "40001", "40P01", "57014", "42501", "25006"])
+@pytest.mark.parametrize(
+    "code", ["53100", "53200", "58030", "XX000", "40001", "40P01", "55P03", "57014", "42501", "25006"]
+)
 def test_a_server_error_fails_the_run_and_quarantines_nothing(db: Engine, code: str) -> None:
     harness = make_harness(db)
     harness.execute(RAISE.format(any_call(harness, "ravan"), code))

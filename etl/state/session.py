@@ -53,13 +53,14 @@ class StateSession:
 
     def _move(self) -> bool:
         """Open another session in place of one that has ended; whether the run goes on in it."""
-        connection = self._open()
-        if fetch_one(connection, SQL.move_run, {"owner": self.owner}) is None:
-            _end(connection)
-            return False
-        _end(self._connection)
-        self._connection = connection
-        return True
+        left, is_moved = self._open(), False
+        try:
+            is_moved = fetch_one(left, SQL.move_run, {"owner": self.owner}) is not None
+            if is_moved:
+                left, self._connection = self._connection, left
+        finally:
+            _end(left)
+        return is_moved
 
     def __enter__(self) -> Self:
         return self
