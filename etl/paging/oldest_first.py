@@ -49,8 +49,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
                 state.range.has_pages = False
                 state.jump()
                 continue
-            if seen.rows_left != 0:  # or may do
-                state.range = ReadRange(position)
+            state.range = state.range if seen.rows_left == 0 else ReadRange(position)  # or may do
             return
         if decision == "look_further_up":
             state.jump()
