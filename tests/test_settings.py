@@ -69,6 +69,13 @@ def test_nothing_configured_is_no_source_and_the_embedded_postgres(tmp_path: Pat
     assert all(f"{name.upper()}_API_KEY" in NO_SOURCES for name in providers())
 
 
+def test_workers_run_the_jobs_only_where_the_queue_is_asked_for(tmp_path: Path) -> None:
+    assert [load({"ETL_WORKERS": value}, tmp_path).has_workers for value in ("", "queue")] == [False, True]
+    assert problem(tmp_path, {"ETL_WORKERS": "4"}) == (
+        "ETL_WORKERS is not queue; write ETL_WORKERS=queue where `etl worker` runs the jobs, or leave it unset"
+    )
+
+
 def test_a_key_switches_its_source_on(tmp_path: Path) -> None:
     environment = {f"{name.upper()}_API_KEY": f"{KEY}-{name}" for name in providers()} | {"RAVAN_PHONES": PHONE}
     settings = load(environment, tmp_path)

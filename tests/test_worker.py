@@ -221,7 +221,7 @@ def test_the_work_of_a_worker_that_is_killed_goes_to_another(tmp_path: Path, db:
 
 
 def test_a_worker_that_was_frozen_commits_nothing_when_it_wakes_and_works_on(tmp_path: Path, db: Engine) -> None:
-    with site(tmp_path, db, world(60), table("ringg", "ringg") + table("vaani", "vaani"), *SLOW) as made:
+    with site(tmp_path, db, world(60), table("ringg", "ringg") + table("autocalls", "autocalls"), *SLOW) as made:
         made.submit("ringg")
         first = made.start_quick()
         wait_until(lambda: 20 <= made.calls() < 60)
@@ -235,9 +235,9 @@ def test_a_worker_that_was_frozen_commits_nothing_when_it_wakes_and_works_on(tmp
         assert made.scalar("SELECT CAST(sum(received) AS int) FROM ops.runs") == before
         assert (made.calls(), made.runs("ringg", "failed")) == (60, 1)
         stop_etl(second)
-        made.submit("vaani")
-        wait_until(lambda: made.runs("vaani") == 1, 60)
-        made.assert_exact("ringg", "vaani")
+        made.submit("autocalls")
+        wait_until(lambda: made.runs("autocalls") == 1, 60)
+        made.assert_exact("ringg", "autocalls")
 
 
 def test_one_that_is_asked_to_stop_puts_back_what_it_has_not_done(tmp_path: Path, db: Engine) -> None:
@@ -395,6 +395,21 @@ def test_a_database_that_is_gone_for_a_while_ends_no_worker(tmp_path: Path, db: 
                 connection.execute(text(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1'))
             made.submit("ringg", kind=TaskKind.HEAD)
             wait_until(lambda: made.runs("ringg", kind="sync") == 1, 60)
+
+
+def test_a_heartbeat_that_fails_is_not_the_last(tmp_path: Path, db: Engine) -> None:
+    beat = "queue.procrastinate_update_heartbeat_v1(bigint)"
+    with site(tmp_path, db, world(), table("ringg", "ringg")) as made, working(made):
+        wait_until(lambda: made.scalar("SELECT count(*) FROM queue.procrastinate_workers") == 3)
+        with db.begin() as connection:
+            connection.execute(text(f"ALTER FUNCTION {beat} RENAME TO away"))
+        now = made.scalar("SELECT clock_timestamp()")
+        wait_until(lambda: made.scalar("SELECT clock_timestamp() > :now + interval '1 second'", now=now))
+        with db.begin() as connection:
+            connection.execute(text("ALTER FUNCTION queue.away(bigint) RENAME TO procrastinate_update_heartbeat_v1"))
+        now = made.scalar("SELECT clock_timestamp()")
+        later = "SELECT count(*) FROM queue.procrastinate_workers WHERE last_heartbeat > :now"
+        wait_until(lambda: made.scalar(later, now=now) == 3)
 
 
 def test_a_worker_of_an_older_version_works_on_until_a_revision_excludes_it(tmp_path: Path, db: Engine) -> None:

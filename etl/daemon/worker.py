@@ -29,6 +29,7 @@ from etl.sync.run import RunDependencies
 try:
     from procrastinate import App, SyncPsycopgConnector
     from procrastinate.exceptions import ConnectorException
+    from procrastinate.manager import JobManager
 except ModuleNotFoundError:
     raise DatabaseProblem("a worker needs procrastinate: pip install 'callhouse[queue]'") from None
 
@@ -82,6 +83,14 @@ class _QueueConnector(SyncPsycopgConnector):
         return await asyncio.to_thread(self.execute_query_all, query, **arguments)
 
 
+class _JobManager(JobManager):
+    """Goes on after a heartbeat that failed: procrastinate would send none after it, and tell nobody."""
+
+    async def update_heartbeat(self, worker_id: int) -> None:
+        with suppress(SQLAlchemyError, ConnectorException):
+            await super().update_heartbeat(worker_id)
+
+
 class _Run:
     """A task that runs in a thread, while a job waits for its end."""
 
@@ -121,6 +130,7 @@ class _Worker:
         self._runner.begin(sources)
         self._runs: dict[str, _Run] = {}
         self._app = App(connector=_QueueConnector())
+        self._app.job_manager = _JobManager(self._app.connector)
         self._app.task(name=TASK)(self._run_job)
         self._is_drained = True
 
