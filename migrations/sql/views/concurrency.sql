@@ -1,5 +1,5 @@
 -- Each day reads the calls that may go on in it once, through the index on source and created_at; the days come from the
--- rollup, so that a condition on day uses its index. Pairs are compared where the planner would choose another index.
+-- rollup, so that a condition on day uses its index.
 CREATE OR REPLACE VIEW bi_pii.concurrency AS
 SELECT day, source, starts_at, starts_at AT TIME ZONE report_timezone AS quarter_hour, calls_started, peak_calls
   FROM (SELECT DISTINCT day, source FROM warehouse.call_rollup JOIN warehouse.active_dimensions USING (dimension_id)
@@ -18,8 +18,8 @@ SELECT day, source, starts_at, starts_at AT TIME ZONE report_timezone AS quarter
                          FROM (SELECT coalesce(started_at, created_at) AS began_at, ended_at,
                                       CASE WHEN duration_seconds > 86400 THEN 86400 ELSE duration_seconds END AS seconds
                                  FROM warehouse.calls c
-                                WHERE (c.source, c.created_at) >= (s.source, day_start - interval '1 day')
-                                  AND (c.source, c.created_at) < (s.source, day_end)) read
+                                WHERE c.source = s.source
+                                  AND c.created_at >= day_start - interval '1 day' AND c.created_at < day_end) read
                         CROSS JOIN LATERAL (
                               SELECT greatest(coalesce(ended_at, began_at + seconds::double precision * interval '1 second'),
                                               began_at + interval '1 second') AS over_at) ended
