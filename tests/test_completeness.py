@@ -114,7 +114,7 @@ def test_a_total_that_is_too_high_for_good_is_unknown_in_every_run_and_costs_a_f
             harness.run(name, lambda run: verify(run, VerifyRequest()), "verify")
         else:
             harness.sync(name)
-        most = -(-calls // 10) + (13 if order == "asc" else 5)  # the end of such a list is looked for
+        most = -(-calls // 10) + (15 if order == "asc" else 5)  # the end of such a list is looked for
         assert len(requests_of(harness)) - before <= most
         status, reason = harness.rows("SELECT completeness, reason FROM ops.streams")[0].values()
         assert status == "unknown"

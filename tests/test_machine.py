@@ -92,6 +92,19 @@ FOUND = {
         acts=(Act("backfill", 1500, ((4, ("total", "")), (8, ("vanish", 0)))),),
         seed=1,
     ),
+    "oldest first, looked above while the size of pages changed": Schedule(
+        "autocalls",
+        "asc",
+        6,
+        1,
+        "G12:size=3,variant=clamped",
+        "G07:variant=differs",
+        acts=(
+            Act("sync", 0),
+            Act("sync", 0, ((9, ("sleeper", "sync")), (1, ("arrive", 1)), (1, ("clamp", "G12:size=5,variant=silent")))),
+        ),
+        seed=1,
+    ),
     "oldest first, one page shown in place of another while calls arrive": Schedule(
         "ringg",
         "asc",

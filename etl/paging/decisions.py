@@ -98,7 +98,7 @@ class ScanState(ScanMemory):
         goal, above, page = self.goal, self.range, self.seen.page
         if above.total is not None and (page.total or 0) > above.total:
             return False  # what came late has pushed a row to behind the reader
-        if self.resumed and above.oldest == self.resumed.oldest:
+        if self.resumed and not above.has_pages:
             return False  # nothing of this scan is read yet
         if goal.paging is Paging.ROWS:
             return self.seen.after >= above.bottom

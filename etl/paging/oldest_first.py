@@ -49,7 +49,7 @@ def _find_end(state: ScanState, expected_count: int | None) -> Generator[NextPag
                 state.range.has_pages = False
                 state.jump()
                 continue
-            state.range = state.range if seen.rows_left == 0 else ReadRange(position)  # or may do
+            state.range = ReadRange(position) if (seen.rows_left or 0) < 0 else state.range  # or may do
             return
         if decision == "look_further_up":
             state.jump()
@@ -134,9 +134,9 @@ def _read(state: ScanState, position: int, table: Sequence[Decision]) -> Generat
         is_uncounted = page.total is None and bool(page.rows)
         if is_uncounted or shown not in (SortOrder.ASC, SortOrder.UNKNOWN):
             raise SortOrderChanged(SortOrder.UNSORTED if is_uncounted else shown, page.total)
-        if state.is_torn_above():
-            state.discard_torn_page()
         decision = decide(table, state)
+        if decision == "list_changed":
+            state.discard_torn_page()
         if decision != "ask_for_a_short_page_again":
             state.accept()
             return decision
