@@ -88,12 +88,10 @@ class _Daemon:
 
     def _schedule(self, sources: list[Source], start: datetime) -> None:
         self._runner.begin(sources)
+        random = self._deps.random
         for source, first in zip(sources, triggers.staggered(sources, start), strict=True):
-            when, random = (
-                NextRunTrigger(schedule.parse(source.schedule), source, first, self._deps.random),
-                self._deps.random,
-            )
-            self._scheduler.add(Task(source, TaskKind.HEAD), when, first)
+            head = NextRunTrigger(schedule.parse(source.schedule), source, first, random)
+            self._scheduler.add(Task(source, TaskKind.HEAD), head, first)
             verification = NextRunTrigger(self._tempo.verification(source), source, first, random)
             self._scheduler.add(Task(source, TaskKind.VERIFY), verification)
             self._scheduled[source.name] = source
